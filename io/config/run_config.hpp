@@ -1,0 +1,148 @@
+// Everything a run is described by, as plain data. The schema (schema.hpp) declares each key once with its type, unit,
+// default, range and help, and fills this struct; nothing else parses YAML.
+#pragma once
+
+#include "kernels/math.hpp"  // GateFunction
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gpas {
+
+// The rows of the architecture table (engine/model/architecture.hpp). Names in YAML are those of the paper's code.
+enum class Architecture { post, deeppost, pre, sandwich, post_pre, lns, pre_gpas, lns_gpas, sandwich_gpas, deeppost_gpas, post_pre_gpas, post_gpas };
+enum class LnsMode { init, output };                   // where 1/sqrt(l) stands: initial norm weight, or norm output
+enum class EmbeddingInit { scaled, normal };           // N(0, sqrt(2/5)) as the reference, or N(0, init_std)
+enum class OutputInit { normal, scaled };              // o and down: N(0, init_std), or N(0, init_std / sqrt(2 L))
+
+struct GateConfig {
+    GateFunction function = GateFunction::silu;
+    double scale = 1.0;            // scaled_silu: scale * silu(g); leaky_relu: slope below zero
+    double init = 0.0;
+    bool per_sublayer = false;     // false: one gate a layer, used by attention and MLP
+    bool frozen = false;
+    bool stop_gradient = true;     // true is GPAS; false lets the gate scale gradients too
+};
+
+struct ModelConfig {
+    Architecture architecture = Architecture::pre_gpas;
+    std::int64_t vocab_size = 32000;
+    std::int64_t hidden_size = 512;
+    std::int64_t ffn_size = 1368;
+    std::int64_t layers = 12;
+    std::int64_t heads = 8;
+    std::int64_t kv_heads = 0;     // 0: as many as heads
+    std::int64_t head_dim = 0;     // 0: hidden_size / heads
+    bool tied_embeddings = false;
+    double rope_base = 10000.0;
+    double norm_eps = 1e-6;
+    double init_std = 0.02;
+    EmbeddingInit embedding_init = EmbeddingInit::scaled;
+    OutputInit output_init = OutputInit::normal;
+    LnsMode lns = LnsMode::init;
+    std::int64_t mix_post_layers = -1;  // Mix-LN's k; -1: layers / 4
+    GateConfig gate;
+};
+
+enum class SampleMode { packed, padded };
+
+struct DataSource {
+    std::string path;              // prefix of a .bin/.idx pair
+    double weight = 1.0;
+};
+
+struct DataConfig {
+    std::vector<DataSource> train;
+    std::vector<DataSource> valid; // empty: split off the end of each training source by valid_fraction
+    double valid_fraction = 0.01;
+    std::string tokenizer;         // SentencePiece .model; empty: eval and train need none, generate does
+    SampleMode mode = SampleMode::packed;
+    bool mask_documents = false;   // attention and loss do not cross document boundaries (packed)
+    std::int64_t sequence_length = 256;
+};
+
+struct TrainingConfig {
+    std::int64_t steps = 10000;
+    std::int64_t global_batch_size = 512;  // samples per step, over all data-parallel ranks
+    std::int64_t micro_batch_size = 8;     // samples per forward pass of one rank
+    std::int64_t stop_after = 0;           // end (with a checkpoint) after this step although the schedule goes on; 0: steps
+    enum class OnBadNumbers { stop, skip } on_bad_numbers = OnBadNumbers::stop;
+    std::int64_t max_skipped_steps = 10;   // skip: stop after this many in a row
+};
+
+struct OptimizerConfig {
+    double learning_rate = 1e-3;
+    double beta1 = 0.9;
+    double beta2 = 0.999;
+    double epsilon = 1e-8;
+    double weight_decay = 0.0;
+    bool decay_norms = false;      // gates are never decayed
+    bool decay_embeddings = true;
+    double clip_grad = 0.0;        // global L2 norm; 0: off
+    double clip_gate_grad = 0.0;   // L2 norm over all gates, after the global clip; 0: off
+};
+
+enum class ScheduleKind { constant, linear, cosine, inverse_sqrt, wsd };
+enum class DecayShape { linear, cosine, exponential, minus_sqrt };
+
+struct ScheduleConfig {
+    ScheduleKind kind = ScheduleKind::cosine;
+    std::int64_t warmup_steps = 1000;
+    double initial_ratio = 0.0;    // learning rate at step 0 of the warm-up, as a share of the peak
+    double min_ratio = 0.1;        // floor, as a share of the peak
+    std::int64_t decay_steps = 0;  // linear, cosine: length of the schedule (0: training.steps); wsd: length of the decay at its end
+    DecayShape wsd_decay = DecayShape::minus_sqrt;
+};
+
+struct ParallelConfig {
+    std::int64_t tensor = 1;
+    std::int64_t pipeline = 1;
+    std::int64_t data = 0;         // 0: what the number of ranks leaves
+};
+
+enum class ComputeDtype { fp32, bf16 };
+enum class DeviceKind { automatic, cpu, cuda };
+
+struct ComputeConfig {
+    DeviceKind device = DeviceKind::automatic;
+    ComputeDtype dtype = ComputeDtype::fp32;
+    std::int64_t threads = 0;      // per rank; 0: the cores this rank may use, shared among the ranks of the node
+    double peak_tflops = 0.0;      // per rank, for MFU; 0: measured at start-up (CPU)
+};
+
+struct EvaluationConfig {
+    std::int64_t every = 500;      // steps; 0: never
+    std::int64_t samples = 1000;   // held-out samples per evaluation; 0: all
+};
+
+struct CheckpointConfig {
+    std::int64_t every = 1000;     // steps; 0: only at the end
+    std::int64_t keep_last = 3;    // 0: keep all
+    std::string resume = "auto";   // auto: newest complete one in the run directory; never; or a path
+};
+
+struct MetricsConfig {
+    std::int64_t every = 1;        // steps between console lines and records
+    bool jsonl = true;
+    bool tensorboard = true;
+    std::int64_t gpas_every = 10;  // steps between records of gates and residual-stream variances; 0: never
+};
+
+struct RunConfig {
+    std::string name = "run";
+    std::string directory = "runs/run";  // checkpoints, metrics, the resolved config
+    std::uint64_t seed = 1234;
+    ModelConfig model;
+    DataConfig data;
+    TrainingConfig training;
+    OptimizerConfig optimizer;
+    ScheduleConfig schedule;
+    ParallelConfig parallel;
+    ComputeConfig compute;
+    EvaluationConfig evaluation;
+    CheckpointConfig checkpoint;
+    MetricsConfig metrics;
+};
+
+}  // namespace gpas

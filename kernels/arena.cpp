@@ -1,0 +1,36 @@
+#include "kernels/arena.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace gpas {
+
+void UnmapMemory::operator()(std::byte* memory) const { munmap(memory, std::size_t(bytes)); }
+
+Arena::Arena(std::int64_t capacity_bytes) : capacity_bytes_(std::max<std::int64_t>(capacity_bytes, alignment_bytes)) {
+    void* memory = mmap(nullptr, std::size_t(capacity_bytes_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED)
+        fail(ExitCode::environment, "cannot allocate {} bytes for the run: {}; use a smaller micro-batch or a larger machine",
+             capacity_bytes_, std::strerror(errno));
+    madvise(memory, std::size_t(capacity_bytes_), MADV_HUGEPAGE);  // advice only: its failure changes nothing but speed
+    memory_ = {static_cast<std::byte*>(memory), UnmapMemory{capacity_bytes_}};
+}
+
+Tensor Arena::allocate(Dtype dtype, std::initializer_list<std::int64_t> shape) {
+    Tensor tensor(nullptr, dtype, shape);
+    const std::int64_t begin = used_bytes_;
+    const std::int64_t end = begin + (tensor.bytes() + alignment_bytes - 1) / alignment_bytes * alignment_bytes;
+    if (memory_) {
+        require(end <= capacity_bytes_, "the arena of {} bytes is full: {} bytes used, {} asked for", capacity_bytes_,
+                begin, tensor.describe());
+        tensor.data = memory_.get() + begin;
+    }
+    used_bytes_ = end;
+    peak_bytes_ = std::max(peak_bytes_, end);
+    return tensor;
+}
+
+}  // namespace gpas

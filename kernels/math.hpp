@@ -1,0 +1,54 @@
+// Scalar formulas, each in one place, for the loops of every backend.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+
+namespace gpas {
+
+// How a gate parameter g becomes the share of the activation that is taken away (GPAS: silu).
+enum class GateFunction : std::uint8_t { silu, identity, relu, tanh, leaky_relu, scaled_silu };
+
+template <class T>
+T sigmoid(T x) {
+    return T(1) / (T(1) + std::exp(-x));
+}
+template <class T>
+T silu(T x) {
+    return x * sigmoid(x);
+}
+template <class T>
+T dsilu(T x) {  // d silu / dx
+    const T s = sigmoid(x);
+    return s * (T(1) + x * (T(1) - s));
+}
+
+// s(g); `scale` is the factor of scaled_silu and the slope below zero of leaky_relu.
+template <class T>
+T gate_value(GateFunction function, T g, T scale) {
+    switch (function) {
+        case GateFunction::silu: return silu(g);
+        case GateFunction::identity: return g;
+        case GateFunction::relu: return g > T(0) ? g : T(0);
+        case GateFunction::tanh: return std::tanh(g);
+        case GateFunction::leaky_relu: return g > T(0) ? g : scale * g;
+        case GateFunction::scaled_silu: return scale * silu(g);
+    }
+    return T(0);
+}
+
+// ds / dg
+template <class T>
+T gate_slope(GateFunction function, T g, T scale) {
+    switch (function) {
+        case GateFunction::silu: return dsilu(g);
+        case GateFunction::identity: return T(1);
+        case GateFunction::relu: return g > T(0) ? T(1) : T(0);
+        case GateFunction::tanh: return T(1) - std::tanh(g) * std::tanh(g);
+        case GateFunction::leaky_relu: return g > T(0) ? T(1) : scale;
+        case GateFunction::scaled_silu: return scale * dsilu(g);
+    }
+    return T(0);
+}
+
+}  // namespace gpas

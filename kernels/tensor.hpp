@@ -1,0 +1,101 @@
+// A tensor is a view: pointer, element type, shape. Memory belongs to whoever allocated it (an arena, a buffer).
+#pragma once
+
+#include "kernels/error.hpp"
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <string>
+#include <type_traits>
+
+namespace gpas {
+
+enum class Dtype : std::uint8_t { fp32, bf16, int32 };
+
+// bfloat16: the upper half of an fp32. Storage only; arithmetic is done in float.
+struct bf16 {
+    std::uint16_t bits = 0;
+    bf16() = default;
+    explicit bf16(float value) {  // round to nearest, ties to even; NaN stays NaN
+        std::uint32_t u;
+        std::memcpy(&u, &value, sizeof u);
+        bits = (u & 0x7fffffffu) > 0x7f800000u ? std::uint16_t((u >> 16) | 0x40u)
+                                               : std::uint16_t((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+    }
+    explicit operator float() const {
+        const std::uint32_t u = std::uint32_t(bits) << 16;
+        float value;
+        std::memcpy(&value, &u, sizeof value);
+        return value;
+    }
+};
+
+template <class T>
+inline constexpr Dtype dtype_of = [] {
+    static_assert(std::is_same_v<T, float> || std::is_same_v<T, bf16> || std::is_same_v<T, std::int32_t>);
+    if constexpr (std::is_same_v<T, float>) return Dtype::fp32;
+    else if constexpr (std::is_same_v<T, bf16>) return Dtype::bf16;
+    else return Dtype::int32;
+}();
+
+constexpr std::int64_t bytes_per_element(Dtype dtype) { return dtype == Dtype::bf16 ? 2 : 4; }
+const char* dtype_name(Dtype dtype);  // "fp32", "bf16", "int32"
+
+// Row-major and contiguous, 1 to 4 dimensions. Trivially copyable, passed by value. A default one is "absent".
+struct Tensor {
+    static constexpr int max_rank = 4;
+
+    void* data = nullptr;
+    Dtype dtype = Dtype::fp32;
+    int rank = 0;
+    std::array<std::int64_t, max_rank> shape{};
+
+    Tensor() = default;
+    Tensor(void* pointer, Dtype type, std::initializer_list<std::int64_t> dims) : data(pointer), dtype(type) {
+        require(int(dims.size()) <= max_rank, "a tensor has at most {} dimensions, not {}", max_rank, dims.size());
+        for (std::int64_t dim : dims) shape[std::size_t(rank++)] = dim;
+    }
+
+    explicit operator bool() const { return data != nullptr; }
+    std::int64_t dim(int axis) const { return shape[std::size_t(axis)]; }
+    std::int64_t elements() const {
+        std::int64_t count = 1;
+        for (int i = 0; i < rank; ++i) count *= shape[std::size_t(i)];
+        return count;
+    }
+    std::int64_t bytes() const { return elements() * bytes_per_element(dtype); }
+
+    // Seen as a matrix: every dimension but the last is a row index.
+    std::int64_t columns() const { return rank == 0 ? 1 : shape[std::size_t(rank - 1)]; }
+    std::int64_t rows() const { return columns() == 0 ? 0 : elements() / columns(); }
+
+    // Rows [begin, end) of the first dimension, as a view.
+    Tensor slice(std::int64_t begin, std::int64_t end) const {
+        require(rank >= 1 && 0 <= begin && begin <= end && end <= shape[0], "slice [{}, {}) of {}", begin, end, describe());
+        Tensor part = *this;
+        part.shape[0] = end - begin;
+        const std::int64_t row_bytes = shape[0] == 0 ? 0 : bytes() / shape[0];
+        part.data = static_cast<char*>(data) + begin * row_bytes;
+        return part;
+    }
+
+    // The same elements under another shape.
+    Tensor view(std::initializer_list<std::int64_t> dims) const {
+        Tensor other(data, dtype, dims);
+        require(other.elements() == elements(), "view: {} elements seen as {}", elements(), other.describe());
+        return other;
+    }
+
+    template <class T>
+    T* as() const {
+        require(dtype == dtype_of<std::remove_const_t<T>>, "{} accessed as {}", describe(),
+                dtype_name(dtype_of<std::remove_const_t<T>>));
+        return static_cast<T*>(data);
+    }
+
+    std::string describe() const;  // "bf16[2048,512]"
+};
+
+}  // namespace gpas

@@ -1,0 +1,67 @@
+// One group of ranks and what they say to each other, under the field's usual names. Model and training code never
+// sees which kind it has; a group of size one is ordinary and costs nothing.
+#pragma once
+
+#include "kernels/tensor.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace gpas {
+
+enum class ReduceOp { sum, max, min };
+
+// Collectives are called by every rank of the group, in the same order and with the same sizes. `what` names the
+// tensor for diagnosis. Sizes are unlimited (more than 2^31 elements are sent in pieces). Errors: Error(environment).
+class Communicator {
+public:
+    virtual ~Communicator() = default;
+
+    virtual int rank() const = 0;
+    virtual int size() const = 0;
+
+    // data = reduction over ranks, element by element; same bits on every rank. fp32, bf16 (summed in fp32), int32.
+    virtual void all_reduce(Tensor data, ReduceOp op, const char* what) = 0;
+    // Host scalars, in the type that bookkeeping needs.
+    virtual void all_reduce(double* values, std::int64_t count, ReduceOp op, const char* what) = 0;
+    virtual void all_reduce(std::int64_t* values, std::int64_t count, ReduceOp op, const char* what) = 0;
+    // part = this rank's 1/size of the sum of `whole` over ranks; elements() of whole = size * elements() of part.
+    virtual void reduce_scatter(Tensor part, Tensor whole, const char* what) = 0;
+    // whole = the parts of all ranks in rank order.
+    virtual void all_gather(Tensor whole, Tensor part, const char* what) = 0;
+    virtual void broadcast(void* data, std::int64_t bytes, int root, const char* what) = 0;
+    virtual void barrier(const char* what) = 0;
+
+    // The ranks of equal color, ordered by key, as a group of their own. Collective over this group.
+    virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
+    // A second channel for the same ranks: messages on one never match those on the other.
+    virtual std::unique_ptr<Communicator> duplicate() = 0;
+};
+
+// Broadcasts a text of any length from root.
+void broadcast(Communicator& group, std::string& text, int root, const char* what);
+
+std::unique_ptr<Communicator> make_self_communicator();
+
+// Owns MPI_Init and MPI_Finalize of the process. Without a launcher (no mpirun, no srun) the world has one rank.
+class MpiSession {
+public:
+    MpiSession(int* argc, char*** argv);
+    ~MpiSession();
+    MpiSession(const MpiSession&) = delete;
+    MpiSession& operator=(const MpiSession&) = delete;
+
+    std::unique_ptr<Communicator> world() const;
+    // Ranks of this node, and this rank's place among them (for threads and devices).
+    int local_rank() const { return local_rank_; }
+    int local_size() const { return local_size_; }
+    // Ends every rank of the job with this exit code; for errors that only one rank has seen. Does not return.
+    [[noreturn]] void abort(int exit_code) const;
+
+private:
+    int local_rank_ = 0;
+    int local_size_ = 1;
+};
+
+}  // namespace gpas

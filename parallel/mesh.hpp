@@ -1,0 +1,42 @@
+// Which rank computes what: the process mesh tensor × data × pipeline, tensor-parallel ranks side by side (SPECS: inside
+// a node), pipeline stages outermost.
+#pragma once
+
+#include "parallel/communicator.hpp"
+
+#include <memory>
+
+namespace gpas {
+
+struct MeshSize {
+    int tensor = 1;
+    int data = 1;
+    int pipeline = 1;
+    int ranks() const { return tensor * data * pipeline; }
+};
+
+struct MeshPlace {
+    int tensor = 0;
+    int data = 0;
+    int pipeline = 0;
+};
+
+// rank = tensor + T (data + D pipeline)
+MeshPlace place_of(int rank, MeshSize size);
+int rank_of(MeshPlace place, MeshSize size);
+
+// The groups that this rank belongs to.
+struct Mesh {
+    MeshSize size;
+    MeshPlace place;
+    std::unique_ptr<Communicator> world;
+    std::unique_ptr<Communicator> tensor;
+    std::unique_ptr<Communicator> data;
+    std::unique_ptr<Communicator> pipeline_forward;   // one per direction: with two stages both neighbours are one rank
+    std::unique_ptr<Communicator> pipeline_backward;
+};
+
+// Collective over world; size.ranks() must be its size (Error(usage)).
+Mesh make_mesh(std::unique_ptr<Communicator> world, MeshSize size);
+
+}  // namespace gpas

@@ -1,0 +1,34 @@
+#include "parallel/communicator.hpp"
+#include "parallel/mpi_communicator.hpp"
+#include "parallel/mpi_handle.hpp"
+
+#include <cstdlib>
+
+namespace gpas {
+
+MpiSession::MpiSession(int* argc, char*** argv) {
+    int provided = 0;
+    check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread", "the process");
+    if (provided < MPI_THREAD_FUNNELED)
+        fail(ExitCode::environment, "this MPI library does not allow threads beside the one that calls it");
+    MPI_Comm node = MPI_COMM_NULL;
+    check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node), "MPI_Comm_split_type",
+              "the node");
+    check_mpi(MPI_Comm_rank(node, &local_rank_), "MPI_Comm_rank", "the node");
+    check_mpi(MPI_Comm_size(node, &local_size_), "MPI_Comm_size", "the node");
+    MPI_Comm_free(&node);
+}
+
+MpiSession::~MpiSession() { MPI_Finalize(); }
+
+std::unique_ptr<Communicator> MpiSession::world() const {
+    // A duplicate: what other libraries do on MPI_COMM_WORLD never meets our messages.
+    return MpiCommunicator(MPI_COMM_WORLD).duplicate();
+}
+
+void MpiSession::abort(int exit_code) const {
+    MPI_Abort(MPI_COMM_WORLD, exit_code);
+    std::abort();  // MPI_Abort does not return; the compiler does not know
+}
+
+}  // namespace gpas

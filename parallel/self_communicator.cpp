@@ -1,0 +1,43 @@
+// The group of one rank: nothing is sent, nothing is copied that is already in place.
+#include "parallel/communicator.hpp"
+
+namespace gpas {
+namespace {
+
+void copy_unless_same(Tensor to, Tensor from, const char* call, const char* what) {
+    require(to.dtype == from.dtype && to.elements() == from.elements(), "{} of {}: {} and {} in a group of one", call, what,
+            to.describe(), from.describe());
+    if (to.data != from.data) std::memcpy(to.data, from.data, std::size_t(to.bytes()));
+}
+
+class SelfCommunicator final : public Communicator {
+public:
+    int rank() const override { return 0; }
+    int size() const override { return 1; }
+    void all_reduce(Tensor, ReduceOp, const char*) override {}
+    void all_reduce(double*, std::int64_t, ReduceOp, const char*) override {}
+    void all_reduce(std::int64_t*, std::int64_t, ReduceOp, const char*) override {}
+    void reduce_scatter(Tensor part, Tensor whole, const char* what) override {
+        copy_unless_same(part, whole, "reduce_scatter", what);
+    }
+    void all_gather(Tensor whole, Tensor part, const char* what) override {
+        copy_unless_same(whole, part, "all_gather", what);
+    }
+    void broadcast(void*, std::int64_t, int, const char*) override {}
+    void barrier(const char*) override {}
+    std::unique_ptr<Communicator> split(int, int) override { return make_self_communicator(); }
+    std::unique_ptr<Communicator> duplicate() override { return make_self_communicator(); }
+};
+
+}  // namespace
+
+std::unique_ptr<Communicator> make_self_communicator() { return std::make_unique<SelfCommunicator>(); }
+
+void broadcast(Communicator& group, std::string& text, int root, const char* what) {
+    std::int64_t length = std::int64_t(text.size());
+    group.broadcast(&length, std::int64_t(sizeof length), root, what);
+    text.resize(std::size_t(length));
+    group.broadcast(text.data(), length, root, what);
+}
+
+}  // namespace gpas
