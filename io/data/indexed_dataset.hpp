@@ -1,0 +1,64 @@
+// Token files in Megatron's format: <prefix>.bin holds token ids back to back, <prefix>.idx says where each sequence
+// and each document begins (docs/data.md has the byte layout). Files that Megatron-LM wrote are read, and the other way
+// round.
+#pragma once
+
+#include "io/data/mapped_file.hpp"
+
+#include <cstdint>
+#include <string>
+
+namespace gpas {
+
+// Codes of the .idx header. 6 and 7 are floats and no token type; they are refused.
+enum class TokenDtype : std::uint8_t { uint8 = 1, int8 = 2, int16 = 3, int32 = 4, int64 = 5, uint16 = 8 };
+
+std::int64_t token_bytes(TokenDtype dtype);
+// As Megatron's writer picks: uint16 below 65500 pieces, else int32.
+TokenDtype token_dtype_for(std::int64_t vocab_size);
+
+// A memory-mapped dataset. Opening it reads the whole .idx and refuses whatever is inconsistent (ExitCode::bad_file,
+// one line with file and byte); afterwards every member is const, safe from many threads, and allocates nothing.
+class IndexedDataset {
+public:
+    explicit IndexedDataset(std::string prefix);
+
+    const std::string& prefix() const { return prefix_; }
+    TokenDtype dtype() const { return dtype_; }
+    std::int64_t sequences() const { return sequences_; }
+    std::int64_t documents() const { return documents_; }
+    std::int64_t tokens() const { return tokens_; }
+
+    // First token of document k, counted from the start of .bin; k = documents() gives tokens().
+    std::int64_t document_begin(std::int64_t k) const;
+    // The document that holds this token, in [0, tokens()): a binary search. Empty documents hold nothing.
+    std::int64_t document_of(std::int64_t token) const;
+
+    // out[i * stride] = token first + i, for i in [0, count). An id that no int32 holds becomes -1.
+    void read(std::int64_t first, std::int64_t count, std::int32_t* out, std::int64_t stride = 1) const;
+
+    // Fails when an id outside [0, vocab_size) is found, naming the first one. Looks at every token, or, where
+    // max_tokens > 0, at about that many in blocks spread evenly over the file.
+    void check_ids(std::int64_t vocab_size, std::int64_t threads, std::int64_t max_tokens = 0) const;
+    [[noreturn]] void fail_bad_id(std::int64_t token, std::int64_t vocab_size) const;
+
+    // Tells datasets apart (xxh3 over all of .idx, the size of .bin and blocks spread over it): a checkpoint keeps it.
+    std::uint64_t fingerprint() const;
+
+private:
+    void read_header();
+    void check_sequences();
+    void check_documents() const;
+    std::int64_t pointer(std::int64_t sequence) const;
+    std::int64_t document_sequence(std::int64_t k) const;
+
+    std::string prefix_;
+    MappedFile index_;
+    MappedFile data_;
+    TokenDtype dtype_ = TokenDtype::uint16;
+    std::int64_t sequences_ = 0;
+    std::int64_t documents_ = 0;
+    std::int64_t tokens_ = 0;
+};
+
+}  // namespace gpas

@@ -1,0 +1,44 @@
+// A file written through a buffer of its own, with every failure turned into an Error, and the two steps that make a
+// finished file appear at once or not at all.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace gpas {
+
+class OutputFile {
+public:
+    enum class Mode { create, resume };  // create empties an existing file; resume keeps it (the file must exist)
+
+    OutputFile(std::string path, Mode mode);
+    OutputFile(const OutputFile&) = delete;
+    OutputFile& operator=(const OutputFile&) = delete;
+    ~OutputFile();  // closes; what the buffer holds is lost unless flush() or sync() was called
+
+    void write(const void* data, std::int64_t bytes);                          // at the end
+    void write_at(std::int64_t offset, const void* data, std::int64_t bytes);  // over bytes already written
+    void read_at(std::int64_t offset, void* data, std::int64_t bytes);         // flushes first
+    void truncate(std::int64_t bytes);                                         // and goes on writing there
+    void flush();
+    void sync();  // flush and fsync
+    std::int64_t size_bytes() const { return size_bytes_; }
+    const std::string& path() const { return path_; }
+
+private:
+    void write_through(std::int64_t offset, const char* data, std::int64_t bytes);
+
+    std::string path_;
+    int fd_ = -1;
+    std::int64_t size_bytes_ = 0;  // with what the buffer holds
+    std::vector<char> buffer_;
+};
+
+// rename(from, to) and fsync of the folder, so that the new name survives a power cut.
+void rename_durably(const std::string& from, const std::string& to);
+
+// Writes `path` by way of `path`.partial: readers see the old content or the new, never a part.
+void write_file_durably(const std::string& path, const std::string& content);
+
+}  // namespace gpas
