@@ -1,0 +1,90 @@
+// From sample numbers to batches. A run's training samples are numbered 0, 1, 2, ... without end; step k takes
+// [k G, (k + 1) G), whoever computes which of them. Every fill is pure: no state, safe from many threads, the same bits
+// for the same numbers. docs/data.md describes the order.
+#pragma once
+
+#include "io/data/blend.hpp"
+#include "io/data/token_dataset.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace gpas {
+
+// Sequence-first: position t of sample b is at [t * samples + b].
+struct Batch {
+    std::vector<std::int32_t> tokens;         // [sequence_length, samples]
+    std::vector<std::int32_t> labels;         // the same shape; -1: not in the loss
+    std::vector<std::int32_t> segment_begin;  // the same shape; all 0 without mask_documents
+    std::int64_t samples = 0;
+    std::int64_t sequence_length = 0;
+    std::int64_t loss_tokens = 0;  // labels that are not -1
+};
+
+// The endless training order: blended sources, each passed over epoch by epoch in a fresh order.
+class SampleStream {
+public:
+    struct Source {
+        TokenDataset data;
+        double weight = 1.0;
+    };
+    struct Place {
+        std::int64_t source = 0;
+        std::int64_t epoch = 0;   // of that source
+        std::int64_t sample = 0;  // of its TokenDataset
+    };
+
+    SampleStream(std::vector<Source> sources, std::uint64_t seed);  // at least one source, all of one SampleShape
+
+    // Samples first .. first + count - 1 of the run. Allocates only when the batch is smaller than this one.
+    void fill(Batch& batch, std::int64_t first, std::int64_t count) const;
+    Place place(std::int64_t k) const;
+
+    std::int64_t sequence_length() const { return sources_.front().data.shape().sequence_length; }
+    const std::vector<Source>& sources() const { return sources_; }
+    const Blend& blend() const { return blend_; }
+
+private:
+    std::vector<Source> sources_;
+    Blend blend_;
+    std::uint64_t seed_;
+};
+
+// Held-out samples in a fixed order, each once. With a limit, that many spread evenly over all there are, so every
+// source and every part of it is represented.
+class ValidationSet {
+public:
+    explicit ValidationSet(std::vector<TokenDataset> sources, std::int64_t limit = 0);  // limit 0: all
+
+    std::int64_t samples() const { return samples_; }
+    void fill(Batch& batch, std::int64_t first, std::int64_t count) const;  // [first, first + count) within samples()
+
+    const std::vector<TokenDataset>& sources() const { return sources_; }
+
+private:
+    std::vector<TokenDataset> sources_;
+    std::int64_t available_ = 0;
+    std::int64_t samples_ = 0;
+};
+
+// Everything a run reads.
+struct RunData {
+    SampleStream train;
+    std::unique_ptr<ValidationSet> valid;                      // null: valid_fraction 0 and no data.valid
+    std::vector<std::shared_ptr<const IndexedDataset>> files;  // training files first, in the order of the config
+    std::uint64_t fingerprint = 0;  // of the files, their weights and the split: a resumed run compares it
+};
+
+struct OpenDataOptions {
+    std::uint64_t seed = 1234;
+    std::int64_t vocab_size = 0;
+    std::int64_t validation_samples = 0;  // limit; 0: all
+    std::int64_t check_tokens = 1 << 24;  // ids looked at per file before the run; 0: all of them
+    std::int64_t threads = 1;
+};
+
+RunData open_data(const DataConfig& config, const OpenDataOptions& options);
+
+}  // namespace gpas

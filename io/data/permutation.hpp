@@ -1,0 +1,41 @@
+// A permutation of [0, n) that is computed, not stored: any element costs O(1), so the order of samples needs no index,
+// and depends on nothing but n and the key: not on the length of the run, the batch size or the layout.
+//
+// A generalised Feistel network (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002): i is written
+// as left * columns + right on a grid of rows x columns >= n cells with rows = ceil(sqrt(n)), and rounds
+//     left = (left + F(right)) mod rows,  right = (right + F(left)) mod columns
+// are invertible whatever F is. Results beyond n walk on along their cycle; the grid has fewer than 2 sqrt(n) such
+// cells.
+#pragma once
+
+#include <array>
+#include <cstdint>
+
+namespace gpas {
+
+// A well-mixed 64-bit function (the finaliser of SplitMix64); keys are folded together by chaining it.
+constexpr std::uint64_t mix64(std::uint64_t x) {
+    x += 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+}
+
+class Permutation {
+public:
+    // Orders made for different (seed, stream, epoch) are unrelated. 1 <= n <= 2^62.
+    Permutation(std::int64_t n, std::uint64_t seed, std::uint64_t stream, std::uint64_t epoch);
+
+    std::int64_t operator()(std::int64_t i) const;  // i in [0, n)
+    std::int64_t size() const { return n_; }
+
+private:
+    static constexpr int rounds = 16;  // 8 leave a trace in the orders of five elements, 16 none
+
+    std::int64_t n_;
+    std::uint64_t rows_;
+    std::uint64_t columns_;
+    std::array<std::uint64_t, rounds> keys_;
+};
+
+}  // namespace gpas
