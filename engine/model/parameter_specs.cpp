@@ -1,0 +1,134 @@
+#include "engine/model/architecture.hpp"
+#include "engine/model/parameters.hpp"
+
+#include <cmath>
+#include <utility>
+
+namespace gpas {
+namespace {
+
+// Standard deviations of the initial weights: N(0, init_std), or DeepNorm's Xavier normal (gain 1 for query and key,
+// (8L)^(-1/4) for the rest), which the reference uses for plain deeppost only.
+struct WeightInit {
+    explicit WeightInit(const ModelConfig& config) : model(config) {}
+
+    double fan(double gain, std::int64_t in, std::int64_t out) const { return gain * std::sqrt(2.0 / double(in + out)); }
+    bool xavier() const { return model.architecture == Architecture::deeppost; }
+    double beta() const { return std::pow(8.0 * double(model.layers), -0.25); }
+
+    std::vector<double> qkv() const {
+        const std::int64_t groups = heads_of_kv(model);
+        const std::int64_t queries = model.heads / groups;
+        std::vector<double> std(std::size_t(queries + 2), model.init_std);
+        if (!xavier()) return std;
+        const std::int64_t hidden = model.hidden_size;
+        const std::int64_t kv_rows = groups * head_dim(model);
+        std.assign(std.size(), fan(1.0, hidden, model.heads * head_dim(model)));
+        std[std.size() - 2] = fan(1.0, hidden, kv_rows);
+        std[std.size() - 1] = fan(beta(), hidden, kv_rows);
+        return std;
+    }
+    std::vector<double> gate_up() const {
+        return {xavier() ? fan(beta(), model.hidden_size, model.ffn_size) : model.init_std};
+    }
+    std::vector<double> output(std::int64_t in) const {
+        if (xavier()) return {fan(beta(), in, model.hidden_size)};
+        const bool scaled = model.output_init == OutputInit::scaled;
+        return {scaled ? model.init_std / std::sqrt(2.0 * double(model.layers)) : model.init_std};
+    }
+    std::vector<double> embedding() const {
+        return {model.embedding_init == EmbeddingInit::scaled ? std::sqrt(2.0 / 5.0) : model.init_std};
+    }
+
+    const ModelConfig& model;
+};
+
+class SpecList {
+public:
+    SpecList(const ModelConfig& model, const OptimizerConfig& optimizer) : model_(model), optimizer_(optimizer) {}
+
+    void matrix(const std::string& name, std::vector<std::int64_t> shape, int tensor_axis, std::vector<double> std) {
+        add({.name = name, .shape = std::move(shape), .tensor_axis = tensor_axis, .decayed = true,
+             .initialiser = {.std = std::move(std)}});
+    }
+    void embedding(const std::string& name, std::vector<double> std) {
+        add({.name = name, .shape = {model_.vocab_size, model_.hidden_size}, .kind = ParameterKind::embedding,
+             .tensor_axis = 0, .decayed = optimizer_.decay_embeddings, .initialiser = {.std = std::move(std)}});
+    }
+    void norm(const std::string& name, double value) {
+        add({.name = name, .shape = {model_.hidden_size}, .kind = ParameterKind::norm, .decayed = optimizer_.decay_norms,
+             .initialiser = {.constant = value}});
+    }
+    void gate(const std::string& name) {
+        add({.name = name, .shape = {1}, .kind = ParameterKind::gate, .trainable = !model_.gate.frozen,
+             .initialiser = {.constant = model_.gate.init}});
+    }
+    void norms(const std::string& site, const ResidualRow& row) {
+        if (row.pre_norm) norm(site + "pre_norm.weight", row.norm_init);
+        if (row.branch_norm) norm(site + "branch_norm.weight", 1.0);
+        if (row.sum_norm) norm(site + "sum_norm.weight", 1.0);
+        if (row.gate != GatePlace::none && model_.gate.per_sublayer) gate(site + "gate");
+    }
+
+    std::int64_t layer = -1;
+    std::vector<ParameterSpec> specs;
+
+private:
+    void add(ParameterSpec spec) {
+        spec.layer = layer;
+        specs.push_back(std::move(spec));
+    }
+
+    const ModelConfig& model_;
+    const OptimizerConfig& optimizer_;
+};
+
+void add_layer(SpecList& list, const ModelConfig& model, const WeightInit& init, std::int64_t layer) {
+    const ResidualRow row = residual_row(model, layer);
+    const std::string prefix = fmt::format("layers.{}.", layer);
+    const std::int64_t hidden = model.hidden_size;
+    const std::int64_t groups = heads_of_kv(model);
+    const std::int64_t attention_width = model.heads * head_dim(model);
+
+    list.layer = layer;
+    if (row.gate != GatePlace::none && !model.gate.per_sublayer) list.gate(prefix + "gate");
+    list.norms(prefix + "attention.", row);
+    list.matrix(prefix + "attention.qkv.weight", {groups, model.heads / groups + 2, head_dim(model), hidden}, 0, init.qkv());
+    list.matrix(prefix + "attention.out.weight", {hidden, attention_width}, 1, init.output(attention_width));
+    list.norms(prefix + "mlp.", row);
+    list.matrix(prefix + "mlp.gate_up.weight", {2, model.ffn_size, hidden}, 1, init.gate_up());
+    list.matrix(prefix + "mlp.down.weight", {hidden, model.ffn_size}, 1, init.output(model.ffn_size));
+}
+
+}  // namespace
+
+std::int64_t ParameterSpec::elements() const {
+    std::int64_t count = 1;
+    for (std::int64_t dim : shape) count *= dim;
+    return count;
+}
+
+std::int64_t heads_of_kv(const ModelConfig& model) { return model.kv_heads > 0 ? model.kv_heads : model.heads; }
+
+std::int64_t head_dim(const ModelConfig& model) {
+    return model.head_dim > 0 ? model.head_dim : model.hidden_size / model.heads;
+}
+
+std::vector<ParameterSpec> parameter_specs(const ModelConfig& model, const OptimizerConfig& optimizer) {
+    const WeightInit init(model);
+    SpecList list(model, optimizer);
+    list.embedding("embedding.weight", init.embedding());
+    for (std::int64_t layer = 0; layer < model.layers; ++layer) add_layer(list, model, init, layer);
+    list.layer = model.layers;
+    list.norm("final_norm.weight", 1.0);
+    if (!model.tied_embeddings) list.embedding("head.weight", {model.init_std});
+    return std::move(list.specs);
+}
+
+std::int64_t parameter_count(const ModelConfig& model) {
+    std::int64_t count = 0;
+    for (const ParameterSpec& spec : parameter_specs(model, {})) count += spec.elements();
+    return count;
+}
+
+}  // namespace gpas

@@ -1,0 +1,103 @@
+#include "engine/model/residual_site.hpp"
+
+namespace gpas {
+namespace {
+
+constexpr Residual no_shortcut{.alpha = 0.0F};
+
+Gate gate_of(const ModelConfig& model, const Tensor& g) {
+    return {.g = g.as<const float>(),
+            .function = model.gate.function,
+            .scale = float(model.gate.scale),
+            .stop_gradient = model.gate.stop_gradient};
+}
+
+}  // namespace
+
+SavedNorm saved_norm(const ModelConfig& model, const std::string& name, ParameterStore& store, std::int64_t tokens,
+                     Arena& arena) {
+    const std::size_t i = store.index_of(name);
+    return {.norm = {.w = store.compute(i), .eps = float(model.norm_eps)},
+            .dw = store.gradient(i),
+            .rstd = arena.allocate(Dtype::fp32, {tokens})};
+}
+
+ResidualSite::ResidualSite(const ModelConfig& model, std::int64_t layer, const std::string& prefix, ParameterStore& store,
+                           std::int64_t tokens, Dtype dtype, Arena& arena)
+    : row_(residual_row(model, layer)) {
+    const std::int64_t hidden = model.hidden_size;
+    if (row_.pre_norm) {
+        pre_ = saved_norm(model, prefix + "pre_norm.weight", store, tokens, arena);
+        pre_.norm.scale = float(row_.norm_scale);
+    }
+    if (row_.branch_norm) {
+        branch_norm_ = saved_norm(model, prefix + "branch_norm.weight", store, tokens, arena);
+        branch_ = arena.allocate(dtype, {tokens, hidden});
+    }
+    if (row_.sum_norm) {
+        sum_ = saved_norm(model, prefix + "sum_norm.weight", store, tokens, arena);
+        normed_sum_ = arena.allocate(dtype, {tokens, hidden});
+    }
+    x2_ = arena.allocate(dtype, {tokens, hidden});
+    if (row_.gate == GatePlace::none) return;
+    const std::size_t i = store.index_of(model.gate.per_sublayer ? prefix + "gate" : fmt::format("layers.{}.gate", layer));
+    (row_.gate == GatePlace::sum ? sum_gate_ : shortcut_) = gate_of(model, store.master(i));
+    const Tensor dg = store.gradient(i);
+    if (dg && store.specs()[i].trainable) dgate_ = dg.as<float>();
+}
+
+Tensor ResidualSite::enter(Context& context, GatedStream h, bool normed, const SiteBuffers& buffers) {
+    input_ = h;
+    if (!row_.pre_norm) {
+        require(!h.stream.gate, "a row without a pre-norm reads an ungated stream");
+        return h.stream.x;
+    }
+    if (!normed) rmsnorm(context, buffers.normed, pre_.rstd, h.stream, pre_.norm);
+    return buffers.normed;
+}
+
+GatedStream ResidualSite::leave(Context& context, const SavedNorm* next, bool& normed, const SiteBuffers& buffers) {
+    const Residual terms = residual_terms();
+    if (row_.branch_norm)
+        rmsnorm(context, buffers.branch, branch_norm_.rstd, {branch_, {}}, branch_norm_.norm);
+    if (row_.sum_norm) {
+        residual_rmsnorm(context, x2_, normed_sum_, sum_.rstd, terms, input_.stream, buffers.branch, {}, sum_.norm);
+        normed = false;
+        output_ = {.stream = {.x = normed_sum_}};
+        return output_;
+    }
+    output_ = {.stream = {.x = x2_, .gate = sum_gate_}, .dgate = sum_gate_ ? dgate_ : nullptr};
+    normed = next != nullptr;
+    if (next != nullptr)
+        residual_rmsnorm(context, x2_, buffers.normed, next->rstd, terms, input_.stream, buffers.branch, sum_gate_,
+                         next->norm);
+    else
+        residual(context, x2_, terms, input_.stream, buffers.branch);
+    return output_;
+}
+
+Tensor ResidualSite::backward_leave(Context& context, Tensor d, const SiteBuffers& buffers) {
+    if (row_.sum_norm)  // h = N(x2)
+        rmsnorm_backward(context, d, sum_.dw, {}, d, no_shortcut, {x2_, {}}, sum_.rstd, sum_.norm);
+    if (!row_.branch_norm) return d;
+    // b = N₂(branch)
+    rmsnorm_backward(context, buffers.branch, branch_norm_.dw, {}, d, no_shortcut, {branch_, {}}, branch_norm_.rstd,
+                     branch_norm_.norm);
+    return buffers.branch;
+}
+
+Tensor ResidualSite::replay_input(Context& context, const SiteBuffers& buffers) {
+    if (!row_.pre_norm) return input_.stream.x;
+    rmsnorm_replay(context, buffers.normed, pre_.rstd, input_.stream, pre_.norm);
+    return buffers.normed;
+}
+
+void ResidualSite::backward_enter(Context& context, Tensor d, Tensor dinput) {
+    const GateGradients dgate{.stream = input_.dgate, .shortcut = shortcut_ ? dgate_ : nullptr};
+    if (row_.pre_norm)  // n = N(h), x2 = alpha h + b
+        rmsnorm_backward(context, d, pre_.dw, dgate, dinput, residual_terms(), input_.stream, pre_.rstd, pre_.norm);
+    else  // x2 = alpha G(h) + F(h)
+        residual_backward(context, d, dgate, dinput, residual_terms(), input_.stream);
+}
+
+}  // namespace gpas

@@ -1,0 +1,80 @@
+#include "kernels/cpu/feed_forward.hpp"
+
+#include "kernels/cpu/blocks.hpp"
+#include "kernels/cpu/vector_math.hpp"
+#include "kernels/cpu/visit.hpp"
+
+namespace gpas::cpu {
+
+void embedding(Context& context, Tensor h, Tensor w, Tensor ids) {
+    const std::int64_t row_bytes = w.columns() * bytes_per_element(w.dtype);
+    const std::int32_t* id = ids.as<std::int32_t>();
+    const RowBlocks blocks(h.rows());
+    parallel_for(context, blocks.count, [&](std::int64_t block) {
+        for (std::int64_t t = blocks.begin(block); t < blocks.end(block); ++t)
+            std::memcpy(static_cast<char*>(h.data) + t * row_bytes, static_cast<const char*>(w.data) + id[t] * row_bytes,
+                        std::size_t(row_bytes));
+    });
+}
+
+// Blocks of columns, not of rows: each adds all rows in order, so equal ids never meet in two threads.
+void embedding_backward(Context& context, Tensor dw, Tensor dh, Tensor ids) {
+    const std::int64_t columns = dw.columns();
+    const std::int32_t* id = ids.as<std::int32_t>();
+    visit_float(dh.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        parallel_blocks(context, columns, 128, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t t = 0; t < dh.rows(); ++t) {
+                float* to = dw.as<float>() + id[t] * columns + begin;
+                const T* from = dh.as<T>() + t * columns + begin;
+                for_lanes(end - begin, [&](std::int64_t i, std::int64_t n) {
+                    store_n(to + i, load_n(to + i, n) + load_n(from + i, n), n);
+                });
+            }
+        });
+    });
+}
+
+void swiglu(Context& context, Tensor act, Tensor gate_up) {
+    const std::int64_t width = act.columns();
+    visit_float(act.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        const RowBlocks blocks(act.rows());
+        parallel_for(context, blocks.count, [&](std::int64_t block) {
+            for (std::int64_t t = blocks.begin(block); t < blocks.end(block); ++t) {
+                const T* gate = gate_up.as<T>() + t * 2 * width;
+                const T* up = gate + width;
+                T* out = act.as<T>() + t * width;
+                for_lanes(width, [&](std::int64_t i, std::int64_t n) {
+                    const Vec g = load_n(gate + i, n);
+                    store_n(out + i, g * sigmoid(g) * load_n(up + i, n), n);
+                });
+            }
+        });
+    });
+}
+
+void swiglu_backward(Context& context, Tensor dgate_up, Tensor dact, Tensor gate_up) {
+    const std::int64_t width = dact.columns();
+    visit_float(dact.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        const RowBlocks blocks(dact.rows());
+        parallel_for(context, blocks.count, [&](std::int64_t block) {
+            for (std::int64_t t = blocks.begin(block); t < blocks.end(block); ++t) {
+                const T* gate = gate_up.as<T>() + t * 2 * width;
+                T* dgate = dgate_up.as<T>() + t * 2 * width;
+                const T* d = dact.as<T>() + t * width;
+                for_lanes(width, [&](std::int64_t i, std::int64_t n) {
+                    const Vec g = load_n(gate + i, n);
+                    const Vec u = load_n(gate + width + i, n);
+                    const Vec da = load_n(d + i, n);
+                    const Vec s = sigmoid(g);
+                    store_n(dgate + i, da * u * (s * (1.0F + g * (1.0F - s))), n);
+                    store_n(dgate + width + i, da * (g * s), n);
+                });
+            }
+        });
+    });
+}
+
+}  // namespace gpas::cpu

@@ -1,0 +1,13 @@
+// CPU side of embedding and SwiGLU; contracts in kernels/ops.hpp.
+#pragma once
+
+#include "kernels/ops.hpp"
+
+namespace gpas::cpu {
+
+void embedding(Context&, Tensor h, Tensor w, Tensor ids);
+void embedding_backward(Context&, Tensor dw, Tensor dh, Tensor ids);
+void swiglu(Context&, Tensor act, Tensor gate_up);
+void swiglu_backward(Context&, Tensor dgate_up, Tensor dact, Tensor gate_up);
+
+}  // namespace gpas::cpu

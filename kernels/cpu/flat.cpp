@@ -1,0 +1,162 @@
+#include "kernels/cpu/flat.hpp"
+
+#include "kernels/cpu/blocks.hpp"
+#include "kernels/cpu/vector_math.hpp"
+#include "kernels/cpu/visit.hpp"
+#include "kernels/philox.hpp"
+
+#include <atomic>
+#include <cmath>
+#include <numbers>
+
+namespace gpas::cpu {
+namespace {
+
+// Blocks of a flat range: at most most_flat_blocks, so that their partial sums have a bounded place.
+constexpr std::int64_t most_flat_blocks = 1024;
+
+std::int64_t sum_block_elements(std::int64_t count) {
+    const std::int64_t share = (count + most_flat_blocks - 1) / most_flat_blocks;
+    return std::max<std::int64_t>(4096, (share + lanes - 1) / lanes * lanes);
+}
+
+Vec square_root(Vec x) {
+    float a[lanes];
+    store(a, x);
+    for (float& value : a) value = std::sqrt(value);
+    return load(a);
+}
+
+struct AdamwFactors {
+    float beta1, beta2, gradient, first, second, epsilon, rate, keep;
+};
+
+AdamwFactors adamw_factors(const AdamwStep& s) {
+    return {.beta1 = float(s.beta1),
+            .beta2 = float(s.beta2),
+            .gradient = float(s.grad_factor),
+            .first = float(1.0 / (1.0 - std::pow(s.beta1, double(s.step)))),
+            .second = float(1.0 / (1.0 - std::pow(s.beta2, double(s.step)))),
+            .epsilon = float(s.epsilon),
+            .rate = float(s.learning_rate),
+            .keep = float(1.0 - s.learning_rate * s.weight_decay)};
+}
+
+}  // namespace
+
+void adamw(Context& context, Tensor w, Tensor m, Tensor v, Tensor compute, Tensor gradient, const AdamwStep& step) {
+    const AdamwFactors f = adamw_factors(step);
+    bf16* copy = compute ? compute.as<bf16>() : nullptr;
+    parallel_blocks(context, w.elements(), flat_block_elements, [&](std::int64_t begin, std::int64_t end) {
+        float* weight = w.as<float>() + begin;
+        float* first = m.as<float>() + begin;
+        float* second = v.as<float>() + begin;
+        const float* raw = gradient.as<const float>() + begin;
+        for_lanes(end - begin, [&](std::int64_t i, std::int64_t n) {
+            const Vec g = load_n(raw + i, n) * f.gradient;
+            const Vec m_new = f.beta1 * load_n(first + i, n) + (1.0F - f.beta1) * g;
+            const Vec v_new = f.beta2 * load_n(second + i, n) + (1.0F - f.beta2) * (g * g);
+            const Vec update = (m_new * f.first) / (square_root(v_new * f.second) + f.epsilon);
+            const Vec w_new = f.keep * load_n(weight + i, n) - f.rate * update;
+            store_n(first + i, m_new, n);
+            store_n(second + i, v_new, n);
+            store_n(weight + i, w_new, n);
+            if (copy != nullptr) store_n(copy + begin + i, w_new, n);
+        });
+    });
+}
+
+double squared_norm(Context& context, Tensor x) {
+    const Arena::Scope scope(context.scratch());
+    const std::int64_t block = sum_block_elements(x.elements());
+    const std::int64_t count = (x.elements() + block - 1) / block;
+    double* partial = scratch_array<double>(context, count);
+    visit_float(x.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        parallel_blocks(context, x.elements(), block, [&](std::int64_t begin, std::int64_t end) {
+            const T* from = x.as<T>() + begin;
+            double sum = 0.0;
+            for (std::int64_t at = 0; at < end - begin; at += 4096) {  // short fp32 sums, added in fp64
+                Vec part{};
+                for_lanes(std::min<std::int64_t>(4096, end - begin - at), [&](std::int64_t i, std::int64_t n) {
+                    const Vec value = load_n(from + at + i, n);
+                    part += value * value;
+                });
+                sum += double(horizontal_sum(part));
+            }
+            partial[begin / block] = sum;
+        });
+    });
+    double total = 0.0;
+    for (std::int64_t i = 0; i < count; ++i) total += partial[i];
+    return total;
+}
+
+std::int64_t first_non_finite(Context& context, Tensor x) {
+    std::atomic<std::int64_t> first{x.elements()};
+    visit_float(x.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        parallel_blocks(context, x.elements(), flat_block_elements, [&](std::int64_t begin, std::int64_t end) {
+            for (std::int64_t i = begin; i < end; ++i) {
+                if (std::isfinite(float(x.as<T>()[i]))) continue;
+                std::int64_t best = first.load();
+                while (i < best && !first.compare_exchange_weak(best, i)) {}
+                return;
+            }
+        });
+    });
+    return first.load() == x.elements() ? -1 : first.load();
+}
+
+void cast(Context& context, Tensor y, Tensor x) {
+    visit_float(y.dtype, [&](auto to) {
+        visit_float(x.dtype, [&](auto from) {
+            using To = typename decltype(to)::type;
+            using From = typename decltype(from)::type;
+            parallel_blocks(context, x.elements(), flat_block_elements, [&](std::int64_t begin, std::int64_t end) {
+                for_lanes(end - begin, [&](std::int64_t i, std::int64_t n) {
+                    store_n(y.as<To>() + begin + i, load_n(x.as<From>() + begin + i, n), n);
+                });
+            });
+        });
+    });
+}
+
+void fill(Context& context, Tensor x, float value) {
+    visit_float(x.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        parallel_blocks(context, x.elements(), flat_block_elements, [&](std::int64_t begin, std::int64_t end) {
+            std::fill(x.as<T>() + begin, x.as<T>() + end, T(value));
+        });
+    });
+}
+
+void scale(Context& context, Tensor y, float factor) {
+    visit_float(y.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        parallel_blocks(context, y.elements(), flat_block_elements, [&](std::int64_t begin, std::int64_t end) {
+            for_lanes(end - begin, [&](std::int64_t i, std::int64_t n) {
+                store_n(y.as<T>() + begin + i, load_n(y.as<T>() + begin + i, n) * factor, n);
+            });
+        });
+    });
+}
+
+// Element e takes the words of counter e / 2: words 0, 1 for even e, 2, 3 for odd e.
+void fill_normal(Context& context, Tensor x, std::uint64_t key, std::int64_t first_element, float std) {
+    constexpr double unit = 1.0 / 4294967296.0;
+    parallel_blocks(context, x.elements(), flat_block_elements, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) {
+            const std::uint64_t element = std::uint64_t(first_element + i);
+            const std::uint64_t counter = element / 2;
+            const Philox4 words = philox({std::uint32_t(counter), std::uint32_t(counter >> 32), 0, 0}, std::uint32_t(key),
+                                         std::uint32_t(key >> 32));
+            const std::size_t half = element % 2 * 2;
+            const double radius = std::sqrt(-2.0 * std::log((double(words[half]) + 0.5) * unit));
+            const double angle = 2.0 * std::numbers::pi * (double(words[half + 1]) + 0.5) * unit;
+            x.as<float>()[i] = float(double(std) * radius * std::cos(angle));
+        }
+    });
+}
+
+}  // namespace gpas::cpu

@@ -1,0 +1,16 @@
+// CPU side of the operations over flat ranges; contracts in kernels/ops.hpp.
+#pragma once
+
+#include "kernels/ops.hpp"
+
+namespace gpas::cpu {
+
+void adamw(Context&, Tensor w, Tensor m, Tensor v, Tensor compute, Tensor gradient, const AdamwStep& step);
+double squared_norm(Context&, Tensor x);
+std::int64_t first_non_finite(Context&, Tensor x);
+void cast(Context&, Tensor y, Tensor x);
+void fill(Context&, Tensor x, float value);
+void scale(Context&, Tensor y, float factor);
+void fill_normal(Context&, Tensor x, std::uint64_t key, std::int64_t first_element, float std);
+
+}  // namespace gpas::cpu

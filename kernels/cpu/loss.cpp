@@ -1,0 +1,81 @@
+#include "kernels/cpu/loss.hpp"
+
+#include "kernels/cpu/blocks.hpp"
+#include "kernels/cpu/vector_math.hpp"
+#include "kernels/cpu/visit.hpp"
+
+#include <cmath>
+#include <limits>
+
+namespace gpas::cpu {
+namespace {
+
+constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
+
+float row_max(const float* logits, std::int64_t count) {
+    Vec most = splat(minus_infinity);
+    for_lanes(count, [&](std::int64_t i, std::int64_t n) { most = max(load_n(logits + i, n, minus_infinity), most); });
+    return horizontal_max(most);
+}
+
+// Four chains of additions, so that a row of 32,000 does not wait for one.
+float row_exp_sum(const float* logits, std::int64_t count, float most) {
+    Vec sums[4]{};
+    for_lanes(count, [&](std::int64_t i, std::int64_t n) {
+        sums[(i / lanes) % 4] += exp(load_n(logits + i, n, minus_infinity) - most);
+    });
+    return horizontal_sum((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+}  // namespace
+
+void cross_entropy_stats(Context& context, Tensor stats, Tensor logits, Tensor labels, std::int64_t first_column) {
+    const std::int64_t columns = logits.columns();
+    const RowBlocks blocks(logits.rows());
+    parallel_for(context, blocks.count, [&](std::int64_t block) {
+        for (std::int64_t t = blocks.begin(block); t < blocks.end(block); ++t) {
+            const float* row = logits.as<float>() + t * columns;
+            const std::int64_t label = labels.as<std::int32_t>()[t] - first_column;
+            float* out = stats.as<float>() + 3 * t;
+            out[0] = row_max(row, columns);
+            out[1] = row_exp_sum(row, columns, out[0]);
+            out[2] = 0 <= label && label < columns ? row[label] : 0.0F;
+        }
+    });
+}
+
+double cross_entropy_loss(Context&, Tensor stats, Tensor labels) {
+    double sum = 0.0;
+    const float* row = stats.as<float>();
+    for (std::int64_t t = 0; t < labels.elements(); ++t, row += 3)
+        if (labels.as<std::int32_t>()[t] >= 0) sum += (double(row[0]) - double(row[2])) + std::log(double(row[1]));
+    return sum;
+}
+
+void cross_entropy_backward(Context& context, Tensor dlogits, Tensor logits, Tensor stats, Tensor labels,
+                            std::int64_t first_column, float factor) {
+    const std::int64_t columns = logits.columns();
+    const RowBlocks blocks(logits.rows());
+    visit_float(dlogits.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        parallel_for(context, blocks.count, [&](std::int64_t block) {
+            for (std::int64_t t = blocks.begin(block); t < blocks.end(block); ++t) {
+                const float* row = logits.as<float>() + t * columns;
+                const float* of = stats.as<float>() + 3 * t;
+                T* out = dlogits.as<T>() + t * columns;
+                const std::int64_t label = labels.as<std::int32_t>()[t];
+                const float share = label >= 0 ? factor / of[1] : 0.0F;
+                const std::int64_t column = label - first_column;
+                const bool here = label >= 0 && 0 <= column && column < columns;
+                const float at_label = here ? row[column] : 0.0F;  // read before it may be overwritten
+                for_lanes(columns, [&](std::int64_t i, std::int64_t n) {
+                    // A row without a label may hold anything, so it is cleared and not multiplied by zero.
+                    store_n(out + i, label >= 0 ? share * exp(load_n(row + i, n) - of[0]) : Vec{}, n);
+                });
+                if (here) out[column] = T(share * std::exp(at_label - of[0]) - factor);
+            }
+        });
+    });
+}
+
+}  // namespace gpas::cpu

@@ -1,0 +1,13 @@
+// CPU side of the cross entropy; contracts in kernels/ops.hpp.
+#pragma once
+
+#include "kernels/ops.hpp"
+
+namespace gpas::cpu {
+
+void cross_entropy_stats(Context&, Tensor stats, Tensor logits, Tensor labels, std::int64_t first_column);
+double cross_entropy_loss(Context&, Tensor stats, Tensor labels);
+void cross_entropy_backward(Context&, Tensor dlogits, Tensor logits, Tensor stats, Tensor labels,
+                            std::int64_t first_column, float factor);
+
+}  // namespace gpas::cpu

@@ -1,0 +1,35 @@
+#include "kernels/check_shapes.hpp"
+#include "kernels/cpu/loss.hpp"
+#include "kernels/ops.hpp"
+
+namespace gpas {
+namespace {
+
+bool three_per_label(const Tensor& stats, const Tensor& labels) {
+    return is_fp32(stats) && labels && labels.dtype == Dtype::int32 && stats.elements() == 3 * labels.elements();
+}
+
+}  // namespace
+
+void cross_entropy_stats(Context& context, Tensor stats, Tensor logits, Tensor labels, std::int64_t first_column) {
+    check_shapes(is_fp32(logits) && three_per_label(stats, labels) && labels.elements() == logits.rows(),
+                 "cross_entropy_stats", {{"stats", stats}, {"logits", logits}, {"labels", labels}});
+    cpu::cross_entropy_stats(context, stats, logits, labels, first_column);
+}
+
+double cross_entropy_loss(Context& context, Tensor stats, Tensor labels) {
+    check_shapes(three_per_label(stats, labels), "cross_entropy_loss", {{"stats", stats}, {"labels", labels}});
+    return cpu::cross_entropy_loss(context, stats, labels);
+}
+
+void cross_entropy_backward(Context& context, Tensor dlogits, Tensor logits, Tensor stats, Tensor labels,
+                            std::int64_t first_column, float factor) {
+    check_shapes(is_fp32(logits) && is_floating(dlogits) && dlogits.elements() == logits.elements() &&
+                     dlogits.columns() == logits.columns() && three_per_label(stats, labels) &&
+                     labels.elements() == logits.rows(),
+                 "cross_entropy_backward",
+                 {{"dlogits", dlogits}, {"logits", logits}, {"stats", stats}, {"labels", labels}});
+    cpu::cross_entropy_backward(context, dlogits, logits, stats, labels, first_column, factor);
+}
+
+}  // namespace gpas
