@@ -1,0 +1,228 @@
+#include "io/config/check.hpp"
+
+#include "io/config/checker.hpp"
+
+#include <numeric>
+#include <set>
+
+namespace gpas {
+namespace {
+
+bool has_gates(Architecture architecture) { return name_of(architecture).ends_with("_gpas"); }
+bool is_lns(Architecture architecture) { return name_of(architecture).starts_with("lns"); }
+bool is_mix(Architecture architecture) { return name_of(architecture).starts_with("post_pre"); }
+
+// "use 480 or 512": the multiples of `unit` next to `value`.
+std::string multiples_near(std::int64_t value, std::int64_t unit) {
+    const std::int64_t below = value / unit * unit;
+    return below == 0 ? fmt::format("{}", unit) : fmt::format("{} or {}", below, below + unit);
+}
+
+void check_run(const Checker& check, const RunConfig& run) {
+    check.refuse_if(run.name.empty(), {"name"}, "found empty text, expected a name for logs and exports");
+    check.refuse_if(run.name.find_first_of("/{}") != std::string::npos, {"name"},
+                    "found {}, expected a name without '/', '{{' and '}}'; folders belong in directory", run.name);
+    check.refuse_if(run.directory.empty(), {"directory"}, "found empty text, expected a folder such as runs/{}",
+                    run.name);
+    check.refuse_if(run.directory.find_first_of("{}") != std::string::npos, {"directory"},
+                    "found {}, expected no braces other than {{name}}, {{architecture}} and {{seed}}", run.directory);
+}
+
+void check_heads(const Checker& check, const ModelConfig& model) {
+    const std::int64_t hidden = model.hidden_size;
+    const std::int64_t heads = model.heads;
+    check.refuse_if(model.head_dim == 0 && hidden % heads != 0, {"model.heads", "model.hidden_size", "model.head_dim"},
+                    "{} heads do not divide hidden_size {}; choose a divisor, or set model.head_dim", heads, hidden);
+    const std::int64_t head_dim = model.head_dim == 0 ? hidden / heads : model.head_dim;
+    const char* odd = "RoPE turns pairs of numbers, so the head dimension {} must be even; change heads or head_dim";
+    if (model.head_dim == 0) {
+        check.refuse_if(head_dim % 2 != 0, {"model.heads", "model.hidden_size"}, fmt::runtime(odd), head_dim);
+    } else {
+        check.refuse_if(head_dim % 2 != 0, {"model.head_dim"}, fmt::runtime(odd), head_dim);
+    }
+    check.refuse_if(model.kv_heads > 0 && heads % model.kv_heads != 0, {"model.kv_heads", "model.heads"},
+                    "{} key/value heads do not divide {} heads; each must serve as many query heads, as in {}",
+                    model.kv_heads, heads, std::gcd(model.kv_heads, heads));
+}
+
+void check_gates(const Checker& check, const RunConfig& run) {
+    const GateConfig& gate = run.model.gate;
+    const auto architecture = name_of(run.model.architecture);
+    const bool gateless = !has_gates(run.model.architecture);
+    const std::string no_gates = fmt::format("architecture {} has no gates", architecture);
+    for (const KeySpec& key : config_keys()) {
+        if (key.section == "model.gate") {
+            check.refuse_without_effect(gateless, key.name.c_str(), {"model.architecture"}, no_gates);
+        }
+    }
+    check.refuse_without_effect(gateless, "optimizer.clip_gate_grad", {"model.architecture"}, no_gates);
+    check.refuse_without_effect(gate.frozen, "optimizer.clip_gate_grad", {"model.gate.frozen"},
+                                "frozen gates have no gradient to clip");
+    const bool scaled = gate.function == GateFunction::scaled_silu || gate.function == GateFunction::leaky_relu;
+    check.refuse_without_effect(!scaled, "model.gate.scale", {"model.gate.function"},
+                                fmt::format("{} has no scale", name_of(gate.function)));
+    check.refuse_if(gate.function == GateFunction::leaky_relu && gate.scale == 1.0,
+                    {"model.gate.function", "model.gate.scale"},
+                    "leaky_relu with slope 1 is the identity; set model.gate.scale to 0.01 or the like");
+}
+
+void check_model(const Checker& check, const ModelConfig& model) {
+    check_heads(check, model);
+    const auto architecture = name_of(model.architecture);
+    check.refuse_if(model.mix_post_layers > model.layers, {"model.mix_post_layers", "model.layers"},
+                    "found {} Post-LN layers in a model of {}; lower it to at most {}", model.mix_post_layers,
+                    model.layers, model.layers);
+    check.refuse_without_effect(!is_mix(model.architecture), "model.mix_post_layers", {"model.architecture"},
+                                fmt::format("only post_pre and post_pre_gpas mix norms, not {}", architecture));
+    check.refuse_without_effect(!is_lns(model.architecture), "model.lns", {"model.architecture"},
+                                fmt::format("only lns and lns_gpas scale by 1/sqrt(l), not {}", architecture));
+    check.refuse_without_effect(model.architecture == Architecture::deeppost, "model.output_init",
+                                {"model.architecture"}, "deeppost has DeepNorm's own initialisation");
+}
+
+void check_sources(const Checker& check, const char* key, const std::vector<DataSource>& sources) {
+    std::set<std::string> seen;
+    for (const DataSource& source : sources) {
+        check.refuse_if(!seen.insert(source.path).second, {key},
+                        "found '{}' twice, expected each source once; give it once with the sum of the weights",
+                        source.path);
+    }
+}
+
+void check_data(const Checker& check, const RunConfig& run) {
+    const DataConfig& data = run.data;
+    check_sources(check, "data.train", data.train);
+    check_sources(check, "data.valid", data.valid);
+    check.refuse_without_effect(data.mode == SampleMode::padded, "data.mask_documents", {"data.mode"},
+                                "a padded sample holds one document");
+    check.refuse_without_effect(!data.valid.empty(), "data.valid_fraction", {"data.valid"},
+                                "data.valid names the held-out tokens");
+    check.refuse_if(run.evaluation.every > 0 && data.valid.empty() && data.valid_fraction == 0,
+                    {"data.valid_fraction", "evaluation.every", "data.valid"},
+                    "evaluation has no held-out data; name some in data.valid, keep back a share with "
+                    "data.valid_fraction, or set evaluation.every to 0");
+}
+
+void check_steps(const Checker& check, const RunConfig& run) {
+    const TrainingConfig& training = run.training;
+    const ScheduleConfig& schedule = run.schedule;
+    check.refuse_if(training.stop_after > training.steps, {"training.stop_after", "training.steps"},
+                    "step {} lies behind the end of the run at step {}; lower stop_after or raise steps",
+                    training.stop_after, training.steps);
+    check.refuse_without_effect(training.on_bad_numbers == TrainingConfig::OnBadNumbers::stop,
+                                "training.max_skipped_steps", {"training.on_bad_numbers"},
+                                "on_bad_numbers: stop skips no step");
+    check.refuse_if(schedule.warmup_steps > training.steps, {"schedule.warmup_steps", "training.steps"},
+                    "the warm-up of {} steps is longer than the run of {}, so the peak learning rate is never reached; "
+                    "set schedule.warmup_steps to {} (a tenth) or the like",
+                    schedule.warmup_steps, training.steps, training.steps / 10);
+    // In floating point, because the three limits multiplied do not fit in 64 bits.
+    const double tokens = static_cast<double>(training.steps) * static_cast<double>(training.global_batch_size) *
+                          static_cast<double>(run.data.sequence_length);
+    check.refuse_if(tokens > 0x1p62, {"training.steps", "training.global_batch_size", "data.sequence_length"},
+                    "steps x global_batch_size x sequence_length is more than 2^62 tokens; one of them is a slip");
+}
+
+void check_schedule(const Checker& check, const RunConfig& run) {
+    const ScheduleConfig& schedule = run.schedule;
+    const auto kind = name_of(schedule.kind);
+    const bool wsd = schedule.kind == ScheduleKind::wsd;
+    const bool decays = schedule.kind == ScheduleKind::linear || schedule.kind == ScheduleKind::cosine;
+    check.refuse_if(
+        wsd && schedule.decay_steps == 0, {"schedule.kind", "schedule.decay_steps"},
+        "wsd needs the length of its decay; set schedule.decay_steps to {} (a tenth of the run) or the like",
+        run.training.steps / 10);
+    check.refuse_if(wsd && schedule.warmup_steps + schedule.decay_steps > run.training.steps,
+                    {"schedule.decay_steps", "schedule.warmup_steps", "training.steps"},
+                    "warm-up ({}) and decay ({}) together are longer than the run ({}); shorten one of them",
+                    schedule.warmup_steps, schedule.decay_steps, run.training.steps);
+    check.refuse_if(
+        decays && schedule.decay_steps > 0 && schedule.decay_steps <= schedule.warmup_steps,
+        {"schedule.decay_steps", "schedule.warmup_steps"},
+        "{} ends at step {}, before the warm-up of {} steps does; raise decay_steps, or set it to 0 for the "
+        "whole run",
+        kind, schedule.decay_steps, schedule.warmup_steps);
+    const std::string not_used = fmt::format("a {} schedule has no such phase", kind);
+    check.refuse_without_effect(!wsd && !decays, "schedule.decay_steps", {"schedule.kind"}, not_used);
+    check.refuse_without_effect(!wsd, "schedule.wsd_decay", {"schedule.kind"}, not_used);
+    check.refuse_without_effect(schedule.kind == ScheduleKind::constant, "schedule.min_ratio", {"schedule.kind"},
+                                "a constant schedule never decays");
+    check.refuse_without_effect(schedule.warmup_steps == 0, "schedule.initial_ratio", {"schedule.warmup_steps"},
+                                "there is no warm-up");
+}
+
+void check_parallel(const Checker& check, const RunConfig& run) {
+    const ParallelConfig& parallel = run.parallel;
+    constexpr const char* data_only =
+        "found {}, but this version splits work over data-parallel ranks only; write 1 and raise the number of ranks";
+    check.refuse_if(parallel.tensor > 1, {"parallel.tensor"}, data_only, parallel.tensor);
+    check.refuse_if(parallel.pipeline > 1, {"parallel.pipeline"}, data_only, parallel.pipeline);
+    const std::int64_t global = run.training.global_batch_size;
+    const std::int64_t micro = run.training.micro_batch_size;
+    check.refuse_if(global % micro != 0, {"training.global_batch_size", "training.micro_batch_size"},
+                    "{} samples a step are not a whole number of micro-batches of {}; use {}", global, micro,
+                    multiples_near(global, micro));
+}
+
+void check_compute(const Checker& check, const RunConfig& run) {
+#ifdef GPAS_WITH_CUDA
+    constexpr bool built_with_cuda = true;
+#else
+    constexpr bool built_with_cuda = false;
+#endif
+    check.refuse_if(run.compute.device == DeviceKind::cuda && !built_with_cuda, {"compute.device"},
+                    "found cuda, but this gpas was built without CUDA; write auto or cpu, or use a build with CUDA");
+    const std::string& resume = run.checkpoint.resume;
+    check.refuse_if(resume.empty() || resume == "none" || resume == "no" || resume == "false" || resume == "off",
+                    {"checkpoint.resume"}, "found '{}', expected auto, never or the path of a checkpoint; write never",
+                    resume);
+    check.refuse_if(resume == "true" || resume == "yes" || resume == "on" || resume == "latest", {"checkpoint.resume"},
+                    "found '{}', expected auto, never or the path of a checkpoint; write auto", resume);
+}
+
+}  // namespace
+
+void check_config(const LoadedConfig& config) {
+    const Checker check(config);
+    const RunConfig& run = config.values;
+    check_run(check, run);
+    check_model(check, run.model);
+    check_gates(check, run);
+    check_data(check, run);
+    check_steps(check, run);
+    check_schedule(check, run);
+    check_parallel(check, run);
+    check_compute(check, run);
+}
+
+void check_for_training(const LoadedConfig& config) {
+    Checker(config).refuse_if(config.values.data.train.empty(), {"data.train"},
+                              "found no training data, expected the prefix of a .bin/.idx pair; make one with "
+                              "`gpas prepare` and write data.train=PREFIX");
+}
+
+std::int64_t check_for_world(const LoadedConfig& config, std::int64_t ranks) {
+    const Checker check(config);
+    const RunConfig& run = config.values;
+    const std::int64_t inner = run.parallel.tensor * run.parallel.pipeline;
+    check.refuse_if(ranks % inner != 0, {"parallel.tensor", "parallel.pipeline"},
+                    "{} ranks were started, expected a multiple of tensor x pipeline = {}; change the number of ranks",
+                    ranks, inner);
+    const std::int64_t data = ranks / inner;
+    check.refuse_if(run.parallel.data > 0 && run.parallel.data != data,
+                    {"parallel.data", "parallel.tensor", "parallel.pipeline"},
+                    "expected {} data-parallel ranks, but {} ranks were started, which makes a data-parallel size of "
+                    "{}; start {} ranks, or set "
+                    "parallel.data to 0",
+                    run.parallel.data, ranks, data, run.parallel.data * inner);
+    const std::int64_t global = run.training.global_batch_size;
+    const std::int64_t micro = run.training.micro_batch_size;
+    const std::int64_t at_once = micro * data;
+    check.refuse_if(global % at_once != 0, {"training.global_batch_size", "training.micro_batch_size"},
+                    "{} data-parallel ranks with micro-batches of {} take {} samples at a time, which does not divide "
+                    "the global batch of {}; use a global batch of {}, or another micro-batch",
+                    data, micro, at_once, global, multiples_near(global, at_once));
+    return data;
+}
+
+}  // namespace gpas

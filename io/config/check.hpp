@@ -1,0 +1,20 @@
+// Contradictions between keys, found before anything is allocated. Each throws Error(usage) with the place of the key
+// at fault and, for the other keys that take part, their values and places.
+#pragma once
+
+#include "io/config/load.hpp"
+
+#include <cstdint>
+
+namespace gpas {
+
+// What holds for every command; load_config has called it already.
+void check_config(const LoadedConfig& config);
+
+// What `gpas train` needs beyond that: data.
+void check_for_training(const LoadedConfig& config);
+
+// The sizes against the number of ranks. Returns the data-parallel size.
+std::int64_t check_for_world(const LoadedConfig& config, std::int64_t ranks);
+
+}  // namespace gpas

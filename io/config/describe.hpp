@@ -1,0 +1,24 @@
+// The schema and a configuration as text: `gpas config`, docs/configuration.md and the copy in every checkpoint.
+#pragma once
+
+#include "io/config/load.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace gpas {
+
+// Every key with type, unit, default and help, for a terminal. `filter`: only keys whose name, other names or help
+// contain it. Empty if there are none.
+std::string describe_schema(std::string_view filter = "");
+
+// docs/configuration.md.
+std::string describe_schema_as_markdown();
+
+// YAML with every key; load_config_text gives back exactly this configuration.
+std::string dump_config(const RunConfig& config);
+
+// The same with a comment on each line that a file or an override sets, telling where: `gpas config --resolved`.
+std::string dump_config(const LoadedConfig& config);
+
+}  // namespace gpas

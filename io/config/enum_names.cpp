@@ -1,0 +1,93 @@
+#include "io/config/enum_names.hpp"
+
+namespace gpas {
+namespace {
+
+constexpr EnumName<Architecture> architectures[] = {
+    {Architecture::post, "post"},
+    {Architecture::deeppost, "deeppost"},
+    {Architecture::pre, "pre"},
+    {Architecture::sandwich, "sandwich"},
+    {Architecture::post_pre, "post_pre"},
+    {Architecture::lns, "lns"},
+    {Architecture::pre_gpas, "pre_gpas"},
+    {Architecture::lns_gpas, "lns_gpas"},
+    {Architecture::sandwich_gpas, "sandwich_gpas"},
+    {Architecture::deeppost_gpas, "deeppost_gpas"},
+    {Architecture::post_pre_gpas, "post_pre_gpas"},
+    {Architecture::post_gpas, "post_gpas"},
+};
+constexpr EnumName<LnsMode> lns_modes[] = {{LnsMode::init, "init"}, {LnsMode::output, "output"}};
+constexpr EnumName<EmbeddingInit> embedding_inits[] = {{EmbeddingInit::scaled, "scaled"},
+                                                       {EmbeddingInit::normal, "normal"}};
+constexpr EnumName<OutputInit> output_inits[] = {{OutputInit::normal, "normal"}, {OutputInit::scaled, "scaled"}};
+constexpr EnumName<GateFunction> gate_functions[] = {
+    {GateFunction::silu, "silu"}, {GateFunction::identity, "identity"},     {GateFunction::relu, "relu"},
+    {GateFunction::tanh, "tanh"}, {GateFunction::leaky_relu, "leaky_relu"}, {GateFunction::scaled_silu, "scaled_silu"},
+};
+constexpr EnumName<SampleMode> sample_modes[] = {{SampleMode::packed, "packed"}, {SampleMode::padded, "padded"}};
+constexpr EnumName<TrainingConfig::OnBadNumbers> on_bad_numbers[] = {{TrainingConfig::OnBadNumbers::stop, "stop"},
+                                                                     {TrainingConfig::OnBadNumbers::skip, "skip"}};
+constexpr EnumName<ScheduleKind> schedule_kinds[] = {
+    {ScheduleKind::constant, "constant"},         {ScheduleKind::linear, "linear"}, {ScheduleKind::cosine, "cosine"},
+    {ScheduleKind::inverse_sqrt, "inverse_sqrt"}, {ScheduleKind::wsd, "wsd"},
+};
+constexpr EnumName<DecayShape> decay_shapes[] = {
+    {DecayShape::linear, "linear"},
+    {DecayShape::cosine, "cosine"},
+    {DecayShape::exponential, "exponential"},
+    {DecayShape::minus_sqrt, "minus_sqrt"},
+};
+constexpr EnumName<ComputeDtype> compute_dtypes[] = {{ComputeDtype::fp32, "fp32"}, {ComputeDtype::bf16, "bf16"}};
+// `auto` is a keyword of C++, so this one enumerator has another spelling in YAML.
+constexpr EnumName<DeviceKind> device_kinds[] = {
+    {DeviceKind::automatic, "auto"}, {DeviceKind::cpu, "cpu"}, {DeviceKind::cuda, "cuda"}};
+
+}  // namespace
+
+template <>
+std::span<const EnumName<Architecture>> enum_names<Architecture>() {
+    return architectures;
+}
+template <>
+std::span<const EnumName<LnsMode>> enum_names<LnsMode>() {
+    return lns_modes;
+}
+template <>
+std::span<const EnumName<EmbeddingInit>> enum_names<EmbeddingInit>() {
+    return embedding_inits;
+}
+template <>
+std::span<const EnumName<OutputInit>> enum_names<OutputInit>() {
+    return output_inits;
+}
+template <>
+std::span<const EnumName<GateFunction>> enum_names<GateFunction>() {
+    return gate_functions;
+}
+template <>
+std::span<const EnumName<SampleMode>> enum_names<SampleMode>() {
+    return sample_modes;
+}
+template <>
+std::span<const EnumName<TrainingConfig::OnBadNumbers>> enum_names<TrainingConfig::OnBadNumbers>() {
+    return on_bad_numbers;
+}
+template <>
+std::span<const EnumName<ScheduleKind>> enum_names<ScheduleKind>() {
+    return schedule_kinds;
+}
+template <>
+std::span<const EnumName<DecayShape>> enum_names<DecayShape>() {
+    return decay_shapes;
+}
+template <>
+std::span<const EnumName<ComputeDtype>> enum_names<ComputeDtype>() {
+    return compute_dtypes;
+}
+template <>
+std::span<const EnumName<DeviceKind>> enum_names<DeviceKind>() {
+    return device_kinds;
+}
+
+}  // namespace gpas

@@ -1,0 +1,86 @@
+// Values and types of the schema as text.
+#include "io/config/schema.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <cmath>
+
+namespace gpas {
+namespace {
+
+// Digits in groups, as the parser accepts them: 1_000_000.
+std::string grouped(double integer) {
+    std::string digits = fmt::format("{:.0f}", integer);
+    if (digits.size() < 6) return digits;
+    for (int at = static_cast<int>(digits.size()) - 3; at > 0 && digits[at - 1] != '-'; at -= 3) digits.insert(at, "_");
+    return digits;
+}
+
+std::string describe_range(const KeySpec& key) {
+    const Range& range = key.range;
+    if (key.type == KeyType::integer) return fmt::format(" from {} to {}", grouped(range.min), grouped(range.max));
+    const std::string low =
+        std::isinf(range.min) ? "" : fmt::format(" {} {}", range.min_excluded ? ">" : ">=", range.min);
+    const std::string high =
+        std::isinf(range.max) ? "" : fmt::format(" {} {}", range.max_excluded ? "<" : "<=", range.max);
+    return low + (low.empty() || high.empty() ? "" : " and") + high;
+}
+
+// Always quoted, so that no text is ever taken for a number, a boolean or nothing.
+std::string format_text(const std::string& text) {
+    std::string quoted = "\"";
+    for (const char c : text) {
+        if (c == '"' || c == '\\') {
+            quoted += '\\';
+            quoted += c;
+        } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+            quoted += fmt::format("\\x{:02x}", static_cast<unsigned>(c));
+        } else {
+            quoted += c;
+        }
+    }
+    return quoted + "\"";
+}
+
+std::string format_source(const DataSource& source) {
+    if (source.weight == 1.0) return format_text(source.path);
+    return fmt::format("{{path: {}, weight: {}}}", format_text(source.path), source.weight);
+}
+
+struct Formatter {
+    std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
+    std::string operator()(std::uint64_t value) const { return fmt::format("{}", value); }
+    std::string operator()(double value) const { return fmt::format("{}", value); }  // shortest text that reads back
+    std::string operator()(bool value) const { return value ? "true" : "false"; }
+    std::string operator()(const std::string& value) const { return format_text(value); }
+    std::string operator()(const std::vector<DataSource>& value) const {
+        std::vector<std::string> items;
+        for (const DataSource& source : value) items.push_back(format_source(source));
+        return fmt::format("[{}]", fmt::join(items, ", "));
+    }
+};
+
+}  // namespace
+
+std::string format_value(const ConfigValue& value) { return std::visit(Formatter{}, value); }
+
+std::string format_key(const KeySpec& key, const RunConfig& config) {
+    const ConfigValue value = key.get(config);
+    return key.type == KeyType::choice ? std::get<std::string>(value) : format_value(value);
+}
+
+std::string describe_type(const KeySpec& key) {
+    switch (key.type) {
+        case KeyType::integer: return "an integer" + describe_range(key);
+        case KeyType::seed: return "an integer from 0 to 2^64 - 1";
+        case KeyType::real: return "a number" + describe_range(key);
+        case KeyType::boolean: return "true or false";
+        case KeyType::text: return "text";
+        case KeyType::choice: return fmt::format("one of {}", fmt::join(key.choices, ", "));
+        case KeyType::sources: return "a prefix of .bin/.idx files, a list of prefixes, or a list of {path, weight}";
+    }
+    return "";
+}
+
+}  // namespace gpas

@@ -1,0 +1,200 @@
+#include "io/config/load.hpp"
+
+#include "io/config/check.hpp"
+#include "io/config/document.hpp"
+#include "io/config/enum_names.hpp"
+#include "io/config/read_value.hpp"
+#include "io/config/schema.hpp"
+#include "io/config/suggest.hpp"
+#include "kernels/error.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+
+namespace gpas {
+namespace {
+
+// Bounds what a chain of files that include each other twice may cost; real runs have a handful.
+constexpr int most_files = 100;
+
+class Loader {
+public:
+    LoadedConfig result;
+
+    void load_file(const std::string& path) {
+        std::error_code ignored;
+        const auto real_path = std::filesystem::weakly_canonical(path, ignored).string();
+        if (++files_loaded_ > most_files) {
+            fail(ExitCode::usage, "{}: found more than {} included files, expected a handful; merge some", path,
+                 most_files);
+        }
+        chain_.push_back(real_path);
+        apply_file(parse_document(read_config_file(path), path), path, true);
+        chain_.pop_back();
+    }
+
+    void load_text(const std::string& text, const std::string& origin) {
+        apply_file(parse_document(text, origin), origin, false);
+    }
+
+    void apply_override(const std::string& argument) {
+        const std::size_t equals = argument.find('=');
+        const std::string origin = "command line: " + argument;
+        if (equals == std::string::npos || equals == 0) {
+            fail(ExitCode::usage, "{}: found no key=value, expected one, as in training.steps=1000", origin);
+        }
+        const std::string key = argument.substr(0, equals);
+        const std::string text = argument.substr(equals + 1);
+        Node value = parse_document(text, origin, false);
+        value.place = {origin, 0, 0};
+        const KeySpec* spec = find_key(key);
+        if (value.kind == Node::Kind::nothing && spec != nullptr && spec->type == KeyType::text && text.empty()) {
+            value.kind = Node::Kind::scalar;  // data.tokenizer= empties it
+        }
+        apply({key, {origin, 0, 0}, std::move(value)}, "");
+    }
+
+private:
+    void apply_file(const Node& root, const std::string& path, bool may_include) {
+        if (root.kind == Node::Kind::nothing) {
+            fail(ExitCode::usage,
+                 "{}: found an empty file, expected keys such as 'name: run'; `gpas config` lists them", path);
+        }
+        if (root.kind != Node::Kind::mapping) {
+            fail(ExitCode::usage, "{}: found {}, expected a mapping ('key: value' lines); is this a configuration?",
+                 to_string(root.place), describe_found(root));
+        }
+        for (const Entry& entry : root.entries) {
+            if (entry.key == "include") include(entry, path, may_include);
+        }
+        for (const Entry& entry : root.entries) {
+            if (entry.key != "include") apply(entry, "");
+        }
+    }
+
+    void include(const Entry& entry, const std::string& from, bool may_include) {
+        if (!may_include) {
+            fail(ExitCode::usage, "{}found an include in a resolved configuration, expected values only",
+                 message_head(entry.place, "include"));
+        }
+        if (entry.value.kind != Node::Kind::sequence) return include_one(entry.value, from);
+        for (const Node& item : entry.value.items) include_one(item, from);
+    }
+
+    void include_one(const Node& node, const std::string& from) {
+        const std::string head = message_head(node.place, "include");
+        if (node.kind != Node::Kind::scalar || node.text.empty()) {
+            fail(ExitCode::usage, "{}found {}, expected a file name or a list of them, relative to {}", head,
+                 describe_found(node), from);
+        }
+        const std::string path = (std::filesystem::path(from).parent_path() / node.text).lexically_normal().string();
+        std::error_code ignored;
+        const auto real_path = std::filesystem::weakly_canonical(path, ignored).string();
+        if (std::find(chain_.begin(), chain_.end(), real_path) != chain_.end()) {
+            fail(ExitCode::usage, "{}{} includes itself: {} -> {}; take one include out of the circle", head, path,
+                 fmt::join(chain_, " -> "), real_path);
+        }
+        if (!std::filesystem::exists(path, ignored)) {
+            fail(ExitCode::usage, "{}found no file {}; the path is relative to the folder of {}", head, path, from);
+        }
+        load_file(path);
+    }
+
+    // An entry of the mapping `section`: a section of its own, or a key with its value.
+    void apply(const Entry& entry, const std::string& section) {
+        const std::string name = section.empty() ? entry.key : section + "." + entry.key;
+        if (const KeySpec* key = find_key(name)) {
+            key->set(result.values, read_value(*key, entry.value));
+            result.places[name] = entry.value.place;
+        } else if (!name.empty() && is_section(name)) {
+            apply_section(entry.value, name);
+        } else {
+            refuse_unknown(entry, name);
+        }
+    }
+
+    void apply_section(const Node& node, const std::string& name) {
+        if (node.kind == Node::Kind::nothing) return;  // every key of it is commented out
+        if (node.kind != Node::Kind::mapping) {
+            fail(ExitCode::usage, "{}found {}, expected a mapping with its keys; {}", message_head(node.place, name),
+                 describe_found(node), advice_for_unknown_key(name + ".", false));
+        }
+        for (const Entry& entry : node.entries) apply(entry, name);
+    }
+
+    [[noreturn]] void refuse_unknown(const Entry& entry, const std::string& name) {
+        const bool dotted_in_file = entry.key.find('.') != std::string::npos && entry.place.line > 0;
+        if (dotted_in_file && (find_key(name) != nullptr || find_key(entry.key) != nullptr)) {
+            const std::size_t dot = entry.key.rfind('.');
+            fail(ExitCode::usage,
+                 "{}found a dotted key, expected sections in a file; write '{}:' and '{}:' indented below",
+                 message_head(entry.place, name), entry.key.substr(0, dot), entry.key.substr(dot + 1));
+        }
+        fail(ExitCode::usage, "{}unknown key; {}", message_head(entry.place, quote_plain(name)),
+             advice_for_unknown_key(name, entry.value.kind == Node::Kind::mapping));
+    }
+
+    // A key is named without quotes unless it could not be read so.
+    static std::string quote_plain(const std::string& name) {
+        const bool plain = name.size() <= 60 && !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
+                               return static_cast<unsigned char>(c) > 0x20 && c != 0x7f;
+                           });
+        return plain ? name : quote_found(name);
+    }
+
+    std::vector<std::string> chain_;  // files being loaded, outermost first
+    int files_loaded_ = 0;
+};
+
+void replace_all(std::string& text, std::string_view from, const std::string& to) {
+    for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
+        text.replace(at, from.size(), to);
+    }
+}
+
+// {seed} and {architecture} keep the runs of a comparison apart although they share a file.
+void fill_in_directory(RunConfig& config) {
+    replace_all(config.directory, "{architecture}", std::string(name_of(config.model.architecture)));
+    replace_all(config.directory, "{seed}", std::to_string(config.seed));
+    replace_all(config.directory, "{name}", config.name);
+}
+
+LoadedConfig finish(Loader& loader, const std::vector<std::string>& overrides) {
+    for (const std::string& argument : overrides) loader.apply_override(argument);
+    fill_in_directory(loader.result.values);
+    check_config(loader.result);
+    return std::move(loader.result);
+}
+
+}  // namespace
+
+LoadedConfig load_config(const std::vector<std::string>& files, const std::vector<std::string>& overrides) {
+    Loader loader;
+    for (const std::string& file : files) loader.load_file(file);
+    return finish(loader, overrides);
+}
+
+LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides) {
+    return load_config(std::vector<std::string>{file}, overrides);
+}
+
+LoadedConfig load_config_text(const std::string& text, const std::string& origin,
+                              const std::vector<std::string>& overrides) {
+    Loader loader;
+    loader.load_text(text, origin);
+    return finish(loader, overrides);
+}
+
+ConfigArguments split_config_arguments(const std::vector<std::string>& arguments) {
+    ConfigArguments result;
+    for (const std::string& argument : arguments) {
+        const std::size_t equals = argument.find('=');
+        const bool is_override = equals != std::string::npos && argument.find('/') > equals;
+        (is_override ? result.overrides : result.files).push_back(argument);
+    }
+    return result;
+}
+
+}  // namespace gpas

@@ -1,0 +1,268 @@
+#include "io/config/schema.hpp"
+
+#include "io/config/schema_builder.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+namespace gpas {
+namespace {
+
+// Upper limits only catch slips of the keyboard and keep products of sizes inside 64 bits.
+constexpr Range any_size{1, 1 << 20};
+constexpr Range step_count{0, 1e9};
+constexpr Range one_or_more_steps{1, 1e9};
+constexpr Range not_negative{0, std::numeric_limits<double>::infinity()};
+constexpr Range share{0, 1};
+constexpr Range below_one{0, 1, false, true};
+
+void declare_run(SchemaBuilder& schema) {
+    auto run = schema.section<RunConfig>("", "The run as a whole", [](RunConfig& c) -> RunConfig& { return c; });
+    run.add("name", &RunConfig::name, "", {}, "Name of the run, for logs, TensorBoard and exports.",
+            {"run_name", "wandb_exp_name"});
+    run.add("directory", &RunConfig::directory, "", {},
+            "Where checkpoints, metrics and the resolved configuration go; {name}, {architecture} and {seed} are "
+            "filled in.",
+            {"save", "output_dir", "save_dir", "dump_folder"});
+    run.add("seed", &RunConfig::seed, "", {}, "Seed of the initial weights and of the order of the data.",
+            {"random_seed"});
+}
+
+void declare_model(SchemaBuilder& schema) {
+    auto model =
+        schema.section<ModelConfig>("model", "The transformer", [](RunConfig& c) -> ModelConfig& { return c.model; });
+    model.add("architecture", &ModelConfig::architecture, "", {},
+              "Where norms and gates stand: a row of the architecture table, named as in the paper's code.",
+              {"norm_type", "arch", "flavor", "model_type"});
+    model.add("vocab_size", &ModelConfig::vocab_size, "tokens", {2, 1 << 24},
+              "Rows of the embedding and of the LM head, unpadded.", {"padded_vocab_size", "n_vocab"});
+    model.add("hidden_size", &ModelConfig::hidden_size, "", any_size, "Width of the residual stream.",
+              {"dim", "d_model", "n_embd", "embed_dim"});
+    model.add("ffn_size", &ModelConfig::ffn_size, "", {1, 1 << 22}, "Inner width of the SwiGLU MLP.",
+              {"ffn_hidden_size", "intermediate_size", "ffn_dim", "hidden_dim", "d_ff"});
+    model.add("layers", &ModelConfig::layers, "layers", {1, 10000}, "Decoder layers, each attention + MLP.",
+              {"num_layers", "n_layers", "n_layer", "num_hidden_layers", "depth"});
+    model.add("heads", &ModelConfig::heads, "", {1, 65536}, "Attention (query) heads.",
+              {"num_attention_heads", "n_heads", "n_head", "num_heads"});
+    model.add("kv_heads", &ModelConfig::kv_heads, "", {0, 65536},
+              "Key/value heads of grouped-query attention; 0: as many as heads.",
+              {"num_query_groups", "num_key_value_heads", "n_kv_heads", "num_kv_heads"});
+    model.add("head_dim", &ModelConfig::head_dim, "", {0, 8192},
+              "Width of a head, even (RoPE turns pairs); 0: hidden_size / heads.", {"kv_channels", "d_head"});
+    model.add("tied_embeddings", &ModelConfig::tied_embeddings, "", {},
+              "Use the embedding as LM head; set embedding_init: normal with it, or the first logits are huge.",
+              {"tie_word_embeddings", "untie_embeddings_and_output_weights", "enable_weight_tying", "tied_embedding"});
+    model.add("rope_base", &ModelConfig::rope_base, "", {1, 1e12, true}, "Base of the rotary position frequencies.",
+              {"rope_theta", "rotary_base"});
+    model.add("norm_eps", &ModelConfig::norm_eps, "", {0, 1, true}, "Epsilon inside the square root of RMSNorm.",
+              {"norm_epsilon", "rms_norm_eps", "layernorm_epsilon"});
+    model.add("init_std", &ModelConfig::init_std, "", {0, 10, true},
+              "Standard deviation of the initial linear weights.", {"init_method_std", "initializer_range"});
+    model.add("embedding_init", &ModelConfig::embedding_init, "", {},
+              "Initial token embedding: scaled is N(0, sqrt(2/5)) as in the paper's code, normal is N(0, init_std).",
+              {"scale_embed"});
+    model.add("output_init", &ModelConfig::output_init, "", {},
+              "Initial o and down projections: normal is N(0, init_std), scaled is N(0, init_std / sqrt(2 layers)).",
+              {"output_layer_init_method", "depth_init"});
+    model.add("lns", &ModelConfig::lns, "", {},
+              "LayerNorm Scaling rows: 1/sqrt(l) as the norms' initial weight (GPAS paper) or on the norms' output "
+              "(LNS paper).",
+              {});
+    model.add("mix_post_layers", &ModelConfig::mix_post_layers, "layers", {-1, 10000},
+              "Mix-LN rows: how many of the first layers are Post-LN; -1: layers / 4, rounded down.", {"post_num"});
+
+    auto gate = schema.section<GateConfig>("model.gate", "The GPAS gate: y = x - s(g) stop_gradient(x)",
+                                           [](RunConfig& c) -> GateConfig& { return c.model.gate; });
+    gate.add("function", &GateConfig::function, "", {}, "s(g); the paper's is silu.",
+             {"activation", "gate_act", "gpas_act"});
+    gate.add("scale", &GateConfig::scale, "", {-1e6, 1e6},
+             "scaled_silu: s = scale silu(g); leaky_relu: slope below zero.", {});
+    gate.add("init", &GateConfig::init, "", {-100, 100}, "Initial g of every gate; silu at 0 is the identity.",
+             {"gate_init"});
+    gate.add("per_sublayer", &GateConfig::per_sublayer, "", {},
+             "true: attention and MLP have a gate each; false: one gate a layer, used by both.", {});
+    gate.add("frozen", &GateConfig::frozen, "", {}, "Keep every gate at its initial value.", {"freeze_gate"});
+    gate.add("stop_gradient", &GateConfig::stop_gradient, "", {},
+             "true is GPAS; false lets the gate scale gradients as well as activations (the ablation).", {"detach"});
+}
+
+void declare_data(SchemaBuilder& schema) {
+    auto data = schema.section<DataConfig>("data", "Token files, in Megatron's .bin/.idx format",
+                                           [](RunConfig& c) -> DataConfig& { return c.data; });
+    data.add("train", &DataConfig::train, "", {},
+             "Training tokens, sampled in proportion to the weights; needed by `gpas train`.",
+             {"data_path", "train_data_path", "dataset", "dataset_path"});
+    data.add("valid", &DataConfig::valid, "", {},
+             "Held-out tokens; empty: valid_fraction of each training source, from its end.",
+             {"valid_data_path", "validation", "eval_data"});
+    data.add("valid_fraction", &DataConfig::valid_fraction, "share", below_one,
+             "Share of each training source kept for evaluation where valid is empty.", {"split"});
+    data.add("tokenizer", &DataConfig::tokenizer, "", {},
+             "SentencePiece .model file; only `gpas generate` and exports need it.",
+             {"tokenizer_model", "tokenizer_path", "vocab_file"});
+    data.add("mode", &DataConfig::mode, "", {},
+             "packed: documents joined and cut into full sequences; padded: one document a sample, cut or padded (the "
+             "paper's).",
+             {});
+    data.add("mask_documents", &DataConfig::mask_documents, "", {},
+             "packed: neither attention nor loss crosses a document boundary.",
+             {"reset_attention_mask", "reset_position_ids", "eod_mask_loss"});
+    data.add("sequence_length", &DataConfig::sequence_length, "tokens", any_size, "Tokens that the model sees at once.",
+             {"seq_length", "seq_len", "max_length", "max_position_embeddings", "block_size"});
+}
+
+void declare_training(SchemaBuilder& schema) {
+    auto training = schema.section<TrainingConfig>("training", "How long and in which portions",
+                                                   [](RunConfig& c) -> TrainingConfig& { return c.training; });
+    training.add("steps", &TrainingConfig::steps, "steps", one_or_more_steps, "Optimizer steps of the whole run.",
+                 {"train_iters", "max_steps", "num_training_steps", "iterations", "max_iters", "num_steps"});
+    training.add("global_batch_size", &TrainingConfig::global_batch_size, "samples", {1, 1e6},
+                 "Samples per step, over all data-parallel ranks.", {"total_batch_size", "batch_size", "global_batch"});
+    training.add("micro_batch_size", &TrainingConfig::micro_batch_size, "samples", {1, 1e6},
+                 "Samples per forward pass of one rank; gradients accumulate up to global_batch_size.",
+                 {"local_batch_size", "per_device_train_batch_size", "micro_batch"});
+    training.add("stop_after", &TrainingConfig::stop_after, "steps", step_count,
+                 "End with a checkpoint after this step although the schedule goes on; 0: run all steps.",
+                 {"exit_interval"});
+    training.add("on_bad_numbers", &TrainingConfig::on_bad_numbers, "", {},
+                 "NaN or Inf in the loss or the gradients: stop the run, or skip the step.",
+                 {"check_for_nan_in_loss_and_grad"});
+    training.add("max_skipped_steps", &TrainingConfig::max_skipped_steps, "steps", one_or_more_steps,
+                 "on_bad_numbers: skip gives up after this many skipped steps in a row.", {});
+}
+
+void declare_optimizer(SchemaBuilder& schema) {
+    auto optimizer = schema.section<OptimizerConfig>("optimizer", "AdamW",
+                                                     [](RunConfig& c) -> OptimizerConfig& { return c.optimizer; });
+    optimizer.add("learning_rate", &OptimizerConfig::learning_rate, "", {0, 10},
+                  "Peak learning rate; the schedule scales it.", {"lr", "max_lr"});
+    optimizer.add("beta1", &OptimizerConfig::beta1, "", below_one, "Decay of the first moment.",
+                  {"adam_beta1", "betas"});
+    optimizer.add("beta2", &OptimizerConfig::beta2, "", below_one, "Decay of the second moment.", {"adam_beta2"});
+    optimizer.add("epsilon", &OptimizerConfig::epsilon, "", {0, 1, true}, "Added to the root of the second moment.",
+                  {"adam_eps", "eps", "adam_epsilon"});
+    optimizer.add("weight_decay", &OptimizerConfig::weight_decay, "", not_negative,
+                  "Decoupled weight decay, scaled by the learning rate; gates are never decayed.", {"wd"});
+    optimizer.add("decay_norms", &OptimizerConfig::decay_norms, "", {}, "Decay the norm weights too.", {});
+    optimizer.add("decay_embeddings", &OptimizerConfig::decay_embeddings, "", {}, "Decay the token embedding too.", {});
+    optimizer.add("clip_grad", &OptimizerConfig::clip_grad, "", not_negative,
+                  "Largest L2 norm of the whole gradient; 0: off.",
+                  {"max_norm", "grad_clip", "grad_clipping", "gradient_clip_val", "max_grad_norm"});
+    optimizer.add("clip_gate_grad", &OptimizerConfig::clip_gate_grad, "", not_negative,
+                  "Largest L2 norm of all gate gradients together, applied after clip_grad; 0: off.", {});
+}
+
+void declare_schedule(SchemaBuilder& schema) {
+    auto schedule = schema.section<ScheduleConfig>("schedule", "The learning rate over the steps",
+                                                   [](RunConfig& c) -> ScheduleConfig& { return c.schedule; });
+    schedule.add("kind", &ScheduleConfig::kind, "", {}, "Shape after the warm-up; wsd is warm-up, stable, decay.",
+                 {"lr_decay_style", "scheduler", "decay_type", "lr_scheduler_type", "type"});
+    schedule.add("warmup_steps", &ScheduleConfig::warmup_steps, "steps", step_count, "Linear warm-up up to the peak.",
+                 {"lr_warmup_iters", "num_warmup_steps", "warmup", "warmup_iters"});
+    schedule.add("initial_ratio", &ScheduleConfig::initial_ratio, "share of peak", share, "Where the warm-up starts.",
+                 {"lr_warmup_init"});
+    schedule.add("min_ratio", &ScheduleConfig::min_ratio, "share of peak", share, "Where the decay ends.",
+                 {"min_lr", "min_lr_ratio", "min_lr_factor", "lr_min"});
+    schedule.add(
+        "decay_steps", &ScheduleConfig::decay_steps, "steps", step_count,
+        "linear, cosine: step at which min_ratio is reached (0: training.steps); wsd: length of the decay at the end.",
+        {"lr_decay_iters", "lr_wsd_decay_iters", "decay_ratio"});
+    schedule.add("wsd_decay", &ScheduleConfig::wsd_decay, "", {}, "wsd: shape of the decay.", {"lr_wsd_decay_style"});
+}
+
+void declare_machine(SchemaBuilder& schema) {
+    auto parallel = schema.section<ParallelConfig>("parallel", "Ranks: tensor x pipeline x data",
+                                                   [](RunConfig& c) -> ParallelConfig& { return c.parallel; });
+    parallel.add("tensor", &ParallelConfig::tensor, "ranks", {1, 65536}, "Tensor-parallel size.",
+                 {"tensor_model_parallel_size", "tensor_parallel_degree", "tp", "tensor_parallel_size"});
+    parallel.add("pipeline", &ParallelConfig::pipeline, "ranks", {1, 65536}, "Pipeline-parallel size.",
+                 {"pipeline_model_parallel_size", "pipeline_parallel_degree", "pp", "pipeline_parallel_size"});
+    parallel.add("data", &ParallelConfig::data, "ranks", {0, 1 << 24},
+                 "Data-parallel size; 0: what the number of ranks leaves.",
+                 {"data_parallel_size", "data_parallel_degree", "data_parallel_shard_degree", "dp"});
+
+    auto compute = schema.section<ComputeConfig>("compute", "The device of a rank",
+                                                 [](RunConfig& c) -> ComputeConfig& { return c.compute; });
+    compute.add("device", &ComputeConfig::device, "", {}, "auto: a CUDA GPU where there is one, else the CPU.",
+                {"backend"});
+    compute.add("dtype", &ComputeConfig::dtype, "", {},
+                "Weights and activations in the forward and backward pass; master weights, moments and sums stay fp32.",
+                {"precision", "bf16", "fp16", "mixed_precision", "torch_dtype", "mixed_precision_param"});
+    compute.add("threads", &ComputeConfig::threads, "threads", {0, 65536},
+                "CPU threads of a rank; 0: its share of the cores of the node.", {"omp_num_threads", "num_threads"});
+    compute.add("peak_tflops", &ComputeConfig::peak_tflops, "TFLOP/s", not_negative,
+                "Peak of a rank's device, for the model-FLOPs utilisation; 0: measured at start-up (CPU).", {});
+}
+
+void declare_records(SchemaBuilder& schema) {
+    auto evaluation = schema.section<EvaluationConfig>("evaluation", "Loss on held-out data while training",
+                                                       [](RunConfig& c) -> EvaluationConfig& { return c.evaluation; });
+    evaluation.add("every", &EvaluationConfig::every, "steps", step_count, "Steps between evaluations; 0: never.",
+                   {"eval_interval", "eval_every", "eval_steps"});
+    evaluation.add("samples", &EvaluationConfig::samples, "samples", {0, 1e12},
+                   "Held-out samples per evaluation; 0: all.", {"eval_iters", "eval_batches"});
+
+    auto checkpoint = schema.section<CheckpointConfig>("checkpoint", "Saved states",
+                                                       [](RunConfig& c) -> CheckpointConfig& { return c.checkpoint; });
+    checkpoint.add("every", &CheckpointConfig::every, "steps", step_count,
+                   "Steps between checkpoints; 0: only at the end.",
+                   {"save_interval", "interval", "save_every", "save_steps"});
+    checkpoint.add("keep_last", &CheckpointConfig::keep_last, "checkpoints", {0, 1e6},
+                   "Older ones are deleted; 0: keep all.", {"keep_latest_k", "save_total_limit"});
+    checkpoint.add(
+        "resume", &CheckpointConfig::resume, "", {},
+        "auto: go on from the newest complete checkpoint in directory; never: start anew; or the path of one.",
+        {"load", "resume_from_checkpoint", "continue_from"});
+
+    auto metrics = schema.section<MetricsConfig>("metrics", "Console and files",
+                                                 [](RunConfig& c) -> MetricsConfig& { return c.metrics; });
+    metrics.add("every", &MetricsConfig::every, "steps", one_or_more_steps, "Steps between console lines and records.",
+                {"log_interval", "log_freq", "log_every"});
+    metrics.add("jsonl", &MetricsConfig::jsonl, "", {}, "Write metrics.jsonl, one record a line.", {});
+    metrics.add("tensorboard", &MetricsConfig::tensorboard, "", {}, "Write TensorBoard event files.",
+                {"enable_tensorboard", "tensorboard_dir"});
+    metrics.add("gpas_every", &MetricsConfig::gpas_every, "steps", step_count,
+                "Steps between records of the gates and of the residual stream's variance per layer; 0: never.", {});
+}
+
+SchemaBuilder declare_all() {
+    SchemaBuilder schema;
+    declare_run(schema);
+    declare_model(schema);
+    declare_data(schema);
+    declare_training(schema);
+    declare_optimizer(schema);
+    declare_schedule(schema);
+    declare_machine(schema);
+    declare_records(schema);
+    return schema;
+}
+
+const SchemaBuilder& schema() {
+    static const SchemaBuilder built = declare_all();
+    return built;
+}
+
+}  // namespace
+
+const std::vector<KeySpec>& config_keys() { return schema().keys; }
+const std::vector<SectionSpec>& config_sections() { return schema().sections; }
+
+const KeySpec* find_key(std::string_view dotted_name) {
+    const auto& keys = config_keys();
+    const auto found =
+        std::find_if(keys.begin(), keys.end(), [&](const KeySpec& key) { return key.name == dotted_name; });
+    return found == keys.end() ? nullptr : &*found;
+}
+
+bool is_section(std::string_view dotted_name) {
+    const auto& sections = config_sections();
+    return std::any_of(sections.begin(), sections.end(),
+                       [&](const SectionSpec& section) { return section.name == dotted_name; });
+}
+
+std::string default_of(const KeySpec& key) { return format_key(key, RunConfig{}); }
+
+}  // namespace gpas

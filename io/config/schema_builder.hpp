@@ -1,0 +1,83 @@
+// Turns "member of a struct + unit + range + help" into a KeySpec; used by schema.cpp only.
+#pragma once
+
+#include "io/config/enum_names.hpp"
+#include "io/config/schema.hpp"
+
+#include <type_traits>
+#include <utility>
+
+namespace gpas {
+
+template <class Struct>
+class SectionBuilder {
+public:
+    using Access = Struct& (*)(RunConfig&);
+    SectionBuilder(std::vector<KeySpec>& keys, std::string name, Access access)
+        : keys_(keys), name_(std::move(name)), access_(access) {}
+
+    template <class Member>
+    void add(const char* leaf, Member Struct::*member, const char* unit, Range range, const char* help,
+             std::vector<std::string> aliases) {
+        KeySpec key;
+        key.name = name_.empty() ? leaf : name_ + "." + leaf;
+        key.section = name_;
+        key.leaf = leaf;
+        key.unit = unit;
+        key.range = range;
+        key.help = help;
+        key.aliases = std::move(aliases);
+        key.type = type_of<Member>();
+        if constexpr (std::is_enum_v<Member>) {
+            for (const auto& entry : enum_names<Member>()) key.choices.emplace_back(entry.name);
+        }
+        key.get = [access = access_, member](const RunConfig& config) -> ConfigValue {
+            const Member& value = access(const_cast<RunConfig&>(config)).*member;  // read only
+            if constexpr (std::is_enum_v<Member>) {
+                return std::string(name_of(value));
+            } else {
+                return value;
+            }
+        };
+        key.set = [access = access_, member](RunConfig& config, const ConfigValue& value) {
+            Member& target = access(config).*member;
+            if constexpr (std::is_enum_v<Member>) {
+                for (const auto& entry : enum_names<Member>()) {
+                    if (entry.name == std::get<std::string>(value)) target = entry.value;
+                }
+            } else {
+                target = std::get<Member>(value);
+            }
+        };
+        keys_.push_back(std::move(key));
+    }
+
+private:
+    template <class Member>
+    static constexpr KeyType type_of() {
+        if constexpr (std::is_enum_v<Member>) return KeyType::choice;
+        if constexpr (std::is_same_v<Member, std::int64_t>) return KeyType::integer;
+        if constexpr (std::is_same_v<Member, std::uint64_t>) return KeyType::seed;
+        if constexpr (std::is_same_v<Member, double>) return KeyType::real;
+        if constexpr (std::is_same_v<Member, bool>) return KeyType::boolean;
+        if constexpr (std::is_same_v<Member, std::string>) return KeyType::text;
+        if constexpr (std::is_same_v<Member, std::vector<DataSource>>) return KeyType::sources;
+    }
+
+    std::vector<KeySpec>& keys_;
+    std::string name_;
+    Access access_;
+};
+
+struct SchemaBuilder {
+    std::vector<SectionSpec> sections;
+    std::vector<KeySpec> keys;
+
+    template <class Struct>
+    SectionBuilder<Struct> section(const char* name, const char* help, typename SectionBuilder<Struct>::Access access) {
+        sections.push_back({name, help});
+        return {keys, name, access};
+    }
+};
+
+}  // namespace gpas

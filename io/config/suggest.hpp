@@ -1,0 +1,36 @@
+// What to say about a key that the schema does not know.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace gpas {
+
+// "did you mean training.steps?", "gpas calls it …", "it belongs to section …", or the list of what there is.
+// `dotted_name` is the whole unknown name, `value_is_mapping` tells that it was used as a section.
+std::string advice_for_unknown_key(std::string_view dotted_name, bool value_is_mapping);
+
+// The choice nearest to `text`, or "" where none is near.
+template <class Names>
+std::string nearest(std::string_view text, const Names& names);
+
+// Insertions, deletions, replacements and swaps of neighbours that turn a into b.
+int edit_distance(std::string_view a, std::string_view b);
+// Few enough edits for a slip of the keyboard.
+bool is_near(std::string_view a, std::string_view b);
+
+template <class Names>
+std::string nearest(std::string_view text, const Names& names) {
+    std::string best;
+    int best_distance = 0;
+    for (const auto& name : names) {
+        const int distance = edit_distance(text, name);
+        if (is_near(text, name) && (best.empty() || distance < best_distance)) {
+            best = name;
+            best_distance = distance;
+        }
+    }
+    return best;
+}
+
+}  // namespace gpas
