@@ -1,0 +1,116 @@
+#include "io/data/tokenizer.hpp"
+#include "io/data/utf8.hpp"
+#include "kernels/error.hpp"
+
+#include <sentencepiece_trainer.h>
+
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+namespace gpas {
+namespace {
+
+constexpr std::size_t longest_sentence_bytes = 16384;
+
+// Tab, U+2581 and U+2585 separate or replace pieces inside the trainer, which skips sentences that hold them.
+std::size_t reserved_at(std::string_view text, std::size_t& bytes) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char c = text[i];
+        if (c == '\n' || c == '\r' || c == '\t' || c == '\0') {
+            bytes = 1;
+            return i;
+        }
+        if (c == '\xe2' && (text.substr(i, 3) == "\xe2\x96\x81" || text.substr(i, 3) == "\xe2\x96\x85")) {
+            bytes = 3;
+            return i;
+        }
+    }
+    bytes = 0;
+    return text.size();
+}
+
+// Cuts texts into sentences that the trainer takes as they are.
+class Sentences : public sentencepiece::SentenceIterator {
+public:
+    explicit Sentences(const std::function<bool(std::string&)>& next) : next_(next) { Next(); }
+
+    bool done() const override { return done_; }
+    const std::string& value() const override { return sentence_; }
+    sentencepiece::util::Status status() const override { return {}; }
+
+    void Next() override {
+        sentence_.clear();
+        while (sentence_.empty()) {
+            if (rest_.empty() && !refill()) {
+                done_ = true;
+                return;
+            }
+            std::size_t skipped = 0;
+            std::size_t end = reserved_at(rest_.substr(0, longest_sentence_bytes + 3), skipped);
+            if (end > longest_sentence_bytes) {
+                end = cut_of(rest_);
+                skipped = 0;
+            }
+            sentence_ = rest_.substr(0, end);
+            rest_.remove_prefix(end + skipped);
+        }
+    }
+
+private:
+    bool refill() {
+        if (!next_(text_)) return false;
+        std::int64_t replaced = 0;
+        if (valid_utf8_prefix(text_) != text_.size()) text_ = repair_utf8(text_, replaced);
+        rest_ = text_;
+        return true;
+    }
+
+    // In front of a space where there is one, never inside a character.
+    static std::size_t cut_of(std::string_view text) {
+        const std::size_t space = text.rfind(' ', longest_sentence_bytes);
+        if (space != std::string_view::npos && space > 0) return space;
+        std::size_t cut = longest_sentence_bytes;
+        while ((static_cast<unsigned char>(text[cut]) & 0xc0) == 0x80) --cut;
+        return cut;
+    }
+
+    const std::function<bool(std::string&)>& next_;
+    std::string text_;
+    std::string_view rest_;
+    std::string sentence_;
+    bool done_ = false;
+};
+
+}  // namespace
+
+std::string train_tokenizer(const TokenizerTraining& options, const std::function<bool(std::string&)>& next) {
+    if (options.vocab_size < 260 || options.vocab_size > 1000000) {
+        fail(ExitCode::usage, "a tokenizer of {} pieces, expected 260 (3 control pieces, 256 bytes, 1 more) to 1000000",
+             options.vocab_size);
+    }
+    Sentences sentences(next);
+    if (sentences.done()) fail(ExitCode::usage, "the tokenizer has no text to learn from");
+    const std::unordered_map<std::string, std::string> arguments{
+        {"model_type", options.type == TokenizerType::bpe ? "bpe" : "unigram"},
+        {"vocab_size", std::to_string(options.vocab_size)},
+        {"normalization_rule_name", "identity"},
+        {"add_dummy_prefix", "false"},
+        {"remove_extra_whitespaces", "false"},
+        {"allow_whitespace_only_pieces", "true"},
+        {"byte_fallback", "true"},
+        {"max_sentence_length", std::to_string(longest_sentence_bytes)},
+        {"num_threads", "8"},  // part of the result: unigram sums its counts thread by thread
+        {"minloglevel", "2"}};
+    std::string model;
+    const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &sentences, &model);
+    if (!status.ok()) {
+        std::string reason = status.ToString();
+        std::replace(reason.begin(), reason.end(), '\n', ' ');
+        fail(ExitCode::usage, "training a tokenizer of {} pieces failed: {}", options.vocab_size, reason);
+    }
+    return model;
+}
+
+}  // namespace gpas
