@@ -20,12 +20,14 @@ std::string multiples_near(std::int64_t value, std::int64_t unit) {
 
 void check_run(const Checker& check, const RunConfig& run) {
     check.refuse_if(run.name.empty(), {"name"}, "found empty text, expected a name for logs and exports");
+    check.refuse_if(run.name.size() > 200, {"name"}, "found {} characters, expected at most 200", run.name.size());
     check.refuse_if(run.name.find_first_of("/{}") != std::string::npos, {"name"},
-                    "found {}, expected a name without '/', '{{' and '}}'; folders belong in directory", run.name);
-    check.refuse_if(run.directory.empty(), {"directory"}, "found empty text, expected a folder such as runs/{}",
-                    run.name);
+                    "found {}, expected a name without '/', '{{' and '}}'; folders belong in directory",
+                    quote_found(run.name));
+    check.refuse_if(run.directory.empty(), {"directory"}, "found empty text, expected a folder such as runs/run");
     check.refuse_if(run.directory.find_first_of("{}") != std::string::npos, {"directory"},
-                    "found {}, expected no braces other than {{name}}, {{architecture}} and {{seed}}", run.directory);
+                    "found {}, expected no braces other than {{name}}, {{architecture}} and {{seed}}",
+                    quote_found(run.directory));
 }
 
 void check_heads(const Checker& check, const ModelConfig& model) {
@@ -84,8 +86,8 @@ void check_sources(const Checker& check, const char* key, const std::vector<Data
     std::set<std::string> seen;
     for (const DataSource& source : sources) {
         check.refuse_if(!seen.insert(source.path).second, {key},
-                        "found '{}' twice, expected each source once; give it once with the sum of the weights",
-                        source.path);
+                        "found {} twice, expected each source once; give it once with the sum of the weights",
+                        quote_found(source.path));
     }
 }
 
@@ -95,7 +97,7 @@ void check_data(const Checker& check, const RunConfig& run) {
     check_sources(check, "data.valid", data.valid);
     check.refuse_without_effect(data.mode == SampleMode::padded, "data.mask_documents", {"data.mode"},
                                 "a padded sample holds one document");
-    check.refuse_without_effect(!data.valid.empty(), "data.valid_fraction", {"data.valid"},
+    check.refuse_without_effect(!data.valid.empty() && data.valid_fraction > 0, "data.valid_fraction", {"data.valid"},
                                 "data.valid names the held-out tokens");
     check.refuse_if(run.evaluation.every > 0 && data.valid.empty() && data.valid_fraction == 0,
                     {"data.valid_fraction", "evaluation.every", "data.valid"},
@@ -174,10 +176,10 @@ void check_compute(const Checker& check, const RunConfig& run) {
                     "found cuda, but this gpas was built without CUDA; write auto or cpu, or use a build with CUDA");
     const std::string& resume = run.checkpoint.resume;
     check.refuse_if(resume.empty() || resume == "none" || resume == "no" || resume == "false" || resume == "off",
-                    {"checkpoint.resume"}, "found '{}', expected auto, never or the path of a checkpoint; write never",
-                    resume);
+                    {"checkpoint.resume"}, "found {}, expected auto, never or the path of a checkpoint; write never",
+                    quote_found(resume));
     check.refuse_if(resume == "true" || resume == "yes" || resume == "on" || resume == "latest", {"checkpoint.resume"},
-                    "found '{}', expected auto, never or the path of a checkpoint; write auto", resume);
+                    "found {}, expected auto, never or the path of a checkpoint; write auto", quote_found(resume));
 }
 
 }  // namespace

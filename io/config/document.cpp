@@ -18,6 +18,7 @@ namespace {
 
 // Deeper than any key of the schema; also keeps hostile files from exhausting the stack.
 constexpr std::size_t deepest = 16;
+constexpr std::size_t most_keys = 1000;  // in one mapping; keeps the search for repeated keys cheap
 constexpr std::size_t largest_file_bytes = std::size_t(1) << 20;
 
 class TreeBuilder : public YAML::EventHandler {
@@ -25,6 +26,12 @@ public:
     TreeBuilder(const std::string& origin, bool with_lines) : origin_(origin), with_lines_(with_lines) {}
 
     Node root;
+    Place last_scalar;  // the last one read whole, for an error that yaml-cpp places at the end of the file
+
+    Place place_of(const YAML::Mark& mark) const {
+        if (!with_lines_ || mark.is_null()) return {origin_, 0, 0};
+        return {origin_, mark.line + 1, mark.column + 1};
+    }
 
     void OnDocumentStart(const YAML::Mark&) override {}
     void OnDocumentEnd() override {}
@@ -38,6 +45,7 @@ public:
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t, const std::string& value) override {
         refuse_tag(mark, tag);
         Node node{Node::Kind::scalar, place_of(mark)};
+        last_scalar = node.place;
         node.text = value;
         node.quoted = tag == "!";
         add(std::move(node));
@@ -61,11 +69,6 @@ private:
         std::string key = {};
         Place key_place = {};
     };
-
-    Place place_of(const YAML::Mark& mark) const {
-        if (!with_lines_ || mark.is_null()) return {origin_, 0, 0};
-        return {origin_, mark.line + 1, mark.column + 1};
-    }
 
     void refuse_tag(const YAML::Mark& mark, const std::string& tag) const {
         if (tag.empty() || tag == "?" || tag == "!") return;
@@ -96,8 +99,8 @@ private:
 
     [[noreturn]] void refuse_key(const Place& place) const {
         fail(ExitCode::usage,
-             "{}: found a list, a mapping or nothing as a key, expected a name; write 'key: value' and close every "
-             "bracket",
+             "{}: not valid YAML: found a list, a mapping or nothing where a key was expected; write 'key: value' and "
+             "close all brackets and quotes",
              to_string(place));
     }
 
@@ -126,6 +129,12 @@ private:
         if (twice != entries.end()) {
             fail(ExitCode::usage, "{}found a second time (first: {}), expected once; delete one of the two",
                  message_head(node.place, node.text), to_string(twice->place));
+        }
+        if (entries.size() >= most_keys) {
+            fail(ExitCode::usage,
+                 "{}: found more than {} keys in one mapping, expected a configuration; is this the "
+                 "right file?",
+                 to_string(node.place), most_keys);
         }
         parent.has_key = true;
         parent.key = node.text;
@@ -162,14 +171,16 @@ bool indented_with_tab(const std::string& text, int line_index) {
     return false;
 }
 
-[[noreturn]] void fail_invalid(const YAML::Exception& error, const std::string& text, const std::string& origin,
-                               bool with_lines) {
-    const bool known = !error.mark.is_null() && with_lines;
-    const Place place = known ? Place{origin, error.mark.line + 1, error.mark.column + 1} : Place{origin, 0, 0};
+[[noreturn]] void fail_invalid(const YAML::Exception& error, const std::string& text, const TreeBuilder& tree,
+                               const Place& place) {
+    if (error.msg == YAML::ErrorMsg::EOF_IN_SCALAR) {
+        fail(ExitCode::usage, "{}: not valid YAML: a quote is opened behind this and never closed; close it",
+             to_string(tree.last_scalar.origin.empty() ? place : tree.last_scalar));
+    }
     const char* advice = indented_with_tab(text, std::max(error.mark.line, 0))
                              ? "indent with spaces, YAML does not allow tabs"
                              : "check indentation, colons, brackets and quotes here and just above";
-    fail(ExitCode::usage, "{}: not valid YAML: {}; {}", to_string(place), error.msg, advice);
+    fail(ExitCode::usage, "{}: not valid YAML: {}; {}", to_string(place), on_one_line(error.msg), advice);
 }
 
 }  // namespace
@@ -188,7 +199,8 @@ Node parse_document(const std::string& text, const std::string& origin, bool wit
     refuse_control_characters(text, origin);
     TreeBuilder tree(origin, with_lines);
     try {
-        std::istringstream stream(text);
+        // yaml-cpp takes the end of the file for a closing quote, but only at the beginning of a line.
+        std::istringstream stream(text + "\n#");
         YAML::Parser parser(stream);
         if (!parser.HandleNextDocument(tree)) return {Node::Kind::nothing, {origin, 0, 0}};
         TreeBuilder rest(origin, with_lines);
@@ -198,7 +210,7 @@ Node parse_document(const std::string& text, const std::string& origin, bool wit
                  to_string(rest.root.place));
         }
     } catch (const YAML::Exception& error) {
-        fail_invalid(error, text, origin, with_lines);
+        fail_invalid(error, text, tree, tree.place_of(error.mark));
     }
     return std::move(tree.root);
 }

@@ -41,7 +41,7 @@ public:
 
     void apply_override(const std::string& argument) {
         const std::size_t equals = argument.find('=');
-        const std::string origin = "command line: " + argument;
+        const std::string origin = "command line: " + on_one_line(argument);
         if (equals == std::string::npos || equals == 0) {
             fail(ExitCode::usage, "{}: found no key=value, expected one, as in training.steps=1000", origin);
         }
@@ -105,6 +105,8 @@ private:
     // An entry of the mapping `section`: a section of its own, or a key with its value.
     void apply(const Entry& entry, const std::string& section) {
         const std::string name = section.empty() ? entry.key : section + "." + entry.key;
+        const bool dotted = entry.key.find('.') != std::string::npos && entry.place.line > 0;  // overrides may
+        if (dotted) refuse_dotted(entry, name);
         if (const KeySpec* key = find_key(name)) {
             key->set(result.values, read_value(*key, entry.value));
             result.places[name] = entry.value.place;
@@ -124,24 +126,17 @@ private:
         for (const Entry& entry : node.entries) apply(entry, name);
     }
 
-    [[noreturn]] void refuse_unknown(const Entry& entry, const std::string& name) {
-        const bool dotted_in_file = entry.key.find('.') != std::string::npos && entry.place.line > 0;
-        if (dotted_in_file && (find_key(name) != nullptr || find_key(entry.key) != nullptr)) {
-            const std::size_t dot = entry.key.rfind('.');
-            fail(ExitCode::usage,
-                 "{}found a dotted key, expected sections in a file; write '{}:' and '{}:' indented below",
-                 message_head(entry.place, name), entry.key.substr(0, dot), entry.key.substr(dot + 1));
-        }
-        fail(ExitCode::usage, "{}unknown key; {}", message_head(entry.place, quote_plain(name)),
-             advice_for_unknown_key(name, entry.value.kind == Node::Kind::mapping));
+    // One way to write a key in a file, so that a key given twice is always seen.
+    [[noreturn]] void refuse_dotted(const Entry& entry, const std::string& name) {
+        if (find_key(name) == nullptr && find_key(entry.key) == nullptr) refuse_unknown(entry, name);
+        const std::size_t dot = entry.key.rfind('.');
+        fail(ExitCode::usage, "{}found a dotted key, expected sections in a file; write '{}:' and '{}:' indented below",
+             message_head(entry.place, name), entry.key.substr(0, dot), entry.key.substr(dot + 1));
     }
 
-    // A key is named without quotes unless it could not be read so.
-    static std::string quote_plain(const std::string& name) {
-        const bool plain = name.size() <= 60 && !name.empty() && std::all_of(name.begin(), name.end(), [](char c) {
-                               return static_cast<unsigned char>(c) > 0x20 && c != 0x7f;
-                           });
-        return plain ? name : quote_found(name);
+    [[noreturn]] void refuse_unknown(const Entry& entry, const std::string& name) {
+        fail(ExitCode::usage, "{}unknown key; {}", message_head(entry.place, name),
+             advice_for_unknown_key(name, entry.value.kind == Node::Kind::mapping));
     }
 
     std::vector<std::string> chain_;  // files being loaded, outermost first

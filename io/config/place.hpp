@@ -16,6 +16,9 @@ struct Place {
 // "configs/71m.yaml:12:9", or the origin alone where there are no lines.
 std::string to_string(const Place& place);
 
+// The text on one line: control characters as \xNN.
+std::string on_one_line(std::string_view text);
+
 // How a message about `key` begins: "file:line:column: key: "; an override that names the key already does not repeat
 // it.
 std::string message_head(const Place& place, std::string_view key);

@@ -31,7 +31,7 @@ std::optional<std::string> without_underscores(std::string_view text) {
             return std::nullopt;
         }
     }
-    if (plain.starts_with('+')) plain.erase(0, 1);
+    if (plain.starts_with('+') && !plain.starts_with("+-")) plain.erase(0, 1);
     if (plain.starts_with('-') || (!plain.empty() && (is_digit(plain[0]) || plain[0] == '.'))) return plain;
     return std::nullopt;  // also keeps "inf" and "nan" from the number parsers
 }
