@@ -1,0 +1,166 @@
+#include "io/checkpoint/blocks.hpp"
+
+#include "io/checkpoint/checkpoint.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace gpas {
+namespace {
+
+inline std::uint64_t mix(std::uint64_t z) {
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+// Dimensions from `axis` on are taken whole, so the slab's elements from there on are contiguous in the tensor.
+std::size_t first_whole_axis(std::span<const std::int64_t> shape, std::span<const std::int64_t> count) {
+    std::size_t axis = shape.size();
+    while (axis > 0 && count[axis - 1] == shape[axis - 1]) --axis;
+    return axis;
+}
+
+StateTensor part_of(const StateTensor& whole, std::span<const std::int64_t> start, std::span<const std::int64_t> count,
+                    std::int64_t offset) {
+    return {whole.name,
+            whole.global_shape,
+            {start.begin(), start.end()},
+            {count.begin(), count.end()},
+            whole.data ? whole.data + offset : nullptr};
+}
+
+bool holds_nothing(const StateTensor& tensor) { return tensor.count.empty() || element_count(tensor.count) == 0; }
+
+// The hyperslabs of elements [begin, end) of a slab, seen from dimension `axis` on; those before are fixed.
+void add_range(std::vector<StateTensor>& parts, const StateTensor& whole, std::vector<std::int64_t> start,
+               std::vector<std::int64_t> count, std::size_t axis, std::int64_t begin, std::int64_t end,
+               std::int64_t offset) {
+    if (begin == end) return;
+    if (axis + 1 == count.size()) {
+        start[axis] += begin;
+        count[axis] = end - begin;
+        parts.push_back(part_of(whole, start, count, offset + begin));
+        return;
+    }
+    const std::int64_t row = element_count(std::span(count).subspan(axis + 1));
+    const std::int64_t first = (begin + row - 1) / row, last = end / row;  // whole rows
+    const auto within_row = [&](std::int64_t index, std::int64_t from, std::int64_t to) {
+        auto row_start = start, row_count = count;
+        row_start[axis] += index;
+        row_count[axis] = 1;
+        add_range(parts, whole, row_start, row_count, axis + 1, from - index * row, to - index * row,
+                  offset + index * row);
+    };
+    if (first > last) return within_row(last, begin, end);
+    if (begin < first * row) within_row(first - 1, begin, first * row);
+    if (first < last) {
+        auto rows_start = start, rows_count = count;
+        rows_start[axis] += first;
+        rows_count[axis] = last - first;
+        parts.push_back(part_of(whole, rows_start, rows_count, offset + first * row));
+    }
+    if (last * row < end) within_row(last, last * row, end);
+}
+
+}  // namespace
+
+std::uint64_t block_sum(std::int64_t position, const float* data, std::int64_t count) {
+    std::uint64_t sum = 0;
+    for (std::int64_t i = 0; i < count; ++i) {
+        std::uint32_t bits;
+        std::memcpy(&bits, data + i, sizeof bits);
+        sum += mix(std::uint64_t(position + i) << 32 | bits);
+    }
+    return sum;
+}
+
+std::int64_t element_count(std::span<const std::int64_t> shape) {
+    std::int64_t count = 1;
+    for (std::int64_t dim : shape) count *= dim;
+    return count;
+}
+
+void for_each_run(std::span<const std::int64_t> shape, std::span<const std::int64_t> start,
+                  std::span<const std::int64_t> count,
+                  const std::function<void(std::int64_t, std::int64_t, std::int64_t)>& body) {
+    if (count.empty() || element_count(count) == 0) return;
+    // A run spans the whole trailing dimensions and the range taken of the one before them.
+    const std::size_t whole = first_whole_axis(shape, count);
+    const std::size_t outer = whole == 0 ? 0 : whole - 1;
+    const std::int64_t run = element_count(count.subspan(outer));
+    const std::int64_t runs = element_count(count) / run;
+    for (std::int64_t i = 0; i < runs; ++i) {
+        std::int64_t flat = 0, stride = 1, rest = i;
+        for (std::size_t axis = shape.size(); axis-- > 0;) {
+            std::int64_t index = start[axis];
+            if (axis < outer) {
+                index += rest % count[axis];
+                rest /= count[axis];
+            }
+            flat += index * stride;
+            stride *= shape[axis];
+        }
+        body(flat, i * run, run);
+    }
+}
+
+void for_each_piece(
+    std::span<const std::int64_t> start, std::span<const std::int64_t> count, std::int64_t max_elements,
+    const std::function<void(std::span<const std::int64_t>, std::span<const std::int64_t>, std::int64_t)>& body) {
+    const std::int64_t total = count.empty() ? 0 : element_count(count);
+    if (total == 0) return;
+    if (total <= max_elements) return body(start, count, 0);
+    std::size_t axis = 0;
+    while (axis + 1 < count.size() && count[axis] == 1) ++axis;
+    if (count[axis] == 1) return body(start, count, 0);  // a single element
+    const std::int64_t row = total / count[axis];
+    const std::int64_t rows = std::max<std::int64_t>(1, max_elements / row);
+    std::vector<std::int64_t> from(start.begin(), start.end()), extent(count.begin(), count.end());
+    for (std::int64_t first = 0; first < count[axis]; first += rows) {
+        from[axis] = start[axis] + first;
+        extent[axis] = std::min(rows, count[axis] - first);
+        for_each_piece(from, extent, max_elements, [&](auto piece_start, auto piece_count, std::int64_t offset) {
+            body(piece_start, piece_count, first * row + offset);
+        });
+    }
+}
+
+void add_to_block_sums(std::span<std::uint64_t> sums, std::span<std::uint64_t> seen,
+                       std::span<const std::int64_t> shape, std::span<const std::int64_t> start,
+                       std::span<const std::int64_t> count, const float* data) {
+    for_each_run(shape, start, count, [&](std::int64_t flat, std::int64_t offset, std::int64_t n) {
+        while (n > 0) {
+            const std::int64_t block = flat / block_elements, position = flat % block_elements;
+            const std::int64_t part = std::min(n, block_elements - position);
+            sums[std::size_t(block)] += block_sum(position, data + offset, part);
+            seen[std::size_t(block)] += std::uint64_t(part);
+            flat += part, offset += part, n -= part;
+        }
+    });
+}
+
+std::string shape_text(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+
+StateTensor split_replicas(const StateTensor& whole, int rank, int replicas) {
+    if (holds_nothing(whole)) return whole;
+    std::size_t axis = 0;  // the first dimension that can be divided: its ranges stay contiguous in memory
+    while (axis + 1 < whole.count.size() && whole.count[axis] == 1) ++axis;
+    const std::int64_t rows = whole.count[axis], row = element_count(whole.count) / rows;
+    const std::int64_t first = rows * rank / replicas, last = rows * (rank + 1) / replicas;
+    auto start = whole.start, count = whole.count;
+    start[axis] += first;
+    count[axis] = last - first;
+    return part_of(whole, start, count, first * row);
+}
+
+std::vector<StateTensor> split_range(const StateTensor& whole, std::int64_t begin, std::int64_t end) {
+    std::vector<StateTensor> parts;
+    if (!holds_nothing(whole)) add_range(parts, whole, whole.start, whole.count, 0, begin, end, 0);
+    if (parts.empty()) parts.push_back({whole.name, whole.global_shape, {}, {}, nullptr});
+    return parts;
+}
+
+}  // namespace gpas

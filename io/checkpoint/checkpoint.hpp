@@ -1,0 +1,109 @@
+// Checkpoints: one HDF5 file per step, every parameter and optimizer moment a global, unpadded fp32 tensor. The layout
+// of ranks that wrote a file leaves no trace in it, so any layout can read it. docs/formats.md describes the file.
+#pragma once
+
+#include "parallel/communicator.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace gpas {
+
+inline constexpr std::int64_t checkpoint_format_version = 1;
+
+// What a run needs besides its tensors. Stored as attributes of the file's root, one per member.
+struct CheckpointHeader {
+    std::string software;  // "gpas 0.1.0"
+    std::string run_name;
+    std::int64_t step = 0;  // steps finished when this was written
+    std::int64_t consumed_samples = 0;
+    std::int64_t consumed_tokens = 0;
+    std::int64_t optimizer_steps = 0;  // AdamW updates done: steps minus skipped ones
+    std::int64_t seed = 0;
+    std::string config;  // the resolved YAML
+    std::string layout;  // ranks that wrote it, for people: "tensor 2, pipeline 1, data 4"
+    std::string dataset_fingerprint;
+    std::string tokenizer_fingerprint;
+    std::string rope_convention = "rotate-half";
+    std::map<std::string, std::string> extra;  // attributes "extra.<key>"
+
+    bool operator==(const CheckpointHeader&) const = default;
+};
+
+// A hyperslab of a named global tensor that lies on this rank.
+struct StateTensor {
+    std::string name;                        // "<group>/<tensor>", group one of weights, adam_m, adam_v
+    std::vector<std::int64_t> global_shape;  // unpadded, 1 to 8 dimensions
+    std::vector<std::int64_t> start;         // first element along each dimension
+    std::vector<std::int64_t> count;         // extent along each; any 0 (or an empty vector): nothing on this rank
+    float* data = nullptr;                   // contiguous, row-major, of shape `count`; written by loading only
+};
+
+struct TensorInfo {
+    std::string name;  // "<group>/<tensor>"
+    std::vector<std::int64_t> shape;
+};
+
+// Where saving stands, for progress and for tests. The first three are seen by every rank, the others by rank 0. What
+// an observer throws before `done` fails the whole save.
+enum class SavePoint { creating, writing, checksums, marker, renaming, done };
+
+struct CheckpointOptions {
+    std::int64_t piece_bytes = std::int64_t(256) << 20;  // largest single read or write
+    std::function<void(SavePoint)> observe;
+};
+
+// Writes <directory>/step_<8 digits>.h5. Collective. Every rank passes the same set of (name, global shape), in any
+// order, each with its own hyperslab; a name may occur several times with different hyperslabs. Together, the
+// hyperslabs of all ranks cover every tensor exactly once (see split_replicas); this is checked. rank 0's header
+// counts. On any error the temporary file is gone, earlier checkpoints are untouched, and every rank throws the same
+// Error: environment (space, permissions, I/O) or internal (a wrong list). Returns the path.
+std::filesystem::path save_checkpoint(Communicator& group, const std::filesystem::path& directory,
+                                      const CheckpointHeader& header, std::span<const StateTensor> tensors,
+                                      const CheckpointOptions& options = {});
+
+// Fills the hyperslabs, which may overlap between ranks, and verifies the checksums of every block of every group that
+// is asked for. Collective. The file must hold exactly the tensors asked for, in each group that any of them names: so
+// a caller that lists weights only gets weights without the moments. Error(bad_file) on every rank; the data are then
+// undefined.
+CheckpointHeader load_checkpoint(Communicator& group, const std::filesystem::path& file,
+                                 std::span<const StateTensor> tensors, const CheckpointOptions& options = {});
+
+// Not collective. All three check the completion marker and that the table of contents is intact; tensor data are not
+// read. Error(bad_file).
+CheckpointHeader read_header(const std::filesystem::path& file);
+std::vector<TensorInfo> list_tensors(const std::filesystem::path& file);  // sorted by name
+// One whole tensor, verified. For inspection and conversion.
+std::vector<float> read_tensor(const std::filesystem::path& file, const std::string& name);
+
+struct VerifyReport {
+    std::vector<std::string> problems;  // one line each; empty: intact
+    std::int64_t tensors = 0;
+    std::int64_t blocks = 0;
+    std::int64_t data_bytes = 0;
+    bool intact() const { return problems.empty(); }
+};
+// Reads everything. Never throws for what is wrong inside the file.
+VerifyReport verify(const std::filesystem::path& file);
+
+// The checkpoint of the highest step in the directory that is complete; one line for each file passed over. A missing
+// directory holds none.
+std::optional<std::filesystem::path> newest_complete(const std::filesystem::path& directory,
+                                                     std::vector<std::string>* passed_over = nullptr);
+// Removes all complete checkpoints but the newest k; 0 keeps all. Not collective: rank 0 calls it.
+void keep_last(const std::filesystem::path& directory, std::int64_t k);
+std::string checkpoint_file_name(std::int64_t step);  // "step_00000100.h5"
+
+// The share of replica `rank` of `replicas` ranks that all hold `whole`: a range of its rows. Empty where rows run out.
+StateTensor split_replicas(const StateTensor& whole, int rank, int replicas);
+// Elements [begin, end) of the row-major data of `whole`, as the few hyperslabs they make up. For optimizer shards
+// that do not end at a row.
+std::vector<StateTensor> split_range(const StateTensor& whole, std::int64_t begin, std::int64_t end);
+
+}  // namespace gpas

@@ -1,0 +1,59 @@
+#include "io/checkpoint/durable.hpp"
+
+#include "kernels/error.hpp"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+namespace gpas {
+namespace {
+
+[[noreturn]] void fail_errno(const std::filesystem::path& path, const char* what) {
+    fail(ExitCode::environment, "{}: {}: {}", path.string(), what, std::strerror(errno));
+}
+
+void sync(const std::filesystem::path& path, int flags) {
+    const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
+    if (descriptor < 0) fail_errno(path, "opening to sync");
+    const int result = ::fsync(descriptor);
+    const int error = errno;
+    ::close(descriptor);
+    errno = error;
+    // Some network file systems have no fsync for directories and say EINVAL; their renames are synchronous.
+    if (result != 0 && !((flags & O_DIRECTORY) && error == EINVAL)) fail_errno(path, "fsync");
+}
+
+}  // namespace
+
+TemporaryFile::~TemporaryFile() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove(path_, ignored);
+}
+
+void TemporaryFile::rename_to(const std::filesystem::path& target) {
+    sync(path_, O_RDONLY);
+    if (::rename(path_.c_str(), target.c_str()) != 0) fail_errno(path_, "renaming");
+    path_.clear();
+    sync(target.parent_path(), O_RDONLY | O_DIRECTORY);
+}
+
+void check_free_space(const std::filesystem::path& directory, std::int64_t needed_bytes) {
+    struct statvfs info {};
+    if (::statvfs(directory.c_str(), &info) != 0) fail_errno(directory, "asking for free space");
+    const double free_bytes = double(info.f_bavail) * double(info.f_frsize);
+    if (free_bytes < double(needed_bytes))
+        fail(ExitCode::environment, "{}: {:.2f} GiB free, but the checkpoint needs {:.2f} GiB; make room",
+             directory.string(), free_bytes / double(1 << 30), double(needed_bytes) / double(1 << 30));
+}
+
+void check_writable(const std::filesystem::path& file) {
+    const int descriptor = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
+    if (descriptor < 0) fail_errno(file, "this rank cannot write it (is the directory shared by all nodes?)");
+    ::close(descriptor);
+}
+
+}  // namespace gpas

@@ -1,0 +1,95 @@
+// HDF5 with its sharp edges covered: handles that close themselves, and one check for every call. Internal to
+// io/checkpoint.
+#pragma once
+
+#define H5_USE_110_API  // the same calls with any newer library
+
+#include "kernels/error.hpp"
+#include "parallel/communicator.hpp"
+
+#include <hdf5.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace gpas::h5 {
+
+// Where a call was made, for the one line that a person reads.
+struct At {
+    const std::filesystem::path& file;
+    std::string_view what;  // "attribute config", "dataset weights/x"
+    ExitCode code = ExitCode::bad_file;
+};
+
+// What libhdf5 found, innermost message first; clears it.
+std::string last_message();
+// No error output of HDF5's own, from now on.
+void silence();
+
+// Every HDF5 call passes through here: negative means failure, whatever the type.
+template <class T>
+T check(T result, const At& at) {
+    if (result < 0) fail(at.code, "{}: {}: {}", at.file.string(), at.what, last_message());
+    return result;
+}
+
+class Handle {
+public:
+    using Close = herr_t (*)(hid_t);
+    Handle() = default;
+    Handle(hid_t id, Close closer, const At& at) : id_(check(id, at)), close_(closer) {}
+    Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
+    Handle& operator=(Handle&& other) noexcept {
+        std::swap(id_, other.id_);
+        std::swap(close_, other.close_);
+        return *this;
+    }
+    ~Handle() {
+        if (id_ >= 0) close_(id_);
+    }
+    operator hid_t() const { return id_; }
+    // Closing can fail where writing does: whoever wrote closes with this.
+    void close(const At& at) {
+        if (id_ >= 0) check(close_(std::exchange(id_, -1)), at);
+    }
+
+private:
+    hid_t id_ = -1;
+    Close close_ = nullptr;
+};
+
+Handle create_file(const std::filesystem::path& file);
+Handle open_read(const std::filesystem::path& file);
+// `group` nullptr, or of one rank: without MPI. Otherwise collective over the group, through MPI-IO.
+Handle open_write(const std::filesystem::path& file, const Communicator* group);
+
+Handle create_group(hid_t parent, const std::string& name, const At& at);
+// Contiguous, allocated at once, never filled.
+Handle create_dataset(hid_t parent, const std::string& name, hid_t type, std::span<const std::int64_t> shape,
+                      const At& at);
+
+void write_attribute(hid_t object, const std::string& name, const std::string& value, const At& at);
+void write_attribute(hid_t object, const std::string& name, std::int64_t value, const At& at);
+void write_attribute(hid_t object, const std::string& name, std::uint64_t value, const At& at);
+void read_attribute(hid_t object, const std::string& name, std::string& value, const At& at);
+void read_attribute(hid_t object, const std::string& name, std::int64_t& value, const At& at);
+void read_attribute(hid_t object, const std::string& name, std::uint64_t& value, const At& at);
+bool has_attribute(hid_t object, const std::string& name, const At& at);
+std::vector<std::string> attribute_names(hid_t object, const At& at);  // sorted
+
+// Names in a group, sorted. Refuses links that are not plain: soft links, and links into other files.
+std::vector<std::string> link_names(hid_t group, const At& at);
+
+// Reads or writes one hyperslab, in pieces of at most piece_bytes.
+void write_slab(hid_t dataset, std::span<const std::int64_t> start, std::span<const std::int64_t> count,
+                const float* data, std::int64_t piece_bytes, const At& at);
+void read_slab(hid_t dataset, std::span<const std::int64_t> start, std::span<const std::int64_t> count, float* data,
+               std::int64_t piece_bytes, const At& at);
+
+}  // namespace gpas::h5

@@ -1,0 +1,155 @@
+// Checkpoints over time: writers that die, disks that refuse, old ones that go.
+#include "tests/io/checkpoint/checkpoint_support.hpp"
+
+#include "io/checkpoint/durable.hpp"
+
+#include <csignal>
+
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+namespace gpas::checkpoint_tests {
+namespace {
+
+struct Directory : testing::Test {
+    ScratchDirectory scratch;
+    const path& directory = scratch.get();
+    std::unique_ptr<Communicator> self = make_self_communicator();
+    State state = whole_state(sample_tensors(), true);
+
+    path save(std::int64_t step) { return save_checkpoint(*self, directory, sample_header(step), state.parts); }
+    // Saves in a child process that calls `at` at each point; returns its wait status.
+    template <class At>
+    int save_in_child(std::int64_t step, At&& at) {
+        const pid_t child = fork();
+        if (child == 0) {
+            try {
+                save_checkpoint(*self, directory, sample_header(step), state.parts, {.observe = at});
+            } catch (const std::exception&) {
+                _exit(9);
+            }
+            _exit(0);
+        }
+        int status = 0;
+        waitpid(child, &status, 0);
+        return status;
+    }
+};
+
+TEST_F(Directory, HasNoCheckpointWhenEmptyOrMissing) {
+    EXPECT_EQ(newest_complete(directory), std::nullopt);
+    EXPECT_EQ(newest_complete(directory / "missing"), std::nullopt);
+    keep_last(directory / "missing", 3);
+}
+
+TEST_F(Directory, GivesTheHighestStepAndNotTheLatestFile) {
+    const path newest = save(1000);
+    save(999);
+    write_bytes(directory / "step_00002000.h5.partial", {});
+    write_bytes(directory / "step_x.h5", {});
+    EXPECT_EQ(newest_complete(directory), newest);
+}
+
+TEST_F(Directory, PassesOverFilesThatAreDamagedOrMisnamedAndSaysSo) {
+    const path good = save(10);
+    auto bytes = bytes_of(good);
+    write_bytes(directory / "step_00000030.h5", bytes);  // a copy under another step's name
+    bytes.resize(bytes.size() / 2);
+    write_bytes(directory / "step_00000020.h5", bytes);
+    std::vector<std::string> passed_over;
+    EXPECT_EQ(newest_complete(directory, &passed_over), good);
+    ASSERT_EQ(passed_over.size(), 2u);
+    EXPECT_NE(passed_over[0].find("holds step 10"), std::string::npos);
+    EXPECT_NE(passed_over[1].find("step_00000020.h5"), std::string::npos);
+}
+
+TEST_F(Directory, KeepsTheNewestCompleteOnes) {
+    for (std::int64_t step : {1, 2, 3, 4, 5}) save(step);
+    auto bytes = bytes_of(directory / "step_00000005.h5");
+    bytes.resize(1000);
+    write_bytes(directory / "step_00000005.h5", bytes);  // damaged: not one of those kept, and not removed
+    keep_last(directory, 0);
+    EXPECT_EQ(names_in(directory).size(), 5u);
+    keep_last(directory, 2);
+    EXPECT_EQ(names_in(directory),
+              (std::vector<std::string>{"step_00000003.h5", "step_00000004.h5", "step_00000005.h5"}));
+    keep_last(directory, 2);
+    EXPECT_EQ(names_in(directory).size(), 3u);
+}
+
+TEST_F(Directory, OfAWriterKilledAtAnyPointHoldsTheLastGoodCheckpoint) {
+    const path good = save(1);
+    std::int64_t step = 2;
+    for (SavePoint last :
+         {SavePoint::creating, SavePoint::writing, SavePoint::checksums, SavePoint::marker, SavePoint::renaming}) {
+        const int status = save_in_child(step++, [&](SavePoint point) {
+            if (point == last) raise(SIGKILL);
+        });
+        ASSERT_TRUE(WIFSIGNALED(status));
+        EXPECT_EQ(newest_complete(directory), good);
+        keep_last(directory, 1);
+        EXPECT_EQ(newest_complete(directory), good);
+    }
+    const int status = save_in_child(step, [&](SavePoint point) {
+        if (point == SavePoint::done) raise(SIGKILL);
+    });
+    ASSERT_TRUE(WIFSIGNALED(status));
+    EXPECT_EQ(newest_complete(directory), directory / checkpoint_file_name(step));
+    // The next save clears away what the killed ones left.
+    save(step + 1);
+    for (const std::string& name : names_in(directory)) EXPECT_TRUE(name.starts_with("step_")) << name;
+}
+
+TEST_F(Directory, IsUntouchedByASaveThatFailsAtAnyPoint) {
+    const path good = save(1);
+    for (SavePoint last :
+         {SavePoint::creating, SavePoint::writing, SavePoint::checksums, SavePoint::marker, SavePoint::renaming}) {
+        CheckpointOptions options;
+        options.observe = [&](SavePoint point) {
+            if (point == last) fail(ExitCode::environment, "out of luck");
+        };
+        error_of(ExitCode::environment,
+                 [&] { save_checkpoint(*self, directory, sample_header(2), state.parts, options); });
+        EXPECT_EQ(names_in(directory), std::vector<std::string>{"step_00000001.h5"});
+    }
+    EXPECT_EQ(newest_complete(directory), good);
+}
+
+TEST_F(Directory, OfFullDiskKeepsItsLastCheckpoint) {
+    const path good = save(1);
+    // A limit on the size of files stands for a disk that is full.
+    const int status = save_in_child(2, [](SavePoint point) {
+        if (point != SavePoint::writing) return;
+        signal(SIGXFSZ, SIG_IGN);
+        const rlimit limit{8192, 8192};
+        setrlimit(RLIMIT_FSIZE, &limit);
+    });
+    ASSERT_TRUE(WIFEXITED(status));
+    EXPECT_EQ(WEXITSTATUS(status), 9);
+    EXPECT_EQ(names_in(directory), std::vector<std::string>{"step_00000001.h5"});
+    EXPECT_EQ(newest_complete(directory), good);
+}
+
+TEST_F(Directory, WithoutRoomIsRefusedBeforeAnythingIsWritten) {
+    const std::string message =
+        error_of(ExitCode::environment, [&] { check_free_space(directory, std::int64_t(1) << 60); });
+    EXPECT_NE(message.find("GiB free"), std::string::npos);
+}
+
+TEST_F(Directory, ThatCannotBeWrittenIsReportedByName) {
+    write_bytes(directory / "file", {});
+    const auto refused = [&](const path& where) {
+        const std::string message =
+            error_of(ExitCode::environment, [&] { save_checkpoint(*self, where, sample_header(), state.parts); });
+        EXPECT_NE(message.find(where.string()), std::string::npos) << message;
+    };
+    refused(directory / "file");
+    refused("/proc/gpas");
+    if (geteuid() == 0) GTEST_SKIP() << "root may write everywhere: the read-only directory is not checked";
+    std::filesystem::permissions(directory, std::filesystem::perms::owner_read | std::filesystem::perms::owner_exec);
+    refused(directory);
+    std::filesystem::permissions(directory, std::filesystem::perms::owner_all);
+}
+
+}  // namespace
+}  // namespace gpas::checkpoint_tests
