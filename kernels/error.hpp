@@ -29,6 +29,12 @@ private:
     ExitCode code_;
 };
 
+// An error that every rank throws: each may end in order, and one of them tells.
+class AgreedError : public Error {
+public:
+    using Error::Error;
+};
+
 template <class... Args>
 [[noreturn]] void fail(ExitCode code, fmt::format_string<Args...> format, Args&&... args) {
     throw Error(code, fmt::format(format, std::forward<Args>(args)...));

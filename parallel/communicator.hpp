@@ -53,6 +53,7 @@ public:
     MpiSession& operator=(const MpiSession&) = delete;
 
     std::unique_ptr<Communicator> world() const;
+    int rank() const { return rank_; }
     // Ranks of this node, and this rank's place among them (for threads and devices).
     int local_rank() const { return local_rank_; }
     int local_size() const { return local_size_; }
@@ -60,6 +61,7 @@ public:
     [[noreturn]] void abort(int exit_code) const;
 
 private:
+    int rank_ = 0;
     int local_rank_ = 0;
     int local_size_ = 1;
 };

@@ -66,6 +66,8 @@ void adamw(Context& context, Tensor w, Tensor m, Tensor v, Tensor compute, Tenso
     });
 }
 
+std::int64_t flat_scratch_bytes() { return most_flat_blocks * std::int64_t(sizeof(double)) + Arena::alignment_bytes; }
+
 double squared_norm(Context& context, Tensor x) {
     const Arena::Scope scope(context.scratch());
     const std::int64_t block = sum_block_elements(x.elements());

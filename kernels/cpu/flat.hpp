@@ -12,5 +12,6 @@ void cast(Context&, Tensor y, Tensor x);
 void fill(Context&, Tensor x, float value);
 void scale(Context&, Tensor y, float factor);
 void fill_normal(Context&, Tensor x, std::uint64_t key, std::int64_t first_element, float std);
+std::int64_t flat_scratch_bytes();
 
 }  // namespace gpas::cpu

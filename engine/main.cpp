@@ -1,0 +1,83 @@
+// gpas: parses the command line, runs the command, turns an error into one line and an exit code on every rank.
+#include "engine/commands/command.hpp"
+#include "kernels/error.hpp"
+#include "parallel/communicator.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <thread>
+
+namespace {
+
+constexpr const char* footer =
+    "Exit codes: 0 done; 1 a bug in gpas; 2 command line or configuration; 3 a data file, tokenizer or checkpoint;\n"
+    "4 NaN or Inf in training; 5 MPI, memory, disk or permissions.\n"
+    "`gpas COMMAND --help` tells more. Configuration keys: `gpas config`.";
+
+int report(const gpas::Error& error) {
+    std::fflush(stdout);
+    std::fprintf(stderr, "gpas: error: %s\n", error.what());
+    return int(error.code());
+}
+
+// Errors that reach this place were not agreed upon with the other ranks, which may be waiting in a collective: the job
+// is ended for all. Rank 0 goes first, so that one that all ranks have met is told once.
+[[noreturn]] void end_job(const gpas::MpiSession& mpi, int rank, const gpas::Error& error) {
+    if (rank > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    const gpas::Error named(error.code(), rank > 0 ? "rank " + std::to_string(rank) + ": " + error.what() : error.what());
+    const int code = report(named);
+    std::fflush(stderr);
+    mpi.abort(code);
+}
+
+int run_parallel(const gpas::Chosen& chosen, int argc, char** argv) {
+    gpas::MpiSession mpi(&argc, &argv);
+    const int rank = mpi.rank();
+    try {
+        chosen.parallel(mpi);
+        return 0;
+    } catch (const gpas::AgreedError& error) {
+        return rank == 0 ? report(error) : int(error.code());
+    } catch (const gpas::Error& error) {
+        end_job(mpi, rank, error);
+    } catch (const std::bad_alloc&) {
+        end_job(mpi, rank, gpas::Error(gpas::ExitCode::environment, "out of memory; use a smaller micro-batch"));
+    } catch (const std::exception& error) {
+        end_job(mpi, rank, gpas::Error(gpas::ExitCode::internal, error.what()));
+    }
+}
+
+int run_alone(const gpas::Chosen& chosen) {
+    try {
+        chosen.alone();
+        return 0;
+    } catch (const gpas::Error& error) {
+        return report(error);
+    } catch (const std::exception& error) {
+        return report(gpas::Error(gpas::ExitCode::internal, error.what()));
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("gpas: pretrains LLaMA-type language models with gradient-preserving activation scaling");
+    app.set_version_flag("--version", "gpas " GPAS_VERSION);
+    app.require_subcommand(1);
+    app.footer(footer);
+    gpas::Chosen chosen;
+    gpas::add_train(app, chosen);
+    gpas::add_eval(app, chosen);
+    gpas::add_generate(app, chosen);
+    gpas::add_prepare(app, chosen);
+    gpas::add_inspect(app, chosen);
+    gpas::add_config(app, chosen);
+    try {
+        app.parse(argc, argv);
+    } catch (const CLI::ParseError& error) {
+        return app.exit(error) == 0 ? 0 : int(gpas::ExitCode::usage);
+    }
+    return chosen.parallel ? run_parallel(chosen, argc, argv) : run_alone(chosen);
+}

@@ -1,0 +1,51 @@
+// Where a run stands, and its way into a checkpoint and back.
+#pragma once
+
+#include "engine/model/parameters.hpp"
+#include "io/checkpoint/checkpoint.hpp"
+#include "parallel/communicator.hpp"
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+namespace gpas {
+
+struct Progress {
+    std::int64_t step = 0;             // steps done, skipped ones included
+    std::int64_t updates = 0;          // AdamW updates done
+    std::int64_t consumed_samples = 0;
+    std::int64_t consumed_tokens = 0;
+};
+
+// What a checkpoint says about itself besides the progress.
+struct RunIdentity {
+    std::string config_text;
+    std::string dataset_fingerprint;
+    std::string tokenizer_fingerprint;
+    std::string layout;
+};
+
+std::filesystem::path checkpoint_directory(const RunConfig& config);  // <directory>/checkpoints
+
+// Collective over the data-parallel group, whose ranks hold the same state and write a share of it each.
+std::filesystem::path save_run(Communicator& data_group, const RunConfig& config, const RunIdentity& identity,
+                               const Progress& progress, const ParameterStore& store);
+
+// The checkpoint that `checkpoint.resume` asks for: none for a run that starts anew. The same on every rank; rank 0
+// looks. notes: what was passed over and why.
+std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const RunConfig& config,
+                                                     std::vector<std::string>* notes = nullptr);
+
+// w (and, with moments, m and v) = those of the file; compute weights follow. Collective.
+Progress load_run(Communicator& group, Context& context, const std::filesystem::path& file, ParameterStore& store,
+                  bool moments);
+
+// Refuses a resumed run whose data, seed or batch are not those of the checkpoint, naming both sides: Error(usage).
+void check_same_run(const CheckpointHeader& header, const RunConfig& config, const RunIdentity& identity,
+                    const std::filesystem::path& file);
+
+// 16 hexadecimal digits of the file's bytes; empty for an empty path.
+std::string file_fingerprint(const std::string& path);
+
+}  // namespace gpas

@@ -1,0 +1,247 @@
+#include "kernels/cpu/attention.hpp"
+
+#include "kernels/cpu/attention_tiles.hpp"
+#include "kernels/cpu/blocks.hpp"
+#include "kernels/cpu/visit.hpp"
+
+#include <omp.h>
+
+#include <cmath>
+
+namespace gpas::cpu {
+namespace {
+
+constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
+
+// Work memory of one thread, in floats.
+std::int64_t forward_slab_elements(const AttentionPlaces& p) {
+    return 2 * p.tiles * tile * p.width + 2 * tile * p.width + tile * tile + 2 * tile;
+}
+std::int64_t backward_slab_elements(const AttentionPlaces& p) {
+    return 5 * p.tiles * tile * p.width + 4 * tile * p.width + 2 * tile * tile + 2 * tile;
+}
+
+// Running softmax of a tile of queries (Dao et al., arXiv 2205.14135 alg. 1): output rows, largest score, sum.
+struct RunningRows {
+    float* o;  // [tile][width], not yet divided by the sum
+    float* most;
+    float* sum;
+};
+
+// scores -> probabilities relative to the row's largest score so far; what was summed before is brought to it.
+void absorb_scores(float* scores, const RunningRows& rows, std::int64_t width) {
+    for (std::int64_t i = 0; i < tile; ++i) {
+        float* s = scores + i * tile;
+        Vec most = load(s);
+        for (std::int64_t j = lanes; j < tile; j += lanes) most = max(most, load(s + j));
+        const float now = std::max(rows.most[i], horizontal_max(most));
+        if (now == minus_infinity) {  // nothing seen yet
+            std::fill_n(s, tile, 0.0F);
+            continue;
+        }
+        Vec sum{};
+        for (std::int64_t j = 0; j < tile; j += lanes) {
+            const Vec p = exp(load(s + j) - now);
+            store(s + j, p);
+            sum += p;
+        }
+        const float keep = std::exp(rows.most[i] - now);
+        rows.most[i] = now;
+        rows.sum[i] = rows.sum[i] * keep + horizontal_sum(sum);
+        if (keep == 1.0F) continue;
+        float* o = rows.o + i * width;
+        for (std::int64_t j = 0; j < width; j += lanes) store(o + j, load(o + j) * keep);
+    }
+}
+
+template <class T>
+class ForwardTask {
+public:
+    ForwardTask(const AttentionPlaces& places, float* memory) : p_(places) {
+        Slab slab(memory);
+        keys_t_ = slab.take(p_.tiles * tile * p_.width);
+        values_ = slab.take(p_.tiles * tile * p_.width);
+        query_ = slab.take(tile * p_.width);
+        rows_.o = slab.take(tile * p_.width);
+        scores_ = slab.take(tile * tile);
+        rows_.most = slab.take(tile);
+        rows_.sum = slab.take(tile);
+    }
+
+    void run(T* o, float* lse, const T* qkv, AttentionTask task, const Mask& mask) {
+        for (std::int64_t j = 0; j < p_.tiles; ++j) {
+            const std::int64_t at = j * tile * p_.width;
+            pack_rows(query_, p_.packed(qkv, task, p_.queries), j * tile, mask.sequence, 1.0F);
+            transpose_tile(keys_t_ + at, query_, p_.width);
+            pack_rows(values_ + at, p_.packed(qkv, task, p_.queries + 1), j * tile, mask.sequence, 1.0F);
+        }
+        for (std::int64_t head = 0; head < p_.queries; ++head)
+            for (std::int64_t i = 0; i < p_.tiles; ++i) {
+                pack_rows(query_, p_.packed(qkv, task, head), i * tile, mask.sequence, p_.scale);
+                attend(i * tile, mask);
+                write(p_.output(o, task, head), p_.statistics(lse, task, head), i * tile, mask.sequence);
+            }
+    }
+
+private:
+    void attend(std::int64_t query_begin, const Mask& mask) {
+        const std::int64_t width = p_.width;
+        std::fill_n(rows_.o, tile * width, 0.0F);
+        std::fill_n(rows_.most, tile, minus_infinity);
+        std::fill_n(rows_.sum, tile, 0.0F);
+        for (std::int64_t j = mask.first_tile(query_begin); j * tile <= query_begin; ++j) {
+            tile_product(scores_, tile, {query_, width, 1}, keys_t_ + j * tile * width, tile, tile, tile, width, false);
+            if (mask.needed(query_begin, j * tile)) mask.apply(scores_, query_begin, j * tile);
+            absorb_scores(scores_, rows_, width);
+            tile_product(rows_.o, width, {scores_, tile, 1}, values_ + j * tile * width, width, tile, width, tile, true);
+        }
+    }
+
+    void write(const HeadRows<T>& o, float* lse, std::int64_t begin, std::int64_t end) const {
+        for (std::int64_t i = 0; i < tile && begin + i < end; ++i) {
+            const float share = 1.0F / rows_.sum[i];
+            const float* from = rows_.o + i * p_.width;
+            T* to = o.row(begin + i);
+            for_lanes(o.head_dim, [&](std::int64_t j, std::int64_t n) { store_n(to + j, load_n(from + j, n) * share, n); });
+            lse[begin + i] = rows_.most[i] + std::log(rows_.sum[i]);
+        }
+    }
+
+    const AttentionPlaces& p_;
+    float *keys_t_, *values_, *query_, *scores_;
+    RunningRows rows_;
+};
+
+// For a tile of queries i and of keys j, with P = exp(S - lse), delta_i = Σ do_i o_i (arXiv 2205.14135 alg. 4):
+//   dV += Pᵀ dO;  dP = dO Vᵀ;  dS = P (dP - delta);  dQ += dS K;  dK += dSᵀ Q
+template <class T>
+class BackwardTask {
+public:
+    BackwardTask(const AttentionPlaces& places, float* memory) : p_(places) {
+        Slab slab(memory);
+        const std::int64_t all = p_.tiles * tile * p_.width;
+        keys_ = slab.take(all);
+        keys_t_ = slab.take(all);
+        values_t_ = slab.take(all);
+        dkeys_ = slab.take(all);
+        dvalues_ = slab.take(all);
+        query_ = slab.take(tile * p_.width);
+        d_o_ = slab.take(tile * p_.width);
+        dquery_ = slab.take(tile * p_.width);
+        spare_ = slab.take(tile * p_.width);
+        probabilities_ = slab.take(tile * tile);
+        dscores_ = slab.take(tile * tile);
+        delta_ = slab.take(tile);
+        lse_ = slab.take(tile);
+    }
+
+    void run(T* dqkv, const T* d_o, const T* o, const float* lse, const T* qkv, AttentionTask task, const Mask& mask) {
+        const std::int64_t sequence = mask.sequence;
+        for (std::int64_t j = 0; j < p_.tiles; ++j) {
+            const std::int64_t at = j * tile * p_.width;
+            pack_rows(keys_ + at, p_.packed(qkv, task, p_.queries), j * tile, sequence, 1.0F);
+            transpose_tile(keys_t_ + at, keys_ + at, p_.width);
+            pack_rows(spare_, p_.packed(qkv, task, p_.queries + 1), j * tile, sequence, 1.0F);
+            transpose_tile(values_t_ + at, spare_, p_.width);
+        }
+        std::fill_n(dkeys_, p_.tiles * tile * p_.width, 0.0F);
+        std::fill_n(dvalues_, p_.tiles * tile * p_.width, 0.0F);
+        for (std::int64_t head = 0; head < p_.queries; ++head)
+            for (std::int64_t i = 0; i < p_.tiles; ++i) {
+                const std::int64_t begin = i * tile;
+                pack_rows(query_, p_.packed(qkv, task, head), begin, sequence, p_.scale);
+                pack_rows(d_o_, p_.output(d_o, task, head), begin, sequence, 1.0F);
+                pack_rows(spare_, p_.output(o, task, head), begin, sequence, 1.0F);
+                load_statistics(p_.statistics(lse, task, head), begin, sequence);
+                differentiate(begin, mask);
+                write(p_.packed(dqkv, task, head), dquery_, begin, sequence, p_.scale);
+            }
+        for (std::int64_t j = 0; j < p_.tiles; ++j) {
+            const std::int64_t at = j * tile * p_.width;
+            write(p_.packed(dqkv, task, p_.queries), dkeys_ + at, j * tile, sequence, 1.0F);
+            write(p_.packed(dqkv, task, p_.queries + 1), dvalues_ + at, j * tile, sequence, 1.0F);
+        }
+    }
+
+private:
+    void load_statistics(const float* lse, std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = 0; i < tile; ++i) {
+            lse_[i] = begin + i < end ? lse[begin + i] : 0.0F;
+            Vec sum{};
+            for (std::int64_t j = 0; j < p_.width; j += lanes)
+                sum += load(d_o_ + i * p_.width + j) * load(spare_ + i * p_.width + j);
+            delta_[i] = horizontal_sum(sum);
+        }
+    }
+
+    void differentiate(std::int64_t query_begin, const Mask& mask) {
+        const std::int64_t width = p_.width;
+        std::fill_n(dquery_, tile * width, 0.0F);
+        for (std::int64_t j = mask.first_tile(query_begin); j * tile <= query_begin; ++j) {
+            const std::int64_t at = j * tile * width;
+            tile_product(probabilities_, tile, {query_, width, 1}, keys_t_ + at, tile, tile, tile, width, false);
+            if (mask.needed(query_begin, j * tile)) mask.apply(probabilities_, query_begin, j * tile);
+            tile_product(dscores_, tile, {d_o_, width, 1}, values_t_ + at, tile, tile, tile, width, false);
+            for (std::int64_t i = 0; i < tile; ++i)
+                for (std::int64_t k = i * tile; k < (i + 1) * tile; k += lanes) {
+                    const Vec p = exp(load(probabilities_ + k) - lse_[i]);
+                    store(probabilities_ + k, p);
+                    store(dscores_ + k, p * (load(dscores_ + k) - delta_[i]));
+                }
+            tile_product(dvalues_ + at, width, {probabilities_, 1, tile}, d_o_, width, tile, width, tile, true);
+            tile_product(dquery_, width, {dscores_, tile, 1}, keys_ + at, width, tile, width, tile, true);
+            tile_product(dkeys_ + at, width, {dscores_, 1, tile}, query_, width, tile, width, tile, true);
+        }
+    }
+
+    void write(const HeadRows<T>& rows, const float* from, std::int64_t begin, std::int64_t end, float factor) const {
+        for (std::int64_t i = 0; i < tile && begin + i < end; ++i, from += p_.width) {
+            T* to = rows.row(begin + i);
+            for_lanes(rows.head_dim, [&](std::int64_t j, std::int64_t n) { store_n(to + j, factor * load_n(from + j, n), n); });
+        }
+    }
+
+    const AttentionPlaces& p_;
+    float *keys_, *keys_t_, *values_t_, *dkeys_, *dvalues_;
+    float *query_, *d_o_, *dquery_, *spare_, *probabilities_, *dscores_, *delta_, *lse_;
+};
+
+}  // namespace
+
+std::int64_t attention_scratch_bytes(AttentionShape shape, int threads) {
+    return threads * backward_slab_elements(AttentionPlaces(shape)) * 4 + Arena::alignment_bytes;
+}
+
+void attention(Context& context, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape, Tensor segment_begin) {
+    const Arena::Scope scope(context.scratch());
+    const AttentionPlaces places(shape);
+    const std::int64_t slab = forward_slab_elements(places);
+    float* memory = scratch_array<float>(context, context.threads() * slab);
+    visit_float(qkv.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        parallel_for(context, places.tasks(), [&](std::int64_t i) {
+            const AttentionTask task = places.task(i);
+            ForwardTask<T>(places, memory + omp_get_thread_num() * slab)
+                .run(o.as<T>(), lse.as<float>(), qkv.as<T>(), task, places.mask(segment_begin, task));
+        });
+    });
+}
+
+void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape,
+                        Tensor segment_begin) {
+    const Arena::Scope scope(context.scratch());
+    const AttentionPlaces places(shape);
+    const std::int64_t slab = backward_slab_elements(places);
+    float* memory = scratch_array<float>(context, context.threads() * slab);
+    visit_float(qkv.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        parallel_for(context, places.tasks(), [&](std::int64_t i) {
+            const AttentionTask task = places.task(i);
+            BackwardTask<T>(places, memory + omp_get_thread_num() * slab)
+                .run(dqkv.as<T>(), d_o.as<T>(), o.as<T>(), lse.as<float>(), qkv.as<T>(), task,
+                     places.mask(segment_begin, task));
+        });
+    });
+}
+
+}  // namespace gpas::cpu

@@ -1,0 +1,136 @@
+// What attention's forward and backward share: where a head's rows lie, packing into fp32 tiles, masking.
+#pragma once
+
+#include "kernels/cpu/tile_product.hpp"
+#include "kernels/ops.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+namespace gpas::cpu {
+
+inline constexpr std::int64_t tile = 64;  // queries, and keys, of a tile
+
+constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
+
+// One sample's rows of one head: position t at data + t · stride, head_dim values. Padded with zeros to `width`.
+template <class T>
+struct HeadRows {
+    T* data;
+    std::int64_t stride;
+    std::int64_t head_dim;
+    std::int64_t width;
+    T* row(std::int64_t t) const { return data + t * stride; }
+};
+
+// out[t - begin][0, width) = factor · row t for t in [begin, begin + tile); rows from `end` on are zero
+template <class T>
+void pack_rows(float* out, const HeadRows<T>& rows, std::int64_t begin, std::int64_t end, float factor) {
+    for (std::int64_t i = 0; i < tile; ++i, out += rows.width) {
+        if (begin + i >= end) {
+            std::fill_n(out, rows.width, 0.0F);
+            continue;
+        }
+        const T* from = rows.row(begin + i);
+        std::fill(out + rows.head_dim, out + rows.width, 0.0F);
+        for_lanes(rows.head_dim, [&](std::int64_t j, std::int64_t n) { store_n(out + j, factor * load_n(from + j, n), n); });
+    }
+}
+
+// out[width][tile] = in[tile][width]ᵀ
+inline void transpose_tile(float* out, const float* in, std::int64_t width) {
+    for (std::int64_t i = 0; i < tile; ++i)
+        for (std::int64_t j = 0; j < width; ++j) out[j * tile + i] = in[i * width + j];
+}
+
+// The keys that queries [begin, begin + tile) of a sample may see; positions beyond the sequence see none.
+struct Mask {
+    std::int64_t sequence;
+    std::int64_t batch;
+    const std::int32_t* segment_begin;  // of this sample's position 0; null: every key up to the query
+
+    std::int64_t first_key(std::int64_t query) const { return segment_begin != nullptr ? segment_begin[query * batch] : 0; }
+    // Keys before this are seen by no query of the tile: documents begin in order.
+    std::int64_t first_tile(std::int64_t query) const { return first_key(query) / tile; }
+    bool needed(std::int64_t query_begin, std::int64_t key_begin) const {
+        const std::int64_t last_query = std::min(query_begin + tile, sequence) - 1;
+        return key_begin + tile - 1 > query_begin || first_key(last_query) > key_begin;
+    }
+    // scores[tile][tile]: -inf where the query of the row may not see the key of the column
+    void apply(float* scores, std::int64_t query_begin, std::int64_t key_begin) const {
+        constexpr float hidden = -std::numeric_limits<float>::infinity();
+        for (std::int64_t i = 0; i < tile; ++i, scores += tile) {
+            const std::int64_t query = query_begin + i;
+            if (query >= sequence) {
+                std::fill_n(scores, tile, hidden);
+                continue;
+            }
+            const std::int64_t from = std::clamp<std::int64_t>(first_key(query) - key_begin, 0, tile);
+            const std::int64_t to = std::clamp<std::int64_t>(query + 1 - key_begin, 0, tile);
+            std::fill_n(scores, std::min(from, to), hidden);
+            std::fill(scores + to, scores + tile, hidden);
+        }
+    }
+};
+
+// One (sample, KV head): the unit of work that one thread does alone, so that sums have one order.
+struct AttentionTask {
+    std::int64_t sample;
+    std::int64_t group;
+};
+
+struct AttentionPlaces {
+    AttentionShape shape;
+    std::int64_t queries;   // query heads of a group
+    std::int64_t width;     // head_dim in whole vectors
+    std::int64_t tiles;     // of the sequence
+    float scale;            // 1/√head_dim
+
+    explicit AttentionPlaces(AttentionShape s)
+        : shape(s),
+          queries(s.heads / s.kv_heads),
+          width(round_up(s.head_dim, lanes)),
+          tiles((s.sequence + tile - 1) / tile),
+          scale(float(1.0 / std::sqrt(double(s.head_dim)))) {}
+
+    std::int64_t tasks() const { return shape.batch * shape.kv_heads; }
+    AttentionTask task(std::int64_t i) const { return {i / shape.kv_heads, i % shape.kv_heads}; }
+
+    // slot: query head 0 … queries-1 of the group, then key, then value
+    template <class T>
+    HeadRows<T> packed(T* qkv, AttentionTask t, std::int64_t slot) const {
+        const std::int64_t columns = shape.qkv_columns();
+        return {qkv + t.sample * columns + (t.group * (queries + 2) + slot) * shape.head_dim, shape.batch * columns,
+                shape.head_dim, width};
+    }
+    template <class T>
+    HeadRows<T> output(T* o, AttentionTask t, std::int64_t query_head) const {
+        const std::int64_t columns = shape.heads * shape.head_dim;
+        return {o + t.sample * columns + (t.group * queries + query_head) * shape.head_dim, shape.batch * columns,
+                shape.head_dim, width};
+    }
+    template <class F>
+    F* statistics(F* lse, AttentionTask t, std::int64_t query_head) const {
+        return lse + (t.sample * shape.heads + t.group * queries + query_head) * shape.sequence;
+    }
+    Mask mask(const Tensor& segment_begin, AttentionTask t) const {
+        return {shape.sequence, shape.batch, segment_begin ? segment_begin.as<const std::int32_t>() + t.sample : nullptr};
+    }
+};
+
+// Cuts one slab of fp32 into named parts.
+class Slab {
+public:
+    explicit Slab(float* memory) : next_(memory) {}
+    float* take(std::int64_t elements) {
+        float* part = next_;
+        next_ += elements;
+        return part;
+    }
+
+private:
+    float* next_;
+};
+
+}  // namespace gpas::cpu

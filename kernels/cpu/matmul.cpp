@@ -1,0 +1,167 @@
+#include "kernels/cpu/matmul.hpp"
+
+#include "kernels/cpu/parallel_for.hpp"
+
+#include <omp.h>
+
+#include <dnnl.hpp>
+#include <map>
+#include <tuple>
+#include <vector>
+
+namespace gpas::cpu {
+namespace {
+
+// Blocks of the result. Tall enough that packing b, which each block does for itself, is a small share of its work;
+// small enough that a usual micro-batch makes several. Measured on the shapes of the 71M model (docs/results).
+constexpr std::int64_t block_rows = 512;
+constexpr std::int64_t block_columns = 4096;
+
+struct Cut {
+    std::int64_t count;
+    std::int64_t size;
+    std::int64_t total;
+    std::int64_t begin(std::int64_t i) const { return i * size; }
+    std::int64_t extent(std::int64_t i) const { return std::min(size, total - i * size); }
+};
+
+// Equal blocks of at most `most`, at least two where there is anything to share, in multiples of 16.
+Cut cut(std::int64_t total, std::int64_t most, std::int64_t least_blocks) {
+    const std::int64_t wanted = std::max(least_blocks, (total + most - 1) / most);
+    const std::int64_t size = std::max<std::int64_t>(16, ((total + wanted - 1) / wanted + 15) / 16 * 16);
+    return {.count = (total + size - 1) / size, .size = size, .total = total};
+}
+
+dnnl::memory::data_type dnnl_type(Dtype dtype) {
+    return dtype == Dtype::bf16 ? dnnl::memory::data_type::bf16 : dnnl::memory::data_type::f32;
+}
+
+dnnl::memory::desc describe_matrix(const MatrixView& x) {
+    return {{x.rows, x.columns}, dnnl_type(x.dtype), {x.row_stride, x.column_stride}};
+}
+
+MatrixView block_of(const MatrixView& x, std::int64_t row, std::int64_t rows, std::int64_t column, std::int64_t columns) {
+    MatrixView part = x;
+    part.rows = rows;
+    part.columns = columns;
+    part.data = static_cast<char*>(x.data) +
+                (row * x.row_stride + column * x.column_stride) * bytes_per_element(x.dtype);
+    return part;
+}
+
+struct Product {
+    dnnl::matmul primitive;
+    dnnl::memory::desc a, b, c;
+    std::int64_t scratch_bytes;
+};
+
+using Key = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t,
+                       std::int64_t, Dtype, Dtype, bool>;
+
+Key key_of(const MatrixView& c, const MatrixView& a, const MatrixView& b, bool accumulate) {
+    return {c.rows,       c.columns,       a.columns,    a.row_stride, a.column_stride, b.row_stride,
+            b.column_stride, c.row_stride, a.dtype, c.dtype, accumulate};
+}
+
+}  // namespace
+
+struct MatmulCache::Impl {
+    dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+    std::map<Key, Product> products;
+    std::vector<std::vector<std::byte>> scratch;  // one for each thread, as long as the largest product needs
+    std::vector<dnnl::stream> streams;
+
+    const Product& find(const MatrixView& c, const MatrixView& a, const MatrixView& b, bool accumulate) {
+        const Key key = key_of(c, a, b, accumulate);
+        const auto found = products.find(key);
+        return found != products.end() ? found->second : products.emplace(key, compile(c, a, b, accumulate)).first->second;
+    }
+
+    Product compile(const MatrixView& c, const MatrixView& a, const MatrixView& b, bool accumulate) const {
+        dnnl::primitive_attr attributes;
+        attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+        if (accumulate) {
+            dnnl::post_ops sum;
+            sum.append_sum(1.0F);
+            attributes.set_post_ops(sum);
+        }
+        const auto ma = describe_matrix(a);
+        const auto mb = describe_matrix(b);
+        const auto mc = describe_matrix(c);
+        const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(ma, mb, mc), attributes, engine);
+        return {.primitive = dnnl::matmul(description),
+                .a = ma,
+                .b = mb,
+                .c = mc,
+                .scratch_bytes = std::int64_t(description.scratchpad_desc().get_size())};
+    }
+
+    void reserve(int threads, std::int64_t bytes) {
+        while (int(scratch.size()) < threads) scratch.emplace_back();
+        while (int(streams.size()) < threads) streams.emplace_back(engine);
+        for (auto& memory : scratch)
+            if (std::int64_t(memory.size()) < bytes) memory.resize(std::size_t(bytes));
+    }
+
+    void run(const Product& product, const MatrixView& c, const MatrixView& a, const MatrixView& b, int thread) {
+        const dnnl::memory::desc work({product.scratch_bytes}, dnnl::memory::data_type::u8, {1});
+        product.primitive.execute(streams[std::size_t(thread)],
+                                  {{DNNL_ARG_SRC, dnnl::memory(product.a, engine, a.data)},
+                                   {DNNL_ARG_WEIGHTS, dnnl::memory(product.b, engine, b.data)},
+                                   {DNNL_ARG_DST, dnnl::memory(product.c, engine, c.data)},
+                                   {DNNL_ARG_SCRATCHPAD, dnnl::memory(work, engine, scratch[std::size_t(thread)].data())}});
+    }
+};
+
+MatmulCache::MatmulCache() : impl_(std::make_unique<Impl>()) {}
+MatmulCache::~MatmulCache() = default;
+
+MatrixView plain(const Tensor& x) { return {x.data, x.dtype, x.rows(), x.columns(), x.columns(), 1}; }
+MatrixView transposed(const Tensor& x) { return {x.data, x.dtype, x.columns(), x.rows(), 1, x.columns()}; }
+
+void product(Context& context, MatrixView c, MatrixView a, MatrixView b, bool accumulate) {
+    MatmulCache::Impl& cache = context.matmul_cache().impl();
+    const Cut rows = cut(c.rows, block_rows, 2);
+    const Cut columns = cut(c.columns, block_columns, 1);
+    struct Block {
+        MatrixView c, a, b;
+    };
+    const auto block_at = [&](std::int64_t i) {
+        const std::int64_t row = rows.begin(i % rows.count);
+        const std::int64_t height = rows.extent(i % rows.count);
+        const std::int64_t column = columns.begin(i / rows.count);
+        const std::int64_t width = columns.extent(i / rows.count);
+        return Block{.c = block_of(c, row, height, column, width),
+                     .a = block_of(a, row, height, 0, a.columns),
+                     .b = block_of(b, 0, b.rows, column, width)};
+    };
+    try {
+        // Compiled here, by one thread, before any block runs: at most four shapes (the last row and column differ).
+        std::int64_t most_scratch_bytes = 0;
+        for (std::int64_t i : {std::int64_t(0), rows.count - 1, rows.count * (columns.count - 1), rows.count * columns.count - 1}) {
+            const Block block = block_at(i);
+            most_scratch_bytes = std::max(most_scratch_bytes, cache.find(block.c, block.a, block.b, accumulate).scratch_bytes);
+        }
+        cache.reserve(context.threads(), most_scratch_bytes);
+        parallel_for(context, rows.count * columns.count, [&](std::int64_t i) {
+            const Block block = block_at(i);
+            cache.run(cache.find(block.c, block.a, block.b, accumulate), block.c, block.a, block.b, omp_get_thread_num());
+        });
+    } catch (const dnnl::error& error) {
+        fail(ExitCode::internal, "oneDNN refuses the product {}[{},{}] = {}[{},{}] [{},{}]: {}", dtype_name(c.dtype), c.rows,
+             c.columns, dtype_name(a.dtype), a.rows, a.columns, b.rows, b.columns, error.what());
+    }
+}
+
+bool has_bf16_matmul() {
+    const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
+    const dnnl::memory::desc matrix({16, 16}, dnnl::memory::data_type::bf16, {16, 1});
+    try {
+        const dnnl::matmul::primitive_desc description(dnnl::matmul::desc(matrix, matrix, matrix), engine);
+        return std::string(description.impl_info_str()).find("ref") == std::string::npos;
+    } catch (const dnnl::error&) {
+        return false;
+    }
+}
+
+}  // namespace gpas::cpu

@@ -1,0 +1,11 @@
+// Rotary position embedding on the CPU; contracts in kernels/ops.hpp.
+#pragma once
+
+#include "kernels/ops.hpp"
+
+namespace gpas::cpu {
+
+void rope_table(Context&, Tensor cos, Tensor sin, double base);
+void rope(Context&, Tensor qkv, AttentionShape shape, Tensor cos, Tensor sin, bool inverse);
+
+}  // namespace gpas::cpu

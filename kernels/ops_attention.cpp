@@ -1,0 +1,57 @@
+#include "kernels/check_shapes.hpp"
+#include "kernels/cpu/attention.hpp"
+#include "kernels/cpu/rope.hpp"
+#include "kernels/ops.hpp"
+
+namespace gpas {
+namespace {
+
+bool holds(const AttentionShape& s, const Tensor& qkv) {
+    return is_floating(qkv) && s.heads % s.kv_heads == 0 && s.head_dim % 2 == 0 &&
+           qkv.elements() == s.sequence * s.batch * s.qkv_columns();
+}
+
+bool is_output(const Tensor& o, const AttentionShape& s, const Tensor& qkv) {
+    return o && o.dtype == qkv.dtype && o.elements() == s.sequence * s.batch * s.heads * s.head_dim;
+}
+
+bool is_lse(const Tensor& lse, const AttentionShape& s) {
+    return is_fp32(lse) && lse.elements() == s.batch * s.heads * s.sequence;
+}
+
+bool is_segment(const Tensor& begin, const AttentionShape& s) {
+    return !begin || (begin.dtype == Dtype::int32 && begin.elements() == s.sequence * s.batch);
+}
+
+bool is_table(const Tensor& table, const AttentionShape& s) {
+    return is_fp32(table) && table.columns() == s.head_dim / 2 && table.rows() >= s.sequence;
+}
+
+}  // namespace
+
+void rope_table(Context& context, Tensor cos, Tensor sin, double base) {
+    check_shapes(is_fp32(cos) && same(cos, sin), "rope_table", {{"cos", cos}, {"sin", sin}});
+    cpu::rope_table(context, cos, sin, base);
+}
+
+void rope(Context& context, Tensor qkv, AttentionShape shape, Tensor cos, Tensor sin, bool inverse) {
+    check_shapes(holds(shape, qkv) && is_table(cos, shape) && is_table(sin, shape), "rope",
+                 {{"qkv", qkv}, {"cos", cos}, {"sin", sin}});
+    cpu::rope(context, qkv, shape, cos, sin, inverse);
+}
+
+void attention(Context& context, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape, Tensor segment_begin) {
+    check_shapes(holds(shape, qkv) && is_output(o, shape, qkv) && is_lse(lse, shape) && is_segment(segment_begin, shape),
+                 "attention", {{"o", o}, {"lse", lse}, {"qkv", qkv}, {"segment_begin", segment_begin}});
+    cpu::attention(context, o, lse, qkv, shape, segment_begin);
+}
+
+void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape,
+                        Tensor segment_begin) {
+    check_shapes(holds(shape, qkv) && same(dqkv, qkv) && dqkv.data != qkv.data && is_output(o, shape, qkv) &&
+                     same(d_o, o) && is_lse(lse, shape) && is_segment(segment_begin, shape),
+                 "attention_backward", {{"dqkv", dqkv}, {"d_o", d_o}, {"o", o}, {"lse", lse}, {"qkv", qkv}});
+    cpu::attention_backward(context, dqkv, d_o, o, lse, qkv, shape, segment_begin);
+}
+
+}  // namespace gpas

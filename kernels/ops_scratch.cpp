@@ -1,0 +1,15 @@
+#include "kernels/cpu/attention.hpp"
+#include "kernels/cpu/blocks.hpp"
+#include "kernels/cpu/flat.hpp"
+#include "kernels/ops.hpp"
+
+#include <algorithm>
+
+namespace gpas {
+
+std::int64_t scratch_bytes(const ScratchShape& shape) {
+    return std::max({cpu::attention_scratch_bytes(shape.attention, shape.threads),
+                     cpu::row_block_scratch_bytes(shape.columns), cpu::flat_scratch_bytes()});
+}
+
+}  // namespace gpas

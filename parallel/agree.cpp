@@ -1,0 +1,16 @@
+#include "parallel/agree.hpp"
+
+namespace gpas {
+
+void agree_on_error(Communicator& group, const std::optional<Error>& error) {
+    std::int64_t first = error ? group.rank() : group.size();
+    group.all_reduce(&first, 1, ReduceOp::min, "errors");
+    if (first == group.size()) return;
+    std::string text = error ? error->what() : "";
+    std::int64_t code = error ? std::int64_t(error->code()) : 0;
+    broadcast(group, text, int(first), "an error's message");
+    group.broadcast(&code, std::int64_t(sizeof code), int(first), "an error's code");
+    throw AgreedError(ExitCode(code), first == 0 ? text : fmt::format("rank {}: {}", first, text));
+}
+
+}  // namespace gpas
