@@ -1,0 +1,31 @@
+// How far a `gpas prepare` has come: <prefix>.prepare.json beside the token files.
+#pragma once
+
+#include "io/data/indexed_writer.hpp"
+#include "io/data/prepare.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gpas {
+
+struct PrepareManifest {
+    std::string identity;         // of the options and the inputs that the token files depend on
+    std::uint64_t tokenizer = 0;  // fingerprint of the model
+    TextPosition next;
+    IndexedDatasetWriter::Mark mark;
+    std::int64_t documents = 0, empty_documents = 0, text_bytes = 0, skipped_lines = 0, replaced_characters = 0;
+    bool done = false;
+    std::uint64_t dataset = 0;  // done: fingerprint of the token files
+};
+
+void save_manifest(const std::string& path, const PrepareManifest& manifest);
+// Nothing when there is none; a damaged one is the same as none, with `problem` saying so.
+std::optional<PrepareManifest> load_manifest(const std::string& path, std::string& problem);
+
+// One line of JSON that differs when any option or input file (name, size, time, first and last bytes) does.
+std::string prepare_identity(const PrepareOptions& options, const std::vector<std::string>& files);
+
+}  // namespace gpas

@@ -1,0 +1,163 @@
+#include "io/data/text_file.hpp"
+
+#include "kernels/error.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <vector>
+
+namespace gpas {
+namespace {
+
+class FileDescriptor {
+public:
+    explicit FileDescriptor(const std::string& path) : value_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+        if (value_ < 0) {
+            const bool absent = errno == ENOENT || errno == ENOTDIR;
+            fail(absent ? ExitCode::bad_file : ExitCode::environment, "{}: cannot be opened: {}", path,
+                 std::strerror(errno));
+        }
+    }
+    ~FileDescriptor() { ::close(value_); }
+    FileDescriptor(const FileDescriptor&) = delete;
+    FileDescriptor& operator=(const FileDescriptor&) = delete;
+    int get() const { return value_; }
+
+private:
+    int value_;
+};
+
+enum class Packing { plain, gzip, zstd };
+
+}  // namespace
+
+struct TextFile::State {
+    explicit State(const std::string& file_path) : path(file_path), file(file_path), input(1 << 17) {
+        struct stat status {};
+        if (::fstat(file.get(), &status) != 0 || S_ISDIR(status.st_mode)) {
+            fail(ExitCode::bad_file, "{}: is not a text file", path);
+        }
+        stored = status.st_size;
+        refill();
+        const auto starts = [&](std::string_view magic) {
+            return std::string_view(input.data(), end).substr(0, magic.size()) == magic;
+        };
+        if (starts("\x1f\x8b")) {
+            packing = Packing::gzip;
+            require(inflateInit2(&gzip, 15 + 16) == Z_OK, "inflateInit2 failed");
+        } else if (starts("\x28\xb5\x2f\xfd")) {
+            packing = Packing::zstd;
+            zstd = ZSTD_createDStream();
+            require(zstd != nullptr, "ZSTD_createDStream failed");
+        }
+    }
+    ~State() {
+        if (packing == Packing::gzip) inflateEnd(&gzip);
+        ZSTD_freeDStream(zstd);
+    }
+    State(const State&) = delete;
+    State& operator=(const State&) = delete;
+
+    void refill() {
+        ssize_t got = 0;
+        do {
+            got = ::read(file.get(), input.data(), input.size());
+        } while (got < 0 && errno == EINTR);
+        if (got < 0) fail(ExitCode::environment, "{}: read failed: {}", path, std::strerror(errno));
+        at = 0;
+        end = std::size_t(got);
+        loaded += got;
+    }
+
+    std::int64_t place() const { return loaded - std::int64_t(end - at); }
+
+    std::int64_t read_plain(char* out, std::int64_t bytes) {
+        const auto count = std::min(std::size_t(bytes), end - at);
+        std::memcpy(out, input.data() + at, count);
+        at += count;
+        return std::int64_t(count);
+    }
+
+    std::int64_t read_gzip(char* out, std::int64_t bytes) {
+        if (between_frames && inflateReset(&gzip) != Z_OK) fail(ExitCode::internal, "{}: inflateReset failed", path);
+        between_frames = false;
+        gzip.next_in = reinterpret_cast<Bytef*>(input.data() + at);
+        gzip.avail_in = uInt(end - at);
+        gzip.next_out = reinterpret_cast<Bytef*>(out);
+        gzip.avail_out = uInt(bytes);
+        const int result = inflate(&gzip, Z_NO_FLUSH);
+        at = end - gzip.avail_in;
+        if (result == Z_STREAM_END) {
+            between_frames = true;
+        } else if (result != Z_OK && result != Z_BUF_ERROR) {
+            fail(ExitCode::bad_file, "{}: byte {}: damaged gzip data ({})", path, place(),
+                 gzip.msg != nullptr ? gzip.msg : "no gzip member");
+        }
+        return bytes - std::int64_t(gzip.avail_out);
+    }
+
+    std::int64_t read_zstd(char* out, std::int64_t bytes) {
+        ZSTD_inBuffer source{input.data(), end, at};
+        ZSTD_outBuffer target{out, std::size_t(bytes), 0};
+        const std::size_t result = ZSTD_decompressStream(zstd, &target, &source);
+        at = source.pos;
+        if (ZSTD_isError(result) != 0) {
+            fail(ExitCode::bad_file, "{}: byte {}: damaged zstd data ({})", path, place(), ZSTD_getErrorName(result));
+        }
+        between_frames = result == 0;
+        return std::int64_t(target.pos);
+    }
+
+    std::string path;
+    FileDescriptor file;
+    std::vector<char> input;
+    std::size_t at = 0, end = 0;  // unread part of input
+    std::int64_t loaded = 0, stored = 0;
+    Packing packing = Packing::plain;
+    z_stream gzip{};
+    ZSTD_DStream* zstd = nullptr;
+    bool between_frames = false;  // nothing of a member or frame is pending: the file may end here
+};
+
+TextFile::TextFile(const std::string& path) : state_(std::make_unique<State>(path)) {}
+TextFile::~TextFile() = default;
+
+std::int64_t TextFile::read(char* out, std::int64_t bytes) {
+    bytes = std::min<std::int64_t>(bytes, 1 << 30);
+    while (bytes > 0) {
+        State& s = *state_;
+        if (s.at == s.end) s.refill();
+        const bool ended = s.end == 0;
+        if (s.packing == Packing::plain) return ended ? 0 : s.read_plain(out, bytes);
+        if (ended && s.between_frames) return 0;
+        const std::int64_t got = s.packing == Packing::gzip ? s.read_gzip(out, bytes) : s.read_zstd(out, bytes);
+        if (got > 0) return got;
+        if (ended && !s.between_frames) {
+            fail(ExitCode::bad_file, "{}: ends at byte {}, inside its compressed data: it is cut off", s.path,
+                 s.place());
+        }
+    }
+    return 0;
+}
+
+void TextFile::skip(std::int64_t bytes) {
+    std::vector<char> waste(1 << 16);
+    while (bytes > 0) {
+        const std::int64_t got = read(waste.data(), std::min(bytes, std::int64_t(waste.size())));
+        if (got == 0) fail(ExitCode::bad_file, "{}: ends {} bytes before the place to go on from", state_->path, bytes);
+        bytes -= got;
+    }
+}
+
+bool TextFile::compressed() const { return state_->packing != Packing::plain; }
+std::int64_t TextFile::stored_bytes() const { return state_->stored; }
+std::int64_t TextFile::consumed_bytes() const { return state_->place(); }
+
+}  // namespace gpas

@@ -1,0 +1,194 @@
+#include "io/data/text_reader.hpp"
+
+#include "kernels/error.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <string_view>
+#include <utility>
+
+namespace gpas {
+namespace {
+
+constexpr std::int64_t longest_record_bytes = std::int64_t(1) << 31;
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+
+bool blank(std::string_view line) { return line.find_first_not_of(" \t\r\v\f") == std::string_view::npos; }
+
+}  // namespace
+
+TextReader::TextReader(std::vector<std::string> files, const Options& options, const TextPosition& start)
+    : files_(std::move(files)), options_(options), position_(start) {
+    for (std::int64_t i = 0; i < position_.file; ++i) {
+        stored_bytes_before_ += std::int64_t(std::filesystem::file_size(files_[std::size_t(i)]));
+    }
+}
+
+void TextReader::open() {
+    file_ = std::make_unique<TextFile>(files_[std::size_t(position_.file)]);
+    file_->skip(position_.offset);
+    buffer_.clear();
+    if (position_.offset > 0) return;
+    fill(std::int64_t(byte_order_mark.size()));
+    if (std::string_view(buffer_).substr(0, byte_order_mark.size()) == byte_order_mark) {
+        buffer_.erase(0, byte_order_mark.size());
+        position_.offset += std::int64_t(byte_order_mark.size());
+    }
+}
+
+// Until the buffer holds `bytes`; false when the file has no more.
+bool TextReader::fill(std::int64_t bytes) {
+    while (std::int64_t(buffer_.size()) < bytes) {
+        const std::size_t had = buffer_.size();
+        buffer_.resize(std::size_t(bytes));
+        const std::int64_t got = file_->read(buffer_.data() + had, bytes - std::int64_t(had));
+        buffer_.resize(had + std::size_t(got));
+        if (got == 0) return false;
+    }
+    return true;
+}
+
+bool TextReader::next(TextUnit& unit) {
+    if (position_.file >= std::int64_t(files_.size())) return false;
+    if (!file_) open();
+    unit.file = position_.file;
+    unit.records.clear();
+    std::size_t taken = 0;
+    bool at_end = false;
+    for (std::int64_t bytes = options_.unit_bytes; taken == 0 && !at_end; bytes *= 2) {
+        if (bytes > longest_record_bytes) {
+            fail(ExitCode::bad_file, "{}: line {}: no end of the {} found within {} bytes",
+                 files_[std::size_t(unit.file)], position_.line, options_.may_cut ? "line" : "document",
+                 buffer_.size());
+        }
+        at_end = !fill(bytes);
+        taken = cut(unit, at_end);
+    }
+    unit.text = buffer_.substr(0, taken);
+    buffer_.erase(0, taken);
+    position_.line += std::count(unit.text.begin(), unit.text.end(), '\n');
+    position_.offset += std::int64_t(taken);
+    if (at_end) {
+        stored_bytes_before_ += file_->stored_bytes();
+        file_.reset();
+        position_ = {position_.file + 1, 0, 1, false};
+    }
+    unit.next = position_;
+    unit.stored_bytes_done = stored_bytes_before_ + (file_ ? file_->consumed_bytes() : 0);
+    return true;
+}
+
+// Finds the records at the front of the buffer and returns the bytes they take; 0: more text is needed.
+std::size_t TextReader::cut(TextUnit& unit, bool at_end) {
+    switch (options_.documents) {
+        case DocumentMode::file: return cut_file(unit, at_end);
+        case DocumentMode::blank_line: return cut_blank_lines(unit, at_end);
+        case DocumentMode::line:
+        case DocumentMode::jsonl: return cut_lines(unit, at_end);
+    }
+    fail(ExitCode::internal, "document mode {} is unknown", int(options_.documents));
+}
+
+std::size_t TextReader::cut_lines(TextUnit& unit, bool at_end) const {
+    std::size_t at = 0;
+    for (std::int64_t line = position_.line; at < buffer_.size(); ++line) {
+        std::size_t end = buffer_.find('\n', at);
+        if (end == std::string::npos && !at_end) break;
+        end = std::min(end, buffer_.size());
+        const std::size_t text_end = end > at && buffer_[end - 1] == '\r' ? end - 1 : end;
+        if (text_end > at) unit.records.push_back({at, text_end, line, true});
+        at = std::min(end + 1, buffer_.size());
+    }
+    return at;
+}
+
+std::size_t TextReader::cut_file(TextUnit& unit, bool at_end) {
+    if (at_end) {
+        if (!buffer_.empty() || position_.inside_document)
+            unit.records.push_back({0, buffer_.size(), position_.line, true});
+        return buffer_.size();
+    }
+    const std::size_t newline = options_.may_cut ? buffer_.rfind('\n') : std::string::npos;
+    if (newline == std::string::npos || newline == 0) return 0;
+    unit.records.push_back({0, newline, position_.line, false});
+    position_.inside_document = true;
+    return newline;
+}
+
+// Inside a document the buffer starts with the newline between the last record and a line that is not blank: the cut
+// below is made only where that is known.
+std::size_t TextReader::cut_blank_lines(TextUnit& unit, bool at_end) {
+    constexpr std::size_t none = std::string::npos;
+    bool inside = position_.inside_document;
+    std::size_t begin = inside ? 0 : none, end = 0;  // of the open document's text so far
+    std::size_t safe_cut = none;                     // end of a line of it that another one follows
+    std::int64_t begin_line = position_.line, line = position_.line + (inside ? 1 : 0);
+    std::size_t at = inside ? 1 : 0;
+    const auto end_document = [&] {
+        if (end > begin && buffer_[end - 1] == '\r') --end;
+        unit.records.push_back({begin, end, begin_line, true});
+        begin = safe_cut = none;
+        inside = false;
+    };
+    for (; at < buffer_.size(); ++line) {
+        std::size_t stop = buffer_.find('\n', at);
+        if (stop == none && !at_end) break;
+        stop = std::min(stop, buffer_.size());
+        if (!blank(std::string_view(buffer_).substr(at, stop - at))) {
+            if (begin == none) {
+                begin = at;
+                begin_line = line;
+            } else if (end > begin) {
+                safe_cut = end;
+            }
+            end = stop;
+        } else if (begin != none) {
+            end_document();
+        }
+        at = std::min(stop + 1, buffer_.size());
+    }
+    if (at_end) {
+        if (begin != none) end_document();
+        return buffer_.size();
+    }
+    if (begin == none) {
+        position_.inside_document = false;
+        return at;
+    }
+    if (!unit.records.empty()) {  // the open document waits for the next unit
+        position_.inside_document = false;
+        return begin;
+    }
+    if (!options_.may_cut || safe_cut == none) return 0;
+    unit.records.push_back({begin, safe_cut, begin_line, false});
+    position_.inside_document = true;
+    return safe_cut;
+}
+
+std::vector<std::string> list_text_files(const std::vector<std::string>& inputs) {
+    namespace fs = std::filesystem;
+    std::vector<std::string> files;
+    for (const std::string& input : inputs) {
+        std::error_code error;
+        if (!fs::exists(input, error)) fail(ExitCode::bad_file, "{}: no such file or folder", input);
+        if (!fs::is_directory(input)) {
+            files.push_back(input);
+            continue;
+        }
+        std::vector<std::string> found;
+        fs::recursive_directory_iterator folder(input, error), end;
+        if (error) fail(ExitCode::environment, "{}: {}", input, error.message());
+        for (; folder != end; ++folder) {
+            const bool hidden = folder->path().filename().string().starts_with('.');
+            if (hidden && folder->is_directory()) folder.disable_recursion_pending();
+            if (!hidden && folder->is_regular_file()) found.push_back(folder->path().string());
+        }
+        if (found.empty()) fail(ExitCode::bad_file, "{}: is a folder without files", input);
+        std::sort(found.begin(), found.end());
+        files.insert(files.end(), found.begin(), found.end());
+    }
+    if (files.empty()) fail(ExitCode::usage, "no text to prepare: name files or folders");
+    return files;
+}
+
+}  // namespace gpas

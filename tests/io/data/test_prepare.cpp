@@ -1,0 +1,266 @@
+#include "data_fixtures.hpp"
+#include "io/data/prepare.hpp"
+
+#include <gtest/gtest.h>
+
+#include <random>
+
+namespace gpas::test {
+namespace {
+
+struct Interruption {};
+
+class Preparing : public testing::Test {
+protected:
+    Preparing() {
+        std::mt19937 random(1);
+        const std::vector<std::string> words{"the", "cat", "sat", "on", "a", "mat", "and", "looked", "at", "rain"};
+        for (int name = 0; name < 3; ++name) {
+            std::string text;
+            for (int line = 0; line < 120; ++line) {
+                for (unsigned word = 0; word < 4 + random() % 9; ++word) text += words[random() % words.size()] + " ";
+                text += random() % 4 == 0 ? "\n\n" : "\n";
+            }
+            write_bytes(folder / ("in/" + std::to_string(name) + ".txt"), text);
+        }
+        options.inputs = {folder / "in"};
+        options.output_prefix = folder / "out/corpus";
+        options.documents = DocumentMode::blank_line;
+        options.train_tokenizer = TokenizerTraining{TokenizerType::bpe, 285};
+        options.unit_bytes = 700;
+        options.mark_bytes = 1000;
+        options.notice = [this](const std::string& line) { notices += line + "\n"; };
+    }
+    std::string output() const {
+        return read_bytes(options.output_prefix + "_text_document.bin") + "|" +
+               read_bytes(options.output_prefix + "_text_document.idx");
+    }
+    PrepareReport jsonl(const std::string& lines, bool skip = false) {
+        write_bytes(folder / "j.jsonl", lines);
+        options.inputs = {folder / "j.jsonl"};
+        options.documents = DocumentMode::jsonl;
+        options.skip_bad_lines = skip;
+        options.train_tokenizer.reset();
+        options.tokenizer = folder / "t.model";
+        if (!std::filesystem::exists(options.tokenizer)) {
+            bool given = false;
+            write_bytes(options.tokenizer, train_tokenizer({TokenizerType::bpe, 275}, [&](std::string& text) {
+                            text = "some text to learn from, some more text to learn more from";
+                            return !std::exchange(given, true);
+                        }));
+        }
+        return prepare(options);
+    }
+    DataFolder folder;
+    PrepareOptions options;
+    std::string notices;
+};
+
+std::vector<std::string> decoded(const std::string& prefix, const std::string& model) {
+    const IndexedDataset data(prefix);
+    const Tokenizer tokenizer(model);
+    std::vector<std::string> texts;
+    for (std::int64_t k = 0; k < data.documents(); ++k) {
+        std::vector<std::int32_t> ids(std::size_t(data.document_begin(k + 1) - data.document_begin(k)));
+        data.read(data.document_begin(k), std::int64_t(ids.size()), ids.data());
+        EXPECT_EQ(ids.back(), tokenizer.eos_id());
+        texts.push_back(tokenizer.decode(ids));
+    }
+    return texts;
+}
+
+TEST_F(Preparing, TextComesBackDocumentByDocument) {
+    const PrepareReport report = prepare(options);
+    const auto texts = decoded(report.prefix, report.tokenizer);
+    std::string joined, original;
+    for (const auto& text : texts) joined += text + "\n\n";
+    for (const char* name : {"in/0.txt", "in/1.txt", "in/2.txt"}) {
+        original += read_bytes(folder / name);
+        if (!original.ends_with("\n\n")) original += "\n";
+    }
+    EXPECT_EQ(joined, original);
+    EXPECT_EQ(report.documents, std::int64_t(texts.size()));
+    EXPECT_EQ(report.tokens, IndexedDataset(report.prefix).tokens());
+    EXPECT_EQ(report.vocab_size, 285);
+    EXPECT_EQ(report.dtype, TokenDtype::uint16);
+    IndexedDataset(report.prefix).check_ids(report.vocab_size, 2);
+}
+
+TEST_F(Preparing, TheNumberOfThreadsAndTheSizeOfUnitsLeaveNoTrace) {
+    for (const auto mode : {DocumentMode::file, DocumentMode::line, DocumentMode::blank_line}) {
+        options.documents = mode;
+        std::string first;
+        for (const auto& [threads, unit] : {std::pair{1, 1 << 20}, {1, 100}, {3, 100}, {8, 900}}) {
+            options.threads = threads;
+            options.unit_bytes = unit;
+            prepare(options);
+            if (first.empty()) first = output();
+            EXPECT_TRUE(output() == first) << threads << " threads, units of " << unit;
+        }
+    }
+}
+
+TEST_F(Preparing, AnInterruptedRunGoesOnAndEndsAsIfNothingHadHappened) {
+    const PrepareReport whole = prepare(options);
+    const std::string expected = output();
+    int resumed = 0;
+    for (int interrupted_at = 0; interrupted_at < 30; interrupted_at += 3) {
+        std::filesystem::remove_all(folder / "out");
+        notices.clear();
+        int calls = 0;
+        options.threads = 1 + interrupted_at % 2;
+        options.progress = [&](const PrepareProgress&) {
+            if (calls++ == interrupted_at) throw Interruption{};
+        };
+        try {
+            prepare(options);
+        } catch (const Interruption&) {
+            EXPECT_FALSE(std::filesystem::exists(whole.prefix + ".idx"));
+        }
+        options.progress = nullptr;
+        const PrepareReport report = prepare(options);
+        EXPECT_TRUE(output() == expected) << interrupted_at;
+        EXPECT_EQ(report.documents, whole.documents);
+        EXPECT_EQ(report.text_bytes, whole.text_bytes);
+        EXPECT_EQ(report.tokens, whole.tokens);
+        resumed += report.resumed_documents > 0;
+    }
+    EXPECT_GE(resumed, 4);  // the others came before the first mark or after the last unit
+}
+
+TEST_F(Preparing, AnInterruptionInsideALongDocumentGoesOnToo) {
+    options.documents = DocumentMode::file;
+    prepare(options);
+    const std::string expected = output();
+    std::filesystem::remove_all(folder / "out");
+    int calls = 0;
+    options.progress = [&](const PrepareProgress&) {
+        if (++calls == 4) throw Interruption{};
+    };
+    EXPECT_THROW(prepare(options), Interruption);
+    options.progress = nullptr;
+    notices.clear();
+    prepare(options);
+    EXPECT_CONTAINS(notices, "resuming");
+    EXPECT_TRUE(output() == expected);
+}
+
+TEST_F(Preparing, ChangedInputsOptionsOrPartialFilesStartAfreshAndSaySo) {
+    const auto interrupt = [&] {
+        std::filesystem::remove_all(folder / "out");
+        int calls = 0;
+        options.progress = [&](const PrepareProgress&) {
+            if (++calls == 6) throw Interruption{};
+        };
+        EXPECT_THROW(prepare(options), Interruption);
+        options.progress = nullptr;
+        notices.clear();
+    };
+    const std::string partial = options.output_prefix + "_text_document.bin.partial";
+    interrupt();
+    write_bytes(folder / "in/0.txt", read_bytes(folder / "in/0.txt") + "and more\n");
+    EXPECT_EQ(prepare(options).resumed_documents, 0);
+    EXPECT_CONTAINS(notices, "the inputs or the options have changed: starting afresh");
+    const std::string expected = output();
+
+    interrupt();
+    options.append_eos = false;
+    EXPECT_EQ(prepare(options).resumed_documents, 0);
+    EXPECT_CONTAINS(notices, "have changed: starting afresh");
+    options.append_eos = true;
+
+    interrupt();
+    std::string bytes = read_bytes(partial);
+    bytes[3] ^= 1;
+    write_bytes(partial, bytes);
+    prepare(options);
+    EXPECT_CONTAINS(notices, "are not those written before the interruption: starting afresh");
+    EXPECT_TRUE(output() == expected);
+
+    interrupt();
+    write_bytes(options.output_prefix + "_text_document.prepare.json", "{\"version\": 1");
+    prepare(options);
+    EXPECT_CONTAINS(notices, "is damaged: starting afresh");
+    EXPECT_TRUE(output() == expected);
+
+    interrupt();
+    write_bytes(options.output_prefix + ".model", "not a model");
+    prepare(options);
+    EXPECT_CONTAINS(notices, "is not the tokenizer of the earlier run");
+    EXPECT_TRUE(output() == expected);
+}
+
+TEST_F(Preparing, ASecondRunOfTheSameFindsTheWorkDone) {
+    const PrepareReport first = prepare(options);
+    const auto time = std::filesystem::last_write_time(first.prefix + ".bin");
+    const PrepareReport again = prepare(options);
+    EXPECT_TRUE(again.already_done);
+    EXPECT_EQ(again.tokens, first.tokens);
+    EXPECT_EQ(again.documents, first.documents);
+    EXPECT_EQ(std::filesystem::last_write_time(first.prefix + ".bin"), time);
+    const std::string expected = output();
+    std::filesystem::resize_file(first.prefix + ".bin", 10);
+    EXPECT_FALSE(prepare(options).already_done);
+    EXPECT_TRUE(output() == expected);
+}
+
+TEST_F(Preparing, JsonLinesGiveTheTextUnderTheKey) {
+    const PrepareReport report = jsonl(
+        "{\"text\": \"first\\n\\u00e9\", \"url\": 3}\n\n{\"id\": [1, {}], \"text\": \"second\"}\n{\"text\": \"\"}\n");
+    EXPECT_EQ(decoded(report.prefix, report.tokenizer), (std::vector<std::string>{"first\n\xc3\xa9", "second"}));
+    EXPECT_EQ(report.empty_documents, 1);
+    options.json_key = "body";
+    EXPECT_TRUE(jsonl("{\"body\": \"x\"}").prefix.ends_with("corpus_body_document"));
+}
+
+TEST_F(Preparing, ADamagedJsonLineIsNamedOrSkippedAndCounted) {
+    const std::string good = "{\"text\": \"good\"}\n";
+    for (const auto& [line, problem] :
+         std::vector<std::pair<std::string, std::string>>{{"{\"text\": \"cut", "damaged at byte 14"},
+                                                          {"[1, 2]", "is a JSON array, expected an object"},
+                                                          {"{\"txt\": \"x\"}", "has no \"text\""},
+                                                          {"{\"text\": 5}", "is a JSON number, expected a string"}}) {
+        const std::string message = error_of([&] { jsonl(good + line + "\n" + good); });
+        EXPECT_CONTAINS(message, "j.jsonl:2: ");
+        EXPECT_CONTAINS(message, problem);
+        const PrepareReport report = jsonl(good + line + "\n" + good, true);
+        EXPECT_EQ(report.documents, 2);
+        EXPECT_EQ(report.skipped_lines, 1);
+        ASSERT_EQ(report.first_skipped.size(), 1u);
+        EXPECT_CONTAINS(report.first_skipped[0], problem);
+    }
+}
+
+TEST_F(Preparing, IllFormedUtf8IsReplacedAndCounted) {
+    const PrepareReport report = jsonl(
+        "{\"text\": \"a\xff"
+        "b\xe2\x82\"}\n");
+    EXPECT_EQ(report.replaced_characters, 2);
+    EXPECT_EQ(decoded(report.prefix, report.tokenizer)[0],
+              "a\xef\xbf\xbd"
+              "b\xef\xbf\xbd");
+}
+
+TEST_F(Preparing, TheTokenizerSampleIsBoundedAndSpread) {
+    options.tokenizer_sample_bytes = 2000;  // of some 15 kB
+    options.train_tokenizer->vocab_size = 280;
+    const PrepareReport report = prepare(options);
+    EXPECT_GT(report.documents, 10);
+    EXPECT_EQ(report.vocab_size, 280);
+}
+
+TEST_F(Preparing, RequestsThatCannotWorkAreRefused) {
+    PrepareOptions none = options;
+    none.train_tokenizer.reset();
+    EXPECT_CONTAINS(error_of([&] { prepare(none); }, ExitCode::usage), "no tokenizer");
+    PrepareOptions both = options;
+    both.tokenizer = "x.model";
+    EXPECT_CONTAINS(error_of([&] { prepare(both); }, ExitCode::usage), "not both");
+    PrepareOptions empty = options;
+    write_bytes(folder / "void/e.txt", "\n \n");
+    empty.inputs = {folder / "void"};
+    error_of([&] { prepare(empty); }, ExitCode::usage);  // nothing to train on
+}
+
+}  // namespace
+}  // namespace gpas::test

@@ -1,0 +1,154 @@
+#include "data_fixtures.hpp"
+#include "io/data/text_reader.hpp"
+
+#include <gtest/gtest.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <random>
+
+namespace gpas::test {
+namespace {
+
+std::string gzipped(const std::string& text) {
+    z_stream stream{};
+    deflateInit2(&stream, 6, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+    std::string out(deflateBound(&stream, text.size()) + 64, '\0');
+    stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+    stream.avail_in = uInt(text.size());
+    stream.next_out = reinterpret_cast<Bytef*>(out.data());
+    stream.avail_out = uInt(out.size());
+    deflate(&stream, Z_FINISH);
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    return out;
+}
+
+std::string zstd_packed(const std::string& text) {
+    std::string out(ZSTD_compressBound(text.size()), '\0');
+    out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
+    return out;
+}
+
+struct Read {
+    std::vector<std::string> documents;
+    std::vector<std::int64_t> lines;  // of each document's first record
+    std::vector<TextPosition> places;
+};
+
+// Joins the records of each document; `start` and an unfinished document allow reading on from a place.
+Read read_all(const std::vector<std::string>& files, const TextReader::Options& options, TextPosition start = {}) {
+    TextReader reader(files, options, start);
+    TextUnit unit;
+    Read result;
+    bool open = false;
+    while (reader.next(unit)) {
+        for (const TextRecord& record : unit.records) {
+            if (!open) {
+                result.documents.emplace_back();
+                result.lines.push_back(record.line);
+            }
+            result.documents.back() += unit.text.substr(record.begin, record.end - record.begin);
+            open = !record.ends_document;
+        }
+        result.places.push_back(unit.next);
+    }
+    EXPECT_FALSE(open);
+    return result;
+}
+
+class TextReading : public testing::Test {
+protected:
+    std::string file(const std::string& text, const std::string& name = "t.txt") {
+        write_bytes(folder / name, text);
+        return folder / name;
+    }
+    std::vector<std::string> documents(const std::string& text, DocumentMode mode, std::int64_t unit = 1 << 20) {
+        return read_all({file(text)}, {mode, true, unit}).documents;
+    }
+    DataFolder folder;
+};
+
+using Texts = std::vector<std::string>;
+
+TEST_F(TextReading, ModesCutDocumentsWhereTheySay) {
+    EXPECT_EQ(documents("a\nb\n\nc", DocumentMode::file), (Texts{"a\nb\n\nc"}));
+    EXPECT_EQ(documents("a\r\nb\n\n c \n", DocumentMode::line), (Texts{"a", "b", " c "}));
+    EXPECT_EQ(documents("\n \na\nb\n\t\n\nc\r\n\r\nd", DocumentMode::blank_line), (Texts{"a\nb", "c", "d"}));
+    EXPECT_EQ(documents("{}\n\n{\"a\":1}\n", DocumentMode::jsonl), (Texts{"{}", "{\"a\":1}"}));
+    for (const auto mode : {DocumentMode::file, DocumentMode::line, DocumentMode::blank_line}) {
+        EXPECT_TRUE(documents("", mode).empty());
+    }
+    EXPECT_EQ(documents("\xef\xbb\xbfx\n", DocumentMode::line), (Texts{"x"}));  // a byte order mark is no text
+    EXPECT_EQ(read_all({file("\n\na\nb\n\nc\n")}, {DocumentMode::blank_line}).lines, (std::vector<std::int64_t>{3, 6}));
+}
+
+TEST_F(TextReading, UnitSizeNeverChangesTheDocumentsAndEveryPlaceIsOneToGoOnFrom) {
+    std::mt19937 random(5);
+    for (int round = 0; round < 30; ++round) {
+        std::string text;
+        for (int i = 0; i < 60; ++i)
+            text += Texts{"word", " ", "\n", "\n\n", "\r\n", "\n \n", "longer text "}[random() % 7];
+        const Texts files{file(text, "a"), file("", "b"), file(text + "end", "c")};
+        for (const auto mode : {DocumentMode::file, DocumentMode::line, DocumentMode::blank_line}) {
+            const Read whole = read_all(files, {mode});
+            for (const std::int64_t unit : {1, 7, 64}) {
+                const Read cut = read_all(files, {mode, true, unit});
+                EXPECT_EQ(cut.documents, whole.documents);
+                EXPECT_EQ(cut.lines, whole.lines);
+                EXPECT_EQ(read_all(files, {mode, false, unit}).documents, whole.documents);
+                std::string joined;
+                for (const auto& document : whole.documents) joined += document;
+                for (const TextPosition& place : cut.places) {
+                    std::string rest;
+                    TextReader reader(files, {mode, true, unit}, place);
+                    TextUnit next;
+                    while (reader.next(next)) {
+                        for (const auto& record : next.records)
+                            rest += next.text.substr(record.begin, record.end - record.begin);
+                    }
+                    ASSERT_TRUE(joined.ends_with(rest));
+                }
+            }
+        }
+    }
+}
+
+TEST_F(TextReading, CompressedFilesReadAsTheirText) {
+    std::string text;
+    for (int i = 0; i < 50000; ++i) text += std::to_string(i * 7919) + "\n";
+    const Texts expected = documents(text, DocumentMode::line);
+    for (const auto& packed : {gzipped(text), gzipped(text.substr(0, 1000)) + gzipped(text.substr(1000)),
+                               zstd_packed(text), zstd_packed(text.substr(0, 1000)) + zstd_packed(text.substr(1000))}) {
+        EXPECT_EQ(documents(packed, DocumentMode::line, 5000), expected);
+    }
+    EXPECT_TRUE(documents(gzipped(""), DocumentMode::file).empty());
+}
+
+TEST_F(TextReading, DamagedCompressedFilesAreRefusedWithTheByte) {
+    const std::string text(20000, 'x');
+    for (const std::string& packed : {gzipped(text), zstd_packed(text)}) {
+        for (std::size_t bytes = 4; bytes < packed.size(); ++bytes) {
+            EXPECT_CONTAINS(error_of([&] { documents(packed.substr(0, bytes), DocumentMode::file); }), "it is cut off");
+        }
+        EXPECT_CONTAINS(error_of([&] { documents(packed + "garbage", DocumentMode::file); }), "damaged");
+    }
+    std::string flipped = gzipped(text);
+    flipped[flipped.size() - 6] ^= 1;  // in its checksum
+    EXPECT_CONTAINS(error_of([&] { documents(flipped, DocumentMode::file); }), "t.txt: byte ");
+}
+
+TEST_F(TextReading, FoldersAreReadRecursivelyInOrder) {
+    for (const char* name : {"in/b.txt", "in/a/z.txt", "in/c.txt", "in/.hidden", "in/.git/x"}) file("x", name);
+    EXPECT_EQ(list_text_files({folder / "in"}),
+              (Texts{folder / "in/a/z.txt", folder / "in/b.txt", folder / "in/c.txt"}));
+    EXPECT_EQ(list_text_files({folder / "in/c.txt", folder / "in/b.txt"}),
+              (Texts{folder / "in/c.txt", folder / "in/b.txt"}));
+    EXPECT_CONTAINS(error_of([&] { list_text_files({folder / "none"}); }), "no such file");
+    std::filesystem::create_directory(folder / "empty");
+    EXPECT_CONTAINS(error_of([&] { list_text_files({folder / "empty"}); }), "without files");
+    error_of([&] { list_text_files({}); }, ExitCode::usage);
+}
+
+}  // namespace
+}  // namespace gpas::test
