@@ -18,7 +18,7 @@ std::string multiples_near(std::int64_t value, std::int64_t unit) {
     return below == 0 ? fmt::format("{}", unit) : fmt::format("{} or {}", below, below + unit);
 }
 
-void check_run(const Checker& check, const RunConfig& run) {
+void check_run(const ConfigChecker& check, const RunConfig& run) {
     check.refuse_if(run.name.empty(), {"name"}, "found empty text, expected a name for logs and exports");
     check.refuse_if(run.name.size() > 200, {"name"}, "found {} characters, expected at most 200", run.name.size());
     check.refuse_if(run.name.find_first_of("/{}") != std::string::npos, {"name"},
@@ -30,7 +30,7 @@ void check_run(const Checker& check, const RunConfig& run) {
                     quote_found(run.directory));
 }
 
-void check_heads(const Checker& check, const ModelConfig& model) {
+void check_heads(const ConfigChecker& check, const ModelConfig& model) {
     const std::int64_t hidden = model.hidden_size;
     const std::int64_t heads = model.heads;
     check.refuse_if(model.head_dim == 0 && hidden % heads != 0, {"model.heads", "model.hidden_size", "model.head_dim"},
@@ -47,7 +47,7 @@ void check_heads(const Checker& check, const ModelConfig& model) {
                     model.kv_heads, heads, std::gcd(model.kv_heads, heads));
 }
 
-void check_gates(const Checker& check, const RunConfig& run) {
+void check_gates(const ConfigChecker& check, const RunConfig& run) {
     const GateConfig& gate = run.model.gate;
     const auto architecture = name_of(run.model.architecture);
     const bool gateless = !has_gates(run.model.architecture);
@@ -68,7 +68,7 @@ void check_gates(const Checker& check, const RunConfig& run) {
                     "leaky_relu with slope 1 is the identity; set model.gate.scale to 0.01 or the like");
 }
 
-void check_model(const Checker& check, const ModelConfig& model) {
+void check_model(const ConfigChecker& check, const ModelConfig& model) {
     check_heads(check, model);
     const auto architecture = name_of(model.architecture);
     check.refuse_if(model.mix_post_layers > model.layers, {"model.mix_post_layers", "model.layers"},
@@ -82,7 +82,7 @@ void check_model(const Checker& check, const ModelConfig& model) {
                                 {"model.architecture"}, "deeppost has DeepNorm's own initialisation");
 }
 
-void check_sources(const Checker& check, const char* key, const std::vector<DataSource>& sources) {
+void check_sources(const ConfigChecker& check, const char* key, const std::vector<DataSource>& sources) {
     std::set<std::string> seen;
     for (const DataSource& source : sources) {
         check.refuse_if(!seen.insert(source.path).second, {key},
@@ -91,7 +91,7 @@ void check_sources(const Checker& check, const char* key, const std::vector<Data
     }
 }
 
-void check_data(const Checker& check, const RunConfig& run) {
+void check_data(const ConfigChecker& check, const RunConfig& run) {
     const DataConfig& data = run.data;
     check_sources(check, "data.train", data.train);
     check_sources(check, "data.valid", data.valid);
@@ -105,7 +105,7 @@ void check_data(const Checker& check, const RunConfig& run) {
                     "data.valid_fraction, or set evaluation.every to 0");
 }
 
-void check_steps(const Checker& check, const RunConfig& run) {
+void check_steps(const ConfigChecker& check, const RunConfig& run) {
     const TrainingConfig& training = run.training;
     const ScheduleConfig& schedule = run.schedule;
     check.refuse_if(training.stop_after > training.steps, {"training.stop_after", "training.steps"},
@@ -125,7 +125,7 @@ void check_steps(const Checker& check, const RunConfig& run) {
                     "steps x global_batch_size x sequence_length is more than 2^62 tokens; one of them is a slip");
 }
 
-void check_schedule(const Checker& check, const RunConfig& run) {
+void check_schedule(const ConfigChecker& check, const RunConfig& run) {
     const ScheduleConfig& schedule = run.schedule;
     const auto kind = name_of(schedule.kind);
     const bool wsd = schedule.kind == ScheduleKind::wsd;
@@ -153,7 +153,7 @@ void check_schedule(const Checker& check, const RunConfig& run) {
                                 "there is no warm-up");
 }
 
-void check_parallel(const Checker& check, const RunConfig& run) {
+void check_parallel(const ConfigChecker& check, const RunConfig& run) {
     const ParallelConfig& parallel = run.parallel;
     constexpr const char* data_only =
         "found {}, but this version splits work over data-parallel ranks only; write 1 and raise the number of ranks";
@@ -166,7 +166,7 @@ void check_parallel(const Checker& check, const RunConfig& run) {
                     multiples_near(global, micro));
 }
 
-void check_compute(const Checker& check, const RunConfig& run) {
+void check_compute(const ConfigChecker& check, const RunConfig& run) {
 #ifdef GPAS_WITH_CUDA
     constexpr bool built_with_cuda = true;
 #else
@@ -185,7 +185,7 @@ void check_compute(const Checker& check, const RunConfig& run) {
 }  // namespace
 
 void check_config(const LoadedConfig& config) {
-    const Checker check(config);
+    const ConfigChecker check(config);
     const RunConfig& run = config.values;
     check_run(check, run);
     check_model(check, run.model);
@@ -198,13 +198,13 @@ void check_config(const LoadedConfig& config) {
 }
 
 void check_for_training(const LoadedConfig& config) {
-    Checker(config).refuse_if(config.values.data.train.empty(), {"data.train"},
-                              "found no training data, expected the prefix of a .bin/.idx pair; make one with "
-                              "`gpas prepare` and write data.train=PREFIX");
+    ConfigChecker(config).refuse_if(config.values.data.train.empty(), {"data.train"},
+                                    "found no training data, expected the prefix of a .bin/.idx pair; make one with "
+                                    "`gpas prepare` and write data.train=PREFIX");
 }
 
 std::int64_t check_for_world(const LoadedConfig& config, std::int64_t ranks) {
-    const Checker check(config);
+    const ConfigChecker check(config);
     const RunConfig& run = config.values;
     const std::int64_t inner = run.parallel.tensor * run.parallel.pipeline;
     check.refuse_if(ranks % inner != 0, {"parallel.tensor", "parallel.pipeline"},

@@ -12,9 +12,9 @@
 
 namespace gpas {
 
-class Checker {
+class ConfigChecker {
 public:
-    explicit Checker(const LoadedConfig& config) : config_(config) {}
+    explicit ConfigChecker(const LoadedConfig& config) : config_(config) {}
 
     // Refuses the configuration if `wrong`. `keys` take part in it, the likeliest culprit first; the message stands at
     // the one set on the command line, else in a file (a default is nobody's fault), and names the others with their

@@ -3,7 +3,6 @@
 #include "io/config/schema.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 
@@ -70,7 +69,7 @@ Written by `gpas config --markdown` from the schema in `io/config/schema.cpp`; c
   names of Megatron-LM, torchtitan and Hugging Face), `gpas config --resolved FILE... key=value...` what a run would use.
 )";
 
-std::string dump(const RunConfig& config, const Places* places) {
+std::string dump(const RunConfig& config, const ConfigPlaces* places) {
     std::string text;
     for (const SectionSpec& section : config_sections()) {
         const auto depth = section.name.empty() ? 0 : 1 + std::count(section.name.begin(), section.name.end(), '.');
@@ -81,7 +80,7 @@ std::string dump(const RunConfig& config, const Places* places) {
         for (const KeySpec& key : config_keys()) {
             if (key.section != section.name) continue;
             const std::string line = fmt::format("{:{}}{}: {}", "", 2 * depth, key.leaf, format_key(key, config));
-            const auto place = places != nullptr ? places->find(key.name) : Places::const_iterator{};
+            const auto place = places != nullptr ? places->find(key.name) : ConfigPlaces::const_iterator{};
             const bool known = places != nullptr && place != places->end();
             text += known ? fmt::format("{:<44}  # {}\n", line, to_string(place->second)) : line + "\n";
         }

@@ -25,17 +25,17 @@ class TreeBuilder : public YAML::EventHandler {
 public:
     TreeBuilder(const std::string& origin, bool with_lines) : origin_(origin), with_lines_(with_lines) {}
 
-    Node root;
-    Place last_scalar;  // the last one read whole, for an error that yaml-cpp places at the end of the file
+    ConfigNode root;
+    ConfigPlace last_scalar;  // the last one read whole, for an error that yaml-cpp places at the end of the file
 
-    Place place_of(const YAML::Mark& mark) const {
+    ConfigPlace place_of(const YAML::Mark& mark) const {
         if (!with_lines_ || mark.is_null()) return {origin_, 0, 0};
         return {origin_, mark.line + 1, mark.column + 1};
     }
 
     void OnDocumentStart(const YAML::Mark&) override {}
     void OnDocumentEnd() override {}
-    void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { add({Node::Kind::nothing, place_of(mark)}); }
+    void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { add({ConfigNode::Kind::nothing, place_of(mark)}); }
     void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
         fail(ExitCode::usage,
              "{}: found a YAML alias (*name), expected the value itself; write it out, or share settings between files "
@@ -44,7 +44,7 @@ public:
     }
     void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t, const std::string& value) override {
         refuse_tag(mark, tag);
-        Node node{Node::Kind::scalar, place_of(mark)};
+        ConfigNode node{ConfigNode::Kind::scalar, place_of(mark)};
         last_scalar = node.place;
         node.text = value;
         node.quoted = tag == "!";
@@ -52,22 +52,22 @@ public:
     }
     void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
                          YAML::EmitterStyle::value) override {
-        open(Node::Kind::sequence, mark, tag);
+        open(ConfigNode::Kind::sequence, mark, tag);
     }
     void OnSequenceEnd() override { close(); }
     void OnMapStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
                     YAML::EmitterStyle::value) override {
-        open(Node::Kind::mapping, mark, tag);
+        open(ConfigNode::Kind::mapping, mark, tag);
     }
     void OnMapEnd() override { close(); }
 
 private:
     // A collection whose end has not come yet, and the key that waits for its value.
     struct Open {
-        Node node;
+        ConfigNode node;
         bool has_key = false;
         std::string key = {};
-        Place key_place = {};
+        ConfigPlace key_place = {};
     };
 
     void refuse_tag(const YAML::Mark& mark, const std::string& tag) const {
@@ -76,7 +76,7 @@ private:
              to_string(place_of(mark)), quote_found(tag));
     }
 
-    void open(Node::Kind kind, const YAML::Mark& mark, const std::string& tag) {
+    void open(ConfigNode::Kind kind, const YAML::Mark& mark, const std::string& tag) {
         refuse_tag(mark, tag);
         if (stack_.size() >= deepest) {
             fail(ExitCode::usage,
@@ -88,44 +88,44 @@ private:
     }
 
     void close() {
-        Node node = std::move(stack_.back().node);
+        ConfigNode node = std::move(stack_.back().node);
         stack_.pop_back();
         add(std::move(node));
     }
 
     bool expects_key() const {
-        return !stack_.empty() && stack_.back().node.kind == Node::Kind::mapping && !stack_.back().has_key;
+        return !stack_.empty() && stack_.back().node.kind == ConfigNode::Kind::mapping && !stack_.back().has_key;
     }
 
-    [[noreturn]] void refuse_key(const Place& place) const {
+    [[noreturn]] void refuse_key(const ConfigPlace& place) const {
         fail(ExitCode::usage,
              "{}: not valid YAML: found a list, a mapping or nothing where a key was expected; write 'key: value' and "
              "close all brackets and quotes",
              to_string(place));
     }
 
-    void add(Node node) {
+    void add(ConfigNode node) {
         if (stack_.empty()) {
             root = std::move(node);
             return;
         }
         Open& parent = stack_.back();
-        if (parent.node.kind == Node::Kind::sequence) {
+        if (parent.node.kind == ConfigNode::Kind::sequence) {
             parent.node.items.push_back(std::move(node));
         } else if (!parent.has_key) {
             take_key(parent, node);
         } else {
-            if (node.kind == Node::Kind::nothing) node.place = parent.key_place;  // yaml-cpp points past the line
+            if (node.kind == ConfigNode::Kind::nothing) node.place = parent.key_place;  // yaml-cpp points past the line
             parent.node.entries.push_back({std::move(parent.key), parent.key_place, std::move(node)});
             parent.has_key = false;
         }
     }
 
-    void take_key(Open& parent, const Node& node) const {
-        if (node.kind != Node::Kind::scalar) refuse_key(node.place);
+    void take_key(Open& parent, const ConfigNode& node) const {
+        if (node.kind != ConfigNode::Kind::scalar) refuse_key(node.place);
         const auto& entries = parent.node.entries;
-        const auto twice =
-            std::find_if(entries.begin(), entries.end(), [&](const Entry& entry) { return entry.key == node.text; });
+        const auto twice = std::find_if(entries.begin(), entries.end(),
+                                        [&](const ConfigEntry& entry) { return entry.key == node.text; });
         if (twice != entries.end()) {
             fail(ExitCode::usage, "{}found a second time (first: {}), expected once; delete one of the two",
                  message_head(node.place, node.text), to_string(twice->place));
@@ -172,7 +172,7 @@ bool indented_with_tab(const std::string& text, int line_index) {
 }
 
 [[noreturn]] void fail_invalid(const YAML::Exception& error, const std::string& text, const TreeBuilder& tree,
-                               const Place& place) {
+                               const ConfigPlace& place) {
     if (error.msg == YAML::ErrorMsg::EOF_IN_SCALAR) {
         fail(ExitCode::usage, "{}: not valid YAML: a quote is opened behind this and never closed; close it",
              to_string(tree.last_scalar.origin.empty() ? place : tree.last_scalar));
@@ -185,24 +185,24 @@ bool indented_with_tab(const std::string& text, int line_index) {
 
 }  // namespace
 
-std::string describe_found(const Node& node) {
+std::string describe_found(const ConfigNode& node) {
     switch (node.kind) {
-        case Node::Kind::nothing: return "nothing";
-        case Node::Kind::scalar: return (node.quoted ? "the quoted text " : "") + quote_found(node.text);
-        case Node::Kind::sequence: return "a list";
-        case Node::Kind::mapping: return "a mapping";
+        case ConfigNode::Kind::nothing: return "nothing";
+        case ConfigNode::Kind::scalar: return (node.quoted ? "the quoted text " : "") + quote_found(node.text);
+        case ConfigNode::Kind::sequence: return "a list";
+        case ConfigNode::Kind::mapping: return "a mapping";
     }
     return "";
 }
 
-Node parse_document(const std::string& text, const std::string& origin, bool with_lines) {
+ConfigNode parse_document(const std::string& text, const std::string& origin, bool with_lines) {
     refuse_control_characters(text, origin);
     TreeBuilder tree(origin, with_lines);
     try {
         // yaml-cpp takes the end of the file for a closing quote, but only at the beginning of a line.
         std::istringstream stream(text + "\n#");
         YAML::Parser parser(stream);
-        if (!parser.HandleNextDocument(tree)) return {Node::Kind::nothing, {origin, 0, 0}};
+        if (!parser.HandleNextDocument(tree)) return {ConfigNode::Kind::nothing, {origin, 0, 0}};
         TreeBuilder rest(origin, with_lines);
         if (parser.HandleNextDocument(rest)) {
             fail(ExitCode::usage,

@@ -1,8 +1,8 @@
 // Values and types of the schema as text.
+#include "io/config/join.hpp"
 #include "io/config/schema.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <cmath>
 
@@ -11,14 +11,19 @@ namespace {
 
 // Digits in groups, as the parser accepts them: 1_000_000.
 std::string grouped(double integer) {
-    std::string digits = fmt::format("{:.0f}", integer);
+    const std::string digits = fmt::format("{:.0f}", integer);
     if (digits.size() < 6) return digits;
-    for (int at = static_cast<int>(digits.size()) - 3; at > 0 && digits[at - 1] != '-'; at -= 3) digits.insert(at, "_");
-    return digits;
+    std::string text;
+    for (std::size_t i = 0; i < digits.size(); ++i) {
+        const bool starts_group = i > 0 && (digits.size() - i) % 3 == 0 && digits[i - 1] != '-';
+        if (starts_group) text += '_';
+        text += digits[i];
+    }
+    return text;
 }
 
 std::string describe_range(const KeySpec& key) {
-    const Range& range = key.range;
+    const ValueRange& range = key.range;
     if (key.type == KeyType::integer) return fmt::format(" from {} to {}", grouped(range.min), grouped(range.max));
     const std::string low =
         std::isinf(range.min) ? "" : fmt::format(" {} {}", range.min_excluded ? ">" : ">=", range.min);
@@ -57,7 +62,7 @@ struct Formatter {
     std::string operator()(const std::vector<DataSource>& value) const {
         std::vector<std::string> items;
         for (const DataSource& source : value) items.push_back(format_source(source));
-        return fmt::format("[{}]", fmt::join(items, ", "));
+        return fmt::format("[{}]", join_names(items, ", "));
     }
 };
 
@@ -77,7 +82,7 @@ std::string describe_type(const KeySpec& key) {
         case KeyType::real: return "a number" + describe_range(key);
         case KeyType::boolean: return "true or false";
         case KeyType::text: return "text";
-        case KeyType::choice: return fmt::format("one of {}", fmt::join(key.choices, ", "));
+        case KeyType::choice: return fmt::format("one of {}", join_names(key.choices, ", "));
         case KeyType::sources: return "a prefix of .bin/.idx files, a list of prefixes, or a list of {path, weight}";
     }
     return "";

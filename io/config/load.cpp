@@ -3,12 +3,11 @@
 #include "io/config/check.hpp"
 #include "io/config/document.hpp"
 #include "io/config/enum_names.hpp"
+#include "io/config/join.hpp"
 #include "io/config/read_value.hpp"
 #include "io/config/schema.hpp"
 #include "io/config/suggest.hpp"
 #include "kernels/error.hpp"
-
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -47,45 +46,45 @@ public:
         }
         const std::string key = argument.substr(0, equals);
         const std::string text = argument.substr(equals + 1);
-        Node value = parse_document(text, origin, false);
+        ConfigNode value = parse_document(text, origin, false);
         value.place = {origin, 0, 0};
         const KeySpec* spec = find_key(key);
-        if (value.kind == Node::Kind::nothing && spec != nullptr && spec->type == KeyType::text && text.empty()) {
-            value.kind = Node::Kind::scalar;  // data.tokenizer= empties it
+        if (value.kind == ConfigNode::Kind::nothing && spec != nullptr && spec->type == KeyType::text && text.empty()) {
+            value.kind = ConfigNode::Kind::scalar;  // data.tokenizer= empties it
         }
         apply({key, {origin, 0, 0}, std::move(value)}, "");
     }
 
 private:
-    void apply_file(const Node& root, const std::string& path, bool may_include) {
-        if (root.kind == Node::Kind::nothing) {
+    void apply_file(const ConfigNode& root, const std::string& path, bool may_include) {
+        if (root.kind == ConfigNode::Kind::nothing) {
             fail(ExitCode::usage,
                  "{}: found an empty file, expected keys such as 'name: run'; `gpas config` lists them", path);
         }
-        if (root.kind != Node::Kind::mapping) {
+        if (root.kind != ConfigNode::Kind::mapping) {
             fail(ExitCode::usage, "{}: found {}, expected a mapping ('key: value' lines); is this a configuration?",
                  to_string(root.place), describe_found(root));
         }
-        for (const Entry& entry : root.entries) {
+        for (const ConfigEntry& entry : root.entries) {
             if (entry.key == "include") include(entry, path, may_include);
         }
-        for (const Entry& entry : root.entries) {
+        for (const ConfigEntry& entry : root.entries) {
             if (entry.key != "include") apply(entry, "");
         }
     }
 
-    void include(const Entry& entry, const std::string& from, bool may_include) {
+    void include(const ConfigEntry& entry, const std::string& from, bool may_include) {
         if (!may_include) {
             fail(ExitCode::usage, "{}found an include in a resolved configuration, expected values only",
                  message_head(entry.place, "include"));
         }
-        if (entry.value.kind != Node::Kind::sequence) return include_one(entry.value, from);
-        for (const Node& item : entry.value.items) include_one(item, from);
+        if (entry.value.kind != ConfigNode::Kind::sequence) return include_one(entry.value, from);
+        for (const ConfigNode& item : entry.value.items) include_one(item, from);
     }
 
-    void include_one(const Node& node, const std::string& from) {
+    void include_one(const ConfigNode& node, const std::string& from) {
         const std::string head = message_head(node.place, "include");
-        if (node.kind != Node::Kind::scalar || node.text.empty()) {
+        if (node.kind != ConfigNode::Kind::scalar || node.text.empty()) {
             fail(ExitCode::usage, "{}found {}, expected a file name or a list of them, relative to {}", head,
                  describe_found(node), from);
         }
@@ -94,7 +93,7 @@ private:
         const auto real_path = std::filesystem::weakly_canonical(path, ignored).string();
         if (std::find(chain_.begin(), chain_.end(), real_path) != chain_.end()) {
             fail(ExitCode::usage, "{}{} includes itself: {} -> {}; take one include out of the circle", head, path,
-                 fmt::join(chain_, " -> "), real_path);
+                 join_names(chain_, " -> "), real_path);
         }
         if (!std::filesystem::exists(path, ignored)) {
             fail(ExitCode::usage, "{}found no file {}; the path is relative to the folder of {}", head, path, from);
@@ -103,7 +102,7 @@ private:
     }
 
     // An entry of the mapping `section`: a section of its own, or a key with its value.
-    void apply(const Entry& entry, const std::string& section) {
+    void apply(const ConfigEntry& entry, const std::string& section) {
         const std::string name = section.empty() ? entry.key : section + "." + entry.key;
         const bool dotted = entry.key.find('.') != std::string::npos && entry.place.line > 0;  // overrides may
         if (dotted) refuse_dotted(entry, name);
@@ -117,26 +116,26 @@ private:
         }
     }
 
-    void apply_section(const Node& node, const std::string& name) {
-        if (node.kind == Node::Kind::nothing) return;  // every key of it is commented out
-        if (node.kind != Node::Kind::mapping) {
+    void apply_section(const ConfigNode& node, const std::string& name) {
+        if (node.kind == ConfigNode::Kind::nothing) return;  // every key of it is commented out
+        if (node.kind != ConfigNode::Kind::mapping) {
             fail(ExitCode::usage, "{}found {}, expected a mapping with its keys; {}", message_head(node.place, name),
                  describe_found(node), advice_for_unknown_key(name + ".", false));
         }
-        for (const Entry& entry : node.entries) apply(entry, name);
+        for (const ConfigEntry& entry : node.entries) apply(entry, name);
     }
 
     // One way to write a key in a file, so that a key given twice is always seen.
-    [[noreturn]] void refuse_dotted(const Entry& entry, const std::string& name) {
+    [[noreturn]] void refuse_dotted(const ConfigEntry& entry, const std::string& name) {
         if (find_key(name) == nullptr && find_key(entry.key) == nullptr) refuse_unknown(entry, name);
         const std::size_t dot = entry.key.rfind('.');
         fail(ExitCode::usage, "{}found a dotted key, expected sections in a file; write '{}:' and '{}:' indented below",
              message_head(entry.place, name), entry.key.substr(0, dot), entry.key.substr(dot + 1));
     }
 
-    [[noreturn]] void refuse_unknown(const Entry& entry, const std::string& name) {
+    [[noreturn]] void refuse_unknown(const ConfigEntry& entry, const std::string& name) {
         fail(ExitCode::usage, "{}unknown key; {}", message_head(entry.place, name),
-             advice_for_unknown_key(name, entry.value.kind == Node::Kind::mapping));
+             advice_for_unknown_key(name, entry.value.kind == ConfigNode::Kind::mapping));
     }
 
     std::vector<std::string> chain_;  // files being loaded, outermost first

@@ -11,7 +11,7 @@ namespace gpas {
 
 struct LoadedConfig {
     RunConfig values;
-    Places places;  // of the keys that a file or an override sets; the others have their defaults
+    ConfigPlaces places;  // of the keys that a file or an override sets; the others have their defaults
 };
 
 // Later beats earlier: defaults, then each file in order (its `include:` files before its own keys), then the overrides

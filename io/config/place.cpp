@@ -4,7 +4,7 @@
 
 namespace gpas {
 
-std::string to_string(const Place& place) {
+std::string to_string(const ConfigPlace& place) {
     if (place.line == 0) return place.origin;
     return fmt::format("{}:{}:{}", place.origin, place.line, place.column);
 }
@@ -21,7 +21,7 @@ std::string on_one_line(std::string_view text) {
     return line;
 }
 
-std::string message_head(const Place& place, std::string_view key) {
+std::string message_head(const ConfigPlace& place, std::string_view key) {
     if (key.empty() || place.origin.starts_with(fmt::format("command line: {}=", key))) return to_string(place) + ": ";
     const bool plain = key.size() <= 60 && key.find(' ') == std::string_view::npos && on_one_line(key) == key;
     return fmt::format("{}: {}: ", to_string(place), plain ? std::string(key) : quote_found(key));
@@ -29,7 +29,7 @@ std::string message_head(const Place& place, std::string_view key) {
 
 std::string quote_found(std::string_view text) {
     constexpr std::size_t longest = 60;
-    return "'" + on_one_line(text.substr(0, longest)) + (text.size() > longest ? "...'" : "'");
+    return fmt::format("'{}{}'", on_one_line(text.substr(0, longest)), text.size() > longest ? "..." : "");
 }
 
 }  // namespace gpas

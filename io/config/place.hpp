@@ -7,26 +7,26 @@
 
 namespace gpas {
 
-struct Place {
+struct ConfigPlace {
     std::string origin;  // path of a file, or "command line: key=value"
     int line = 0;        // from 1; 0: the origin as a whole
     int column = 0;      // from 1, in bytes
 };
 
 // "configs/71m.yaml:12:9", or the origin alone where there are no lines.
-std::string to_string(const Place& place);
+std::string to_string(const ConfigPlace& place);
 
 // The text on one line: control characters as \xNN.
 std::string on_one_line(std::string_view text);
 
 // How a message about `key` begins: "file:line:column: key: "; an override that names the key already does not repeat
 // it.
-std::string message_head(const Place& place, std::string_view key);
+std::string message_head(const ConfigPlace& place, std::string_view key);
 
 // What was found, fit for one line of a message: in quotes, control characters escaped, shortened.
 std::string quote_found(std::string_view text);
 
 // By dotted key; keys that no file and no override sets are absent.
-using Places = std::map<std::string, Place, std::less<>>;
+using ConfigPlaces = std::map<std::string, ConfigPlace, std::less<>>;
 
 }  // namespace gpas

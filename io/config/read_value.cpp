@@ -9,12 +9,12 @@
 namespace gpas {
 namespace {
 
-[[noreturn]] void refuse(const KeySpec& key, const Node& node, const std::string& advice) {
+[[noreturn]] void refuse(const KeySpec& key, const ConfigNode& node, const std::string& advice) {
     fail(ExitCode::usage, "{}found {}, expected {}{}{}", message_head(node.place, key.name), describe_found(node),
          describe_type(key), advice.empty() ? "" : "; ", advice);
 }
 
-[[noreturn]] void refuse_range(const KeySpec& key, const Node& node) {
+[[noreturn]] void refuse_range(const KeySpec& key, const ConfigNode& node) {
     fail(ExitCode::usage, "{}found {}, expected {} ({})", message_head(node.place, key.name), describe_found(node),
          describe_type(key), key.help.substr(0, key.help.find_last_not_of('.') + 1));
 }
@@ -49,7 +49,7 @@ bool has_leading_zero(std::string_view text) {
     return text.size() > 1 && text[0] == '0' && is_digit(text[1]);  // octal in YAML 1.1: ambiguous
 }
 
-std::string advice_for_integer(const Node& node) {
+std::string advice_for_integer(const ConfigNode& node) {
     if (node.quoted && parse_integer(node.text)) return "remove the quotes";
     if (const auto real = parse_real(node.text)) {
         if (*real == std::floor(*real) && std::fabs(*real) < 9e15) return fmt::format("write {:.0f}", *real);
@@ -61,7 +61,7 @@ std::string advice_for_integer(const Node& node) {
     return "";
 }
 
-std::string advice_for_real(const Node& node) {
+std::string advice_for_real(const ConfigNode& node) {
     if (node.quoted && parse_real(node.text)) return "remove the quotes";
     if (node.text.find("nan") != std::string::npos || node.text.find("inf") != std::string::npos) {
         return "it must be finite";
@@ -71,7 +71,7 @@ std::string advice_for_real(const Node& node) {
     return "";
 }
 
-std::string advice_for_boolean(const Node& node) {
+std::string advice_for_boolean(const ConfigNode& node) {
     if (node.quoted) return "write it without quotes";
     for (const char* yes : {"yes", "Yes", "YES", "on", "On", "ON", "True", "TRUE", "1", "y"}) {
         if (node.text == yes) return "write true";
@@ -82,34 +82,34 @@ std::string advice_for_boolean(const Node& node) {
     return "";
 }
 
-ConfigValue read_integer(const KeySpec& key, const Node& node) {
+ConfigValue read_integer(const KeySpec& key, const ConfigNode& node) {
     const auto value = node.quoted ? std::nullopt : parse_integer(node.text);
     if (!value) refuse(key, node, advice_for_integer(node));
     if (!key.range.contains(static_cast<double>(*value))) refuse_range(key, node);
     return *value;
 }
 
-ConfigValue read_seed(const KeySpec& key, const Node& node) {
+ConfigValue read_seed(const KeySpec& key, const ConfigNode& node) {
     const auto plain = node.quoted ? std::nullopt : without_underscores(node.text);
     const auto value = plain && !has_leading_zero(*plain) ? parse_whole<std::uint64_t>(*plain) : std::nullopt;
     if (!value) refuse(key, node, advice_for_integer(node));
     return *value;
 }
 
-ConfigValue read_real(const KeySpec& key, const Node& node) {
+ConfigValue read_real(const KeySpec& key, const ConfigNode& node) {
     const auto value = node.quoted ? std::nullopt : parse_real(node.text);
     if (!value) refuse(key, node, advice_for_real(node));
     if (!key.range.contains(*value)) refuse_range(key, node);
     return *value;
 }
 
-ConfigValue read_boolean(const KeySpec& key, const Node& node) {
+ConfigValue read_boolean(const KeySpec& key, const ConfigNode& node) {
     if (!node.quoted && node.text == "true") return true;
     if (!node.quoted && node.text == "false") return false;
     refuse(key, node, advice_for_boolean(node));
 }
 
-ConfigValue read_choice(const KeySpec& key, const Node& node) {
+ConfigValue read_choice(const KeySpec& key, const ConfigNode& node) {
     for (const std::string& choice : key.choices) {
         if (choice == node.text) return choice;
     }
@@ -117,8 +117,8 @@ ConfigValue read_choice(const KeySpec& key, const Node& node) {
     refuse(key, node, near.empty() ? "" : fmt::format("did you mean {}?", near));
 }
 
-std::string read_prefix(const KeySpec& key, const Node& node) {
-    if (node.kind != Node::Kind::scalar || node.text.empty()) refuse(key, node, "");
+std::string read_prefix(const KeySpec& key, const ConfigNode& node) {
+    if (node.kind != ConfigNode::Kind::scalar || node.text.empty()) refuse(key, node, "");
     if (!node.quoted && parse_real(node.text)) refuse(key, node, "write weights as {path: prefix, weight: 0.3}");
     if (node.text.ends_with(".bin") || node.text.ends_with(".idx")) {
         refuse(key, node, fmt::format("leave '{}' out", node.text.substr(node.text.size() - 4)));
@@ -126,8 +126,8 @@ std::string read_prefix(const KeySpec& key, const Node& node) {
     return node.text;
 }
 
-double read_weight(const KeySpec& key, const Node& node) {
-    const auto weight = node.kind == Node::Kind::scalar && !node.quoted ? parse_real(node.text) : std::nullopt;
+double read_weight(const KeySpec& key, const ConfigNode& node) {
+    const auto weight = node.kind == ConfigNode::Kind::scalar && !node.quoted ? parse_real(node.text) : std::nullopt;
     if (!weight || *weight <= 0) {
         fail(ExitCode::usage, "{}found {} as weight, expected a number > 0; leave out a source that is not wanted",
              message_head(node.place, key.name), describe_found(node));
@@ -135,10 +135,10 @@ double read_weight(const KeySpec& key, const Node& node) {
     return *weight;
 }
 
-DataSource read_source(const KeySpec& key, const Node& node) {
-    if (node.kind != Node::Kind::mapping) return {read_prefix(key, node), 1.0};
+DataSource read_source(const KeySpec& key, const ConfigNode& node) {
+    if (node.kind != ConfigNode::Kind::mapping) return {read_prefix(key, node), 1.0};
     DataSource source;
-    for (const Entry& entry : node.entries) {
+    for (const ConfigEntry& entry : node.entries) {
         if (entry.key == "path") {
             source.path = read_prefix(key, entry.value);
         } else if (entry.key == "weight") {
@@ -155,11 +155,11 @@ DataSource read_source(const KeySpec& key, const Node& node) {
     return source;
 }
 
-ConfigValue read_sources(const KeySpec& key, const Node& node) {
-    if (node.kind == Node::Kind::nothing) refuse(key, node, "write [] for none");
-    if (node.kind != Node::Kind::sequence) return std::vector<DataSource>{read_source(key, node)};
+ConfigValue read_sources(const KeySpec& key, const ConfigNode& node) {
+    if (node.kind == ConfigNode::Kind::nothing) refuse(key, node, "write [] for none");
+    if (node.kind != ConfigNode::Kind::sequence) return std::vector<DataSource>{read_source(key, node)};
     std::vector<DataSource> sources;
-    for (const Node& item : node.items) sources.push_back(read_source(key, item));
+    for (const ConfigNode& item : node.items) sources.push_back(read_source(key, item));
     return sources;
 }
 
@@ -188,13 +188,13 @@ std::optional<double> parse_real(std::string_view text) {
     return value && std::isfinite(*value) ? value : std::nullopt;
 }
 
-ConfigValue read_value(const KeySpec& key, const Node& node) {
+ConfigValue read_value(const KeySpec& key, const ConfigNode& node) {
     if (key.type == KeyType::sources) return read_sources(key, node);
-    if (node.kind != Node::Kind::scalar) {
-        const bool empty_text = node.kind == Node::Kind::nothing && key.type == KeyType::text;
-        const std::string advice = empty_text                         ? "write \"\" for empty text"
-                                   : node.kind == Node::Kind::nothing ? "write a value or delete the line"
-                                                                      : "write one value";
+    if (node.kind != ConfigNode::Kind::scalar) {
+        const bool empty_text = node.kind == ConfigNode::Kind::nothing && key.type == KeyType::text;
+        const std::string advice = empty_text                               ? "write \"\" for empty text"
+                                   : node.kind == ConfigNode::Kind::nothing ? "write a value or delete the line"
+                                                                            : "write one value";
         refuse(key, node, advice);
     }
     switch (key.type) {

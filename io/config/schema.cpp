@@ -11,12 +11,12 @@ namespace gpas {
 namespace {
 
 // Upper limits only catch slips of the keyboard and keep products of sizes inside 64 bits.
-constexpr Range any_size{1, 1 << 20};
-constexpr Range step_count{0, 1e9};
-constexpr Range one_or_more_steps{1, 1e9};
-constexpr Range not_negative{0, std::numeric_limits<double>::infinity()};
-constexpr Range share{0, 1};
-constexpr Range below_one{0, 1, false, true};
+constexpr ValueRange any_size{1, 1 << 20};
+constexpr ValueRange step_count{0, 1e9};
+constexpr ValueRange one_or_more_steps{1, 1e9};
+constexpr ValueRange not_negative{0, std::numeric_limits<double>::infinity()};
+constexpr ValueRange share{0, 1};
+constexpr ValueRange below_one{0, 1, false, true};
 
 void declare_run(SchemaBuilder& schema) {
     auto run = schema.section<RunConfig>("", "The run as a whole", [](RunConfig& c) -> RunConfig& { return c; });

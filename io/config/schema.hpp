@@ -18,7 +18,7 @@ namespace gpas {
 using ConfigValue = std::variant<std::int64_t, std::uint64_t, double, bool, std::string, std::vector<DataSource>>;
 enum class KeyType { integer, seed, real, boolean, text, choice, sources };
 
-struct Range {
+struct ValueRange {
     double min = -std::numeric_limits<double>::infinity();
     double max = std::numeric_limits<double>::infinity();
     bool min_excluded = false;
@@ -34,7 +34,7 @@ struct KeySpec {
     std::string leaf;     // steps
     KeyType type = KeyType::integer;
     std::string unit;                  // "" where there is none
-    Range range;                       // integer, real
+    ValueRange range;                  // integer, real
     std::vector<std::string> choices;  // choice
     std::string help;                  // one line
     std::vector<std::string> aliases;  // what Megatron-LM, torchtitan or Hugging Face call it: for error messages only

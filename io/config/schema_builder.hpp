@@ -17,7 +17,7 @@ public:
         : keys_(keys), name_(std::move(name)), access_(access) {}
 
     template <class Member>
-    void add(const char* leaf, Member Struct::*member, const char* unit, Range range, const char* help,
+    void add(const char* leaf, Member Struct::*member, const char* unit, ValueRange range, const char* help,
              std::vector<std::string> aliases) {
         KeySpec key;
         key.name = name_.empty() ? leaf : name_ + "." + leaf;

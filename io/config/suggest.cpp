@@ -1,9 +1,9 @@
 #include "io/config/suggest.hpp"
 
+#include "io/config/join.hpp"
 #include "io/config/schema.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <vector>
@@ -52,7 +52,7 @@ const KeySpec* key_with_alias(const std::string& leaf) {
 
 std::string join_or(const std::vector<std::string>& names) {
     if (names.size() == 1) return names[0];
-    return fmt::format("{} or {}", fmt::join(names.begin(), names.end() - 1, ", "), names.back());
+    return fmt::format("{} or {}", join_names({names.begin(), names.end() - 1}, ", "), names.back());
 }
 
 std::string nearest_key(const std::string& section, const std::string& leaf) {
@@ -80,7 +80,7 @@ std::string list_section(const std::string& section) {
         if (!other.name.empty() && section_of(other.name) == section) names.push_back(leaf_of(other.name));
     }
     return fmt::format("{} has {}; `gpas config` explains each", section.empty() ? "the top level" : section,
-                       fmt::join(names, ", "));
+                       join_names(names, ", "));
 }
 
 }  // namespace
@@ -127,7 +127,7 @@ std::string advice_for_unknown_key(std::string_view dotted_name, bool value_is_m
         if (const std::string found = nearest(std::string(dotted_name), section_names); !found.empty()) {
             return fmt::format("did you mean the section {}?", found);
         }
-        return fmt::format("the sections are {}", fmt::join(section_names, ", "));
+        return fmt::format("the sections are {}", join_names(section_names, ", "));
     }
     if (!section.empty() && !is_section(section)) {  // only an override can name a key inside an unknown section
         const std::string found = nearest(section, section_names);
