@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <cstring>
 
 namespace gpas::test {
@@ -218,6 +219,40 @@ TEST_F(IndexedDatasetFile, FingerprintsTellDatasetsApart) {
     EXPECT_EQ(fingerprint("a"), fingerprint("b"));
     EXPECT_NE(fingerprint("a"), fingerprint("c"));
     EXPECT_NE(fingerprint("a"), fingerprint("e"));
+}
+
+// Against a reader and writer of a few lines of Python that share no code with ours.
+class PythonInterchange : public IndexedDatasetFile {
+protected:
+    void SetUp() override {
+        if (std::system("python3 -c pass > /dev/null 2>&1") != 0) GTEST_SKIP() << "no python3";
+    }
+    int python(const std::string& arguments) {
+        return std::system(("python3 '" GPAS_TEST_DATA_FOLDER "/megatron_format.py' " + arguments).c_str());
+    }
+    const Documents documents{{1, 2, 3}, {}, {100}, {127, 0, 5, 5}};
+    const std::string text = "1 2 3\n\n100\n127 0 5 5\n";
+};
+
+TEST_F(PythonInterchange, PythonReadsWhatWeWrite) {
+    for (const int code : {1, 2, 3, 4, 5, 8}) {
+        write_dataset(folder / "d", documents, TokenDtype(code));
+        ASSERT_EQ(python("dump " + (folder / "d") + " > " + (folder / "out")), 0);
+        EXPECT_EQ(read_bytes(folder / "out"), text) << "dtype code " << code;
+    }
+}
+
+TEST_F(PythonInterchange, WeReadWhatPythonWritesAndWriteTheSameBytes) {
+    write_bytes(folder / "in", text);
+    for (const int code : {1, 2, 3, 4, 5, 8}) {
+        ASSERT_EQ(python("write " + (folder / "p") + " " + std::to_string(code) + " < " + (folder / "in")), 0);
+        const IndexedDataset data(folder / "p");
+        ASSERT_EQ(data.documents(), 4);
+        for (std::int64_t k = 0; k < 4; ++k) EXPECT_EQ(document(data, k), documents[std::size_t(k)]);
+        write_dataset(folder / "d", documents, TokenDtype(code));
+        EXPECT_EQ(read_bytes(folder / "d.idx"), read_bytes(folder / "p.idx"));
+        EXPECT_EQ(read_bytes(folder / "d.bin"), read_bytes(folder / "p.bin"));
+    }
 }
 
 TEST_F(IndexedDatasetFile, AnUnfinishedWriteIsNoDatasetAndLeavesTheOldOneAlone) {
