@@ -104,8 +104,8 @@ void OutputFile::sync() {
 
 void rename_durably(const std::string& from, const std::string& to) {
     if (::rename(from.c_str(), to.c_str()) != 0) fail_system(to, "rename");
-    std::string folder = std::filesystem::path(to).parent_path().string();
-    if (folder.empty()) folder = ".";
+    const auto parent = std::filesystem::path(to).parent_path();
+    const std::string folder = parent.empty() ? std::string(1, '.') : parent.string();
     const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) fail_system(folder, "open");
     const int result = ::fsync(fd);  // some file systems know no fsync of a folder: EINVAL is no loss
