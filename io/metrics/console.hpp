@@ -1,0 +1,29 @@
+// Lines for people, on stderr.
+#pragma once
+
+#include "io/metrics/metrics.hpp"
+
+#include <cstdio>
+
+namespace gpas {
+
+// "step   120/10000   1.2%  loss 7.1034  ppl 1216  lr 6.00e-04  grad 0.812 ..."; columns stay aligned from step to
+// step. seconds_left < 0: not known yet.
+std::string console_line(const StepMetrics& metrics, double seconds_left);
+std::string console_line(const EvalMetrics& metrics);
+
+class ConsoleSink final : public MetricsSink {
+public:
+    explicit ConsoleSink(std::FILE* out = stderr) : out_(out) {}
+    void write(const StepMetrics& metrics) override;
+    void write(const EvalMetrics& metrics) override;
+    void write(const GpasMetrics&) override {}
+
+private:
+    std::FILE* out_;
+    // Of recent steps, evaluations and checkpoints included; weight is that of the average's own memory.
+    double mean_seconds_ = 0.0;
+    double weight_ = 0.0;
+};
+
+}  // namespace gpas

@@ -1,0 +1,47 @@
+// Each scalar of a step and an evaluation once, with its name in JSON and its tag in TensorBoard. Internal to
+// io/metrics.
+#pragma once
+
+#include "io/metrics/metrics.hpp"
+
+namespace gpas {
+
+// visit(JSON key, TensorBoard tag, value); value is std::int64_t, double or bool.
+template <class Visit>
+void for_each_scalar(const StepMetrics& m, Visit&& visit) {
+    visit("consumed_samples", "consumed/samples", m.consumed_samples);
+    visit("consumed_tokens", "consumed/tokens", m.consumed_tokens);
+    visit("loss", "train/loss", m.loss);
+    visit("perplexity", "train/perplexity", m.perplexity());
+    visit("learning_rate", "train/learning_rate", m.learning_rate);
+    visit("gradient_norm", "train/gradient_norm", m.gradient_norm);
+    visit("gate_gradient_norm", "train/gate_gradient_norm", m.gate_gradient_norm);
+    visit("clipped", "train/clipped", m.clipped);
+    visit("gates_clipped", "train/gates_clipped", m.gates_clipped);
+    visit("skipped", "train/skipped", m.skipped);
+    visit("tokens_per_second", "speed/tokens_per_second", m.tokens_per_second());
+    visit("flops_megatron", "speed/flops_megatron", m.flops_megatron());
+    visit("flops_full", "speed/flops_full", m.flops_full());
+    visit("mfu_megatron", "speed/mfu_megatron", m.mfu_megatron());
+    visit("mfu_full", "speed/mfu_full", m.mfu_full());
+    visit("peak_flops", "speed/peak_flops", m.peak_flops);
+    visit("seconds_data", "seconds/data", m.seconds.data);
+    visit("seconds_compute", "seconds/compute", m.seconds.compute);
+    visit("seconds_communication", "seconds/communication", m.seconds.communication);
+    visit("seconds_optimizer", "seconds/optimizer", m.seconds.optimizer);
+    visit("seconds_evaluation", "seconds/evaluation", m.seconds.evaluation);
+    visit("seconds_checkpoint", "seconds/checkpoint", m.seconds.checkpoint);
+    visit("seconds_total", "seconds/total", m.seconds.total());
+    visit("arena_bytes", "memory/arena_bytes", m.arena_bytes);
+    visit("resident_bytes", "memory/resident_bytes", m.resident_bytes);
+}
+
+template <class Visit>
+void for_each_scalar(const EvalMetrics& m, Visit&& visit) {
+    visit("loss", "eval/loss", m.loss);
+    visit("perplexity", "eval/perplexity", m.perplexity());
+    visit("tokens", "eval/tokens", m.tokens);
+    visit("seconds", "eval/seconds", m.seconds);
+}
+
+}  // namespace gpas

@@ -1,0 +1,48 @@
+// How far a long piece of work is: a bar that redraws itself on a terminal, an occasional plain line elsewhere.
+#pragma once
+
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <string>
+
+namespace gpas {
+
+// "tokenising  [#######.............]  35%  3.50M/10.0M lines  eta 1m12s"
+std::string progress_text(const std::string& label, std::int64_t done, std::int64_t total, const std::string& unit,
+                          double elapsed_seconds);
+
+class ProgressBar {
+public:
+    // total 0: unknown, only the count is shown. `label` names the work, `unit` what is counted ("samples").
+    ProgressBar(std::string label, std::int64_t total, std::string unit, std::FILE* out = stderr);
+    ~ProgressBar();  // as finish()
+    ProgressBar(const ProgressBar&) = delete;
+    ProgressBar& operator=(const ProgressBar&) = delete;
+
+    // Cheap enough for an inner loop over batches. From one thread at a time.
+    void advance_to(std::int64_t done);
+    // Clears the bar; without a terminal, writes the last line if any was written before.
+    void finish();
+
+    // For tests: what tells the time (seconds, monotonic), and whether `out` counts as a terminal.
+    ProgressBar(std::string label, std::int64_t total, std::string unit, std::FILE* out, bool terminal,
+                std::function<double()> clock);
+
+private:
+    void draw(double now);
+
+    std::string label_;
+    std::int64_t total_;
+    std::string unit_;
+    std::FILE* out_;
+    bool terminal_;
+    std::function<double()> clock_;
+    double start_;
+    double last_drawn_;
+    std::int64_t done_ = 0;
+    bool drawn_ = false;
+    bool finished_ = false;
+};
+
+}  // namespace gpas

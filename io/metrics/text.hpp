@@ -1,0 +1,11 @@
+// Numbers as people read them.
+#pragma once
+
+#include <string>
+
+namespace gpas {
+
+std::string duration_text(double seconds);  // "7s", "12m05s", "3h07m", "2d04h"; "?" when unknown
+std::string quantity_text(double number);   // "950", "12.3k", "4.56M", "1.20G"
+
+}  // namespace gpas

@@ -1,0 +1,122 @@
+#include "io/metrics/console.hpp"
+
+#include "io/metrics/progress_bar.hpp"
+#include "io/metrics/text.hpp"
+#include "tests/io/metrics/metrics_support.hpp"
+
+#include <limits>
+
+namespace gpas::metrics_tests {
+namespace {
+
+TEST(Text, ShowsDurationsAndQuantitiesInThreeDigits) {
+    EXPECT_EQ(duration_text(0.4), "0s");
+    EXPECT_EQ(duration_text(59.6), "1m00s");
+    EXPECT_EQ(duration_text(725), "12m05s");
+    EXPECT_EQ(duration_text(3 * 3600 + 7 * 60), "3h07m");
+    EXPECT_EQ(duration_text(52 * 3600), "2d04h");
+    EXPECT_EQ(duration_text(std::numeric_limits<double>::quiet_NaN()), "?");
+    EXPECT_EQ(duration_text(-1), "?");
+    EXPECT_EQ(quantity_text(999), "999");
+    EXPECT_EQ(quantity_text(999.7), "1.00k");
+    EXPECT_EQ(quantity_text(12345), "12.3k");
+    EXPECT_EQ(quantity_text(999960), "1.00M");
+    EXPECT_EQ(quantity_text(1.2e9), "1.20G");
+    EXPECT_EQ(quantity_text(std::numeric_limits<double>::infinity()), "?");
+}
+
+TEST(Console, LineShowsTheStepAtAGlance) {
+    EXPECT_EQ(console_line(step_metrics(120, 7.1034), 3725),
+              "step  120/1000  12.0%  loss  7.1034  ppl  1.22k  lr 6.00e-04  grad  0.8125  gates 1.0e-02   65.5k tok/s"
+              "  MFU 26.2%  eta  1h02m");
+}
+
+TEST(Console, LinesOfOneRunAreEquallyLong) {
+    const std::size_t length = console_line(step_metrics(1, 10.9), -1).size();
+    EXPECT_EQ(console_line(step_metrics(1000, 2.5), 9).size(), length);
+}
+
+TEST(Console, LineNamesClippingSkippingAndLeavesOutWhatIsUnknown) {
+    StepMetrics m = step_metrics(5, 3.0);
+    m.clipped = m.gates_clipped = m.skipped = true;
+    m.peak_flops = 0;
+    m.seconds = {};
+    const std::string line = console_line(m, -1);
+    EXPECT_TRUE(line.ends_with("eta      ?  clipped  gates clipped  SKIPPED")) << line;
+    EXPECT_EQ(line.find("MFU"), std::string::npos);
+}
+
+TEST(Metrics, SpeedsLeaveEvaluationAndCheckpointsOut) {
+    const StepMetrics m = step_metrics(1, 1.0);
+    EXPECT_EQ(m.seconds.training(), 2.0);
+    EXPECT_EQ(m.seconds.total(), 4.0);
+    EXPECT_EQ(m.tokens_per_second(), 65536.0);
+    EXPECT_EQ(m.mfu_megatron(), 65536.0 * 4e8 / 1e14);
+    EXPECT_EQ(m.mfu_full(), 65536.0 * 5e8 / 1e14);
+}
+
+// Runs `work` with a bar over a file and a clock that the test moves; returns what was written.
+struct BarRun {
+    double now = 100;
+    std::FILE* out = std::tmpfile();
+    ProgressBar bar;
+    explicit BarRun(bool terminal, std::int64_t total = 200)
+        : bar("evaluating", total, "samples", out, terminal, [this] { return now; }) {}
+    ~BarRun() { std::fclose(out); }
+    std::string written() {
+        std::string text(std::size_t(std::ftell(out)), '\0');
+        std::rewind(out);
+        EXPECT_EQ(std::fread(text.data(), 1, text.size(), out), text.size());
+        return text;
+    }
+};
+
+TEST(Progress, TextShowsShareCountAndTimeLeft) {
+    EXPECT_EQ(progress_text("evaluating", 0, 200, "samples", 0),
+              "evaluating  [....................]   0%  0/200 samples  eta ?");
+    EXPECT_EQ(progress_text("evaluating", 50, 200, "samples", 20),
+              "evaluating  [#####...............]  25%  50/200 samples  eta 1m00s");
+    EXPECT_EQ(progress_text("evaluating", 200, 200, "samples", 80),
+              "evaluating  [####################] 100%  200/200 samples  took 1m20s");
+    EXPECT_EQ(progress_text("reading", 1500000, 0, "lines", 80), "reading  1.50M lines  1m20s");
+}
+
+TEST(Progress, OnATerminalRedrawsOneLineAndClearsIt) {
+    BarRun run(true);
+    for (int i = 1; i <= 100; ++i) {
+        run.now += 0.0156250;
+        run.bar.advance_to(i);
+    }
+    run.bar.finish();
+    const std::string text = run.written();
+    EXPECT_EQ(text.find('\n'), std::string::npos);
+    EXPECT_TRUE(text.ends_with("\r\x1b[K"));
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\r'), 100 / 7 + 1);  // every seventh advance passes 0.1 s
+}
+
+TEST(Progress, ElsewhereWritesAnOccasionalLineAndTheLastOne) {
+    BarRun run(false);
+    for (int i = 1; i <= 200; ++i) {
+        run.now += 0.5;
+        run.bar.advance_to(i);
+    }
+    run.bar.finish();
+    run.bar.finish();
+    const std::string text = run.written();
+    EXPECT_EQ(text.find('\x1b'), std::string::npos);
+    EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 3 + 1);
+    EXPECT_TRUE(text.ends_with("200/200 samples  took 1m40s\n")) << text;
+}
+
+TEST(Progress, OfShortWorkSaysNothing) {
+    for (bool terminal : {false, true}) {
+        BarRun run(terminal);
+        run.now += 0.0625;
+        run.bar.advance_to(200);
+        run.bar.finish();
+        EXPECT_EQ(run.written(), "");
+    }
+}
+
+}  // namespace
+}  // namespace gpas::metrics_tests
