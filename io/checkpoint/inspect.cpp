@@ -12,8 +12,6 @@ namespace {
 
 using std::filesystem::path;
 
-constexpr std::int64_t most_gate_values = 256;
-
 struct Statistics {
     double norm = 0, mean = 0;
     double min = std::numeric_limits<double>::infinity(), max = -min;
@@ -39,10 +37,9 @@ Statistics statistics_of(std::span<const float> values) {
     return result;
 }
 
-// GPAS gates are the only small tensors with this word in their names; gate_proj is an MLP matrix.
+// Not the MLP's gate matrix.
 bool is_gate(const TensorInfo& tensor) {
-    return tensor.name.starts_with("weights/") && element_count(tensor.shape) <= most_gate_values &&
-           (tensor.name.find("gate") != std::string::npos || tensor.name.find("gpas") != std::string::npos);
+    return tensor.name.starts_with("weights/") && tensor.name.ends_with("gate") && element_count(tensor.shape) == 1;
 }
 
 double silu(double g) { return g / (1 + std::exp(-g)); }
@@ -79,13 +76,8 @@ std::string row_of(const TensorInfo& tensor, std::size_t width, const Statistics
     return row + "\n";
 }
 
-std::string gate_rows(const TensorInfo& tensor, std::span<const float> values) {
-    std::string text;
-    for (std::size_t i = 0; i < values.size(); ++i) {
-        const std::string index = values.size() > 1 ? fmt::format("[{}]", i) : "";
-        text += fmt::format("{}{}  g {:+.6f}  silu(g) {:+.6f}\n", tensor.name, index, values[i], silu(values[i]));
-    }
-    return text;
+std::string gate_row(const TensorInfo& tensor, double g) {
+    return fmt::format("{}  g {:+.6f}  silu(g) {:+.6f}\n", tensor.name, g, silu(g));
 }
 
 std::size_t name_width(std::span<const TensorInfo> tensors) {
@@ -109,7 +101,7 @@ void add_tensors(std::string& report, const Contents& contents, const path& file
         const std::vector<float> values = read_whole(contents, file, t);
         report += statistics ? row_of(tensor, width, statistics_of(values))
                              : fmt::format("{:<{}}  {}\n", tensor.name, width, shape_text(tensor.shape));
-        if (is_gate(tensor)) gates += gate_rows(tensor, values);
+        if (is_gate(tensor)) gates += gate_row(tensor, values[0]);
     }
     if (!gates.empty()) report += "\ngates (if they are SiLU gates, 1 - silu(g) scales the stream)\n" + gates;
 }
