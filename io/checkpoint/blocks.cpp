@@ -2,8 +2,6 @@
 
 #include "io/checkpoint/checkpoint.hpp"
 
-#include <fmt/ranges.h>
-
 #include <algorithm>
 #include <cstring>
 
@@ -142,7 +140,11 @@ void add_to_block_sums(std::span<std::uint64_t> sums, std::span<std::uint64_t> s
     });
 }
 
-std::string shape_text(std::span<const std::int64_t> shape) { return fmt::format("[{}]", fmt::join(shape, ", ")); }
+std::string shape_text(std::span<const std::int64_t> shape) {
+    std::string text;
+    for (std::int64_t dim : shape) text += (text.empty() ? "" : ", ") + std::to_string(dim);
+    return "[" + text + "]";
+}
 
 StateTensor split_replicas(const StateTensor& whole, int rank, int replicas) {
     if (holds_nothing(whole)) return whole;
