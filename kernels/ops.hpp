@@ -174,6 +174,11 @@ void scale(Context&, Tensor y, float factor);
 // x fp32. Philox4x32-10 (Salmon et al. 2011), Box-Muller.
 void fill_normal(Context&, Tensor x, std::uint64_t key, std::int64_t first_element, float std);
 
+// ---- the device ----------------------------------------------------------------------------------------------------
+
+// Whether this machine has matrix products of this dtype (bf16 on a CPU: AVX-512 or later).
+bool computes(Dtype dtype);
+
 // ---- scratch -------------------------------------------------------------------------------------------------------
 
 // Upper bounds of what one call takes from context.scratch(), for planning.

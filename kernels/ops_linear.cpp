@@ -4,6 +4,8 @@
 
 namespace gpas {
 
+bool computes(Dtype dtype) { return dtype == Dtype::fp32 || (dtype == Dtype::bf16 && cpu::has_bf16_matmul()); }
+
 void matmul(Context& context, Tensor y, Tensor x, Tensor w) {
     check_shapes(is_floating(x) && is_floating(y) && w && w.dtype == x.dtype && (y.dtype == x.dtype || is_fp32(y)) &&
                      x.columns() == w.columns() && y.rows() == x.rows() && y.columns() == w.rows(),

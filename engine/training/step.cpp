@@ -115,7 +115,7 @@ std::string TrainingStep::find_trouble(std::int64_t step) {
     return fmt::format("rank {}: {}", first, text);
 }
 
-StepResult TrainingStep::run(std::int64_t step, std::int64_t update) {
+StepResult TrainingStep::run(std::int64_t step, std::int64_t update, bool with_stream_moments) {
     StepResult result;
     result.learning_rate =
         learning_rate(config_.schedule, config_.optimizer.learning_rate, config_.training.steps, step + 1);
@@ -126,6 +126,7 @@ StepResult TrainingStep::run(std::int64_t step, std::int64_t update) {
 
     Stopwatch watch;
     measure_gradients(result);
+    if (with_stream_moments) result.stream = replica_.model.stream_moments(replica_.context);
     if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
         result.trouble = find_trouble(step);
         if (config_.training.on_bad_numbers == TrainingConfig::OnBadNumbers::stop)

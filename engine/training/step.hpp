@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace gpas {
 
@@ -28,6 +29,8 @@ struct StepResult {
     bool gates_clipped = false;
     bool skipped = false;             // NaN or Inf, and the run is configured to go on
     std::string trouble;              // where they were, when skipped
+    std::vector<Moments> stream;      // of the residual stream after every sub-layer, when asked for: of rank 0's last
+                                      // micro-batch, before the update
     PhaseSeconds seconds;
 };
 
@@ -38,7 +41,7 @@ public:
 
     // Step `step` (from 0) of the run, as its update number `update` (from 1) of AdamW. The same bits on every rank.
     // Error(bad_numbers) on every rank, naming step, rank and tensor, where NaN or Inf turns up and the run is to stop.
-    StepResult run(std::int64_t step, std::int64_t update);
+    StepResult run(std::int64_t step, std::int64_t update, bool with_stream_moments = false);
 
     std::int64_t micro_batches() const { return micro_batches_; }  // of each rank
 

@@ -1,0 +1,43 @@
+#include "engine/commands/arguments.hpp"
+#include "engine/commands/command.hpp"
+#include "io/config/describe.hpp"
+#include "kernels/error.hpp"
+
+#include <cstdio>
+
+namespace gpas {
+namespace {
+
+struct Options {
+    std::string filter;
+    std::vector<std::string> resolved;
+    bool markdown = false;
+};
+
+void print(const Options& options) {
+    std::string text;
+    if (!options.resolved.empty()) {
+        text = dump_config(ConfigArgument{options.resolved}.load());
+    } else if (options.markdown) {
+        text = describe_schema_as_markdown();
+    } else {
+        text = describe_schema(options.filter);
+        if (text.empty())
+            fail(ExitCode::usage, "no configuration key matches '{}'; `gpas config` alone prints all of them", options.filter);
+    }
+    std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+}  // namespace
+
+void add_config(CLI::App& app, Chosen& chosen) {
+    auto options = std::make_shared<Options>();
+    CLI::App* command = app.add_subcommand("config", "Print every configuration key with type, default and help");
+    command->add_option("FILTER", options->filter, "only keys whose name or help contains this");
+    command->add_option("--resolved", options->resolved,
+                        "CONFIG... key=value...: print the configuration that these amount to, and where each value is set");
+    command->add_flag("--markdown", options->markdown, "print docs/configuration.md");
+    command->callback([&chosen, options] { chosen.alone = [options] { print(*options); }; });
+}
+
+}  // namespace gpas

@@ -1,0 +1,80 @@
+#include "engine/commands/arguments.hpp"
+#include "engine/commands/command.hpp"
+#include "engine/training/evaluate.hpp"
+#include "engine/training/run_state.hpp"
+#include "engine/training/threads.hpp"
+#include "io/config/check.hpp"
+#include "io/data/ngram_baseline.hpp"
+#include "parallel/agree.hpp"
+
+#include <cmath>
+#include <cstdio>
+
+namespace gpas {
+namespace {
+
+struct Options {
+    std::shared_ptr<ConfigArgument> config;
+    std::string checkpoint = "auto";
+    bool baseline = false;
+    bool all = false;
+};
+
+void print_line(const char* name, double loss) {
+    std::printf("%-22s loss %.4f   perplexity %.2f\n", name, loss, std::exp(loss));
+}
+
+void run(const Options& options, MpiSession& mpi) {
+    const std::unique_ptr<Communicator> world = mpi.world();
+    const LoadedConfig loaded = agree(*world, [&] {
+        LoadedConfig config = options.config->load();
+        check_for_training(config);
+        return config;
+    });
+    RunConfig config = loaded.values;
+    config.checkpoint.resume = options.checkpoint;
+    const auto file = find_checkpoint(*world, config);
+    if (!file)
+        throw AgreedError(ExitCode::bad_file,
+                          fmt::format("{}: no complete checkpoint; train first, or name one with --checkpoint",
+                                      checkpoint_directory(config).string()));
+    const int threads = compute_threads(config.compute.threads, mpi);
+    const RunData data = agree(*world, [&] {
+        RunData opened = open_data(config.data, {.seed = config.seed,
+                                                 .vocab_size = config.model.vocab_size,
+                                                 .validation_samples = options.all ? 0 : config.evaluation.samples,
+                                                 .threads = threads});
+        if (!opened.valid) fail(ExitCode::usage, "there is no validation data: set data.valid or data.valid_fraction");
+        return opened;
+    });
+    Replica replica(config.model, config.optimizer,
+                    {.batch = config.training.micro_batch_size,
+                     .sequence = config.data.sequence_length,
+                     .dtype = storage_dtype(config.compute.dtype),
+                     .training = false},
+                    threads);
+    load_run(*world, replica.context, *file, replica.store, false);
+    const EvaluationResult result = evaluate(replica, *data.valid, config.data.mask_documents, *world);
+    if (world->rank() != 0) return;
+    std::printf("%s: %lld validation tokens\n", file->c_str(), static_cast<long long>(result.tokens));
+    print_line("model", result.loss);
+    if (!options.baseline) return;
+    const NgramBaseline baseline = ngram_baseline(data.train, *data.valid, config.model.vocab_size);
+    print_line("unigram (add-one)", baseline.unigram_nats);
+    print_line("bigram (add-one)", baseline.bigram_nats);
+}
+
+}  // namespace
+
+void add_eval(CLI::App& app, Chosen& chosen) {
+    auto options = std::make_shared<Options>();
+    CLI::App* command = app.add_subcommand("eval", "Loss and perplexity of a checkpoint on the held-out data");
+    options->config = add_config_argument(*command);
+    command->add_option("--checkpoint", options->checkpoint, "a file, or auto: the newest complete one of the run");
+    command->add_flag("--all", options->all, "every validation sample, not evaluation.samples of them");
+    command->add_flag("--baseline", options->baseline,
+                      "also the losses of add-one smoothed unigram and bigram models of the training tokens");
+    command->callback([&chosen, options] { chosen.parallel = [options](MpiSession& mpi) { run(*options, mpi); }; });
+}
+
+}  // namespace gpas

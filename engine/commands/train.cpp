@@ -1,0 +1,21 @@
+#include "engine/commands/arguments.hpp"
+#include "engine/commands/command.hpp"
+#include "engine/training/threads.hpp"
+#include "engine/training/trainer.hpp"
+#include "parallel/agree.hpp"
+
+namespace gpas {
+
+void add_train(CLI::App& app, Chosen& chosen) {
+    CLI::App* command = app.add_subcommand("train", "Train a model, or go on where its run was left");
+    const auto config = add_config_argument(*command);
+    command->callback([&chosen, config] {
+        chosen.parallel = [config](MpiSession& mpi) {
+            std::unique_ptr<Communicator> world = mpi.world();
+            const LoadedConfig loaded = agree(*world, [&] { return config->load(); });
+            train(loaded, std::move(world), compute_threads(loaded.values.compute.threads, mpi));
+        };
+    });
+}
+
+}  // namespace gpas

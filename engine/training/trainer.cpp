@@ -1,0 +1,257 @@
+#include "engine/training/trainer.hpp"
+
+#include "engine/training/evaluate.hpp"
+#include "engine/training/peak.hpp"
+#include "engine/training/run_state.hpp"
+#include "engine/training/step.hpp"
+#include "engine/training/stopwatch.hpp"
+#include "io/config/check.hpp"
+#include "io/config/describe.hpp"
+#include "io/config/enum_names.hpp"
+#include "io/metrics/metrics.hpp"
+#include "io/metrics/progress_bar.hpp"
+#include "parallel/agree.hpp"
+#include "parallel/mesh.hpp"
+
+#include <cstdio>
+#include <fstream>
+#include <optional>
+
+namespace gpas {
+namespace {
+
+double gibibytes(std::int64_t bytes) { return double(bytes) / double(std::int64_t(1) << 30); }
+
+class Trainer {
+public:
+    Trainer(const LoadedConfig& loaded, Mesh mesh, int threads)
+        : config_(loaded.values),
+          mesh_(std::move(mesh)),
+          threads_(threads),
+          dtype_(storage_dtype(config_.compute.dtype)),
+          data_(agree(*mesh_.world, [&] { return open(); })),
+          replica_(agree(*mesh_.world, [&] { return make_replica(); })),
+          step_(config_, *replica_, data_.train, *mesh_.data) {}
+
+    void run() {
+        prepare();
+        const std::int64_t end = last_step();
+        while (progress_.step < end) {
+            train_step();
+            const bool last = progress_.step == end;
+            evaluation_seconds_ = is_due(config_.evaluation.every, last) ? evaluate_now() : 0.0;
+            checkpoint_seconds_ = is_due(config_.checkpoint.every, last) || last ? save() : 0.0;
+        }
+        say("done: {} steps, {} tokens; checkpoints in {}", progress_.step, progress_.consumed_tokens,
+            checkpoint_directory(config_).string());
+    }
+
+private:
+    template <class... Args>
+    void say(fmt::format_string<Args...> format, Args&&... args) const {
+        if (mesh_.world->rank() == 0) fmt::print(stderr, "gpas: {}\n", fmt::format(format, std::forward<Args>(args)...));
+    }
+
+    std::int64_t last_step() const {
+        const TrainingConfig& t = config_.training;
+        return t.stop_after > 0 ? std::min(t.stop_after, t.steps) : t.steps;
+    }
+    bool is_due(std::int64_t every, bool last) const { return every > 0 && (last || progress_.step % every == 0); }
+
+    RunData open() const {
+        return open_data(config_.data, {.seed = config_.seed,
+                                        .vocab_size = config_.model.vocab_size,
+                                        .validation_samples = config_.evaluation.samples,
+                                        .threads = threads_});
+    }
+
+    std::unique_ptr<Replica> make_replica() const {
+        if (!computes(dtype_))
+            fail(ExitCode::usage, "compute.dtype: this processor has no {} matrix products (AVX-512 is needed); use fp32",
+                 dtype_name(dtype_));
+        const ModelShape shape{.batch = config_.training.micro_batch_size,
+                               .sequence = config_.data.sequence_length,
+                               .dtype = dtype_};
+        return std::make_unique<Replica>(config_.model, config_.optimizer, shape, threads_);
+    }
+
+    void prepare() {
+        identity_ = {.config_text = dump_config(config_),
+                     .dataset_fingerprint = fmt::format("{:016x}", data_.fingerprint),
+                     .tokenizer_fingerprint = agree(*mesh_.world, [&] { return file_fingerprint(config_.data.tokenizer); }),
+                     .layout = fmt::format("tensor {}, pipeline {}, data {}", mesh_.size.tensor, mesh_.size.pipeline,
+                                           mesh_.size.data)};
+        describe();
+        resume_or_initialise();
+        agree(*mesh_.world, [&] { open_outputs(); });
+        const double rate = config_.compute.peak_tflops > 0 ? config_.compute.peak_tflops * 1e12
+                                                            : measure_matmul_rate(threads_, dtype_);
+        peak_flops_ = rate;
+        mesh_.world->all_reduce(&peak_flops_, 1, ReduceOp::sum, "peak rate");
+        say("peak {:.3g} TFLOP/s over {} ranks ({})", peak_flops_ / 1e12, mesh_.world->size(),
+            config_.compute.peak_tflops > 0 ? "compute.peak_tflops" : "measured: a 1024 x 1024 x 1024 product");
+    }
+
+    void describe() const {
+        const ReplicaPlan& plan = replica_->plan();
+        say("{}: {}, {} parameters, {} rank(s) x {} thread(s), {}", config_.name, name_of(config_.model.architecture),
+            parameter_count(config_.model), mesh_.world->size(), threads_, dtype_name(dtype_));
+        say("global batch {} samples x {} tokens = {} x {} micro-batch(es) of {}", config_.training.global_batch_size,
+            config_.data.sequence_length, mesh_.size.data, step_.micro_batches(), config_.training.micro_batch_size);
+        say("memory of a rank: {:.2f} GiB = parameters, gradients, moments {:.2f} + activations {:.2f} + scratch {:.2f}",
+            gibibytes(plan.total_bytes()), gibibytes(plan.parameter_bytes), gibibytes(plan.activation_bytes),
+            gibibytes(plan.scratch_bytes));
+    }
+
+    void resume_or_initialise() {
+        std::vector<std::string> notes;
+        const auto file = find_checkpoint(*mesh_.world, config_, &notes);
+        for (const std::string& note : notes) say("{}", note);
+        if (!file) {
+            initialise(replica_->context, replica_->store, config_.seed);
+            say("starting from initial weights of seed {}", config_.seed);
+            return;
+        }
+        agree(*mesh_.world, [&] { check_same_run(read_header(*file), config_, identity_, *file); });
+        progress_ = load_run(*mesh_.world, replica_->context, *file, replica_->store, true);
+        say("resuming from {} at step {}", file->string(), progress_.step);
+    }
+
+    // Rank 0's files: the resolved configuration and the metrics.
+    void open_outputs() {
+        if (mesh_.world->rank() != 0) return;
+        const std::filesystem::path directory(config_.directory);
+        std::error_code error;
+        std::filesystem::create_directories(directory, error);
+        if (error) fail(ExitCode::environment, "{}: cannot be made: {}; check `directory`", directory.string(), error.message());
+        std::ofstream file(directory / "config.yaml");
+        file << identity_.config_text;
+        if (!file.flush()) fail(ExitCode::environment, "{}: cannot be written", (directory / "config.yaml").string());
+        metrics_.emplace(MetricsOptions{.directory = directory,
+                                        .jsonl = config_.metrics.jsonl,
+                                        .tensorboard = config_.metrics.tensorboard,
+                                        .every = config_.metrics.every,
+                                        .resumed_step = progress_.step});
+    }
+
+    void train_step() {
+        const std::int64_t number = progress_.step + 1;
+        const bool with_stream = config_.metrics.gpas_every > 0 && number % config_.metrics.gpas_every == 0;
+        const StepResult result = step_.run(progress_.step, progress_.updates + 1, with_stream);
+        progress_.step = number;
+        progress_.updates += result.skipped ? 0 : 1;
+        progress_.consumed_samples += config_.training.global_batch_size;
+        progress_.consumed_tokens += config_.training.global_batch_size * config_.data.sequence_length;
+        note_skipped(result);
+        if (metrics_) record(result);
+    }
+
+    void note_skipped(const StepResult& result) {
+        skipped_in_a_row_ = result.skipped ? skipped_in_a_row_ + 1 : 0;
+        if (!result.skipped) return;
+        say("step {} skipped: {}", progress_.step, result.trouble);
+        if (skipped_in_a_row_ >= config_.training.max_skipped_steps)
+            throw AgreedError(ExitCode::bad_numbers,
+                              fmt::format("step {}: {} steps in a row had NaN or Inf (training.max_skipped_steps): {}; "
+                                          "lower optimizer.learning_rate and resume from an earlier checkpoint",
+                                          progress_.step, skipped_in_a_row_, result.trouble));
+    }
+
+    void record(const StepResult& result) {
+        const PhaseSeconds& seconds = result.seconds;
+        metrics_->write(StepMetrics{.step = progress_.step,
+                                    .steps_total = config_.training.steps,
+                                    .consumed_samples = progress_.consumed_samples,
+                                    .consumed_tokens = progress_.consumed_tokens,
+                                    .loss = result.loss,
+                                    .learning_rate = result.learning_rate,
+                                    .gradient_norm = result.gradient_norm,
+                                    .gate_gradient_norm = result.gate_gradient_norm,
+                                    .clipped = result.clipped,
+                                    .gates_clipped = result.gates_clipped,
+                                    .skipped = result.skipped,
+                                    .tokens = config_.training.global_batch_size * config_.data.sequence_length,
+                                    .flops = flops_per_token(config_.model, config_.data.sequence_length),
+                                    .peak_flops = peak_flops_,
+                                    .seconds = {.data = seconds.data,
+                                                .compute = seconds.compute,
+                                                .communication = seconds.communication,
+                                                .optimizer = seconds.optimizer,
+                                                .evaluation = evaluation_seconds_,
+                                                .checkpoint = checkpoint_seconds_},
+                                    .arena_bytes = replica_->plan().total_bytes(),
+                                    .resident_bytes = resident_bytes()});
+        if (!result.stream.empty()) metrics_->write(gpas_view(result.stream));
+    }
+
+    GpasMetrics gpas_view(const std::vector<Moments>& stream) const {
+        GpasMetrics view{.step = progress_.step};
+        const ParameterStore& store = replica_->store;
+        for (std::size_t i = 0; i < store.specs().size(); ++i) {
+            const ParameterSpec& spec = store.specs()[i];
+            if (spec.kind != ParameterKind::gate) continue;
+            const double raw = double(store.master(i).as<float>()[0]);
+            const bool own = config_.model.gate.per_sublayer;
+            const char* site = !own ? "layer" : spec.name.find(".mlp.") != std::string::npos ? "mlp" : "attention";
+            view.gates.push_back({.layer = spec.layer,
+                                  .site = site,
+                                  .raw = raw,
+                                  .value = gate_value(config_.model.gate.function, raw, config_.model.gate.scale)});
+        }
+        for (std::size_t i = 0; i < stream.size(); ++i)
+            view.variances.push_back({.layer = std::int64_t(i / 2),
+                                      .site = i % 2 == 0 ? "attention" : "mlp",
+                                      .variance = stream[i].variance()});
+        return view;
+    }
+
+    double evaluate_now() {
+        if (!data_.valid) return 0.0;
+        std::optional<ProgressBar> bar;
+        if (mesh_.world->rank() == 0) bar.emplace("evaluating", 1000, "");
+        const EvaluationResult result = evaluate(*replica_, *data_.valid, config_.data.mask_documents, *mesh_.data,
+                                                 [&](double share) {
+                                                     if (bar) bar->advance_to(std::int64_t(1000 * share));
+                                                 });
+        bar.reset();
+        if (metrics_)
+            metrics_->write(EvalMetrics{.step = progress_.step, .loss = result.loss, .tokens = result.tokens, .seconds = result.seconds});
+        return result.seconds;
+    }
+
+    double save() {
+        const Stopwatch watch;
+        if (metrics_) metrics_->flush();
+        const std::filesystem::path file = save_run(*mesh_.data, config_, identity_, progress_, replica_->store);
+        const double seconds = watch.seconds();
+        say("saved {} in {:.2f} s", file.string(), seconds);
+        return seconds;
+    }
+
+    RunConfig config_;
+    Mesh mesh_;
+    int threads_;
+    Dtype dtype_;
+    RunData data_;
+    std::unique_ptr<Replica> replica_;
+    TrainingStep step_;
+    RunIdentity identity_;
+    Progress progress_;
+    std::optional<MetricsWriter> metrics_;
+    double peak_flops_ = 0.0;
+    double evaluation_seconds_ = 0.0;
+    double checkpoint_seconds_ = 0.0;
+    std::int64_t skipped_in_a_row_ = 0;
+};
+
+}  // namespace
+
+void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int threads) {
+    const std::int64_t data = agree(*world, [&] {
+        check_for_training(config);
+        return check_for_world(config, world->size());
+    });
+    Trainer(config, make_mesh(std::move(world), {.data = int(data)}), threads).run();
+}
+
+}  // namespace gpas
