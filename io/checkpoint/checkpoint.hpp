@@ -96,8 +96,9 @@ VerifyReport verify(const std::filesystem::path& file);
 // directory holds none.
 std::optional<std::filesystem::path> newest_complete(const std::filesystem::path& directory,
                                                      std::vector<std::string>* passed_over = nullptr);
-// Removes all complete checkpoints but the newest k; 0 keeps all. Not collective: rank 0 calls it.
-void keep_last(const std::filesystem::path& directory, std::int64_t k);
+// Removes all complete checkpoints but the newest k; 0 keeps all. Not collective: rank 0 calls it. Does not throw,
+// since an old file too many is no reason to end a run: returns one line for each that could not be removed.
+std::vector<std::string> keep_last(const std::filesystem::path& directory, std::int64_t k);
 std::string checkpoint_file_name(std::int64_t step);  // "step_00000100.h5"
 
 // The share of replica `rank` of `replicas` ranks that all hold `whole`: a range of its rows. Empty where rows run out.

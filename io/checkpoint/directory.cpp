@@ -61,18 +61,24 @@ std::optional<path> newest_complete(const path& directory, std::vector<std::stri
     return std::nullopt;
 }
 
-void keep_last(const path& directory, std::int64_t k) {
-    if (k <= 0) return;
-    std::int64_t kept = 0;
-    for (const StepFile& candidate : newest_first(directory)) {
-        // What is damaged is left for a person to look at, and never counts as one of those kept.
-        if (!why_incomplete(candidate).empty()) continue;
-        if (++kept <= k) continue;
-        std::error_code error;
-        std::filesystem::remove(candidate.file, error);
-        if (error)
-            fail(ExitCode::environment, "{}: removing an old checkpoint: {}", candidate.file.string(), error.message());
+std::vector<std::string> keep_last(const path& directory, std::int64_t k) {
+    if (k <= 0) return {};
+    std::vector<std::string> problems;
+    try {
+        std::int64_t kept = 0;
+        for (const StepFile& candidate : newest_first(directory)) {
+            // What is damaged is left for a person to look at, and never counts as one of those kept.
+            if (!why_incomplete(candidate).empty() || ++kept <= k) continue;
+            std::error_code error;
+            std::filesystem::remove(candidate.file, error);
+            if (error)
+                problems.push_back(
+                    fmt::format("{}: removing an old checkpoint: {}", candidate.file.string(), error.message()));
+        }
+    } catch (const Error& error) {
+        problems.push_back(error.what());
     }
+    return problems;
 }
 
 }  // namespace gpas

@@ -39,7 +39,7 @@ struct Directory : testing::Test {
 TEST_F(Directory, HasNoCheckpointWhenEmptyOrMissing) {
     EXPECT_EQ(newest_complete(directory), std::nullopt);
     EXPECT_EQ(newest_complete(directory / "missing"), std::nullopt);
-    keep_last(directory / "missing", 3);
+    EXPECT_TRUE(keep_last(directory / "missing", 3).empty());
 }
 
 TEST_F(Directory, GivesTheHighestStepAndNotTheLatestFile) {
@@ -75,6 +75,13 @@ TEST_F(Directory, KeepsTheNewestCompleteOnes) {
               (std::vector<std::string>{"step_00000003.h5", "step_00000004.h5", "step_00000005.h5"}));
     keep_last(directory, 2);
     EXPECT_EQ(names_in(directory).size(), 3u);
+}
+
+TEST_F(Directory, ThatCannotBeReadIsReportedByKeepLastAndThrowsNothing) {
+    write_bytes(directory / "file", {});
+    const auto problems = keep_last(directory / "file", 1);
+    ASSERT_EQ(problems.size(), 1u);
+    EXPECT_NE(problems[0].find((directory / "file").string()), std::string::npos);
 }
 
 TEST_F(Directory, OfAWriterKilledAtAnyPointHoldsTheLastGoodCheckpoint) {
