@@ -1,0 +1,131 @@
+// One training step of a config on made-up tokens, without data files: what the CPU comparison (compare_step.py) times.
+// Prints one JSON object. Also measures oneDNN's own rate on the model's products, in the same run.
+#include "bench/onednn_rate.hpp"
+#include "engine/training/step.hpp"
+#include "engine/training/stopwatch.hpp"
+#include "io/config/load.hpp"
+#include "io/data/indexed_writer.hpp"
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace gpas;
+
+std::int64_t peak_resident_bytes() {
+    std::ifstream status("/proc/self/status");
+    std::string word;
+    while (status >> word)
+        if (word == "VmHWM:") {
+            std::int64_t kibibytes = 0;
+            status >> kibibytes;
+            return kibibytes * 1024;
+        }
+    return 0;
+}
+
+// A token file of uniform ids, in a directory that goes away with this.
+class MadeUpTokens {
+public:
+    MadeUpTokens(std::int64_t tokens, std::int64_t vocabulary) {
+        std::string pattern = (std::filesystem::temp_directory_path() / "gpas-bench-XXXXXX").string();
+        if (mkdtemp(pattern.data()) == nullptr) fail(ExitCode::environment, "cannot make a temporary directory");
+        directory_ = pattern;
+        std::mt19937 generator(1);
+        std::uniform_int_distribution<std::int32_t> id(0, std::int32_t(vocabulary) - 1);
+        std::vector<std::int32_t> ids(static_cast<std::size_t>(tokens));
+        for (std::int32_t& token : ids) token = id(generator);
+        IndexedDatasetWriter writer(prefix(), TokenDtype::uint16);
+        writer.append(ids);
+        writer.end_document();
+        writer.finish();
+    }
+    ~MadeUpTokens() {
+        std::error_code ignored;
+        std::filesystem::remove_all(directory_, ignored);
+    }
+    MadeUpTokens(const MadeUpTokens&) = delete;
+    MadeUpTokens& operator=(const MadeUpTokens&) = delete;
+    std::string prefix() const { return (directory_ / "tokens").string(); }
+
+private:
+    std::filesystem::path directory_;
+};
+
+struct Options {
+    std::vector<std::string> config;
+    int steps = 5;
+    int warmup = 2;
+    int threads = 2;
+    bool onednn = true;
+};
+
+void run(const Options& options) {
+    const ConfigArguments arguments = split_config_arguments(options.config);
+    RunConfig config = load_config(arguments.files, arguments.overrides).values;
+    const std::int64_t tokens_per_step = config.training.global_batch_size * config.data.sequence_length;
+    const MadeUpTokens tokens(8 * tokens_per_step, config.model.vocab_size);
+    config.data.train = {{.path = tokens.prefix()}};
+    config.data.valid_fraction = 0.0;
+    const RunData data = open_data(config.data, {.seed = config.seed, .vocab_size = config.model.vocab_size});
+    const Dtype dtype = storage_dtype(config.compute.dtype);
+    Replica replica(config.model, config.optimizer,
+                    {.batch = config.training.micro_batch_size, .sequence = config.data.sequence_length, .dtype = dtype},
+                    options.threads);
+    initialise(replica.context, replica.store, config.seed);
+    const auto self = make_self_communicator();
+    TrainingStep step(config, replica, data.train, *self);
+
+    std::vector<double> seconds;
+    PhaseSeconds phases;
+    double loss = 0.0;
+    for (int i = 0; i < options.warmup + options.steps; ++i) {
+        const Stopwatch watch;
+        const StepResult result = step.run(i, i + 1);
+        loss = result.loss;
+        if (i < options.warmup) continue;
+        seconds.push_back(watch.seconds());
+        phases = result.seconds;
+    }
+    const std::int64_t peak = peak_resident_bytes();
+    const bench::ProductRate products =
+        options.onednn ? bench::onednn_rate(config.model, config.training.micro_batch_size * config.data.sequence_length,
+                                            dtype, options.threads)
+                       : bench::ProductRate{};
+    fmt::print("{{\"dtype\":\"{}\",\"threads\":{},\"seconds\":[{:.5f}],\"tokens_per_step\":{},\"peak_rss_bytes\":{},"
+               "\"arena_bytes\":{},\"gemm_flops_per_step\":{:.6g},\"gemm_gflops_onednn\":{:.2f},\"loss\":{:.4f},"
+               "\"phases\":{{\"data\":{:.4f},\"compute\":{:.4f},\"optimizer\":{:.4f}}}}}\n",
+               dtype_name(dtype), options.threads, fmt::join(seconds, ","), tokens_per_step, peak,
+               replica.plan().total_bytes(),
+               products.operations * double(config.training.global_batch_size / config.training.micro_batch_size),
+               products.gflops, loss, phases.data, phases.compute, phases.optimizer);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    CLI::App app("bench_step: seconds of a training step on made-up tokens");
+    Options options;
+    app.add_option("CONFIG", options.config, "as for gpas train")->required();
+    app.add_option("--steps", options.steps, "timed steps");
+    app.add_option("--warmup", options.warmup, "steps before");
+    app.add_option("--threads", options.threads, "of this process");
+    app.add_flag("!--no-onednn", options.onednn, "leave out oneDNN's own rate");
+    CLI11_PARSE(app, argc, argv);
+    try {
+        run(options);
+    } catch (const std::exception& error) {
+        fmt::print(stderr, "bench_step: {}\n", error.what());
+        return 1;
+    }
+    return 0;
+}

@@ -1,0 +1,18 @@
+// How fast oneDNN alone, with its own threads, does the matrix products of a model's training step.
+#pragma once
+
+#include "io/config/run_config.hpp"
+#include "kernels/tensor.hpp"
+
+#include <cstdint>
+
+namespace gpas::bench {
+
+struct ProductRate {
+    double operations = 0.0;  // of all products of a micro-batch, forward and backward
+    double gflops = 0.0;      // operations over the sum of the products' median times
+};
+
+ProductRate onednn_rate(const ModelConfig& model, std::int64_t tokens, Dtype dtype, int threads);
+
+}  // namespace gpas::bench

@@ -1,0 +1,31 @@
+#!/usr/bin/env python3
+"""count_tests.py STATUS REPORT...: sums the test cases of JUnit reports; fails if STATUS, a case or a report did."""
+import sys
+import xml.etree.ElementTree as xml
+
+status, reports = int(sys.argv[1]), sys.argv[2:]
+passed = failed = skipped = 0
+for report in reports:
+    try:
+        cases = list(xml.parse(report).getroot().iter("testcase"))
+    except (OSError, xml.ParseError) as error:
+        print(f"{report}: {error}")
+        failed += 1
+        continue
+    for case in cases:
+        children = {child.tag for child in case}
+        if children & {"failure", "error"}:
+            failed += 1
+            print(f"failed: {case.get('classname', '')} {case.get('name', '')}")
+        elif "skipped" in children or case.get("result") == "skipped" or case.get("status") == "notrun":
+            skipped += 1
+        else:
+            passed += 1
+if status and not failed:
+    print("a test program failed without naming a test case (crash or time-out): see above")
+    failed += 1
+if not passed and not failed:
+    print("no test was run")
+    failed += 1
+print(f"{passed} passed, {failed} failed" + (f", {skipped} skipped" if skipped else ""))
+sys.exit(1 if failed else 0)
