@@ -1,0 +1,175 @@
+// AdamW, sums, casts and random numbers over flat ranges; the vector functions under them.
+#include "kernels/cpu/vector_math.hpp"
+#include "kernels/ops.hpp"
+#include "kernels/philox.hpp"
+#include "tests/support/owned_tensor.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace gpas {
+namespace {
+
+using namespace test_support;
+
+constexpr std::int64_t scratch_size = 1 << 22;
+constexpr std::int64_t lengths[] = {1, 15, 16, 17, 1000, 70001};
+
+TEST(Adamw, takes_the_steps_of_the_paper) {
+    for (const std::int64_t n : lengths) {
+        OwnedTensor w(Dtype::fp32, {n}, random_values(n, 1)), m(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0));
+        OwnedTensor v(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0)), copy(Dtype::bf16, {n});
+        std::vector<double> rw = w.values(), rm(std::size_t(n), 0.0), rv(std::size_t(n), 0.0);
+        Context context(2, Arena(scratch_size));
+        const int steps = 20;
+        for (int t = 1; t <= steps; ++t) {
+            const OwnedTensor g(Dtype::fp32, {n}, random_values(n, unsigned(10 + t)));
+            const AdamwStep step{.learning_rate = 0.01 * t, .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .weight_decay = 0.1,
+                                 .grad_factor = 0.25, .step = t};
+            adamw(context, w, m, v, copy, g, step);
+            for (std::size_t i = 0; i < rw.size(); ++i) {
+                const double gradient = 0.25 * g.at(std::int64_t(i));
+                rm[i] = 0.9 * rm[i] + 0.1 * gradient;
+                rv[i] = 0.95 * rv[i] + 0.05 * gradient * gradient;
+                const double update = rm[i] / (1 - std::pow(0.9, t)) / (std::sqrt(rv[i] / (1 - std::pow(0.95, t))) + 1e-8);
+                rw[i] -= step.learning_rate * (update + 0.1 * rw[i]);
+            }
+        }
+        // |update| ≤ about 1.4; each step rounds a few times, and a moment's sum that cancels up to ten times its size.
+        for (std::size_t i = 0; i < rw.size(); ++i) {
+            ASSERT_NEAR(w.at(std::int64_t(i)), rw[i], steps * 10 * 0x1p-24 * 2.0) << i;
+            ASSERT_NEAR(v.at(std::int64_t(i)), rv[i], 8 * steps * 0x1p-24 * rv[i]) << i;
+            ASSERT_EQ(copy.at(std::int64_t(i)), round_to(Dtype::bf16, w.at(std::int64_t(i))));
+        }
+        EXPECT_TRUE(w.guards_are_intact() && m.guards_are_intact() && v.guards_are_intact() && copy.guards_are_intact());
+    }
+}
+
+TEST(SquaredNorm, is_exact_to_a_few_roundings_and_independent_of_threads) {
+    for (const Dtype dtype : {Dtype::fp32, Dtype::bf16})
+        for (const std::int64_t n : lengths) {
+            const OwnedTensor x(dtype, {n}, random_values(n, 3));
+            double expected = 0.0;
+            for (const double value : x.values()) expected += value * value;
+            double first = 0.0;
+            for (int threads = 1; threads <= 4; ++threads) {
+                Context context(threads, poisoned_scratch(scratch_size));
+                const double sum = squared_norm(context, x);
+                if (threads == 1) first = sum;
+                EXPECT_EQ(sum, first);
+            }
+            EXPECT_NEAR(first, expected, 260 * 0x1p-24 * expected);  // 4096 / 16 terms a chain
+        }
+}
+
+TEST(FirstNonFinite, finds_the_first_and_nothing_else) {
+    Context context(3, Arena(scratch_size));
+    OwnedTensor x(Dtype::fp32, {200000}, random_values(200000, 4));
+    EXPECT_EQ(first_non_finite(context, x), -1);
+    x.set(199999, NAN);
+    x.set(140000, INFINITY);
+    EXPECT_EQ(first_non_finite(context, x), 140000);
+    x.set(70000, -INFINITY);
+    EXPECT_EQ(first_non_finite(context, x), 70000);
+}
+
+TEST(Cast, rounds_to_nearest_even_like_the_scalar_type) {
+    std::vector<double> values = random_values(4099, 5);
+    for (const double special : {0.0, -0.0, 1.00390625, 1.01171875, 3.3895314e38, 1e-40, double(INFINITY), -double(INFINITY)})
+        values.push_back(special);
+    const std::int64_t n = std::int64_t(values.size());
+    OwnedTensor x(Dtype::fp32, {n}, values), y(Dtype::bf16, {n}), back(Dtype::fp32, {n});
+    Context context(2, Arena(scratch_size));
+    cast(context, y, x);
+    cast(context, back, y);
+    for (std::int64_t i = 0; i < n; ++i) {
+        EXPECT_EQ(y.tensor().as<bf16>()[i].bits, bf16(float(x.at(i))).bits) << x.at(i);
+        EXPECT_EQ(back.at(i), y.at(i));
+    }
+    OwnedTensor nan(Dtype::fp32, {1}, {NAN}), stored(Dtype::bf16, {1});
+    cast(context, stored, nan);
+    EXPECT_TRUE(std::isnan(stored.at(0)));
+    EXPECT_TRUE(y.guards_are_intact() && back.guards_are_intact());
+}
+
+TEST(FillAndScale, reach_every_element_and_no_other) {
+    Context context(2, Arena(scratch_size));
+    for (const Dtype dtype : {Dtype::fp32, Dtype::bf16})
+        for (const std::int64_t n : lengths) {
+            OwnedTensor x(dtype, {n});
+            fill(context, x, 0.75F);
+            scale(context, x, -2.0F);
+            for (const double value : x.values()) ASSERT_EQ(value, -1.5);
+            EXPECT_TRUE(x.guards_are_intact());
+        }
+}
+
+// Random123's known answers for philox4x32-10.
+TEST(Philox, gives_the_published_words) {
+    EXPECT_EQ(philox({0, 0, 0, 0}, 0, 0), (Philox4{0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}));
+    const std::uint32_t ones = 0xffffffff;
+    EXPECT_EQ(philox({ones, ones, ones, ones}, ones, ones), (Philox4{0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}));
+    EXPECT_EQ(philox({0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, 0xa4093822, 0x299f31d0),
+              (Philox4{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
+}
+
+TEST(FillNormal, depends_on_the_element_and_not_on_how_a_range_is_cut) {
+    Context context(2, Arena(scratch_size));
+    OwnedTensor whole(Dtype::fp32, {100003});
+    fill_normal(context, whole, 42, 5, 0.02F);
+    for (const auto& [begin, count] : {std::pair<std::int64_t, std::int64_t>{0, 1}, {1, 2}, {777, 1001}, {99999, 4}}) {
+        OwnedTensor part(Dtype::fp32, {count});
+        fill_normal(context, part, 42, 5 + begin, 0.02F);
+        for (std::int64_t i = 0; i < count; ++i) ASSERT_EQ(part.at(i), whole.at(begin + i));
+    }
+    OwnedTensor other(Dtype::fp32, {100003});
+    fill_normal(context, other, 43, 5, 0.02F);
+    EXPECT_NE(other.bytes(), whole.bytes());
+}
+
+TEST(FillNormal, has_the_moments_and_tails_of_the_normal_distribution) {
+    constexpr std::int64_t n = 2000000;
+    Context context(2, Arena(scratch_size));
+    OwnedTensor x(Dtype::fp32, {n});
+    fill_normal(context, x, 7, 0, 1.0F);
+    double mean = 0.0, square = 0.0, fourth = 0.0, beyond = 0.0, neighbours = 0.0;
+    for (std::int64_t i = 0; i < n; ++i) {
+        const double value = x.at(i);
+        mean += value;
+        square += value * value;
+        fourth += value * value * value * value;
+        beyond += std::abs(value) > 3.0 ? 1.0 : 0.0;
+        neighbours += i > 0 ? value * x.at(i - 1) : 0.0;
+    }
+    // Five standard deviations of each statistic: of x 1, of x² √2, of x⁴ √96, of the count √(np), of products 1.
+    const double deviation = 5.0 / std::sqrt(double(n));
+    EXPECT_NEAR(mean / n, 0.0, deviation);
+    EXPECT_NEAR(square / n, 1.0, deviation * std::sqrt(2.0));
+    EXPECT_NEAR(fourth / n, 3.0, deviation * std::sqrt(96.0));
+    EXPECT_NEAR(beyond / n, 0.0026998, deviation * std::sqrt(0.0026998));
+    EXPECT_NEAR(neighbours / n, 0.0, deviation);
+}
+
+TEST(VectorExp, is_within_two_units_in_the_last_place) {
+    for (double x = -87.3; x < 88.7; x += 0.00137) {
+        float out[cpu::lanes];
+        cpu::store(out, cpu::exp(cpu::splat(float(x))));
+        const double expected = std::exp(double(float(x)));
+        const double unit = std::ldexp(1.0, std::ilogb(expected) - 23);
+        ASSERT_LE(std::abs(double(out[3]) - expected), 2.0 * unit) << x;
+    }
+    const auto exp_of = [](float x) {
+        float out[cpu::lanes];
+        cpu::store(out, cpu::exp(cpu::splat(x)));
+        return out[0];
+    };
+    EXPECT_EQ(exp_of(INFINITY), INFINITY);
+    EXPECT_EQ(exp_of(89.0F), INFINITY);
+    EXPECT_EQ(exp_of(-INFINITY), 0.0F);
+    EXPECT_EQ(exp_of(-0.0F), 1.0F);
+    EXPECT_TRUE(std::isnan(exp_of(NAN)));
+}
+
+}  // namespace
+}  // namespace gpas
