@@ -1,0 +1,273 @@
+#!/usr/bin/env python3
+"""test_program.py GPAS SOURCE_DIRECTORY: drives the built program as a user does, and breaks its files as the world does.
+
+Prints TAP. Each check is a function; `world` is prepared once: a token file, a tokenizer, a run of ten steps.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import traceback
+
+GPAS, SOURCE = sys.argv[1], sys.argv[2]
+TIMEOUT = 300
+CHECKS = []
+
+
+def check(function):
+    CHECKS.append(function)
+    return function
+
+
+class Result:
+    def __init__(self, process):
+        self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
+
+    def lines(self):
+        """What gpas itself said on stderr: its errors, without the launcher's own text."""
+        return [line for line in self.err.splitlines() if "gpas: error:" in line]
+
+
+def gpas(*arguments, ranks=0):
+    launcher = ["mpirun", "-n", str(ranks)] if ranks else []
+    return Result(subprocess.run([*launcher, GPAS, *arguments], capture_output=True, text=True, timeout=TIMEOUT))
+
+
+def expect(condition, result, what):
+    if not condition:
+        raise AssertionError(f"{what}; exit code {result.code}\n{result.err[-2000:]}{result.out[-500:]}")
+
+
+def succeeds(result):
+    expect(result.code == 0, result, "should succeed")
+    return result
+
+
+def refused(result, code, *words):
+    """Exit code, one line, and the words in it."""
+    expect(result.code == code, result, f"exit code {code} expected")
+    expect(len(result.lines()) == 1, result, f"one error line expected, found {len(result.lines())}")
+    for word in words:
+        expect(word in result.lines()[0], result, f"'{word}' expected in the error")
+    return result
+
+
+TEXT = ("It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness. "
+        "All happy families are alike; each unhappy family is unhappy in its own way. ")
+
+
+class World:
+    def __init__(self):
+        with open("text.jsonl", "w") as file:
+            for i in range(60):
+                file.write(json.dumps({"text": TEXT[i:] + TEXT[: i * 2] + str(i * i)}) + "\n")
+        succeeds(gpas("prepare", "--input", "text.jsonl", "--documents", "jsonl", "--train-tokenizer", "400",
+                      "--output-prefix", "data"))
+        with open("run.yaml", "w") as file:
+            file.write("""name: small
+directory: run
+model: {vocab_size: 400, hidden_size: 32, ffn_size: 40, layers: 2, heads: 4}
+data:
+  train: data_text_document
+  valid_fraction: 0.1
+  tokenizer: data.model
+  sequence_length: 16
+training: {steps: 10, global_batch_size: 8, micro_batch_size: 2}
+schedule: {warmup_steps: 2}
+evaluation: {every: 5, samples: 8}
+checkpoint: {every: 5}
+compute: {peak_tflops: 1}
+""")
+        succeeds(gpas("train", "run.yaml", ranks=2))
+
+
+def changed(source, target, change):
+    """A copy of a file with its bytes changed by a function."""
+    with open(source, "rb") as file:
+        data = bytearray(file.read())
+    change(data)
+    with open(target, "wb") as file:
+        file.write(data)
+
+
+def flip(position):
+    def change(data):
+        data[position] ^= 0x40
+    return change
+
+
+def cut(data):
+    del data[len(data) * 2 // 3:]
+
+
+@check
+def every_command_explains_itself():
+    for command in ("train", "prepare", "eval", "generate", "inspect", "config"):
+        expect("--help" in succeeds(gpas(command, "--help")).out, gpas(command, "--help"), "help")
+    expect("Exit codes" in gpas("--help").out, gpas("--help"), "exit codes in the help")
+    expect(gpas().code == 2 and gpas("trian").code == 2, gpas(), "no command, an unknown one: 2")
+
+
+@check
+def config_prints_keys_and_the_resolved_configuration():
+    expect("optimizer.learning_rate" in succeeds(gpas("config", "learning_rate")).out, gpas("config"), "the key")
+    result = succeeds(gpas("config", "--resolved", os.path.join(SOURCE, "configs/quickstart.yaml"), "seed=7"))
+    expect("seed: 7" in result.out, result, "the override")
+    refused(gpas("config", "nosuchkey"), 2, "nosuchkey")
+
+
+@check
+def training_leaves_metrics_and_checkpoints():
+    records = [json.loads(line) for line in open("run/metrics.jsonl")]
+    losses = [record["loss"] for record in records if "learning_rate" in record]
+    assert len(losses) == 10 and losses[-1] < losses[0], losses
+    assert sorted(os.listdir("run/checkpoints")) == ["step_00000005.h5", "step_00000010.h5"]
+    assert any(name.startswith("events") for name in os.listdir("run/tensorboard"))
+    assert os.path.exists("run/config.yaml")
+
+
+@check
+def a_finished_run_is_left_as_it_is():
+    before = open("run/checkpoints/step_00000010.h5", "rb").read()
+    succeeds(gpas("train", "run.yaml", ranks=2))
+    assert open("run/checkpoints/step_00000010.h5", "rb").read() == before
+
+
+@check
+def eval_compares_with_counting_models():
+    result = succeeds(gpas("eval", "run.yaml", "--baseline", "--all", ranks=2))
+    for word in ("model", "unigram", "bigram", "validation tokens"):
+        expect(word in result.out, result, word)
+    alone = succeeds(gpas("eval", "run.yaml", "--all"))
+    loss = [float(r.out.split("loss ")[1].split()[0]) for r in (result, alone)]
+    assert abs(loss[0] - loss[1]) <= 1e-4, loss  # as printed
+
+
+@check
+def generate_repeats_itself_and_starts_with_the_prompt():
+    command = ("generate", "run.yaml", "--prompt", "It was", "--tokens", "12", "--temperature", "0.7", "--seed", "3")
+    first = succeeds(gpas(*command))
+    expect(first.out.startswith("It was"), first, "the prompt")
+    assert gpas(*command).out == first.out
+    refused(gpas(*command, ranks=2), 2, "one rank")
+
+
+@check
+def inspect_shows_verifies_and_compares():
+    result = succeeds(gpas("inspect", "run", "--verify"))
+    expect("layers.1.gate" in result.out, result, "the gates")
+    result = succeeds(gpas("inspect", "run/checkpoints/step_00000005.h5", "run/checkpoints/step_00000010.h5"))
+    expect("head.weight" in result.out, result, "differences")
+
+
+@check
+def prepare_a_second_time_does_nothing():
+    result = succeeds(gpas("prepare", "--input", "text.jsonl", "--documents", "jsonl", "--train-tokenizer", "400",
+                           "--output-prefix", "data"))
+    expect("nothing to do" in result.out, result, "nothing to do")
+
+
+@check
+def wrong_configurations_end_with_2_and_the_place():
+    with open("bad.yaml", "w") as file:
+        file.write("include: run.yaml\ntraining:\n  stpes: 3\n")
+    for ranks in (0, 2):
+        refused(gpas("train", "bad.yaml", ranks=ranks), 2, "bad.yaml:3", "stpes", "steps")
+    refused(gpas("train", "run.yaml", "training.global_batch_size=7", ranks=2), 2, "7")
+    refused(gpas("train", "run.yaml", "parallel.tensor=2", ranks=2), 2, "tensor")
+    refused(gpas("train", "nofile.yaml"), 2, "nofile.yaml")
+    refused(gpas("train", "run.yaml", "compute.device=cuda"), 2, "cuda")
+
+
+@check
+def damaged_token_files_end_with_3_and_their_name():
+    for extension, change in ((".idx", cut), (".idx", flip(3)), (".idx", flip(40)), (".bin", cut)):
+        for suffix in (".idx", ".bin"):
+            shutil.copy("data_text_document" + suffix, "hurt" + suffix)
+        changed("data_text_document" + extension, "hurt" + extension, change)
+        for ranks in (0, 2):
+            refused(gpas("train", "run.yaml", "data.train=hurt", "directory=other", ranks=ranks), 3, "hurt")
+    refused(gpas("train", "run.yaml", "data.train=absent", "directory=other", ranks=2), 3, "absent.idx")
+    refused(gpas("train", "run.yaml", "model.vocab_size=300", "directory=other", ranks=2), 3, "300")
+
+
+@check
+def damaged_and_foreign_tokenizers_end_with_3():
+    changed("data.model", "hurt.model", cut)
+    shutil.copy("text.jsonl", "foreign.model")
+    for name in ("hurt.model", "foreign.model", "absent.model"):
+        refused(gpas("prepare", "--input", "text.jsonl", "--documents", "jsonl", "--tokenizer", name,
+                     "--output-prefix", "other"), 3, name)
+
+
+@check
+def damaged_and_foreign_checkpoints_end_with_3():
+    good = "run/checkpoints/step_00000010.h5"
+    size = os.path.getsize(good)
+    changed(good, "cut.h5", cut)
+    changed(good, "flipped.h5", flip(size // 2))
+    shutil.copy("text.jsonl", "foreign.h5")
+    for name in ("cut.h5", "foreign.h5", "absent.h5"):
+        refused(gpas("eval", "run.yaml", "--checkpoint", name), 3, name)
+        refused(gpas("eval", "run.yaml", "--checkpoint", name, ranks=2), 3, name)
+        refused(gpas("inspect", name), 3, name)
+    # A bit of some tensor: noticed by whoever reads that tensor.
+    refused(gpas("inspect", "flipped.h5", "--verify"), 3, "flipped.h5")
+    refused(gpas("train", "run.yaml", "training.steps=12", "checkpoint.resume=flipped.h5", ranks=2), 3, "flipped.h5")
+
+
+@check
+def resume_auto_falls_back_to_the_last_complete_checkpoint():
+    shutil.copytree("run", "fallback")
+    changed("run/checkpoints/step_00000010.h5", "fallback/checkpoints/step_00000010.h5", cut)
+    result = succeeds(gpas("train", "run.yaml", "directory=fallback", ranks=2))
+    expect("step_00000005.h5" in result.err and "step_00000010.h5" in result.err, result, "both files named")
+    first, second = ([json.loads(line) for line in open(run + "/metrics.jsonl")] for run in ("run", "fallback"))
+    losses = [[record["loss"] for record in records if "learning_rate" in record] for records in (first, second)]
+    assert losses[0] == losses[1], losses
+
+
+@check
+def bad_text_is_named_by_file_and_line():
+    with open("bad.jsonl", "w") as file:
+        file.write('{"text": "fine"}\n{"text": 5}\n')
+    refused(gpas("prepare", "--input", "bad.jsonl", "--documents", "jsonl", "--tokenizer", "data.model",
+                 "--output-prefix", "other"), 3, "bad.jsonl:2")
+
+
+@check
+def bad_numbers_end_with_4_on_every_rank():
+    result = gpas("train", "run.yaml", "directory=nan", "model.gate.init=100", "model.gate.function=identity",
+                  "model.layers=12", ranks=2)
+    expect(result.code == 4, result, "exit code 4")
+    expect(any("step 1" in line and "rank" in line for line in result.lines()), result, "step and rank")
+
+
+@check
+def a_directory_that_cannot_be_written_ends_with_5():
+    with open("afile", "w") as file:
+        file.write("in the way")
+    refused(gpas("train", "run.yaml", "directory=afile/run", ranks=2), 5, "afile")
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="gpas-program-") as directory:
+        os.chdir(directory)
+        World()
+        print(f"1..{len(CHECKS)}")
+        failed = 0
+        for number, function in enumerate(CHECKS, 1):
+            try:
+                function()
+                print(f"ok {number} - {function.__name__}", flush=True)
+            except Exception:  # a test's failure, whatever it is
+                failed += 1
+                print(f"not ok {number} - {function.__name__}", flush=True)
+                for line in traceback.format_exc().splitlines():
+                    print(f"# {line}")
+        return failed > 0
+
+
+sys.exit(main())
