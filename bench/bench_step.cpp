@@ -6,9 +6,9 @@
 #include "io/config/load.hpp"
 #include "io/data/indexed_writer.hpp"
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <CLI/CLI.hpp>
 
 #include <algorithm>
 #include <filesystem>
@@ -78,9 +78,10 @@ void run(const Options& options) {
     config.data.valid_fraction = 0.0;
     const RunData data = open_data(config.data, {.seed = config.seed, .vocab_size = config.model.vocab_size});
     const Dtype dtype = storage_dtype(config.compute.dtype);
-    Replica replica(config.model, config.optimizer,
-                    {.batch = config.training.micro_batch_size, .sequence = config.data.sequence_length, .dtype = dtype},
-                    options.threads);
+    Replica replica(
+        config.model, config.optimizer,
+        {.batch = config.training.micro_batch_size, .sequence = config.data.sequence_length, .dtype = dtype},
+        options.threads);
     initialise(replica.context, replica.store, config.seed);
     const auto self = make_self_communicator();
     TrainingStep step(config, replica, data.train, *self);
@@ -98,16 +99,18 @@ void run(const Options& options) {
     }
     const std::int64_t peak = peak_resident_bytes();
     const bench::ProductRate products =
-        options.onednn ? bench::onednn_rate(config.model, config.training.micro_batch_size * config.data.sequence_length,
-                                            dtype, options.threads)
-                       : bench::ProductRate{};
-    fmt::print("{{\"dtype\":\"{}\",\"threads\":{},\"seconds\":[{:.5f}],\"tokens_per_step\":{},\"peak_rss_bytes\":{},"
-               "\"arena_bytes\":{},\"gemm_flops_per_step\":{:.6g},\"gemm_gflops_onednn\":{:.2f},\"loss\":{:.4f},"
-               "\"phases\":{{\"data\":{:.4f},\"compute\":{:.4f},\"optimizer\":{:.4f}}}}}\n",
-               dtype_name(dtype), options.threads, fmt::join(seconds, ","), tokens_per_step, peak,
-               replica.plan().total_bytes(),
-               products.operations * double(config.training.global_batch_size / config.training.micro_batch_size),
-               products.gflops, loss, phases.data, phases.compute, phases.optimizer);
+        options.onednn
+            ? bench::onednn_rate(config.model, config.training.micro_batch_size * config.data.sequence_length, dtype,
+                                 options.threads)
+            : bench::ProductRate{};
+    fmt::print(
+        "{{\"dtype\":\"{}\",\"threads\":{},\"seconds\":[{:.5f}],\"tokens_per_step\":{},\"peak_rss_bytes\":{},"
+        "\"arena_bytes\":{},\"gemm_flops_per_step\":{:.6g},\"gemm_gflops_onednn\":{:.2f},\"loss\":{:.4f},"
+        "\"phases\":{{\"data\":{:.4f},\"compute\":{:.4f},\"optimizer\":{:.4f}}}}}\n",
+        dtype_name(dtype), options.threads, fmt::join(seconds, ","), tokens_per_step, peak,
+        replica.plan().total_bytes(),
+        products.operations * double(config.training.global_batch_size / config.training.micro_batch_size),
+        products.gflops, loss, phases.data, phases.compute, phases.optimizer);
 }
 
 }  // namespace

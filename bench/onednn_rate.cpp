@@ -37,7 +37,8 @@ public:
                    bool accumulate) {
         using Desc = dnnl::memory::desc;
         const Desc a({rows, depth}, type_, a_transposed ? dnnl::memory::dims{1, rows} : dnnl::memory::dims{depth, 1});
-        const Desc b({depth, columns}, type_, b_transposed ? dnnl::memory::dims{1, depth} : dnnl::memory::dims{columns, 1});
+        const Desc b({depth, columns}, type_,
+                     b_transposed ? dnnl::memory::dims{1, depth} : dnnl::memory::dims{columns, 1});
         const Desc c({rows, columns}, accumulate ? dnnl::memory::data_type::f32 : type_, {columns, 1});
         dnnl::primitive_attr attributes;
         if (accumulate) {

@@ -26,7 +26,8 @@ int report(const gpas::Error& error) {
 // is ended for all. Rank 0 goes first, so that one that all ranks have met is told once.
 [[noreturn]] void end_job(const gpas::MpiSession& mpi, int rank, const gpas::Error& error) {
     if (rank > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
-    const gpas::Error named(error.code(), rank > 0 ? "rank " + std::to_string(rank) + ": " + error.what() : error.what());
+    const gpas::Error named(error.code(),
+                            rank > 0 ? "rank " + std::to_string(rank) + ": " + error.what() : error.what());
     const int code = report(named);
     std::fflush(stderr);
     mpi.abort(code);

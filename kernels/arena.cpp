@@ -11,10 +11,12 @@ namespace gpas {
 void UnmapMemory::operator()(std::byte* memory) const { munmap(memory, std::size_t(bytes)); }
 
 Arena::Arena(std::int64_t capacity_bytes) : capacity_bytes_(std::max<std::int64_t>(capacity_bytes, alignment_bytes)) {
-    void* memory = mmap(nullptr, std::size_t(capacity_bytes_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void* memory =
+        mmap(nullptr, std::size_t(capacity_bytes_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
-        fail(ExitCode::environment, "cannot allocate {} bytes for the run: {}; use a smaller micro-batch or a larger machine",
-             capacity_bytes_, std::strerror(errno));
+        fail(ExitCode::environment,
+             "cannot allocate {} bytes for the run: {}; use a smaller micro-batch or a larger machine", capacity_bytes_,
+             std::strerror(errno));
     madvise(memory, std::size_t(capacity_bytes_), MADV_HUGEPAGE);  // advice only: its failure changes nothing but speed
     memory_ = {static_cast<std::byte*>(memory), UnmapMemory{capacity_bytes_}};
 }

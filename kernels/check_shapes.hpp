@@ -1,4 +1,5 @@
-// Shape checks at the entry of operations. A message names the operation and every tensor: `rmsnorm: n is fp32[4,8], …`.
+// Shape checks at the entry of operations. A message names the operation and every tensor: `rmsnorm: n is fp32[4,8],
+// …`.
 #pragma once
 
 #include "kernels/tensor.hpp"

@@ -183,8 +183,8 @@ bool computes(Dtype dtype);
 
 // Upper bounds of what one call takes from context.scratch(), for planning.
 struct ScratchShape {
-    std::int64_t tokens = 0;       // rows of the largest activation
-    std::int64_t columns = 0;      // its widest row (hidden, feed-forward, qkv)
+    std::int64_t tokens = 0;   // rows of the largest activation
+    std::int64_t columns = 0;  // its widest row (hidden, feed-forward, qkv)
     std::int64_t vocabulary = 0;
     AttentionShape attention;
     Dtype dtype = Dtype::fp32;

@@ -7,7 +7,7 @@ namespace gpas {
 namespace {
 
 bool holds(const AttentionShape& s, const Tensor& qkv) {
-    return is_floating(qkv) && s.heads % s.kv_heads == 0 && s.head_dim % 2 == 0 &&
+    return is_floating(qkv) && s.heads > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0 && s.head_dim % 2 == 0 &&
            qkv.elements() == s.sequence * s.batch * s.qkv_columns();
 }
 
@@ -41,16 +41,19 @@ void rope(Context& context, Tensor qkv, AttentionShape shape, Tensor cos, Tensor
 }
 
 void attention(Context& context, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape, Tensor segment_begin) {
-    check_shapes(holds(shape, qkv) && is_output(o, shape, qkv) && is_lse(lse, shape) && is_segment(segment_begin, shape),
-                 "attention", {{"o", o}, {"lse", lse}, {"qkv", qkv}, {"segment_begin", segment_begin}});
+    check_shapes(
+        holds(shape, qkv) && is_output(o, shape, qkv) && is_lse(lse, shape) && is_segment(segment_begin, shape),
+        "attention", {{"o", o}, {"lse", lse}, {"qkv", qkv}, {"segment_begin", segment_begin}});
     cpu::attention(context, o, lse, qkv, shape, segment_begin);
 }
 
-void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape,
-                        Tensor segment_begin) {
-    check_shapes(holds(shape, qkv) && same(dqkv, qkv) && dqkv.data != qkv.data && is_output(o, shape, qkv) &&
-                     same(d_o, o) && is_lse(lse, shape) && is_segment(segment_begin, shape),
-                 "attention_backward", {{"dqkv", dqkv}, {"d_o", d_o}, {"o", o}, {"lse", lse}, {"qkv", qkv}});
+void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv,
+                        AttentionShape shape, Tensor segment_begin) {
+    check_shapes(
+        holds(shape, qkv) && same(dqkv, qkv) && dqkv.data != qkv.data && is_output(o, shape, qkv) && same(d_o, o) &&
+            is_lse(lse, shape) && is_segment(segment_begin, shape),
+        "attention_backward",
+        {{"dqkv", dqkv}, {"d_o", d_o}, {"o", o}, {"lse", lse}, {"qkv", qkv}, {"segment_begin", segment_begin}});
     cpu::attention_backward(context, dqkv, d_o, o, lse, qkv, shape, segment_begin);
 }
 

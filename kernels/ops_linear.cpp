@@ -14,8 +14,8 @@ void matmul(Context& context, Tensor y, Tensor x, Tensor w) {
 }
 
 void matmul_dx(Context& context, Tensor dx, Tensor dy, Tensor w) {
-    check_shapes(is_floating(dx) && dy && w && dy.dtype == dx.dtype && w.dtype == dx.dtype && dy.columns() == w.rows() &&
-                     dx.rows() == dy.rows() && dx.columns() == w.columns(),
+    check_shapes(is_floating(dx) && dy && w && dy.dtype == dx.dtype && w.dtype == dx.dtype &&
+                     dy.columns() == w.rows() && dx.rows() == dy.rows() && dx.columns() == w.columns(),
                  "matmul_dx", {{"dx", dx}, {"dy", dy}, {"w", w}});
     cpu::product(context, cpu::plain(dx), cpu::plain(dy), cpu::plain(w), false);
 }

@@ -8,7 +8,8 @@
 namespace gpas {
 
 std::int64_t scratch_bytes(const ScratchShape& shape) {
-    return std::max({cpu::attention_scratch_bytes(shape.attention, shape.threads),
+    const bool attends = shape.attention.kv_heads > 0;
+    return std::max({attends ? cpu::attention_scratch_bytes(shape.attention, shape.threads) : 0,
                      cpu::row_block_scratch_bytes(shape.columns), cpu::flat_scratch_bytes()});
 }
 

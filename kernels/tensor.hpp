@@ -35,9 +35,12 @@ struct bf16 {
 template <class T>
 inline constexpr Dtype dtype_of = [] {
     static_assert(std::is_same_v<T, float> || std::is_same_v<T, bf16> || std::is_same_v<T, std::int32_t>);
-    if constexpr (std::is_same_v<T, float>) return Dtype::fp32;
-    else if constexpr (std::is_same_v<T, bf16>) return Dtype::bf16;
-    else return Dtype::int32;
+    if constexpr (std::is_same_v<T, float>)
+        return Dtype::fp32;
+    else if constexpr (std::is_same_v<T, bf16>)
+        return Dtype::bf16;
+    else
+        return Dtype::int32;
 }();
 
 constexpr std::int64_t bytes_per_element(Dtype dtype) { return dtype == Dtype::bf16 ? 2 : 4; }
@@ -73,7 +76,8 @@ struct Tensor {
 
     // Rows [begin, end) of the first dimension, as a view.
     Tensor slice(std::int64_t begin, std::int64_t end) const {
-        require(rank >= 1 && 0 <= begin && begin <= end && end <= shape[0], "slice [{}, {}) of {}", begin, end, describe());
+        require(rank >= 1 && 0 <= begin && begin <= end && end <= shape[0], "slice [{}, {}) of {}", begin, end,
+                describe());
         Tensor part = *this;
         part.shape[0] = end - begin;
         const std::int64_t row_bytes = shape[0] == 0 ? 0 : bytes() / shape[0];

@@ -16,8 +16,8 @@ int rank_of(MeshPlace place, MeshSize size) {
 
 Mesh make_mesh(std::unique_ptr<Communicator> world, MeshSize size) {
     if (size.ranks() != world->size())
-        fail(ExitCode::usage, "parallel: tensor {} x data {} x pipeline {} needs {} ranks, but the job has {}", size.tensor,
-             size.data, size.pipeline, size.ranks(), world->size());
+        fail(ExitCode::usage, "parallel: tensor {} x data {} x pipeline {} needs {} ranks, but the job has {}",
+             size.tensor, size.data, size.pipeline, size.ranks(), world->size());
     Mesh mesh;
     mesh.size = size;
     mesh.place = place_of(world->rank(), size);

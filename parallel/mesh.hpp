@@ -1,5 +1,5 @@
-// Which rank computes what: the process mesh tensor × data × pipeline, tensor-parallel ranks side by side (SPECS: inside
-// a node), pipeline stages outermost.
+// Which rank computes what: the process mesh tensor × data × pipeline, tensor-parallel ranks side by side (SPECS:
+// inside a node), pipeline stages outermost.
 #pragma once
 
 #include "parallel/communicator.hpp"
@@ -32,7 +32,7 @@ struct Mesh {
     std::unique_ptr<Communicator> world;
     std::unique_ptr<Communicator> tensor;
     std::unique_ptr<Communicator> data;
-    std::unique_ptr<Communicator> pipeline_forward;   // one per direction: with two stages both neighbours are one rank
+    std::unique_ptr<Communicator> pipeline_forward;  // one per direction: with two stages both neighbours are one rank
     std::unique_ptr<Communicator> pipeline_backward;
 };
 

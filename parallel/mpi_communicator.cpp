@@ -156,9 +156,9 @@ void MpiCommunicator::all_gather(Tensor whole, Tensor part, const char* what) {
     if (own_place != part.data) std::memcpy(own_place, part.data, std::size_t(part.bytes()));
     if (size_ == 1) return;
     if (share <= max_piece_elements) {
-        check_mpi(MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, whole.data, int(share), element_type(part.dtype),
-                                comm_),
-                  "all_gather", what);
+        check_mpi(
+            MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, whole.data, int(share), element_type(part.dtype), comm_),
+            "all_gather", what);
         return;
     }
     for (int owner = 0; owner < size_; ++owner)

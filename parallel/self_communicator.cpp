@@ -5,8 +5,8 @@ namespace gpas {
 namespace {
 
 void copy_unless_same(Tensor to, Tensor from, const char* call, const char* what) {
-    require(to.dtype == from.dtype && to.elements() == from.elements(), "{} of {}: {} and {} in a group of one", call, what,
-            to.describe(), from.describe());
+    require(to.dtype == from.dtype && to.elements() == from.elements(), "{} of {}: {} and {} in a group of one", call,
+            what, to.describe(), from.describe());
     if (to.data != from.data) std::memcpy(to.data, from.data, std::size_t(to.bytes()));
 }
 

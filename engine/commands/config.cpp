@@ -23,7 +23,8 @@ void print(const Options& options) {
     } else {
         text = describe_schema(options.filter);
         if (text.empty())
-            fail(ExitCode::usage, "no configuration key matches '{}'; `gpas config` alone prints all of them", options.filter);
+            fail(ExitCode::usage, "no configuration key matches '{}'; `gpas config` alone prints all of them",
+                 options.filter);
     }
     std::fwrite(text.data(), 1, text.size(), stdout);
 }
@@ -34,8 +35,9 @@ void add_config(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("config", "Print every configuration key with type, default and help");
     command->add_option("FILTER", options->filter, "only keys whose name or help contains this");
-    command->add_option("--resolved", options->resolved,
-                        "CONFIG... key=value...: print the configuration that these amount to, and where each value is set");
+    command->add_option(
+        "--resolved", options->resolved,
+        "CONFIG... key=value...: print the configuration that these amount to, and where each value is set");
     command->add_flag("--markdown", options->markdown, "print docs/configuration.md");
     command->callback([&chosen, options] { chosen.alone = [options] { print(*options); }; });
 }

@@ -32,10 +32,12 @@ void run(const Options& options, MpiSession& mpi) {
         fail(ExitCode::bad_file, "{}: no complete checkpoint; train first, or name one with --checkpoint",
              checkpoint_directory(config).string());
     if (config.data.tokenizer.empty())
-        fail(ExitCode::usage, "data.tokenizer is not set: `gpas generate` needs the SentencePiece model of the training data");
+        fail(ExitCode::usage,
+             "data.tokenizer is not set: `gpas generate` needs the SentencePiece model of the training data");
     const Tokenizer tokenizer(config.data.tokenizer);
     if (tokenizer.vocab_size() > config.model.vocab_size)
-        fail(ExitCode::usage, "{} has {} pieces, but model.vocab_size is {}; use the tokenizer that the data was prepared with",
+        fail(ExitCode::usage,
+             "{} has {} pieces, but model.vocab_size is {}; use the tokenizer that the data was prepared with",
              config.data.tokenizer, tokenizer.vocab_size(), config.model.vocab_size);
 
     Replica replica(config.model, config.optimizer,
@@ -47,7 +49,8 @@ void run(const Options& options, MpiSession& mpi) {
     load_run(*world, replica.context, *file, replica.store, false);
 
     std::vector<std::int32_t> prompt = tokenizer.encode(options.prompt);
-    if (prompt.empty()) prompt.push_back(tokenizer.eos_id() >= 0 ? tokenizer.eos_id() : 0);  // a document begins after one
+    if (prompt.empty())
+        prompt.push_back(tokenizer.eos_id() >= 0 ? tokenizer.eos_id() : 0);  // a document begins after one
     std::vector<std::int32_t> tokens;
     std::string printed;
     std::fputs(options.prompt.c_str(), stdout);

@@ -65,17 +65,20 @@ void add_prepare(CLI::App& app, Chosen& chosen) {
                      "text or JSONL files, plain, .gz or .zst, and folders of them (every file below, sorted)")
         ->required();
     command
-        ->add_option("--output-prefix", prepare.output_prefix, "writes PREFIX_KEY_document.bin and .idx (Megatron's format)")
+        ->add_option("--output-prefix", prepare.output_prefix,
+                     "writes PREFIX_KEY_document.bin and .idx (Megatron's format)")
         ->required();
     const std::map<std::string, DocumentMode> modes{{"file", DocumentMode::file},
                                                     {"line", DocumentMode::line},
                                                     {"blank-line", DocumentMode::blank_line},
                                                     {"jsonl", DocumentMode::jsonl}};
-    command->add_option("--documents", prepare.documents, "what a document is: file, line, blank-line (paragraphs), jsonl")
+    command
+        ->add_option("--documents", prepare.documents, "what a document is: file, line, blank-line (paragraphs), jsonl")
         ->transform(CLI::CheckedTransformer(modes));
     command->add_option("--json-key", prepare.json_key, "jsonl: the string that is the text")->capture_default_str();
     command->add_option("--tokenizer", prepare.tokenizer, "a SentencePiece .model file");
-    command->add_option("--train-tokenizer", options->train_pieces, "train one of this many pieces, saved as PREFIX.model")
+    command
+        ->add_option("--train-tokenizer", options->train_pieces, "train one of this many pieces, saved as PREFIX.model")
         ->check(CLI::PositiveNumber);
     const std::map<std::string, TokenizerType> types{{"bpe", TokenizerType::bpe}, {"unigram", TokenizerType::unigram}};
     command->add_option("--tokenizer-type", options->type, "bpe or unigram")->transform(CLI::CheckedTransformer(types));

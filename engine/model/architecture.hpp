@@ -27,8 +27,9 @@ struct ResidualRow {
     double norm_scale = 1.0;  // constant factor on the pre-norm's output
 };
 
-// The row of layer `layer` (from 0). Sources: GPAS (arXiv 2506.22049) and its reference code; DeepNorm arXiv 2203.00555;
-// LayerNorm Scaling arXiv 2502.05795 (`lns: output` as the paper, `lns: init` as the reference code); Mix-LN 2412.13795.
+// The row of layer `layer` (from 0). Sources: GPAS (arXiv 2506.22049) and its reference code; DeepNorm arXiv
+// 2203.00555; LayerNorm Scaling arXiv 2502.05795 (`lns: output` as the paper, `lns: init` as the reference code);
+// Mix-LN 2412.13795.
 ResidualRow residual_row(const ModelConfig& model, std::int64_t layer);
 
 bool has_gates(Architecture architecture);

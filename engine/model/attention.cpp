@@ -24,11 +24,11 @@ void Attention::forward(Context& context, Tensor b, Tensor n, const Rotary& rota
 void Attention::backward(Context& context, Tensor dn, Tensor db, Tensor n, const Rotary& rotary, Tensor segment_begin,
                          const AttentionBuffers& buffers) {
     const auto [d_o, dqkv] = buffers;
-    matmul_dw(context, dw_.out, db, saved_.o);                                                // b = o Woutᵀ
+    matmul_dw(context, dw_.out, db, saved_.o);  // b = o Woutᵀ
     matmul_dx(context, d_o, db, w_.out);
     attention_backward(context, dqkv, d_o, saved_.o, saved_.lse, saved_.qkv, shape_, segment_begin);
     rope(context, dqkv, shape_, rotary.cos, rotary.sin, true);
-    matmul_dw(context, dw_.qkv, dqkv, n);                                                     // qkv = n Wqkvᵀ
+    matmul_dw(context, dw_.qkv, dqkv, n);  // qkv = n Wqkvᵀ
     matmul_dx(context, dn, dqkv, w_.qkv);
 }
 

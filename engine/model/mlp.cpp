@@ -21,8 +21,8 @@ void Mlp::backward(Context& context, Tensor dn, Tensor db, Tensor n, const MlpBu
     const Tensor act = buffers.act;
     const Tensor dact = buffers.act;  // in its place: act is done with by then
     const Tensor dgate_up = gate_up_;
-    swiglu(context, act, gate_up_);             // cheaper to compute again than to keep
-    matmul_dw(context, dw_.down, db, act);      // b = act Wdownᵀ
+    swiglu(context, act, gate_up_);         // cheaper to compute again than to keep
+    matmul_dw(context, dw_.down, db, act);  // b = act Wdownᵀ
     matmul_dx(context, dact, db, w_.down);
     swiglu_backward(context, dgate_up, dact, gate_up_);
     matmul_dw(context, dw_.gate_up, dgate_up, n);  // gate_up = n Wgate_upᵀ

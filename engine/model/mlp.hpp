@@ -12,11 +12,13 @@ struct MlpBuffers {
 
 class Mlp {
 public:
-    Mlp(const ModelConfig& model, std::int64_t layer, std::int64_t tokens, ParameterStore& store, Dtype dtype, Arena& arena);
+    Mlp(const ModelConfig& model, std::int64_t layer, std::int64_t tokens, ParameterStore& store, Dtype dtype,
+        Arena& arena);
 
     // b = Mlp(n)                b, n [T,C]
     void forward(Context& context, Tensor b, Tensor n, const MlpBuffers& buffers);
-    // weight gradients +=;  dn = gradient of n      n: the same as in forward. Once a forward: it uses up what was saved.
+    // weight gradients +=;  dn = gradient of n      n: the same as in forward. Once a forward: it uses up what was
+    // saved.
     void backward(Context& context, Tensor dn, Tensor db, Tensor n, const MlpBuffers& buffers);
 
 private:

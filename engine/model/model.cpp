@@ -89,8 +89,8 @@ Tensor Model::forward(Context& context, const TokenRows& rows) {
 
 void Model::backward(Context& context, const TokenRows& rows) {
     constexpr Residual no_shortcut{.alpha = 0.0F};
-    rmsnorm_backward(context, d_, final_norm_.dw, {.stream = last_.dgate}, d_, no_shortcut, last_.stream, final_norm_.rstd,
-                     final_norm_.norm);
+    rmsnorm_backward(context, d_, final_norm_.dw, {.stream = last_.dgate}, d_, no_shortcut, last_.stream,
+                     final_norm_.rstd, final_norm_.norm);
     for (std::size_t i = layers_.size(); i-- > 0;) {
         Layer& layer = layers_[i];
         Tensor db = layer.mlp_site.backward_leave(context, d_, buffers_);

@@ -63,12 +63,12 @@ private:
     Tensor embedded_;                // [T,C]
     std::vector<Layer> layers_;
     SavedNorm final_norm_;
-    GatedStream last_;               // the stream that the final norm read
+    GatedStream last_;  // the stream that the final norm read
     Rotary rotary_;
     SiteBuffers buffers_;
     AttentionBuffers attention_buffers_;
     MlpBuffers mlp_buffers_;
-    Tensor d_;                       // [T,C] gradient of the stream
+    Tensor d_;  // [T,C] gradient of the stream
     Head head_;
 };
 

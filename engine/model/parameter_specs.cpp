@@ -12,7 +12,9 @@ namespace {
 struct WeightInit {
     explicit WeightInit(const ModelConfig& config) : model(config) {}
 
-    double fan(double gain, std::int64_t in, std::int64_t out) const { return gain * std::sqrt(2.0 / double(in + out)); }
+    double fan(double gain, std::int64_t in, std::int64_t out) const {
+        return gain * std::sqrt(2.0 / double(in + out));
+    }
     bool xavier() const { return model.architecture == Architecture::deeppost; }
     double beta() const { return std::pow(8.0 * double(model.layers), -0.25); }
 
@@ -48,19 +50,32 @@ public:
     SpecList(const ModelConfig& model, const OptimizerConfig& optimizer) : model_(model), optimizer_(optimizer) {}
 
     void matrix(const std::string& name, std::vector<std::int64_t> shape, int tensor_axis, std::vector<double> std) {
-        add({.name = name, .shape = std::move(shape), .tensor_axis = tensor_axis, .decayed = true,
+        add({.name = name,
+             .shape = std::move(shape),
+             .tensor_axis = tensor_axis,
+             .decayed = true,
              .initialiser = {.std = std::move(std)}});
     }
     void embedding(const std::string& name, std::vector<double> std) {
-        add({.name = name, .shape = {model_.vocab_size, model_.hidden_size}, .kind = ParameterKind::embedding,
-             .tensor_axis = 0, .decayed = optimizer_.decay_embeddings, .initialiser = {.std = std::move(std)}});
+        add({.name = name,
+             .shape = {model_.vocab_size, model_.hidden_size},
+             .kind = ParameterKind::embedding,
+             .tensor_axis = 0,
+             .decayed = optimizer_.decay_embeddings,
+             .initialiser = {.std = std::move(std)}});
     }
     void norm(const std::string& name, double value) {
-        add({.name = name, .shape = {model_.hidden_size}, .kind = ParameterKind::norm, .decayed = optimizer_.decay_norms,
+        add({.name = name,
+             .shape = {model_.hidden_size},
+             .kind = ParameterKind::norm,
+             .decayed = optimizer_.decay_norms,
              .initialiser = {.constant = value}});
     }
     void gate(const std::string& name) {
-        add({.name = name, .shape = {1}, .kind = ParameterKind::gate, .trainable = !model_.gate.frozen,
+        add({.name = name,
+             .shape = {1},
+             .kind = ParameterKind::gate,
+             .trainable = !model_.gate.frozen,
              .initialiser = {.constant = model_.gate.init}});
     }
     void norms(const std::string& site, const ResidualRow& row) {
@@ -93,7 +108,8 @@ void add_layer(SpecList& list, const ModelConfig& model, const WeightInit& init,
     list.layer = layer;
     if (row.gate != GatePlace::none && !model.gate.per_sublayer) list.gate(prefix + "gate");
     list.norms(prefix + "attention.", row);
-    list.matrix(prefix + "attention.qkv.weight", {groups, model.heads / groups + 2, head_dim(model), hidden}, 0, init.qkv());
+    list.matrix(prefix + "attention.qkv.weight", {groups, model.heads / groups + 2, head_dim(model), hidden}, 0,
+                init.qkv());
     list.matrix(prefix + "attention.out.weight", {hidden, attention_width}, 1, init.output(attention_width));
     list.norms(prefix + "mlp.", row);
     list.matrix(prefix + "mlp.gate_up.weight", {2, model.ffn_size, hidden}, 1, init.gate_up());

@@ -12,12 +12,15 @@ namespace {
 
 constexpr std::int64_t alignment_elements = 64;
 
-std::uint64_t stream_key(std::uint64_t seed, const std::string& name) { return XXH3_64bits_withSeed(name.data(), name.size(), seed); }
+std::uint64_t stream_key(std::uint64_t seed, const std::string& name) {
+    return XXH3_64bits_withSeed(name.data(), name.size(), seed);
+}
 
 // Fills with N(0, std²), where std depends on the index of axis 1.
 void fill_by_axis1(Context& context, Tensor w, const ParameterSpec& spec, std::uint64_t key) {
     const std::int64_t slots = std::int64_t(spec.initialiser.std.size());
-    require(spec.shape.size() >= 2 && spec.shape[1] == slots, "{}: {} standard deviations for axis 1", spec.name, slots);
+    require(spec.shape.size() >= 2 && spec.shape[1] == slots, "{}: {} standard deviations for axis 1", spec.name,
+            slots);
     const std::int64_t slot_elements = spec.elements() / (spec.shape[0] * slots);
     const Tensor flat = w.view({spec.elements()});
     for (std::int64_t i = 0; i < spec.shape[0] * slots; ++i) {
@@ -49,7 +52,8 @@ Tensor ParameterStore::part(const Tensor& buffer, std::size_t i) const {
     const ParameterSpec& spec = specs_[i];
     const std::int64_t columns = spec.shape.back();
     Tensor view(buffer.data, buffer.dtype, {spec.elements() / columns, columns});
-    if (buffer.data != nullptr) view.data = static_cast<char*>(buffer.data) + offsets_[i] * bytes_per_element(buffer.dtype);
+    if (buffer.data != nullptr)
+        view.data = static_cast<char*>(buffer.data) + offsets_[i] * bytes_per_element(buffer.dtype);
     if (spec.shape.size() == 1) view = view.view({columns});
     return view;
 }

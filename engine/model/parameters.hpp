@@ -14,18 +14,19 @@ namespace gpas {
 enum class ParameterKind { matrix, embedding, norm, gate };
 
 struct Initialiser {
-    double constant = 0.0;    // every element, where `std` is empty
-    std::vector<double> std;  // N(0, std²): one for all, or one for each index of axis 1 (qkv: query heads…, key, value)
+    double constant = 0.0;  // every element, where `std` is empty
+    std::vector<double>
+        std;  // N(0, std²): one for all, or one for each index of axis 1 (qkv: query heads…, key, value)
 };
 
 struct ParameterSpec {
     std::string name;                 // "layers.3.attention.qkv.weight"
     std::vector<std::int64_t> shape;  // global and unpadded, row-major
     ParameterKind kind = ParameterKind::matrix;
-    int tensor_axis = -1;             // sliced over tensor-parallel ranks along this axis; -1: every rank has it whole
-    std::int64_t layer = 0;           // -1: before the first layer; layers: after the last
+    int tensor_axis = -1;    // sliced over tensor-parallel ranks along this axis; -1: every rank has it whole
+    std::int64_t layer = 0;  // -1: before the first layer; layers: after the last
     bool trainable = true;
-    bool decayed = false;             // weight decay applies
+    bool decayed = false;  // weight decay applies
     Initialiser initialiser;
 
     std::int64_t elements() const;
@@ -41,8 +42,8 @@ std::int64_t head_dim(const ModelConfig& model);     // head_dim, or hidden_size
 std::int64_t parameter_count(const ModelConfig& model);
 
 // All parameters of this rank in contiguous buffers, in the order in which backward finishes their gradients (the last
-// layer first), each aligned to 64 elements; padding stays zero. fp32: masters (w), gradients, Adam moments. In bf16 runs
-// `compute` is what the forward pass reads; in fp32 runs that is w itself.
+// layer first), each aligned to 64 elements; padding stays zero. fp32: masters (w), gradients, Adam moments. In bf16
+// runs `compute` is what the forward pass reads; in fp32 runs that is w itself.
 class ParameterStore {
 public:
     // training: with gradients and moments. Every buffer comes from `arena` (a measuring one plans).
@@ -52,7 +53,8 @@ public:
     std::size_t index_of(const std::string& name) const;  // Error(internal) when there is none
     bool contains(const std::string& name) const;
 
-    // Views of one parameter (absent without training: gradient and moments) in the shape of its spec seen as a matrix [elements / last axis, last axis].
+    // Views of one parameter (absent without training: gradient and moments) in the shape of its spec seen as a matrix
+    // [elements / last axis, last axis].
     Tensor master(std::size_t i) const { return part(w_, i); }
     Tensor gradient(std::size_t i) const { return part(gradient_, i); }
     Tensor adam_m(std::size_t i) const { return part(m_, i); }

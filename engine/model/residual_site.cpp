@@ -22,8 +22,8 @@ SavedNorm saved_norm(const ModelConfig& model, const std::string& name, Paramete
             .rstd = arena.allocate(Dtype::fp32, {tokens})};
 }
 
-ResidualSite::ResidualSite(const ModelConfig& model, std::int64_t layer, const std::string& prefix, ParameterStore& store,
-                           std::int64_t tokens, Dtype dtype, Arena& arena)
+ResidualSite::ResidualSite(const ModelConfig& model, std::int64_t layer, const std::string& prefix,
+                           ParameterStore& store, std::int64_t tokens, Dtype dtype, Arena& arena)
     : row_(residual_row(model, layer)) {
     const std::int64_t hidden = model.hidden_size;
     if (row_.pre_norm) {
@@ -40,7 +40,8 @@ ResidualSite::ResidualSite(const ModelConfig& model, std::int64_t layer, const s
     }
     x2_ = arena.allocate(dtype, {tokens, hidden});
     if (row_.gate == GatePlace::none) return;
-    const std::size_t i = store.index_of(model.gate.per_sublayer ? prefix + "gate" : fmt::format("layers.{}.gate", layer));
+    const std::size_t i =
+        store.index_of(model.gate.per_sublayer ? prefix + "gate" : fmt::format("layers.{}.gate", layer));
     (row_.gate == GatePlace::sum ? sum_gate_ : shortcut_) = gate_of(model, store.master(i));
     const Tensor dg = store.gradient(i);
     if (dg && store.specs()[i].trainable) dgate_ = dg.as<float>();
@@ -58,8 +59,7 @@ Tensor ResidualSite::enter(Context& context, GatedStream h, bool normed, const S
 
 GatedStream ResidualSite::leave(Context& context, const SavedNorm* next, bool& normed, const SiteBuffers& buffers) {
     const Residual terms = residual_terms();
-    if (row_.branch_norm)
-        rmsnorm(context, buffers.branch, branch_norm_.rstd, {branch_, {}}, branch_norm_.norm);
+    if (row_.branch_norm) rmsnorm(context, buffers.branch, branch_norm_.rstd, {branch_, {}}, branch_norm_.norm);
     if (row_.sum_norm) {
         residual_rmsnorm(context, x2_, normed_sum_, sum_.rstd, terms, input_.stream, buffers.branch, {}, sum_.norm);
         normed = false;

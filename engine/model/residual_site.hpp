@@ -63,12 +63,12 @@ private:
 
     ResidualRow row_;
     SavedNorm pre_, branch_norm_, sum_;
-    Gate shortcut_;               // present where the gate stands at the shortcut
-    Gate sum_gate_;               // present where it stands at the sum
+    Gate shortcut_;  // present where the gate stands at the shortcut
+    Gate sum_gate_;  // present where it stands at the sum
     float* dgate_ = nullptr;
-    Tensor branch_;               // [T,C] the branch's output, kept where a norm reads it
-    Tensor x2_;                   // [T,C] the sum, before its gate or norm
-    Tensor normed_sum_;           // [T,C] the stream after a sum norm
+    Tensor branch_;      // [T,C] the branch's output, kept where a norm reads it
+    Tensor x2_;          // [T,C] the sum, before its gate or norm
+    Tensor normed_sum_;  // [T,C] the stream after a sum norm
     GatedStream input_, output_;
 };
 

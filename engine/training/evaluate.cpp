@@ -17,7 +17,8 @@ Batch padded_batch(const Batch& part, std::int64_t samples) {
     for (std::int64_t t = 0; t < part.sequence_length; ++t) {
         std::copy_n(part.tokens.begin() + t * part.samples, part.samples, full.tokens.begin() + t * samples);
         std::copy_n(part.labels.begin() + t * part.samples, part.samples, full.labels.begin() + t * samples);
-        std::copy_n(part.segment_begin.begin() + t * part.samples, part.samples, full.segment_begin.begin() + t * samples);
+        std::copy_n(part.segment_begin.begin() + t * part.samples, part.samples,
+                    full.segment_begin.begin() + t * samples);
     }
     return full;
 }

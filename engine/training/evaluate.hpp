@@ -9,7 +9,7 @@
 namespace gpas {
 
 struct EvaluationResult {
-    double loss = 0.0;         // mean over all loss tokens of the set (not over batches)
+    double loss = 0.0;  // mean over all loss tokens of the set (not over batches)
     std::int64_t tokens = 0;
     double seconds = 0.0;
 };

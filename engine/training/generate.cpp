@@ -55,8 +55,8 @@ std::int32_t sample_token(std::span<const float> logits, const SamplingOptions& 
 std::vector<std::int32_t> generate(Replica& replica, std::span<const std::int32_t> prompt, std::int64_t count,
                                    std::int32_t end, const SamplingOptions& options,
                                    const std::function<void(std::int32_t)>& on_token) {
-    require(!prompt.empty() && replica.model.shape().batch == 1, "generate: {} tokens of prompt, {} samples", prompt.size(),
-            replica.model.shape().batch);
+    require(!prompt.empty() && replica.model.shape().batch == 1, "generate: {} tokens of prompt, {} samples",
+            prompt.size(), replica.model.shape().batch);
     const std::int64_t window = replica.model.shape().sequence;
     const std::int64_t vocabulary = replica.store.compute(replica.store.index_of("embedding.weight")).dim(0);
     std::vector<std::int32_t> all(prompt.begin(), prompt.end());

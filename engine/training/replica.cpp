@@ -2,7 +2,8 @@
 
 namespace gpas {
 
-ReplicaPlan plan_replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& shape, int threads) {
+ReplicaPlan plan_replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& shape,
+                         int threads) {
     ReplicaPlan plan;
     Arena arena = Arena::measuring();
     ParameterStore store(parameter_specs(model, optimizer), shape.dtype, shape.training, arena);

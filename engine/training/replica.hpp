@@ -14,7 +14,8 @@ struct ReplicaPlan {
     std::int64_t total_bytes() const { return parameter_bytes + activation_bytes + scratch_bytes; }
 };
 
-ReplicaPlan plan_replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& shape, int threads);
+ReplicaPlan plan_replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& shape,
+                         int threads);
 
 class Replica {
 public:

@@ -37,7 +37,8 @@ std::filesystem::path checkpoint_directory(const RunConfig& config) {
 }
 
 std::filesystem::path save_run(Communicator& data_group, const RunConfig& config, const RunIdentity& identity,
-                               const Progress& progress, const ParameterStore& store) {
+                               const Progress& progress, const ParameterStore& store,
+                               std::vector<std::string>& notes) {
     const CheckpointHeader header{.software = "gpas " GPAS_VERSION,
                                   .run_name = config.name,
                                   .step = progress.step,
@@ -53,7 +54,7 @@ std::filesystem::path save_run(Communicator& data_group, const RunConfig& config
     for (const StateTensor& tensor : state_tensors(store, true))
         shares.push_back(split_replicas(tensor, data_group.rank(), data_group.size()));
     std::filesystem::path file = save_checkpoint(data_group, checkpoint_directory(config), header, shares);
-    if (data_group.rank() == 0) keep_last(checkpoint_directory(config), config.checkpoint.keep_last);
+    if (data_group.rank() == 0) notes = keep_last(checkpoint_directory(config), config.checkpoint.keep_last);
     return file;
 }
 
@@ -84,16 +85,18 @@ Progress load_run(Communicator& group, Context& context, const std::filesystem::
 void check_same_run(const CheckpointHeader& header, const RunConfig& config, const RunIdentity& identity,
                     const std::filesystem::path& file) {
     const auto refuse = [&](const std::string& what, const std::string& then, const std::string& now) {
-        fail(ExitCode::usage,
-             "{}: {} was {} and is now {}: the run would not be continued but changed; restore it, or start another run "
-             "with its own `directory` (checkpoint.resume=never starts this one anew)",
-             file.string(), what, then, now);
+        fail(
+            ExitCode::usage,
+            "{}: {} was {} and is now {}: the run would not be continued but changed; restore it, or start another run "
+            "with its own `directory` (checkpoint.resume=never starts this one anew)",
+            file.string(), what, then, now);
     };
     if (header.dataset_fingerprint != identity.dataset_fingerprint)
         refuse("the fingerprint of the data", header.dataset_fingerprint, identity.dataset_fingerprint);
     if (header.tokenizer_fingerprint != identity.tokenizer_fingerprint)
         refuse("the fingerprint of the tokenizer", header.tokenizer_fingerprint, identity.tokenizer_fingerprint);
-    if (header.seed != std::int64_t(config.seed)) refuse("seed", std::to_string(header.seed), std::to_string(config.seed));
+    if (header.seed != std::int64_t(config.seed))
+        refuse("seed", std::to_string(header.seed), std::to_string(config.seed));
 
     const RunConfig then = load_config_text(header.config, file.string() + " (its configuration)").values;
     const auto same = [&](const char* key, std::int64_t before, std::int64_t after) {

@@ -8,12 +8,13 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace gpas {
 
 struct Progress {
-    std::int64_t step = 0;             // steps done, skipped ones included
-    std::int64_t updates = 0;          // AdamW updates done
+    std::int64_t step = 0;     // steps done, skipped ones included
+    std::int64_t updates = 0;  // AdamW updates done
     std::int64_t consumed_samples = 0;
     std::int64_t consumed_tokens = 0;
 };
@@ -28,9 +29,11 @@ struct RunIdentity {
 
 std::filesystem::path checkpoint_directory(const RunConfig& config);  // <directory>/checkpoints
 
-// Collective over the data-parallel group, whose ranks hold the same state and write a share of it each.
+// Collective over the data-parallel group, whose ranks hold the same state and write a share of it each. Then removes
+// checkpoints beyond checkpoint.keep_last; notes: what could not be removed.
 std::filesystem::path save_run(Communicator& data_group, const RunConfig& config, const RunIdentity& identity,
-                               const Progress& progress, const ParameterStore& store);
+                               const Progress& progress, const ParameterStore& store,
+                               std::vector<std::string>& notes);
 
 // The checkpoint that `checkpoint.resume` asks for: none for a run that starts anew. The same on every rank; rank 0
 // looks. notes: what was passed over and why.

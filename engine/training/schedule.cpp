@@ -42,7 +42,8 @@ double learning_rate(const ScheduleConfig& schedule, double peak, std::int64_t s
         case ScheduleKind::inverse_sqrt:
             return std::max(floor, peak * std::sqrt(double(std::max<std::int64_t>(warmup, 1)) / double(k)));
         case ScheduleKind::wsd:
-            return floor + (peak - floor) * wsd_shape(schedule.wsd_decay, progress(k, steps - schedule.decay_steps, steps));
+            return floor +
+                   (peak - floor) * wsd_shape(schedule.wsd_decay, progress(k, steps - schedule.decay_steps, steps));
     }
     return peak;
 }

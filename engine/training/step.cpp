@@ -10,11 +10,14 @@ namespace gpas {
 namespace {
 
 // As PyTorch and Megatron: an exact max_norm would divide by zero for a zero gradient.
-double clip_factor(double max_norm, double norm) { return max_norm > 0.0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0; }
+double clip_factor(double max_norm, double norm) {
+    return max_norm > 0.0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
+}
 
 }  // namespace
 
-TrainingStep::TrainingStep(const RunConfig& config, Replica& replica, const SampleStream& samples, Communicator& data_group)
+TrainingStep::TrainingStep(const RunConfig& config, Replica& replica, const SampleStream& samples,
+                           Communicator& data_group)
     : config_(config),
       replica_(replica),
       samples_(samples),
@@ -36,7 +39,8 @@ TrainingStep::Sums TrainingStep::forward_backward(std::int64_t step, PhaseSecond
         samples_.fill(batch_, step * config_.training.global_batch_size + chunk * micro, micro);
         seconds.data += watch.lap();
         // Sums, not means: what divides them is the number of tokens of the whole global batch.
-        sums.loss += replica_.model.loss_and_backward(replica_.context, rows_of(batch_, config_.data.mask_documents), 1.0F);
+        sums.loss +=
+            replica_.model.loss_and_backward(replica_.context, rows_of(batch_, config_.data.mask_documents), 1.0F);
         sums.tokens += batch_.loss_tokens;
         seconds.compute += watch.lap();
     }
@@ -92,12 +96,13 @@ std::string TrainingStep::local_trouble(std::int64_t step) {
             const Tensor tensor = tensor_of(i);
             const std::int64_t element = first_non_finite(replica_.context, tensor);
             if (element >= 0)
-                return fmt::format("{} of {} is {} at element {}", what, store.specs()[i].name, tensor.as<float>()[element],
-                                   element);
+                return fmt::format("{} of {} is {} at element {}", what, store.specs()[i].name,
+                                   tensor.as<float>()[element], element);
         }
         return {};
     };
-    if (std::string text = bad("the weight", [&](std::size_t i) { return store.master(i); }); !text.empty()) return text;
+    if (std::string text = bad("the weight", [&](std::size_t i) { return store.master(i); }); !text.empty())
+        return text;
     PhaseSeconds unused;
     const Sums sums = forward_backward(step, unused);
     // Backward order: the last layer first, where the trouble started.
@@ -130,10 +135,11 @@ StepResult TrainingStep::run(std::int64_t step, std::int64_t update, bool with_s
     if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
         result.trouble = find_trouble(step);
         if (config_.training.on_bad_numbers == TrainingConfig::OnBadNumbers::stop)
-            fail(ExitCode::bad_numbers,
-                 "step {}: loss {}, gradient norm {}: {}; lower optimizer.learning_rate or set optimizer.clip_grad, and "
-                 "resume from the last checkpoint (training.on_bad_numbers=skip passes over such steps)",
-                 step + 1, result.loss, result.gradient_norm, result.trouble);
+            fail(
+                ExitCode::bad_numbers,
+                "step {}: loss {}, gradient norm {}: {}; lower optimizer.learning_rate or set optimizer.clip_grad, and "
+                "resume from the last checkpoint (training.on_bad_numbers=skip passes over such steps)",
+                step + 1, result.loss, result.gradient_norm, result.trouble);
         result.skipped = true;
     } else {
         update_weights(result, update);

@@ -27,10 +27,10 @@ struct StepResult {
     double learning_rate = 0.0;
     bool clipped = false;
     bool gates_clipped = false;
-    bool skipped = false;             // NaN or Inf, and the run is configured to go on
-    std::string trouble;              // where they were, when skipped
-    std::vector<Moments> stream;      // of the residual stream after every sub-layer, when asked for: of rank 0's last
-                                      // micro-batch, before the update
+    bool skipped = false;         // NaN or Inf, and the run is configured to go on
+    std::string trouble;          // where they were, when skipped
+    std::vector<Moments> stream;  // of the residual stream after every sub-layer, when asked for: of rank 0's last
+                                  // micro-batch, before the update
     PhaseSeconds seconds;
 };
 

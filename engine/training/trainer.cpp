@@ -49,7 +49,8 @@ public:
 private:
     template <class... Args>
     void say(fmt::format_string<Args...> format, Args&&... args) const {
-        if (mesh_.world->rank() == 0) fmt::print(stderr, "gpas: {}\n", fmt::format(format, std::forward<Args>(args)...));
+        if (mesh_.world->rank() == 0)
+            fmt::print(stderr, "gpas: {}\n", fmt::format(format, std::forward<Args>(args)...));
     }
 
     std::int64_t last_step() const {
@@ -67,20 +68,21 @@ private:
 
     std::unique_ptr<Replica> make_replica() const {
         if (!computes(dtype_))
-            fail(ExitCode::usage, "compute.dtype: this processor has no {} matrix products (AVX-512 is needed); use fp32",
+            fail(ExitCode::usage,
+                 "compute.dtype: this processor has no {} matrix products (AVX-512 is needed); use fp32",
                  dtype_name(dtype_));
-        const ModelShape shape{.batch = config_.training.micro_batch_size,
-                               .sequence = config_.data.sequence_length,
-                               .dtype = dtype_};
+        const ModelShape shape{
+            .batch = config_.training.micro_batch_size, .sequence = config_.data.sequence_length, .dtype = dtype_};
         return std::make_unique<Replica>(config_.model, config_.optimizer, shape, threads_);
     }
 
     void prepare() {
-        identity_ = {.config_text = dump_config(config_),
-                     .dataset_fingerprint = fmt::format("{:016x}", data_.fingerprint),
-                     .tokenizer_fingerprint = agree(*mesh_.world, [&] { return file_fingerprint(config_.data.tokenizer); }),
-                     .layout = fmt::format("tensor {}, pipeline {}, data {}", mesh_.size.tensor, mesh_.size.pipeline,
-                                           mesh_.size.data)};
+        identity_ = {
+            .config_text = dump_config(config_),
+            .dataset_fingerprint = fmt::format("{:016x}", data_.fingerprint),
+            .tokenizer_fingerprint = agree(*mesh_.world, [&] { return file_fingerprint(config_.data.tokenizer); }),
+            .layout = fmt::format("tensor {}, pipeline {}, data {}", mesh_.size.tensor, mesh_.size.pipeline,
+                                  mesh_.size.data)};
         describe();
         resume_or_initialise();
         agree(*mesh_.world, [&] { open_outputs(); });
@@ -98,7 +100,8 @@ private:
             parameter_count(config_.model), mesh_.world->size(), threads_, dtype_name(dtype_));
         say("global batch {} samples x {} tokens = {} x {} micro-batch(es) of {}", config_.training.global_batch_size,
             config_.data.sequence_length, mesh_.size.data, step_.micro_batches(), config_.training.micro_batch_size);
-        say("memory of a rank: {:.2f} GiB = parameters, gradients, moments {:.2f} + activations {:.2f} + scratch {:.2f}",
+        say("memory of a rank: {:.2f} GiB = parameters, gradients, moments {:.2f} + activations {:.2f} + scratch "
+            "{:.2f}",
             gibibytes(plan.total_bytes()), gibibytes(plan.parameter_bytes), gibibytes(plan.activation_bytes),
             gibibytes(plan.scratch_bytes));
     }
@@ -123,7 +126,9 @@ private:
         const std::filesystem::path directory(config_.directory);
         std::error_code error;
         std::filesystem::create_directories(directory, error);
-        if (error) fail(ExitCode::environment, "{}: cannot be made: {}; check `directory`", directory.string(), error.message());
+        if (error)
+            fail(ExitCode::environment, "{}: cannot be made: {}; check `directory`", directory.string(),
+                 error.message());
         std::ofstream file(directory / "config.yaml");
         file << identity_.config_text;
         if (!file.flush()) fail(ExitCode::environment, "{}: cannot be written", (directory / "config.yaml").string());
@@ -209,22 +214,26 @@ private:
         if (!data_.valid) return 0.0;
         std::optional<ProgressBar> bar;
         if (mesh_.world->rank() == 0) bar.emplace("evaluating", 1000, "");
-        const EvaluationResult result = evaluate(*replica_, *data_.valid, config_.data.mask_documents, *mesh_.data,
-                                                 [&](double share) {
-                                                     if (bar) bar->advance_to(std::int64_t(1000 * share));
-                                                 });
+        const EvaluationResult result =
+            evaluate(*replica_, *data_.valid, config_.data.mask_documents, *mesh_.data, [&](double share) {
+                if (bar) bar->advance_to(std::int64_t(1000 * share));
+            });
         bar.reset();
         if (metrics_)
-            metrics_->write(EvalMetrics{.step = progress_.step, .loss = result.loss, .tokens = result.tokens, .seconds = result.seconds});
+            metrics_->write(EvalMetrics{
+                .step = progress_.step, .loss = result.loss, .tokens = result.tokens, .seconds = result.seconds});
         return result.seconds;
     }
 
     double save() {
         const Stopwatch watch;
         if (metrics_) metrics_->flush();
-        const std::filesystem::path file = save_run(*mesh_.data, config_, identity_, progress_, replica_->store);
+        std::vector<std::string> notes;
+        const std::filesystem::path file =
+            save_run(*mesh_.data, config_, identity_, progress_, replica_->store, notes);
         const double seconds = watch.seconds();
         say("saved {} in {:.2f} s", file.string(), seconds);
+        for (const std::string& note : notes) say("{}", note);
         return seconds;
     }
 

@@ -93,7 +93,8 @@ private:
             tile_product(scores_, tile, {query_, width, 1}, keys_t_ + j * tile * width, tile, tile, tile, width, false);
             if (mask.needed(query_begin, j * tile)) mask.apply(scores_, query_begin, j * tile);
             absorb_scores(scores_, rows_, width);
-            tile_product(rows_.o, width, {scores_, tile, 1}, values_ + j * tile * width, width, tile, width, tile, true);
+            tile_product(rows_.o, width, {scores_, tile, 1}, values_ + j * tile * width, width, tile, width, tile,
+                         true);
         }
     }
 
@@ -102,7 +103,8 @@ private:
             const float share = 1.0F / rows_.sum[i];
             const float* from = rows_.o + i * p_.width;
             T* to = o.row(begin + i);
-            for_lanes(o.head_dim, [&](std::int64_t j, std::int64_t n) { store_n(to + j, load_n(from + j, n) * share, n); });
+            for_lanes(o.head_dim,
+                      [&](std::int64_t j, std::int64_t n) { store_n(to + j, load_n(from + j, n) * share, n); });
             lse[begin + i] = rows_.most[i] + std::log(rows_.sum[i]);
         }
     }
@@ -197,7 +199,8 @@ private:
     void write(const HeadRows<T>& rows, const float* from, std::int64_t begin, std::int64_t end, float factor) const {
         for (std::int64_t i = 0; i < tile && begin + i < end; ++i, from += p_.width) {
             T* to = rows.row(begin + i);
-            for_lanes(rows.head_dim, [&](std::int64_t j, std::int64_t n) { store_n(to + j, factor * load_n(from + j, n), n); });
+            for_lanes(rows.head_dim,
+                      [&](std::int64_t j, std::int64_t n) { store_n(to + j, factor * load_n(from + j, n), n); });
         }
     }
 
@@ -209,6 +212,7 @@ private:
 }  // namespace
 
 std::int64_t attention_scratch_bytes(AttentionShape shape, int threads) {
+    if (shape.heads == 0) return 0;  // a context that never attends
     return threads * backward_slab_elements(AttentionPlaces(shape)) * 4 + Arena::alignment_bytes;
 }
 
@@ -227,8 +231,8 @@ void attention(Context& context, Tensor o, Tensor lse, Tensor qkv, AttentionShap
     });
 }
 
-void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape,
-                        Tensor segment_begin) {
+void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv,
+                        AttentionShape shape, Tensor segment_begin) {
     const Arena::Scope scope(context.scratch());
     const AttentionPlaces places(shape);
     const std::int64_t slab = backward_slab_elements(places);

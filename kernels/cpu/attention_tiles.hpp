@@ -34,7 +34,8 @@ void pack_rows(float* out, const HeadRows<T>& rows, std::int64_t begin, std::int
         }
         const T* from = rows.row(begin + i);
         std::fill(out + rows.head_dim, out + rows.width, 0.0F);
-        for_lanes(rows.head_dim, [&](std::int64_t j, std::int64_t n) { store_n(out + j, factor * load_n(from + j, n), n); });
+        for_lanes(rows.head_dim,
+                  [&](std::int64_t j, std::int64_t n) { store_n(out + j, factor * load_n(from + j, n), n); });
     }
 }
 
@@ -50,7 +51,9 @@ struct Mask {
     std::int64_t batch;
     const std::int32_t* segment_begin;  // of this sample's position 0; null: every key up to the query
 
-    std::int64_t first_key(std::int64_t query) const { return segment_begin != nullptr ? segment_begin[query * batch] : 0; }
+    std::int64_t first_key(std::int64_t query) const {
+        return segment_begin != nullptr ? segment_begin[query * batch] : 0;
+    }
     // Keys before this are seen by no query of the tile: documents begin in order.
     std::int64_t first_tile(std::int64_t query) const { return first_key(query) / tile; }
     bool needed(std::int64_t query_begin, std::int64_t key_begin) const {
@@ -82,10 +85,10 @@ struct AttentionTask {
 
 struct AttentionPlaces {
     AttentionShape shape;
-    std::int64_t queries;   // query heads of a group
-    std::int64_t width;     // head_dim in whole vectors
-    std::int64_t tiles;     // of the sequence
-    float scale;            // 1/√head_dim
+    std::int64_t queries;  // query heads of a group
+    std::int64_t width;    // head_dim in whole vectors
+    std::int64_t tiles;    // of the sequence
+    float scale;           // 1/√head_dim
 
     explicit AttentionPlaces(AttentionShape s)
         : shape(s),
@@ -115,7 +118,8 @@ struct AttentionPlaces {
         return lse + (t.sample * shape.heads + t.group * queries + query_head) * shape.sequence;
     }
     Mask mask(const Tensor& segment_begin, AttentionTask t) const {
-        return {shape.sequence, shape.batch, segment_begin ? segment_begin.as<const std::int32_t>() + t.sample : nullptr};
+        return {shape.sequence, shape.batch,
+                segment_begin ? segment_begin.as<const std::int32_t>() + t.sample : nullptr};
     }
 };
 

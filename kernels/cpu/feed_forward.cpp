@@ -12,8 +12,8 @@ void embedding(Context& context, Tensor h, Tensor w, Tensor ids) {
     const RowBlocks blocks(h.rows());
     parallel_for(context, blocks.count, [&](std::int64_t block) {
         for (std::int64_t t = blocks.begin(block); t < blocks.end(block); ++t)
-            std::memcpy(static_cast<char*>(h.data) + t * row_bytes, static_cast<const char*>(w.data) + id[t] * row_bytes,
-                        std::size_t(row_bytes));
+            std::memcpy(static_cast<char*>(h.data) + t * row_bytes,
+                        static_cast<const char*>(w.data) + id[t] * row_bytes, std::size_t(row_bytes));
     });
 }
 

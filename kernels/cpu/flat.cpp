@@ -102,7 +102,8 @@ std::int64_t first_non_finite(Context& context, Tensor x) {
             for (std::int64_t i = begin; i < end; ++i) {
                 if (std::isfinite(float(x.as<T>()[i]))) continue;
                 std::int64_t best = first.load();
-                while (i < best && !first.compare_exchange_weak(best, i)) {}
+                while (i < best && !first.compare_exchange_weak(best, i)) {
+                }
                 return;
             }
         });
@@ -151,8 +152,8 @@ void fill_normal(Context& context, Tensor x, std::uint64_t key, std::int64_t fir
         for (std::int64_t i = begin; i < end; ++i) {
             const std::uint64_t element = std::uint64_t(first_element + i);
             const std::uint64_t counter = element / 2;
-            const Philox4 words = philox({std::uint32_t(counter), std::uint32_t(counter >> 32), 0, 0}, std::uint32_t(key),
-                                         std::uint32_t(key >> 32));
+            const Philox4 words = philox({std::uint32_t(counter), std::uint32_t(counter >> 32), 0, 0},
+                                         std::uint32_t(key), std::uint32_t(key >> 32));
             const std::size_t half = element % 2 * 2;
             const double radius = std::sqrt(-2.0 * std::log((double(words[half]) + 0.5) * unit));
             const double angle = 2.0 * std::numbers::pi * (double(words[half + 1]) + 0.5) * unit;

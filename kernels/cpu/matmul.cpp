@@ -40,12 +40,13 @@ dnnl::memory::desc describe_matrix(const MatrixView& x) {
     return {{x.rows, x.columns}, dnnl_type(x.dtype), {x.row_stride, x.column_stride}};
 }
 
-MatrixView block_of(const MatrixView& x, std::int64_t row, std::int64_t rows, std::int64_t column, std::int64_t columns) {
+MatrixView block_of(const MatrixView& x, std::int64_t row, std::int64_t rows, std::int64_t column,
+                    std::int64_t columns) {
     MatrixView part = x;
     part.rows = rows;
     part.columns = columns;
-    part.data = static_cast<char*>(x.data) +
-                (row * x.row_stride + column * x.column_stride) * bytes_per_element(x.dtype);
+    part.data =
+        static_cast<char*>(x.data) + (row * x.row_stride + column * x.column_stride) * bytes_per_element(x.dtype);
     return part;
 }
 
@@ -59,8 +60,8 @@ using Key = std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, s
                        std::int64_t, Dtype, Dtype, bool>;
 
 Key key_of(const MatrixView& c, const MatrixView& a, const MatrixView& b, bool accumulate) {
-    return {c.rows,       c.columns,       a.columns,    a.row_stride, a.column_stride, b.row_stride,
-            b.column_stride, c.row_stride, a.dtype, c.dtype, accumulate};
+    return {c.rows,          c.columns,    a.columns, a.row_stride, a.column_stride, b.row_stride,
+            b.column_stride, c.row_stride, a.dtype,   c.dtype,      accumulate};
 }
 
 }  // namespace
@@ -74,7 +75,8 @@ struct MatmulCache::Impl {
     const Product& find(const MatrixView& c, const MatrixView& a, const MatrixView& b, bool accumulate) {
         const Key key = key_of(c, a, b, accumulate);
         const auto found = products.find(key);
-        return found != products.end() ? found->second : products.emplace(key, compile(c, a, b, accumulate)).first->second;
+        return found != products.end() ? found->second
+                                       : products.emplace(key, compile(c, a, b, accumulate)).first->second;
     }
 
     Product compile(const MatrixView& c, const MatrixView& a, const MatrixView& b, bool accumulate) const {
@@ -105,11 +107,12 @@ struct MatmulCache::Impl {
 
     void run(const Product& product, const MatrixView& c, const MatrixView& a, const MatrixView& b, int thread) {
         const dnnl::memory::desc work({product.scratch_bytes}, dnnl::memory::data_type::u8, {1});
-        product.primitive.execute(streams[std::size_t(thread)],
-                                  {{DNNL_ARG_SRC, dnnl::memory(product.a, engine, a.data)},
-                                   {DNNL_ARG_WEIGHTS, dnnl::memory(product.b, engine, b.data)},
-                                   {DNNL_ARG_DST, dnnl::memory(product.c, engine, c.data)},
-                                   {DNNL_ARG_SCRATCHPAD, dnnl::memory(work, engine, scratch[std::size_t(thread)].data())}});
+        product.primitive.execute(
+            streams[std::size_t(thread)],
+            {{DNNL_ARG_SRC, dnnl::memory(product.a, engine, a.data)},
+             {DNNL_ARG_WEIGHTS, dnnl::memory(product.b, engine, b.data)},
+             {DNNL_ARG_DST, dnnl::memory(product.c, engine, c.data)},
+             {DNNL_ARG_SCRATCHPAD, dnnl::memory(work, engine, scratch[std::size_t(thread)].data())}});
     }
 };
 
@@ -138,18 +141,21 @@ void product(Context& context, MatrixView c, MatrixView a, MatrixView b, bool ac
     try {
         // Compiled here, by one thread, before any block runs: at most four shapes (the last row and column differ).
         std::int64_t most_scratch_bytes = 0;
-        for (std::int64_t i : {std::int64_t(0), rows.count - 1, rows.count * (columns.count - 1), rows.count * columns.count - 1}) {
+        for (std::int64_t i :
+             {std::int64_t(0), rows.count - 1, rows.count * (columns.count - 1), rows.count * columns.count - 1}) {
             const Block block = block_at(i);
-            most_scratch_bytes = std::max(most_scratch_bytes, cache.find(block.c, block.a, block.b, accumulate).scratch_bytes);
+            most_scratch_bytes =
+                std::max(most_scratch_bytes, cache.find(block.c, block.a, block.b, accumulate).scratch_bytes);
         }
         cache.reserve(context.threads(), most_scratch_bytes);
         parallel_for(context, rows.count * columns.count, [&](std::int64_t i) {
             const Block block = block_at(i);
-            cache.run(cache.find(block.c, block.a, block.b, accumulate), block.c, block.a, block.b, omp_get_thread_num());
+            cache.run(cache.find(block.c, block.a, block.b, accumulate), block.c, block.a, block.b,
+                      omp_get_thread_num());
         });
     } catch (const dnnl::error& error) {
-        fail(ExitCode::internal, "oneDNN refuses the product {}[{},{}] = {}[{},{}] [{},{}]: {}", dtype_name(c.dtype), c.rows,
-             c.columns, dtype_name(a.dtype), a.rows, a.columns, b.rows, b.columns, error.what());
+        fail(ExitCode::internal, "oneDNN refuses the product {}[{},{}] = {}[{},{}] [{},{}]: {}", dtype_name(c.dtype),
+             c.rows, c.columns, dtype_name(a.dtype), a.rows, a.columns, b.rows, b.columns, error.what());
     }
 }
 

@@ -43,11 +43,11 @@ struct GateSums {
 };
 
 struct BackwardFactors {
-    float k;          // of the stream's gate
-    float pass;       // of the gradient through it
-    float alpha;      // of the shortcut's gradient, before its gate
-    float shortcut;   // alpha times what the shortcut's gate lets through
-    float scale;      // of the norm
+    float k;         // of the stream's gate
+    float pass;      // of the gradient through it
+    float alpha;     // of the shortcut's gradient, before its gate
+    float shortcut;  // alpha times what the shortcut's gate lets through
+    float scale;     // of the norm
     bool want_stream;
     bool want_shortcut;
 };
@@ -66,9 +66,8 @@ template <class T>
 void row_norm_backward(T* d, float* dw, GateSums& sums, const T* dn, const T* x, const T* w, std::int64_t columns,
                        float rstd, const BackwardFactors& f) {
     Vec dot{};
-    for_lanes(columns, [&](std::int64_t i, std::int64_t n) {
-        dot += load_n(dn + i, n) * load_n(w + i, n) * load_n(x + i, n);
-    });
+    for_lanes(columns,
+              [&](std::int64_t i, std::int64_t n) { dot += load_n(dn + i, n) * load_n(w + i, n) * load_n(x + i, n); });
     // n = scale · w h rstd  ⇒  dh = rstd (g - h rstd² mean(g h)) with g = scale · w dn, h = k x
     const float mean = horizontal_sum(dot) * f.scale * f.k / float(columns);
     const float pull = rstd * rstd * rstd * mean * f.k;
@@ -94,7 +93,8 @@ void row_norm_backward(T* d, float* dw, GateSums& sums, const T* dn, const T* x,
 }
 
 template <class T>
-void row_residual_backward(T* d, GateSums& sums, const T* db, const T* x, std::int64_t columns, const BackwardFactors& f) {
+void row_residual_backward(T* d, GateSums& sums, const T* db, const T* x, std::int64_t columns,
+                           const BackwardFactors& f) {
     Vec stream_sum{};
     Vec shortcut_sum{};
     for_lanes(columns, [&](std::int64_t i, std::int64_t n) {
@@ -191,8 +191,8 @@ void rmsnorm_backward(Context& context, Tensor d, Tensor dw, GateGradients dgate
             if (dw_row != nullptr) std::fill_n(dw_row, columns, 0.0F);
             for (std::int64_t t = blocks.begin(block); t < blocks.end(block); ++t) {
                 const std::int64_t at = t * columns;
-                row_norm_backward(d.as<T>() + at, dw_row, sums[block], dn.as<T>() + at, h.x.as<T>() + at, norm.w.as<T>(),
-                                  columns, rstd.as<float>()[t], factors);
+                row_norm_backward(d.as<T>() + at, dw_row, sums[block], dn.as<T>() + at, h.x.as<T>() + at,
+                                  norm.w.as<T>(), columns, rstd.as<float>()[t], factors);
             }
         });
     });

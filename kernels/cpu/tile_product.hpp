@@ -37,11 +37,12 @@ template <int Vectors>
 void tile_rows(float* c, std::int64_t c_stride, TileA a, const float* b, std::int64_t b_stride, std::int64_t rows,
                std::int64_t depth, bool accumulate) {
     for (std::int64_t i = 0; i < rows; i += 4)
-        tile_kernel<4, Vectors>(c + i * c_stride, c_stride, {a.data + i * a.row_stride, a.row_stride, a.column_stride}, b,
-                                b_stride, depth, accumulate);
+        tile_kernel<4, Vectors>(c + i * c_stride, c_stride, {a.data + i * a.row_stride, a.row_stride, a.column_stride},
+                                b, b_stride, depth, accumulate);
 }
 
-// c [rows, columns] (=, or += where accumulate) a [rows, depth] b [depth, columns]; rows a multiple of 4, columns of 16.
+// c [rows, columns] (=, or += where accumulate) a [rows, depth] b [depth, columns]; rows a multiple of 4, columns
+// of 16.
 inline void tile_product(float* c, std::int64_t c_stride, TileA a, const float* b, std::int64_t b_stride,
                          std::int64_t rows, std::int64_t columns, std::int64_t depth, bool accumulate) {
     std::int64_t j = 0;

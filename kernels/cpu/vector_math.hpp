@@ -131,8 +131,10 @@ inline Vec load_n(const T* p, std::int64_t n, float fill = 0.0F) {
 }
 template <class T>
 inline void store_n(T* p, Vec v, std::int64_t n) {
-    if (n == lanes) store(p, v);
-    else store_part(p, v, n);
+    if (n == lanes)
+        store(p, v);
+    else
+        store_part(p, v, n);
 }
 
 }  // namespace gpas::cpu

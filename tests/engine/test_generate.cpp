@@ -19,7 +19,8 @@ TEST(SampleToken, temperature_zero_takes_the_likeliest_and_the_lower_id_of_two) 
 TEST(SampleToken, follows_the_softmax) {
     std::vector<double> share(logits.size(), 0.0);
     constexpr int draws = 20000;
-    for (int i = 0; i < draws; ++i) share[std::size_t(sample_token(logits, {.temperature = 2.0}, (i + 0.5) / draws))] += 1.0 / draws;
+    for (int i = 0; i < draws; ++i)
+        share[std::size_t(sample_token(logits, {.temperature = 2.0}, (i + 0.5) / draws))] += 1.0 / draws;
     double sum = 0.0;
     for (const float x : logits) sum += std::exp(double(x) / 2.0);
     for (std::size_t i = 0; i < logits.size(); ++i)  // u is a regular grid: each share is off by one cell at most
@@ -39,7 +40,8 @@ TEST(SampleToken, top_k_and_top_p_leave_the_rest_out) {
 
 std::unique_ptr<Replica> generator() {
     ModelConfig model = small_model(Architecture::pre_gpas);
-    auto replica = std::make_unique<Replica>(model, OptimizerConfig{}, ModelShape{.batch = 1, .sequence = 8, .training = false}, 1);
+    auto replica = std::make_unique<Replica>(model, OptimizerConfig{},
+                                             ModelShape{.batch = 1, .sequence = 8, .training = false}, 1);
     set_test_weights(*replica);
     return replica;
 }

@@ -11,13 +11,15 @@ namespace {
 using namespace testing_models;
 
 std::unique_ptr<Replica> test_replica(const ModelConfig& config, Dtype dtype, int threads) {
-    auto replica = std::make_unique<Replica>(config, OptimizerConfig{}, ModelShape{.batch = 2, .sequence = 9, .dtype = dtype}, threads);
+    auto replica = std::make_unique<Replica>(config, OptimizerConfig{},
+                                             ModelShape{.batch = 2, .sequence = 9, .dtype = dtype}, threads);
     set_test_weights(*replica);
     return replica;
 }
 
 // Relative to the tensor (L2); for a gate, whose gradient is a sum that cancels, to the sum of its terms' sizes.
-double error_of(const ParameterStore& store, std::size_t i, const reference::Model& reference, const reference::Vec& expected) {
+double error_of(const ParameterStore& store, std::size_t i, const reference::Model& reference,
+                const reference::Vec& expected) {
     const float* engine = store.gradient(i).as<float>();
     const auto terms = reference.gate_term_sums.find(store.specs()[i].name);
     if (terms == reference.gate_term_sums.end()) return relative_difference(engine, expected, expected.size());
@@ -78,13 +80,14 @@ void expect_errors_of_rounding(const ModelConfig& config, Dtype dtype, double fa
         const double own = spec.kind == ParameterKind::gate
                                ? 0.0
                                : relative_difference(rounded.gradients.at(spec.name), expected, expected.size());
-        EXPECT_LT(error_of(replica->store, i, exact, expected), factor * std::max(own, typical)) << name << ": " << spec.name;
+        EXPECT_LT(error_of(replica->store, i, exact, expected), factor * std::max(own, typical))
+            << name << ": " << spec.name;
     }
 }
 
 TEST(Gradients, fp32_agrees_with_the_reference_for_every_row) {
-    // More than in bf16: here the sums inside an operation round no finer than what is stored. The longest have 23 terms,
-    // so about √23 roundings of either sign, twice that to be sure.
+    // More than in bf16: here the sums inside an operation round no finer than what is stored. The longest have 23
+    // terms, so about √23 roundings of either sign, twice that to be sure.
     for_every_variant([](const ModelConfig& config, const std::string& name) {
         expect_errors_of_rounding(config, Dtype::fp32, 2.0 * std::sqrt(23.0), name);
     });
@@ -116,7 +119,8 @@ TEST(Gradients, any_number_of_threads_gives_the_same_bits) {
             const std::vector<float> one = all_gradients(config, dtype, 1, loss);
             for (int threads = 2; threads <= 4; ++threads) {
                 double other_loss = 0.0;
-                EXPECT_EQ(all_gradients(config, dtype, threads, other_loss), one) << int(architecture) << ", " << threads;
+                EXPECT_EQ(all_gradients(config, dtype, threads, other_loss), one)
+                    << int(architecture) << ", " << threads;
                 EXPECT_EQ(other_loss, loss);
             }
         }
@@ -159,7 +163,8 @@ TEST(Model, reports_the_variances_of_the_residual_stream) {
         ASSERT_EQ(moments.size(), reference.stream_variances().size());
         for (std::size_t i = 0; i < moments.size(); ++i)
             // An average over the stream of errors that are a few roundings each.
-            EXPECT_NEAR(moments[i].variance() / reference.stream_variances()[i], 1.0, 32.0 / (1 << 24)) << int(architecture);
+            EXPECT_NEAR(moments[i].variance() / reference.stream_variances()[i], 1.0, 32.0 / (1 << 24))
+                << int(architecture);
     }
 }
 

@@ -29,7 +29,8 @@ TEST(Architecture, rows_are_those_of_the_table) {
         EXPECT_EQ(row(a).branch_norm, a == Architecture::sandwich || a == Architecture::sandwich_gpas);
         EXPECT_EQ(row(a).alpha, 1.0);
     }
-    for (const Architecture a : {Architecture::post, Architecture::post_gpas, Architecture::deeppost, Architecture::deeppost_gpas}) {
+    for (const Architecture a :
+         {Architecture::post, Architecture::post_gpas, Architecture::deeppost, Architecture::deeppost_gpas}) {
         EXPECT_FALSE(row(a).pre_norm);
         EXPECT_TRUE(row(a).sum_norm);
     }
@@ -67,7 +68,8 @@ TEST(Architecture, layernorm_scaling_stands_in_the_weight_or_in_the_output) {
 TEST(Architecture, only_the_gated_rows_have_gates) {
     for (const Architecture a : all_architectures()) {
         bool found = false;
-        for (const ParameterSpec& spec : parameter_specs(model_71m(a), {})) found = found || spec.kind == ParameterKind::gate;
+        for (const ParameterSpec& spec : parameter_specs(model_71m(a), {}))
+            found = found || spec.kind == ParameterKind::gate;
         EXPECT_EQ(found, has_gates(a)) << int(a);
     }
 }
@@ -130,7 +132,8 @@ double deviation(const Replica& replica, const std::string& name, std::int64_t b
     for (std::int64_t i = begin; i < end; ++i) sum += double(w.as<float>()[i]) * double(w.as<float>()[i]);
     return std::sqrt(sum / double(end - begin));
 }
-void expect_deviation(const Replica& replica, const std::string& name, double expected, std::int64_t begin = 0, std::int64_t end = -1) {
+void expect_deviation(const Replica& replica, const std::string& name, double expected, std::int64_t begin = 0,
+                      std::int64_t end = -1) {
     const std::int64_t count = end < 0 ? replica.store.master(replica.store.index_of(name)).elements() : end - begin;
     EXPECT_NEAR(deviation(replica, name, begin, end) / expected, 1.0, 5.0 / std::sqrt(2.0 * double(count))) << name;
 }
@@ -155,7 +158,8 @@ TEST(Initialisation, is_that_of_the_reference_code) {
     expect_deviation(*replica, "layers.3.mlp.down.weight", 0.02);
     for (int layer = 0; layer < 4; ++layer) {
         const std::string name = "layers." + std::to_string(layer) + ".mlp.pre_norm.weight";
-        EXPECT_FLOAT_EQ(replica->store.master(replica->store.index_of(name)).as<float>()[5], float(1.0 / std::sqrt(layer + 1.0)));
+        EXPECT_FLOAT_EQ(replica->store.master(replica->store.index_of(name)).as<float>()[5],
+                        float(1.0 / std::sqrt(layer + 1.0)));
     }
     EXPECT_EQ(replica->store.master(replica->store.index_of("layers.1.gate")).as<float>()[0], 0.0F);
 }
@@ -169,7 +173,8 @@ TEST(Initialisation, of_plain_deepnorm_alone_is_xavier_with_small_values_and_out
         const std::int64_t begin = group * 4 * slot;
         expect_deviation(*replica, "layers.2.attention.qkv.weight", fan_queries, begin, begin + 2 * slot);
         expect_deviation(*replica, "layers.2.attention.qkv.weight", fan_keys, begin + 2 * slot, begin + 3 * slot);
-        expect_deviation(*replica, "layers.2.attention.qkv.weight", beta * fan_keys, begin + 3 * slot, begin + 4 * slot);
+        expect_deviation(*replica, "layers.2.attention.qkv.weight", beta * fan_keys, begin + 3 * slot,
+                         begin + 4 * slot);
     }
     expect_deviation(*replica, "layers.2.attention.out.weight", beta * fan_queries);
     expect_deviation(*replica, "layers.2.mlp.gate_up.weight", beta * std::sqrt(2.0 / (64 + 96)));

@@ -26,7 +26,8 @@ TEST_F(Reproducibility, any_number_of_threads_gives_the_same_fifty_steps_to_the_
         for (const char* dtype : {"fp32", "bf16"}) {
             if (std::string(dtype) == "bf16" && !computes(Dtype::bf16)) continue;
             const std::string name = std::string(architecture) + dtype;
-            const std::vector<std::string> changes{"training.steps=50", std::string("model.architecture=") + architecture,
+            const std::vector<std::string> changes{"training.steps=50",
+                                                   std::string("model.architecture=") + architecture,
                                                    std::string("compute.dtype=") + dtype};
             run(name + "1", changes, 1);
             for (int threads = 2; threads <= 4; ++threads) {

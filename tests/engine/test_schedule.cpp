@@ -34,8 +34,10 @@ TEST(Schedule, decays_by_the_formulas_of_megatron) {
         const double r = double(k - 10) / 90.0;
         EXPECT_DOUBLE_EQ(rate(schedule(ScheduleKind::constant), k), peak);
         EXPECT_DOUBLE_EQ(rate(schedule(ScheduleKind::linear), k), floor + (peak - floor) * (1 - r));
-        EXPECT_DOUBLE_EQ(rate(schedule(ScheduleKind::cosine), k), floor + (peak - floor) * 0.5 * (1 + std::cos(M_PI * r)));
-        EXPECT_DOUBLE_EQ(rate(schedule(ScheduleKind::inverse_sqrt), k), std::max(floor, peak * std::sqrt(10.0) / std::sqrt(double(k))));
+        EXPECT_DOUBLE_EQ(rate(schedule(ScheduleKind::cosine), k),
+                         floor + (peak - floor) * 0.5 * (1 + std::cos(M_PI * r)));
+        EXPECT_DOUBLE_EQ(rate(schedule(ScheduleKind::inverse_sqrt), k),
+                         std::max(floor, peak * std::sqrt(10.0) / std::sqrt(double(k))));
     }
     EXPECT_DOUBLE_EQ(rate(schedule(ScheduleKind::cosine), steps), floor);
     EXPECT_DOUBLE_EQ(rate(schedule(ScheduleKind::linear), steps), floor);

@@ -61,15 +61,20 @@ TEST_F(Step, does_not_depend_on_how_the_global_batch_is_cut) {
     const Tensor ga = whole.replica.store.gradient(whole.replica.store.index_of(name));
     const Tensor gb = parts.replica.store.gradient(parts.replica.store.index_of(name));
     // Two orders of a sum of 128 tokens' terms.
-    EXPECT_LT(relative({ga.as<float>(), ga.as<float>() + ga.elements()}, {gb.as<float>(), gb.as<float>() + gb.elements()}), 128 * 0x1p-24);
+    EXPECT_LT(
+        relative({ga.as<float>(), ga.as<float>() + ga.elements()}, {gb.as<float>(), gb.as<float>() + gb.elements()}),
+        128 * 0x1p-24);
 }
 
 // AdamW's first update is lr · sign-like and blind to the size of the gradient; its first moment is not.
 TEST_F(Step, clips_all_gradients_by_their_norm_and_then_the_gates_by_theirs) {
-    const auto first_moment = [&](const std::vector<std::string>& changes, const std::string& name, StepResult& result) {
+    const auto first_moment = [&](const std::vector<std::string>& changes, const std::string& name,
+                                  StepResult& result) {
         Stepper stepper(tokens_, changes);
-        for (std::size_t i = 0; i < stepper.replica.store.specs().size(); ++i)  // open the gates, so that they have gradients
-            if (stepper.replica.store.specs()[i].kind == ParameterKind::gate) stepper.replica.store.master(i).as<float>()[0] = 0.3F;
+        for (std::size_t i = 0; i < stepper.replica.store.specs().size();
+             ++i)  // open the gates, so that they have gradients
+            if (stepper.replica.store.specs()[i].kind == ParameterKind::gate)
+                stepper.replica.store.master(i).as<float>()[0] = 0.3F;
         result = stepper.step.run(0, 1);
         const Tensor m = stepper.replica.store.adam_m(stepper.replica.store.index_of(name));
         return double(m.as<float>()[0]);
@@ -93,14 +98,15 @@ TEST_F(Step, clips_all_gradients_by_their_norm_and_then_the_gates_by_theirs) {
 }
 
 TEST_F(Step, decays_matrices_and_leaves_gates_and_norms_alone) {
-    const std::vector<std::string> common{"optimizer.learning_rate=0.1", "schedule.warmup_steps=0", "schedule.kind=constant",
-                                          "model.gate.init=0.5"};
+    const std::vector<std::string> common{"optimizer.learning_rate=0.1", "schedule.warmup_steps=0",
+                                          "schedule.kind=constant", "model.gate.init=0.5"};
     const auto changed = [&](const char* decay) {
         std::vector<std::string> all = common;
         all.emplace_back(decay);
         return all;
     };
-    Stepper plain(tokens_, changed("optimizer.weight_decay=0")), decayed(tokens_, changed("optimizer.weight_decay=0.5"));
+    Stepper plain(tokens_, changed("optimizer.weight_decay=0")),
+        decayed(tokens_, changed("optimizer.weight_decay=0.5"));
     const auto start = plain.weights("layers.0.mlp.down.weight");
     plain.step.run(0, 1);
     decayed.step.run(0, 1);
@@ -134,7 +140,8 @@ TEST_F(Step, names_the_step_the_rank_and_the_tensor_of_bad_numbers_and_stops) {
 
 TEST_F(Step, passes_over_bad_numbers_without_touching_anything_when_told_to) {
     Stepper stepper(tokens_, {"training.on_bad_numbers=skip"});
-    float& bad = stepper.replica.store.master(stepper.replica.store.index_of("layers.1.attention.out.weight")).as<float>()[3];
+    float& bad =
+        stepper.replica.store.master(stepper.replica.store.index_of("layers.1.attention.out.weight")).as<float>()[3];
     const float good = bad;
     bad = INFINITY;
     const auto before = stepper.weights("layers.0.mlp.down.weight");
@@ -151,7 +158,9 @@ TEST_F(Step, passes_over_bad_numbers_without_touching_anything_when_told_to) {
 TEST_F(Step, ends_a_run_that_only_skips) {
     // Gates that multiply the stream by -99 at each of 24 sites: fp32 ends at 3e38.
     try {
-        train(tiny_config(tokens_, directory_ / "run", {"training.on_bad_numbers=skip", "training.max_skipped_steps=3", "model.gate.init=100", "model.gate.function=identity", "model.layers=12"}),
+        train(tiny_config(tokens_, directory_ / "run",
+                          {"training.on_bad_numbers=skip", "training.max_skipped_steps=3", "model.gate.init=100",
+                           "model.gate.function=identity", "model.layers=12"}),
               make_self_communicator(), 1);
         FAIL();
     } catch (const Error& error) {

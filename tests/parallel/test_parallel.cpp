@@ -140,7 +140,8 @@ TEST(Mesh, places_and_ranks_are_inverse_and_tensor_ranks_are_neighbours) {
                 for (int rank = 0; rank < size.ranks(); ++rank) {
                     const MeshPlace place = place_of(rank, size);
                     EXPECT_EQ(rank_of(place, size), rank);
-                    EXPECT_EQ(rank, place.tensor + t * (place.data + d * place.pipeline));  // order tensor, data, pipeline
+                    EXPECT_EQ(rank,
+                              place.tensor + t * (place.data + d * place.pipeline));  // order tensor, data, pipeline
                     places.insert({place.tensor, place.data, place.pipeline});
                 }
                 EXPECT_EQ(int(places.size()), size.ranks());
@@ -149,7 +150,8 @@ TEST(Mesh, places_and_ranks_are_inverse_and_tensor_ranks_are_neighbours) {
 
 TEST(Mesh, groups_have_the_sizes_and_places_of_the_mesh) {
     const int ranks = world()->size();
-    const MeshSize size = ranks % 4 == 0 ? MeshSize{.tensor = 2, .data = ranks / 4, .pipeline = 2} : MeshSize{.data = ranks};
+    const MeshSize size =
+        ranks % 4 == 0 ? MeshSize{.tensor = 2, .data = ranks / 4, .pipeline = 2} : MeshSize{.data = ranks};
     Mesh mesh = make_mesh(world(), size);
     EXPECT_EQ(mesh.tensor->size(), size.tensor);
     EXPECT_EQ(mesh.data->size(), size.data);

@@ -30,8 +30,7 @@ bool is_post(const ModelConfig& c, Int layer) {
         case Architecture::deeppost:
         case Architecture::deeppost_gpas: return true;
         case Architecture::post_pre:
-        case Architecture::post_pre_gpas:
-            return layer < (c.mix_post_layers >= 0 ? c.mix_post_layers : c.layers / 4);
+        case Architecture::post_pre_gpas: return layer < (c.mix_post_layers >= 0 ? c.mix_post_layers : c.layers / 4);
         default: return false;
     }
 }
@@ -182,7 +181,8 @@ double Model::loss(const Rows& rows, Operands operands) {
     const Int C = config_.hidden_size;
     const Vec embedding = weight("embedding.weight");
     Vec h;
-    for (std::int32_t token : rows.tokens) h.insert(h.end(), embedding.begin() + token * C, embedding.begin() + (token + 1) * C);
+    for (std::int32_t token : rows.tokens)
+        h.insert(h.end(), embedding.begin() + token * C, embedding.begin() + (token + 1) * C);
 
     sites_.resize(std::size_t(2 * config_.layers));
     variances_.clear();
@@ -194,7 +194,9 @@ double Model::loss(const Rows& rows, Operands operands) {
         site.post = is_post(config_, site.layer);
         site.sandwich = a == Architecture::sandwich || a == Architecture::sandwich_gpas;
         site.has_gate = gated(a);
-        site.alpha = a == Architecture::deeppost || a == Architecture::deeppost_gpas ? std::pow(2.0 * double(config_.layers), 0.25) : 1.0;
+        site.alpha = a == Architecture::deeppost || a == Architecture::deeppost_gpas
+                         ? std::pow(2.0 * double(config_.layers), 0.25)
+                         : 1.0;
         h = site_forward(site, h, rows, operands);
         variances_.push_back(variance(h));
     }
@@ -218,7 +220,8 @@ double Model::loss_and_gradients(const Rows& rows) {
     for (std::size_t i = sites_.size(); i-- > 0;) dh = site_backward(sites_[i], dh, rows);
     for (Int t = 0; t < T; ++t)
         for (Int j = 0; j < C; ++j)
-            gradients["embedding.weight"][std::size_t(rows.tokens[std::size_t(t)] * C + j)] += dh[std::size_t(t * C + j)];
+            gradients["embedding.weight"][std::size_t(rows.tokens[std::size_t(t)] * C + j)] +=
+                dh[std::size_t(t * C + j)];
     return sum;
 }
 

@@ -38,8 +38,8 @@ public:
 
 private:
     struct Gated {
-        Vec x;         // operand of the gate
-        Vec x0;        // its frozen copy
+        Vec x;   // operand of the gate
+        Vec x0;  // its frozen copy
         std::string name;
     };
     struct Norm {

@@ -160,7 +160,9 @@ Vec attention_backward(const Vec& d_o, const Vec& qkv, const Heads& h, const std
                 const Int row = t * h.batch + sample;
                 const Int group = head / (h.heads / h.kv_heads);
                 const Weights w = weights(qkv, h, t, sample, head, segment_begin[at(row)]);
-                const auto key_row = [&](std::size_t j) { return ((w.first + Int(j)) * h.batch + sample) * h.columns(); };
+                const auto key_row = [&](std::size_t j) {
+                    return ((w.first + Int(j)) * h.batch + sample) * h.columns();
+                };
                 const double* d = &d_o[at((row * h.heads + head) * h.dim)];
                 Vec dp(w.p.size());
                 double mean = 0.0;
@@ -210,7 +212,8 @@ double cross_entropy(Vec& dlogits, const Vec& logits, const std::vector<std::int
         double sum = 0.0;
         for (Int j = 0; j < V; ++j) sum += std::exp(row[j] - most);
         total += most + std::log(sum) - row[labels[t]];
-        for (Int j = 0; j < V; ++j) dlogits[t * at(V) + at(j)] = std::exp(row[j] - most) / sum - (j == labels[t] ? 1.0 : 0.0);
+        for (Int j = 0; j < V; ++j)
+            dlogits[t * at(V) + at(j)] = std::exp(row[j] - most) / sum - (j == labels[t] ? 1.0 : 0.0);
     }
     return total;
 }

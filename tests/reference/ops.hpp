@@ -15,8 +15,8 @@ using Int = std::int64_t;
 
 // y [T,N] = x [T,K] wᵀ, w [N,K]
 Vec matmul(const Vec& x, const Vec& w, Int T, Int N, Int K);
-Vec matmul_dx(const Vec& dy, const Vec& w, Int T, Int N, Int K);              // dy w
-void matmul_dw(Vec& dw, const Vec& dy, const Vec& x, Int T, Int N, Int K);    // += dyᵀ x
+Vec matmul_dx(const Vec& dy, const Vec& w, Int T, Int N, Int K);            // dy w
+void matmul_dw(Vec& dw, const Vec& dy, const Vec& x, Int T, Int N, Int K);  // += dyᵀ x
 
 // n = scale · w ⊙ x / √(mean(x²) + eps), rows of C
 Vec rmsnorm(const Vec& x, const Vec& w, double eps, double scale);
@@ -29,7 +29,9 @@ struct Heads {
     Int sequence, batch, heads, kv_heads, dim;
     double rope_base;
     Int columns() const { return (heads + 2 * kv_heads) * dim; }
-    Int query(Int head) const { return ((head / (heads / kv_heads)) * (heads / kv_heads + 2) + head % (heads / kv_heads)) * dim; }
+    Int query(Int head) const {
+        return ((head / (heads / kv_heads)) * (heads / kv_heads + 2) + head % (heads / kv_heads)) * dim;
+    }
     Int key(Int group) const { return (group * (heads / kv_heads + 2) + heads / kv_heads) * dim; }
     Int value(Int group) const { return key(group) + dim; }
 };

@@ -104,7 +104,8 @@ TEST(Reference, every_gate_function_and_the_scaled_output_of_lns_have_right_grad
 }
 
 TEST(Reference, without_stop_gradient_the_plain_derivative_is_meant) {
-    for (const Architecture architecture : {Architecture::pre_gpas, Architecture::post_gpas, Architecture::deeppost_gpas}) {
+    for (const Architecture architecture :
+         {Architecture::pre_gpas, Architecture::post_gpas, Architecture::deeppost_gpas}) {
         ModelConfig config = tiny_model(architecture);
         config.gate.stop_gradient = false;
         EXPECT_LT(worst_tensor(config, Operands::live), 1e-6) << int(architecture);

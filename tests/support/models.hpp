@@ -13,8 +13,8 @@ namespace gpas::testing_models {
 
 inline const std::vector<Architecture>& all_architectures() {
     static const std::vector<Architecture> all{
-        Architecture::post,     Architecture::deeppost, Architecture::pre,           Architecture::sandwich,
-        Architecture::post_pre, Architecture::lns,      Architecture::pre_gpas,      Architecture::lns_gpas,
+        Architecture::post,          Architecture::deeppost,      Architecture::pre,           Architecture::sandwich,
+        Architecture::post_pre,      Architecture::lns,           Architecture::pre_gpas,      Architecture::lns_gpas,
         Architecture::sandwich_gpas, Architecture::deeppost_gpas, Architecture::post_pre_gpas, Architecture::post_gpas};
     return all;
 }
@@ -57,7 +57,8 @@ inline reference::Rows test_rows(const ModelConfig& model, std::int64_t batch, s
         for (std::int64_t b = 0; b < batch; ++b) {
             const std::int64_t i = t * batch + b;
             rows.tokens.push_back(std::int32_t((scattered("tokens", i) + 1.0) / 2.0 * double(model.vocab_size)));
-            rows.labels.push_back(i % 5 == 3 ? -1 : std::int32_t((scattered("labels", i) + 1.0) / 2.0 * double(model.vocab_size)));
+            rows.labels.push_back(
+                i % 5 == 3 ? -1 : std::int32_t((scattered("labels", i) + 1.0) / 2.0 * double(model.vocab_size)));
             rows.segment_begin.push_back(documents && t >= 2 + b ? std::int32_t(2 + b) : 0);
         }
     return rows;
