@@ -18,21 +18,28 @@ constexpr std::int64_t lengths[] = {1, 15, 16, 17, 1000, 70001};
 
 TEST(Adamw, takes_the_steps_of_the_paper) {
     for (const std::int64_t n : lengths) {
-        OwnedTensor w(Dtype::fp32, {n}, random_values(n, 1)), m(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0));
+        OwnedTensor w(Dtype::fp32, {n}, random_values(n, 1)),
+            m(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0));
         OwnedTensor v(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0)), copy(Dtype::bf16, {n});
         std::vector<double> rw = w.values(), rm(std::size_t(n), 0.0), rv(std::size_t(n), 0.0);
         Context context(2, Arena(scratch_size));
         const int steps = 20;
         for (int t = 1; t <= steps; ++t) {
             const OwnedTensor g(Dtype::fp32, {n}, random_values(n, unsigned(10 + t)));
-            const AdamwStep step{.learning_rate = 0.01 * t, .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .weight_decay = 0.1,
-                                 .grad_factor = 0.25, .step = t};
+            const AdamwStep step{.learning_rate = 0.01 * t,
+                                 .beta1 = 0.9,
+                                 .beta2 = 0.95,
+                                 .epsilon = 1e-8,
+                                 .weight_decay = 0.1,
+                                 .grad_factor = 0.25,
+                                 .step = t};
             adamw(context, w, m, v, copy, g, step);
             for (std::size_t i = 0; i < rw.size(); ++i) {
                 const double gradient = 0.25 * g.at(std::int64_t(i));
                 rm[i] = 0.9 * rm[i] + 0.1 * gradient;
                 rv[i] = 0.95 * rv[i] + 0.05 * gradient * gradient;
-                const double update = rm[i] / (1 - std::pow(0.9, t)) / (std::sqrt(rv[i] / (1 - std::pow(0.95, t))) + 1e-8);
+                const double update =
+                    rm[i] / (1 - std::pow(0.9, t)) / (std::sqrt(rv[i] / (1 - std::pow(0.95, t))) + 1e-8);
                 rw[i] -= step.learning_rate * (update + 0.1 * rw[i]);
             }
         }
@@ -42,7 +49,8 @@ TEST(Adamw, takes_the_steps_of_the_paper) {
             ASSERT_NEAR(v.at(std::int64_t(i)), rv[i], 8 * steps * 0x1p-24 * rv[i]) << i;
             ASSERT_EQ(copy.at(std::int64_t(i)), round_to(Dtype::bf16, w.at(std::int64_t(i))));
         }
-        EXPECT_TRUE(w.guards_are_intact() && m.guards_are_intact() && v.guards_are_intact() && copy.guards_are_intact());
+        EXPECT_TRUE(w.guards_are_intact() && m.guards_are_intact() && v.guards_are_intact() &&
+                    copy.guards_are_intact());
     }
 }
 
@@ -76,7 +84,8 @@ TEST(FirstNonFinite, finds_the_first_and_nothing_else) {
 
 TEST(Cast, rounds_to_nearest_even_like_the_scalar_type) {
     std::vector<double> values = random_values(4099, 5);
-    for (const double special : {0.0, -0.0, 1.00390625, 1.01171875, 3.3895314e38, 1e-40, double(INFINITY), -double(INFINITY)})
+    for (const double special :
+         {0.0, -0.0, 1.00390625, 1.01171875, 3.3895314e38, 1e-40, double(INFINITY), -double(INFINITY)})
         values.push_back(special);
     const std::int64_t n = std::int64_t(values.size());
     OwnedTensor x(Dtype::fp32, {n}, values), y(Dtype::bf16, {n}), back(Dtype::fp32, {n});

@@ -50,7 +50,8 @@ TEST(CrossEntropy, loss_and_gradient_are_those_of_the_reference) {
 
                 Vec gradient;
                 const double expected = reference::cross_entropy(gradient, logits.values(), labels, s.vocabulary);
-                // The sum of V exponentials runs in 64 chains; the exponent's own rounding counts |logit - max| ≤ 2 size.
+                // The sum of V exponentials runs in 64 chains; the exponent's own rounding counts |logit - max| ≤ 2
+                // size.
                 const double u = 0x1p-24;
                 const double relative = (double(s.vocabulary) / 64.0 + 12.0 + 2.0 * size) * u;
                 EXPECT_NEAR(loss, expected, double(s.rows) * relative + 4 * u * expected);
@@ -81,10 +82,12 @@ TEST(CrossEntropy, slices_of_the_vocabulary_combine_to_the_whole) {
     constexpr std::int64_t rows = 11, vocabulary = 101, cut = 37;
     std::vector<std::int32_t> labels = some_labels(rows, vocabulary);
     const Vec logits = some_logits(rows, vocabulary, 4.0);
-    OwnedTensor whole(Dtype::fp32, {rows, vocabulary}, logits), left(Dtype::fp32, {rows, cut}), right(Dtype::fp32, {rows, vocabulary - cut});
+    OwnedTensor whole(Dtype::fp32, {rows, vocabulary}, logits), left(Dtype::fp32, {rows, cut}),
+        right(Dtype::fp32, {rows, vocabulary - cut});
     for (std::int64_t t = 0; t < rows; ++t)
         for (std::int64_t j = 0; j < vocabulary; ++j)
-            (j < cut ? left : right).set(j < cut ? t * cut + j : t * (vocabulary - cut) + j - cut, logits[std::size_t(t * vocabulary + j)]);
+            (j < cut ? left : right)
+                .set(j < cut ? t * cut + j : t * (vocabulary - cut) + j - cut, logits[std::size_t(t * vocabulary + j)]);
     OwnedTensor a(Dtype::fp32, {rows, 3}), b(Dtype::fp32, {rows, 3}), all(Dtype::fp32, {rows, 3});
     Context context(2, poisoned_scratch(scratch_size));
     cross_entropy_stats(context, a, left, view(labels), 0);
@@ -92,7 +95,8 @@ TEST(CrossEntropy, slices_of_the_vocabulary_combine_to_the_whole) {
     cross_entropy_stats(context, all, whole, view(labels), 0);
     for (std::int64_t t = 0; t < rows; ++t) {
         const double most = std::max(a.at(3 * t), b.at(3 * t));
-        const double sum = a.at(3 * t + 1) * std::exp(a.at(3 * t) - most) + b.at(3 * t + 1) * std::exp(b.at(3 * t) - most);
+        const double sum =
+            a.at(3 * t + 1) * std::exp(a.at(3 * t) - most) + b.at(3 * t + 1) * std::exp(b.at(3 * t) - most);
         EXPECT_EQ(most, all.at(3 * t));
         EXPECT_NEAR(sum, all.at(3 * t + 1), 16 * 0x1p-24 * sum);
         const bool labelled = labels[std::size_t(t)] >= 0;
@@ -140,7 +144,8 @@ TEST(Swiglu, forward_and_backward_are_those_of_the_reference_also_in_place) {
             for (std::size_t i = 0; i < expected.size(); ++i)
                 ASSERT_NEAR(act.at(std::int64_t(i)), expected[i], (u + unit_roundoff(dtype)) * std::abs(expected[i]));
             for (std::size_t i = 0; i < gradient.size(); ++i)  // 1 + g (1 - s) may cancel: terms are up to 9 · 9
-                ASSERT_NEAR(d.at(std::int64_t(i)), gradient[i], u * 90.0 + unit_roundoff(dtype) * std::abs(gradient[i]));
+                ASSERT_NEAR(d.at(std::int64_t(i)), gradient[i],
+                            u * 90.0 + unit_roundoff(dtype) * std::abs(gradient[i]));
             swiglu_backward(context, gate_up, dact, gate_up);
             EXPECT_EQ(gate_up.bytes(), d.bytes());
         }
@@ -151,7 +156,8 @@ TEST(Loss, gives_the_same_bits_for_one_to_four_threads) {
     for (int threads = 1; threads <= 4; ++threads) {
         std::vector<std::int32_t> labels = some_labels(301, 1003);
         OwnedTensor logits(Dtype::fp32, {301, 1003}, some_logits(301, 1003, 3.0)), stats(Dtype::fp32, {301, 3});
-        OwnedTensor dw(Dtype::fp32, {1003, 40}, Vec(40 * 1003, 0.0)), dh(Dtype::bf16, {301, 40}, random_values(301 * 40, 2));
+        OwnedTensor dw(Dtype::fp32, {1003, 40}, Vec(40 * 1003, 0.0)),
+            dh(Dtype::bf16, {301, 40}, random_values(301 * 40, 2));
         std::vector<std::int32_t> ids(301, 5);
         Context context(threads, poisoned_scratch(scratch_size));
         cross_entropy_stats(context, stats, logits, view(labels), 0);

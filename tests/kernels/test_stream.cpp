@@ -26,8 +26,9 @@ struct Gates {
     GateFunction function;
     bool stop_gradient;
 };
-constexpr Gates all_gates[] = {{GateFunction::silu, true},       {GateFunction::silu, false}, {GateFunction::identity, true},
-                               {GateFunction::relu, true},       {GateFunction::tanh, false}, {GateFunction::leaky_relu, true},
+constexpr Gates all_gates[] = {{GateFunction::silu, true},       {GateFunction::silu, false},
+                               {GateFunction::identity, true},   {GateFunction::relu, true},
+                               {GateFunction::tanh, false},      {GateFunction::leaky_relu, true},
                                {GateFunction::scaled_silu, true}};
 
 // k = 1 - s(g)
@@ -42,11 +43,13 @@ Vec times(Vec x, double k) {
 }
 
 // |actual - expected| <= roundings · u · (size of the numbers that went in) + half a unit of the result as stored.
-void expect_near(const OwnedTensor& actual, const Vec& expected, const Vec& sizes_in, double roundings, const char* what) {
+void expect_near(const OwnedTensor& actual, const Vec& expected, const Vec& sizes_in, double roundings,
+                 const char* what) {
     const double stored = unit_roundoff(actual.tensor().dtype);
     ASSERT_TRUE(actual.guards_are_intact()) << what;
     for (std::size_t i = 0; i < expected.size(); ++i) {
-        const double bound = roundings * unit_roundoff(Dtype::fp32) * sizes_in[i] + stored * std::abs(expected[i]) * 1.01;
+        const double bound =
+            roundings * unit_roundoff(Dtype::fp32) * sizes_in[i] + stored * std::abs(expected[i]) * 1.01;
         ASSERT_LE(std::abs(actual.at(std::int64_t(i)) - expected[i]), bound) << what << " element " << i;
     }
 }
@@ -171,7 +174,8 @@ TEST(RmsnormBackward, gives_the_gradients_of_stream_weight_and_both_gates) {
         for (std::int64_t row = 0; row < c.size.rows; ++row) {
             double largest = 0.0;
             for (std::int64_t j = 0; j < c.size.columns; ++j)
-                largest = std::max(largest, 2.0 * in.rstd.at(row) * std::max(std::abs(in.n.at(row * c.size.columns + j)), 1.0));
+                largest = std::max(largest,
+                                   2.0 * in.rstd.at(row) * std::max(std::abs(in.n.at(row * c.size.columns + j)), 1.0));
             for (std::int64_t j = 0; j < c.size.columns; ++j)
                 size_in[std::size_t(row * c.size.columns + j)] =
                     pass * (let_through * std::abs(d[std::size_t(row * c.size.columns + j)]) + largest);
@@ -185,7 +189,8 @@ TEST(RmsnormBackward, gives_the_gradients_of_stream_weight_and_both_gates) {
         const double u = unit_roundoff(Dtype::fp32);
         double row_sizes = 0.0;  // errors of dh enter the sum, too
         for (std::size_t i = 0; i < x.size(); ++i) row_sizes += size_in[i] / pass * std::abs(x[i]);
-        EXPECT_NEAR(dstream, 3.0 - slope(in.gate) * sums.stream, std::abs(slope(in.gate)) * gate_roundings * u * row_sizes + 4 * u * 3);
+        EXPECT_NEAR(dstream, 3.0 - slope(in.gate) * sums.stream,
+                    std::abs(slope(in.gate)) * gate_roundings * u * row_sizes + 4 * u * 3);
         EXPECT_NEAR(dshortcut, -2.0 - slope(in.other) * sums.shortcut,
                     std::abs(slope(in.other)) * gate_roundings * u * sums.shortcut_size + 4 * u * 2);
     });
@@ -217,11 +222,14 @@ TEST(ResidualBackward, gives_the_gradients_of_stream_and_both_gates) {
         const double let_through = 1.5 * (c.gates.stop_gradient ? 1.0 : factor(in.other));
         const Vec dh = plus(times(d, let_through), in.dn.values());
         const double pass = c.gates.stop_gradient ? 1.0 : k;
-        expect_near(in.d, times(dh, pass), times(plus(absolute(times(d, let_through)), absolute(in.dn.values())), std::abs(pass)), 6.0, "d");
+        expect_near(in.d, times(dh, pass),
+                    times(plus(absolute(times(d, let_through)), absolute(in.dn.values())), std::abs(pass)), 6.0, "d");
         const GateSums sums = gate_sums(dh, x, d, k, 1.5);
         const double roundings = double(c.size.columns) / 16.0 + 16.0;
-        EXPECT_NEAR(dstream, -slope(in.gate) * sums.stream, std::abs(slope(in.gate)) * roundings * 0x1p-24 * (sums.stream_size * 4 + 1e-9));
-        EXPECT_NEAR(dshortcut, -slope(in.other) * sums.shortcut, std::abs(slope(in.other)) * roundings * 0x1p-24 * (sums.shortcut_size * 4 + 1e-9));
+        EXPECT_NEAR(dstream, -slope(in.gate) * sums.stream,
+                    std::abs(slope(in.gate)) * roundings * 0x1p-24 * (sums.stream_size * 4 + 1e-9));
+        EXPECT_NEAR(dshortcut, -slope(in.other) * sums.shortcut,
+                    std::abs(slope(in.other)) * roundings * 0x1p-24 * (sums.shortcut_size * 4 + 1e-9));
     });
 }
 
@@ -283,8 +291,10 @@ TEST(Stream, gives_the_same_bits_for_one_to_four_threads) {
             OwnedTensor gates(Dtype::fp32, {2}, {0.0, 0.0});
             float* dg = gates.tensor().as<float>();
             residual_rmsnorm(context, in.x2, in.n, in.rstd, {1.5F, in.other}, {in.x, in.gate}, in.b, in.gate, {in.w});
-            rmsnorm_backward(context, in.d, in.dw, {dg, dg + 1}, in.dn, {1.5F, in.other}, {in.x2, in.gate}, in.rstd, {in.w});
-            const std::vector<std::vector<std::byte>> bytes{in.x2.bytes(), in.n.bytes(), in.d.bytes(), in.dw.bytes(), gates.bytes()};
+            rmsnorm_backward(context, in.d, in.dw, {dg, dg + 1}, in.dn, {1.5F, in.other}, {in.x2, in.gate}, in.rstd,
+                             {in.w});
+            const std::vector<std::vector<std::byte>> bytes{in.x2.bytes(), in.n.bytes(), in.d.bytes(), in.dw.bytes(),
+                                                            gates.bytes()};
             if (threads == 1) first = bytes;
             EXPECT_EQ(bytes, first) << threads << " threads";
         }
