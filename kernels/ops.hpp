@@ -26,10 +26,11 @@ void matmul_dw(Context&, Tensor dw, Tensor dy, Tensor x);
 
 // ---- embedding -----------------------------------------------------------------------------------------------------
 
-// h[t] = w[ids[t]]          h [T,C]   w [V,C]   ids [T] int32 in [0, V)
-void embedding(Context&, Tensor h, Tensor w, Tensor ids);
-// dw[ids[t]] += dh[t]       dw [V,C] fp32   dh [T,C]; equal ids are added in row order
-void embedding_backward(Context&, Tensor dw, Tensor dh, Tensor ids);
+// w holds rows [first_row, first_row + V') of the table; tokens of other rows belong to other ranks.
+// h[t] = w[ids[t] - first_row], zero where w lacks the row    h [T,C]   w [V',C]   ids [T] int32 in [0, V)
+void embedding(Context&, Tensor h, Tensor w, Tensor ids, std::int64_t first_row);
+// dw[ids[t] - first_row] += dh[t]                             dw [V',C] fp32   dh [T,C]; equal ids in row order
+void embedding_backward(Context&, Tensor dw, Tensor dh, Tensor ids, std::int64_t first_row);
 
 // ---- the residual stream: gates, sums and norms --------------------------------------------------------------------
 
@@ -138,6 +139,8 @@ void swiglu_backward(Context&, Tensor dgate_up, Tensor dact, Tensor gate_up);
 // stats [T,3] fp32   logits [T,V'] fp32 = columns [first_column, first_column + V') of the vocabulary
 // labels [T] int32; -1: not in the loss
 void cross_entropy_stats(Context&, Tensor stats, Tensor logits, Tensor labels, std::int64_t first_column);
+// stats = those over all columns, from the parts of the ranks that hold them      parts [P,T,3] fp32 in rank order
+void cross_entropy_combine(Context&, Tensor stats, Tensor parts);
 // Σ over labels ≠ -1 of max + log(sum) - target, in fp64
 double cross_entropy_loss(Context&, Tensor stats, Tensor labels);
 // dlogits = (softmax - onehot(label)) · factor, rows of label -1: 0     dlogits fp32 (may be logits) or bf16

@@ -16,16 +16,16 @@ bool halves(const Tensor& gate_up, const Tensor& act) {
 
 }  // namespace
 
-void embedding(Context& context, Tensor h, Tensor w, Tensor ids) {
+void embedding(Context& context, Tensor h, Tensor w, Tensor ids, std::int64_t first_row) {
     check_shapes(is_floating(h) && w && w.dtype == h.dtype && w.columns() == h.columns() && one_id_per_row(ids, h),
                  "embedding", {{"h", h}, {"w", w}, {"ids", ids}});
-    cpu::embedding(context, h, w, ids);
+    cpu::embedding(context, h, w, ids, first_row);
 }
 
-void embedding_backward(Context& context, Tensor dw, Tensor dh, Tensor ids) {
+void embedding_backward(Context& context, Tensor dw, Tensor dh, Tensor ids, std::int64_t first_row) {
     check_shapes(is_fp32(dw) && is_floating(dh) && dw.columns() == dh.columns() && one_id_per_row(ids, dh),
                  "embedding_backward", {{"dw", dw}, {"dh", dh}, {"ids", ids}});
-    cpu::embedding_backward(context, dw, dh, ids);
+    cpu::embedding_backward(context, dw, dh, ids, first_row);
 }
 
 void swiglu(Context& context, Tensor act, Tensor gate_up) {

@@ -17,6 +17,13 @@ void cross_entropy_stats(Context& context, Tensor stats, Tensor logits, Tensor l
     cpu::cross_entropy_stats(context, stats, logits, labels, first_column);
 }
 
+void cross_entropy_combine(Context& context, Tensor stats, Tensor parts) {
+    check_shapes(is_fp32(stats) && is_fp32(parts) && stats.columns() == 3 && parts.columns() == 3 &&
+                     stats.elements() > 0 && parts.elements() % stats.elements() == 0,
+                 "cross_entropy_combine", {{"stats", stats}, {"parts", parts}});
+    cpu::cross_entropy_combine(context, stats, parts);
+}
+
 double cross_entropy_loss(Context& context, Tensor stats, Tensor labels) {
     check_shapes(three_per_label(stats, labels), "cross_entropy_loss", {{"stats", stats}, {"labels", labels}});
     return cpu::cross_entropy_loss(context, stats, labels);

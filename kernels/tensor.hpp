@@ -81,7 +81,7 @@ struct Tensor {
         Tensor part = *this;
         part.shape[0] = end - begin;
         const std::int64_t row_bytes = shape[0] == 0 ? 0 : bytes() / shape[0];
-        part.data = static_cast<char*>(data) + begin * row_bytes;
+        if (data != nullptr) part.data = static_cast<char*>(data) + begin * row_bytes;  // a planned tensor stays one
         return part;
     }
 

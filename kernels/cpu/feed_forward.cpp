@@ -6,26 +6,33 @@
 
 namespace gpas::cpu {
 
-void embedding(Context& context, Tensor h, Tensor w, Tensor ids) {
+void embedding(Context& context, Tensor h, Tensor w, Tensor ids, std::int64_t first_row) {
     const std::int64_t row_bytes = w.columns() * bytes_per_element(w.dtype);
     const std::int32_t* id = ids.as<std::int32_t>();
     const RowBlocks blocks(h.rows());
     parallel_for(context, blocks.count, [&](std::int64_t block) {
-        for (std::int64_t t = blocks.begin(block); t < blocks.end(block); ++t)
-            std::memcpy(static_cast<char*>(h.data) + t * row_bytes,
-                        static_cast<const char*>(w.data) + id[t] * row_bytes, std::size_t(row_bytes));
+        for (std::int64_t t = blocks.begin(block); t < blocks.end(block); ++t) {
+            const std::int64_t row = id[t] - first_row;
+            char* to = static_cast<char*>(h.data) + t * row_bytes;
+            if (0 <= row && row < w.rows())
+                std::memcpy(to, static_cast<const char*>(w.data) + row * row_bytes, std::size_t(row_bytes));
+            else
+                std::memset(to, 0, std::size_t(row_bytes));
+        }
     });
 }
 
 // Blocks of columns, not of rows: each adds all rows in order, so equal ids never meet in two threads.
-void embedding_backward(Context& context, Tensor dw, Tensor dh, Tensor ids) {
+void embedding_backward(Context& context, Tensor dw, Tensor dh, Tensor ids, std::int64_t first_row) {
     const std::int64_t columns = dw.columns();
     const std::int32_t* id = ids.as<std::int32_t>();
     visit_float(dh.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         parallel_blocks(context, columns, 128, [&](std::int64_t begin, std::int64_t end) {
             for (std::int64_t t = 0; t < dh.rows(); ++t) {
-                float* to = dw.as<float>() + id[t] * columns + begin;
+                const std::int64_t row = id[t] - first_row;
+                if (row < 0 || row >= dw.rows()) continue;
+                float* to = dw.as<float>() + row * columns + begin;
                 const T* from = dh.as<T>() + t * columns + begin;
                 for_lanes(end - begin, [&](std::int64_t i, std::int64_t n) {
                     store_n(to + i, load_n(to + i, n) + load_n(from + i, n), n);

@@ -4,6 +4,7 @@
 #include "kernels/cpu/vector_math.hpp"
 #include "kernels/cpu/visit.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -42,6 +43,27 @@ void cross_entropy_stats(Context& context, Tensor stats, Tensor logits, Tensor l
             out[2] = 0 <= label && label < columns ? row[label] : 0.0F;
         }
     });
+}
+
+void cross_entropy_combine(Context&, Tensor stats, Tensor parts) {
+    const std::int64_t rows = stats.rows();
+    const std::int64_t ranks = parts.rows() / rows;
+    for (std::int64_t t = 0; t < rows; ++t) {
+        const float* first = parts.as<float>() + 3 * t;
+        float most = minus_infinity;
+        for (std::int64_t p = 0; p < ranks; ++p) most = std::max(most, first[3 * rows * p]);
+        float sum = 0.0F;
+        float target = 0.0F;
+        for (std::int64_t p = 0; p < ranks; ++p) {
+            const float* part = first + 3 * rows * p;
+            sum += part[1] * std::exp(part[0] - most);
+            target += part[2];
+        }
+        float* out = stats.as<float>() + 3 * t;
+        out[0] = most;
+        out[1] = sum;
+        out[2] = target;
+    }
 }
 
 double cross_entropy_loss(Context&, Tensor stats, Tensor labels) {

@@ -113,8 +113,8 @@ TEST(Embedding, copies_rows_and_adds_gradients_of_repeated_ids_in_row_order) {
             OwnedTensor dh(dtype, {rows, columns}, random_values(rows * columns, 2));
             OwnedTensor dw(Dtype::fp32, {11, columns}, Vec(std::size_t(11 * columns), 1.0));
             Context context(3, poisoned_scratch(scratch_size));
-            embedding(context, h, w, view(ids));
-            embedding_backward(context, dw, dh, view(ids));
+            embedding(context, h, w, view(ids), 0);
+            embedding_backward(context, dw, dh, view(ids), 0);
             std::vector<float> expected(std::size_t(11 * columns), 1.0F);
             for (std::int64_t t = 0; t < rows; ++t)
                 for (std::int64_t j = 0; j < columns; ++j) {
@@ -162,7 +162,7 @@ TEST(Loss, gives_the_same_bits_for_one_to_four_threads) {
         Context context(threads, poisoned_scratch(scratch_size));
         cross_entropy_stats(context, stats, logits, view(labels), 0);
         cross_entropy_backward(context, logits, logits, stats, view(labels), 0, 1.0F);
-        embedding_backward(context, dw, dh, view(ids));
+        embedding_backward(context, dw, dh, view(ids), 0);
         const std::vector<std::vector<std::byte>> bytes{stats.bytes(), logits.bytes(), dw.bytes()};
         if (threads == 1) first = bytes;
         EXPECT_EQ(bytes, first) << threads << " threads";
