@@ -12,6 +12,14 @@ namespace gpas {
 
 enum class ReduceOp { sum, max, min };
 
+// A transfer under way. Its buffers must not be touched until wait() has returned; destroying it waits too.
+class Transfer {
+public:
+    virtual ~Transfer() = default;
+    virtual void wait() = 0;      // Error(environment)
+    virtual bool finished() = 0;  // drives progress, does not block
+};
+
 // Collectives are called by every rank of the group, in the same order and with the same sizes. `what` names the
 // tensor for diagnosis. Sizes are unlimited (more than 2^31 elements are sent in pieces). Errors: Error(environment).
 class Communicator {
@@ -32,6 +40,16 @@ public:
     virtual void all_gather(Tensor whole, Tensor part, const char* what) = 0;
     virtual void broadcast(void* data, std::int64_t bytes, int root, const char* what) = 0;
     virtual void barrier(const char* what) = 0;
+
+    // Point to point. Messages from one rank to another match in the order in which they were started. fp32, bf16,
+    // int32; Error(internal) when the sizes of the two ends differ.
+    virtual std::unique_ptr<Transfer> start_send(Tensor data, int to, const char* what) = 0;
+    virtual std::unique_ptr<Transfer> start_receive(Tensor data, int from, const char* what) = 0;
+    // Collectives that go on beside the program, with the contracts of their blocking forms. `part` may lie at its
+    // place in `whole`, here and there.
+    virtual std::unique_ptr<Transfer> start_all_reduce(Tensor data, ReduceOp op, const char* what) = 0;
+    virtual std::unique_ptr<Transfer> start_reduce_scatter(Tensor part, Tensor whole, const char* what) = 0;
+    virtual std::unique_ptr<Transfer> start_all_gather(Tensor whole, Tensor part, const char* what) = 0;
 
     // The ranks of equal color, ordered by key, as a group of their own. Collective over this group.
     virtual std::unique_ptr<Communicator> split(int color, int key) = 0;

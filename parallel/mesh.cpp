@@ -4,30 +4,37 @@
 
 namespace gpas {
 
-MeshPlace place_of(int rank, MeshSize size) {
-    return {.tensor = rank % size.tensor,
-            .data = rank / size.tensor % size.data,
-            .pipeline = rank / (size.tensor * size.data)};
+MeshPlace place_of(int rank, MeshSize size, MeshOrder order) {
+    const int inner = rank / size.tensor;
+    if (order == MeshOrder::tensor_pipeline_data)
+        return {.tensor = rank % size.tensor, .data = inner / size.pipeline, .pipeline = inner % size.pipeline};
+    return {.tensor = rank % size.tensor, .data = inner % size.data, .pipeline = inner / size.data};
 }
 
-int rank_of(MeshPlace place, MeshSize size) {
-    return place.tensor + size.tensor * (place.data + size.data * place.pipeline);
+int rank_of(MeshPlace place, MeshSize size, MeshOrder order) {
+    const int inner = order == MeshOrder::tensor_pipeline_data ? place.pipeline + size.pipeline * place.data
+                                                               : place.data + size.data * place.pipeline;
+    return place.tensor + size.tensor * inner;
 }
 
-Mesh make_mesh(std::unique_ptr<Communicator> world, MeshSize size) {
+Mesh make_mesh(std::unique_ptr<Communicator> world, MeshSize size, MeshOrder order) {
     if (size.ranks() != world->size())
         fail(ExitCode::usage, "parallel: tensor {} x data {} x pipeline {} needs {} ranks, but the job has {}",
              size.tensor, size.data, size.pipeline, size.ranks(), world->size());
     Mesh mesh;
     mesh.size = size;
-    mesh.place = place_of(world->rank(), size);
+    mesh.place = place_of(world->rank(), size, order);
     const auto [t, d, p] = mesh.place;
     mesh.tensor = world->split(d + size.data * p, t);
     mesh.data = world->split(t + size.tensor * p, d);
     mesh.pipeline_forward = world->split(t + size.tensor * d, p);
     mesh.pipeline_backward = mesh.pipeline_forward->duplicate();
+    const bool at_an_end = mesh.first_stage() || mesh.last_stage();
+    mesh.embedding = world->split(at_an_end ? t + size.tensor * d : size.ranks() + world->rank(), p);
     mesh.world = std::move(world);
     return mesh;
 }
+
+Mesh make_self_mesh() { return make_mesh(make_self_communicator(), {}); }
 
 }  // namespace gpas

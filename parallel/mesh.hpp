@@ -3,6 +3,7 @@
 #pragma once
 
 #include "parallel/communicator.hpp"
+#include "parallel/mesh_order.hpp"
 
 #include <memory>
 
@@ -21,9 +22,9 @@ struct MeshPlace {
     int pipeline = 0;
 };
 
-// rank = tensor + T (data + D pipeline)
-MeshPlace place_of(int rank, MeshSize size);
-int rank_of(MeshPlace place, MeshSize size);
+// rank = tensor + T (data + D pipeline), or tensor + T (pipeline + P data)
+MeshPlace place_of(int rank, MeshSize size, MeshOrder order = MeshOrder::tensor_data_pipeline);
+int rank_of(MeshPlace place, MeshSize size, MeshOrder order = MeshOrder::tensor_data_pipeline);
 
 // The groups that this rank belongs to.
 struct Mesh {
@@ -34,9 +35,14 @@ struct Mesh {
     std::unique_ptr<Communicator> data;
     std::unique_ptr<Communicator> pipeline_forward;  // one per direction: with two stages both neighbours are one rank
     std::unique_ptr<Communicator> pipeline_backward;
+    std::unique_ptr<Communicator> embedding;  // first and last stage of a pipeline; any other rank is alone
+    bool first_stage() const { return place.pipeline == 0; }
+    bool last_stage() const { return place.pipeline + 1 == size.pipeline; }
 };
 
 // Collective over world; size.ranks() must be its size (Error(usage)).
-Mesh make_mesh(std::unique_ptr<Communicator> world, MeshSize size);
+Mesh make_mesh(std::unique_ptr<Communicator> world, MeshSize size, MeshOrder order = MeshOrder::tensor_data_pipeline);
+// The mesh of one rank.
+Mesh make_self_mesh();
 
 }  // namespace gpas

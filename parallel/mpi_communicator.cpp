@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace gpas {
 namespace {
@@ -51,6 +53,66 @@ void require_parts(const char* call, const Tensor& whole, const Tensor& part, in
     require(whole.dtype == part.dtype && whole.elements() == part.elements() * size,
             "{} of {}: whole is {}, part is {}, ranks are {}", call, what, whole.describe(), part.describe(), size);
 }
+
+bool lies_in(const Tensor& part, const Tensor& whole) {
+    const char* begin = static_cast<const char*>(whole.data);
+    const char* at_part = static_cast<const char*>(part.data);
+    return begin <= at_part && at_part < begin + whole.bytes();
+}
+
+// The requests of one call.
+class MpiTransfer final : public Transfer {
+public:
+    MpiTransfer(const char* call, const char* what) : call_(call), what_(what) {}
+    ~MpiTransfer() override {
+        if (!requests_.empty()) MPI_Waitall(int(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);
+    }
+    MpiTransfer(const MpiTransfer&) = delete;
+    MpiTransfer& operator=(const MpiTransfer&) = delete;
+
+    MPI_Request* add() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
+    // Of each request so far, in elements of this type: what must arrive.
+    void expect(MPI_Datatype type, std::vector<int> counts) {
+        type_ = type;
+        expected_ = std::move(counts);
+    }
+
+    void wait() override {
+        std::vector<MPI_Status> statuses(requests_.size());
+        const int code = MPI_Waitall(int(requests_.size()), requests_.data(), statuses.data());
+        settle(code, statuses);
+    }
+    bool finished() override {
+        std::vector<MPI_Status> statuses(requests_.size());
+        int done = 0;
+        const int code = MPI_Testall(int(requests_.size()), requests_.data(), &done, statuses.data());
+        if (done != 0 || code != MPI_SUCCESS) settle(code, statuses);
+        return done != 0;
+    }
+
+private:
+    void settle(int code, const std::vector<MPI_Status>& statuses) {
+        for (const MPI_Status& status : statuses)
+            if (code == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS && status.MPI_ERROR != MPI_ERR_PENDING)
+                code = status.MPI_ERROR;
+        requests_.clear();
+        if (code == MPI_ERR_TRUNCATE) fail(ExitCode::internal, "{} of {}: more was sent than expected", call_, what_);
+        check_mpi(code, call_, what_);
+        for (std::size_t i = 0; i < statuses.size() && i < expected_.size(); ++i) {
+            int count = 0;
+            check_mpi(MPI_Get_count(&statuses[i], type_, &count), call_, what_);
+            if (count != expected_[i])
+                fail(ExitCode::internal, "{} of {}: {} elements came, expected {}", call_, what_, count, expected_[i]);
+        }
+        expected_.clear();
+    }
+
+    const char* call_;
+    const char* what_;
+    std::vector<MPI_Request> requests_;
+    MPI_Datatype type_ = MPI_DATATYPE_NULL;
+    std::vector<int> expected_;
+};
 
 }  // namespace
 
@@ -133,6 +195,7 @@ void MpiCommunicator::reduce_scatter(Tensor part, Tensor whole, const char* what
         if (part.data != whole.data) std::memcpy(part.data, whole.data, std::size_t(part.bytes()));
         return;
     }
+    if (lies_in(part, whole)) return start_reduce_scatter(part, whole, what)->wait();
     if (share <= max_piece_elements) {
         check_mpi(MPI_Reduce_scatter_block(whole.data, part.data, int(share), element_type(part.dtype),
                                            reduction(ReduceOp::sum, part.dtype), comm_),
@@ -174,6 +237,75 @@ void MpiCommunicator::broadcast(void* data, std::int64_t bytes, int root, const 
 
 void MpiCommunicator::barrier(const char* what) {
     if (size_ > 1) check_mpi(MPI_Barrier(comm_), "barrier", what);
+}
+
+std::unique_ptr<Transfer> MpiCommunicator::start_send(Tensor data, int to, const char* what) {
+    auto transfer = std::make_unique<MpiTransfer>("send", what);
+    in_pieces(data.elements(), [&](std::int64_t begin, int count) {
+        check_mpi(MPI_Isend(at(data, begin), count, element_type(data.dtype), to, 0, comm_, transfer->add()), "send",
+                  what);
+    });
+    return transfer;
+}
+
+std::unique_ptr<Transfer> MpiCommunicator::start_receive(Tensor data, int from, const char* what) {
+    auto transfer = std::make_unique<MpiTransfer>("receive", what);
+    std::vector<int> counts;
+    in_pieces(data.elements(), [&](std::int64_t begin, int count) {
+        check_mpi(MPI_Irecv(at(data, begin), count, element_type(data.dtype), from, 0, comm_, transfer->add()),
+                  "receive", what);
+        counts.push_back(count);
+    });
+    transfer->expect(element_type(data.dtype), std::move(counts));
+    return transfer;
+}
+
+std::unique_ptr<Transfer> MpiCommunicator::start_all_reduce(Tensor data, ReduceOp op, const char* what) {
+    auto transfer = std::make_unique<MpiTransfer>("all_reduce", what);
+    if (size_ == 1) return transfer;
+    in_pieces(data.elements(), [&](std::int64_t begin, int count) {
+        check_mpi(MPI_Iallreduce(MPI_IN_PLACE, at(data, begin), count, element_type(data.dtype),
+                                 reduction(op, data.dtype), comm_, transfer->add()),
+                  "all_reduce", what);
+    });
+    return transfer;
+}
+
+// Each rank's share is reduced to its owner. (MPI's own reduce_scatter cannot leave a share in its place.)
+std::unique_ptr<Transfer> MpiCommunicator::start_reduce_scatter(Tensor part, Tensor whole, const char* what) {
+    require_parts("reduce_scatter", whole, part, size_, what);
+    const std::int64_t share = part.elements();
+    auto transfer = std::make_unique<MpiTransfer>("reduce_scatter", what);
+    void* own_place = at(whole, rank_ * share);
+    if (own_place != part.data) {
+        require(!lies_in(part, whole), "reduce_scatter of {}: a share lies elsewhere in the whole", what);
+        std::memcpy(part.data, own_place, std::size_t(part.bytes()));
+    }
+    if (size_ == 1) return transfer;
+    for (int owner = 0; owner < size_; ++owner)
+        in_pieces(share, [&](std::int64_t begin, int count) {
+            const void* from = owner == rank_ ? MPI_IN_PLACE : at(whole, owner * share + begin);
+            check_mpi(MPI_Ireduce(from, at(part, begin), count, element_type(part.dtype),
+                                  reduction(ReduceOp::sum, part.dtype), owner, comm_, transfer->add()),
+                      "reduce_scatter", what);
+        });
+    return transfer;
+}
+
+std::unique_ptr<Transfer> MpiCommunicator::start_all_gather(Tensor whole, Tensor part, const char* what) {
+    require_parts("all_gather", whole, part, size_, what);
+    const std::int64_t share = part.elements();
+    auto transfer = std::make_unique<MpiTransfer>("all_gather", what);
+    void* own_place = at(whole, rank_ * share);
+    if (own_place != part.data) std::memcpy(own_place, part.data, std::size_t(part.bytes()));
+    if (size_ == 1) return transfer;
+    for (int owner = 0; owner < size_; ++owner)
+        in_pieces(share, [&](std::int64_t begin, int count) {
+            check_mpi(MPI_Ibcast(at(whole, owner * share + begin), count, element_type(part.dtype), owner, comm_,
+                                 transfer->add()),
+                      "all_gather", what);
+        });
+    return transfer;
 }
 
 std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) {

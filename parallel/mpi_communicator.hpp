@@ -26,6 +26,11 @@ public:
     void all_gather(Tensor whole, Tensor part, const char* what) override;
     void broadcast(void* data, std::int64_t bytes, int root, const char* what) override;
     void barrier(const char* what) override;
+    std::unique_ptr<Transfer> start_send(Tensor data, int to, const char* what) override;
+    std::unique_ptr<Transfer> start_receive(Tensor data, int from, const char* what) override;
+    std::unique_ptr<Transfer> start_all_reduce(Tensor data, ReduceOp op, const char* what) override;
+    std::unique_ptr<Transfer> start_reduce_scatter(Tensor part, Tensor whole, const char* what) override;
+    std::unique_ptr<Transfer> start_all_gather(Tensor whole, Tensor part, const char* what) override;
     std::unique_ptr<Communicator> split(int color, int key) override;
     std::unique_ptr<Communicator> duplicate() override;
 

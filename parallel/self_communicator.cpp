@@ -10,6 +10,12 @@ void copy_unless_same(Tensor to, Tensor from, const char* call, const char* what
     if (to.data != from.data) std::memcpy(to.data, from.data, std::size_t(to.bytes()));
 }
 
+class Finished final : public Transfer {
+public:
+    void wait() override {}
+    bool finished() override { return true; }
+};
+
 class SelfCommunicator final : public Communicator {
 public:
     int rank() const override { return 0; }
@@ -25,6 +31,23 @@ public:
     }
     void broadcast(void*, std::int64_t, int, const char*) override {}
     void barrier(const char*) override {}
+    std::unique_ptr<Transfer> start_send(Tensor, int, const char* what) override {
+        fail(ExitCode::internal, "send of {} in a group of one", what);
+    }
+    std::unique_ptr<Transfer> start_receive(Tensor, int, const char* what) override {
+        fail(ExitCode::internal, "receive of {} in a group of one", what);
+    }
+    std::unique_ptr<Transfer> start_all_reduce(Tensor, ReduceOp, const char*) override {
+        return std::make_unique<Finished>();
+    }
+    std::unique_ptr<Transfer> start_reduce_scatter(Tensor part, Tensor whole, const char* what) override {
+        reduce_scatter(part, whole, what);
+        return std::make_unique<Finished>();
+    }
+    std::unique_ptr<Transfer> start_all_gather(Tensor whole, Tensor part, const char* what) override {
+        all_gather(whole, part, what);
+        return std::make_unique<Finished>();
+    }
     std::unique_ptr<Communicator> split(int, int) override { return make_self_communicator(); }
     std::unique_ptr<Communicator> duplicate() override { return make_self_communicator(); }
 };
