@@ -82,9 +82,9 @@ void run(const Options& options) {
         config.model, config.optimizer,
         {.batch = config.training.micro_batch_size, .sequence = config.data.sequence_length, .dtype = dtype},
         options.threads);
-    initialise(replica.context, replica.store, config.seed);
-    const auto self = make_self_communicator();
-    TrainingStep step(config, replica, data.train, *self);
+    Mesh mesh = make_self_mesh();
+    initialise(replica.context, replica.store, config.seed, *mesh.data);
+    TrainingStep step(config, replica, data.train, mesh);
 
     std::vector<double> seconds;
     PhaseSeconds phases;

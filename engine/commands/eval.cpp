@@ -25,7 +25,7 @@ void print_line(const char* name, double loss) {
 }
 
 void run(const Options& options, MpiSession& mpi) {
-    const std::unique_ptr<Communicator> world = mpi.world();
+    std::unique_ptr<Communicator> world = mpi.world();
     const LoadedConfig loaded = agree(*world, [&] {
         LoadedConfig config = options.config->load();
         check_for_training(config);
@@ -47,15 +47,13 @@ void run(const Options& options, MpiSession& mpi) {
         if (!opened.valid) fail(ExitCode::usage, "there is no validation data: set data.valid or data.valid_fraction");
         return opened;
     });
-    Replica replica(config.model, config.optimizer,
-                    {.batch = config.training.micro_batch_size,
-                     .sequence = config.data.sequence_length,
-                     .dtype = storage_dtype(config.compute.dtype),
-                     .training = false},
-                    threads);
-    load_run(*world, replica.context, *file, replica.store, false);
-    const EvaluationResult result = evaluate(replica, *data.valid, config.data.mask_documents, *world);
-    if (world->rank() != 0) return;
+    const MeshSize size = agree(*world, [&] { return mesh_of_ranks(loaded, world->size()); });
+    Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
+    Replica replica(replica_shape(config, mesh.size, mesh.place, threads, false), *mesh.tensor, *mesh.data);
+    load_run(*mesh.world, *mesh.data, config, replica.context, *file, replica.store, false);
+    const EvaluationResult result =
+        evaluate(replica, mesh, pipeline_shape(config, mesh.size), *data.valid, config.data.mask_documents);
+    if (mesh.world->rank() != 0) return;
     std::printf("%s: %lld validation tokens\n", file->c_str(), static_cast<long long>(result.tokens));
     print_line("model", result.loss);
     if (!options.baseline) return;

@@ -46,7 +46,7 @@ void run(const Options& options, MpiSession& mpi) {
                      .dtype = storage_dtype(config.compute.dtype),
                      .training = false},
                     compute_threads(config.compute.threads, mpi));
-    load_run(*world, replica.context, *file, replica.store, false);
+    load_run(*world, *world, config, replica.context, *file, replica.store, false);
 
     std::vector<std::int32_t> prompt = tokenizer.encode(options.prompt);
     if (prompt.empty())

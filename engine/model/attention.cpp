@@ -2,34 +2,58 @@
 
 namespace gpas {
 
-Attention::Attention(std::int64_t layer, AttentionShape shape, ParameterStore& store, Dtype dtype, Arena& arena)
-    : shape_(shape) {
-    const std::int64_t tokens = shape.sequence * shape.batch;
+Attention::Attention(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, ParameterStore& store,
+                     Arena& saved, Arena& kept)
+    : shape_(attention_shape(model, shape)) {
+    const std::int64_t tokens = shape.tokens();
     const std::size_t qkv = store.index_of(fmt::format("layers.{}.attention.qkv.weight", layer));
     const std::size_t out = store.index_of(fmt::format("layers.{}.attention.out.weight", layer));
     w_ = {store.compute(qkv), store.compute(out)};
     dw_ = {store.gradient(qkv), store.gradient(out)};
-    saved_ = {.qkv = arena.allocate(dtype, {tokens, shape.qkv_columns()}),
-              .o = arena.allocate(dtype, {tokens, shape.heads * shape.head_dim}),
-              .lse = arena.allocate(Dtype::fp32, {shape.batch * shape.heads, shape.sequence})};
+    saved_ = {.qkv = saved.allocate(shape.dtype, {tokens, shape_.qkv_columns()}),
+              .o = saved.allocate(shape.dtype, {tokens, shape_.heads * shape_.head_dim}),
+              .lse = saved.allocate(Dtype::fp32, {shape_.batch * shape_.heads, shape_.sequence})};
+    if (shape.split_backward)
+        deferred_ = {.db = kept.allocate(shape.dtype, {shape.rows(), model.hidden_size}),
+                     .dqkv = kept.allocate(shape.dtype, {tokens, shape_.qkv_columns()})};
 }
 
-void Attention::forward(Context& context, Tensor b, Tensor n, const Rotary& rotary, Tensor segment_begin) {
-    matmul(context, saved_.qkv, n, w_.qkv);
-    rope(context, saved_.qkv, shape_, rotary.cos, rotary.sin, false);
+void Attention::forward_inner(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n,
+                              Tensor segment_begin) {
+    const Tensor n_all = tensor.gather(n, work.whole_input, "attention input");
+    matmul(context, saved_.qkv, n_all, w_.qkv);
+    rope(context, saved_.qkv, shape_, work.cos, work.sin, false);
     attention(context, saved_.o, saved_.lse, saved_.qkv, shape_, segment_begin);
-    matmul(context, b, saved_.o, w_.out);
 }
 
-void Attention::backward(Context& context, Tensor dn, Tensor db, Tensor n, const Rotary& rotary, Tensor segment_begin,
-                         const AttentionBuffers& buffers) {
-    const auto [d_o, dqkv] = buffers;
-    matmul_dw(context, dw_.out, db, saved_.o);  // b = o Woutᵀ
-    matmul_dx(context, d_o, db, w_.out);
-    attention_backward(context, dqkv, d_o, saved_.o, saved_.lse, saved_.qkv, shape_, segment_begin);
-    rope(context, dqkv, shape_, rotary.cos, rotary.sin, true);
-    matmul_dw(context, dw_.qkv, dqkv, n);  // qkv = n Wqkvᵀ
-    matmul_dx(context, dn, dqkv, w_.qkv);
+void Attention::forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor b, Tensor n,
+                        Tensor segment_begin) {
+    forward_inner(context, tensor, work, n, segment_begin);
+    const Tensor partial = tensor.partial(b, work.partial);
+    matmul(context, partial, saved_.o, w_.out);
+    tensor.reduce(b, partial, "attention output");
+}
+
+void Attention::backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db,
+                               Tensor segment_begin) {
+    const Tensor dqkv = deferred_.dqkv ? deferred_.dqkv : work.dqkv;
+    const Tensor partial = tensor.partial(dn, work.partial);
+    if (deferred_.db) cast(context, deferred_.db, db);
+    const Tensor db_all = tensor.gather(db, work.whole_doutput, "gradient of attention output");
+    matmul_dx(context, work.d_o, db_all, w_.out);  // b = o Woutᵀ
+    attention_backward(context, dqkv, work.d_o, saved_.o, saved_.lse, saved_.qkv, shape_, segment_begin);
+    rope(context, dqkv, shape_, work.cos, work.sin, true);
+    matmul_dx(context, partial, dqkv, w_.qkv);  // qkv = n Wqkvᵀ
+    tensor.reduce(dn, partial, "gradient of attention input");
+}
+
+void Attention::backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db) {
+    const Tensor dqkv = deferred_.dqkv ? deferred_.dqkv : work.dqkv;
+    const Tensor db_all = deferred_.db ? tensor.gather(deferred_.db, work.whole_doutput, "gradient of attention output")
+                                       : tensor.gathered(db, work.whole_doutput);
+    const Tensor n_all = tensor.gather(n, work.whole_input, "attention input");
+    matmul_dw(context, dw_.out, db_all, saved_.o);  // b = o Woutᵀ
+    matmul_dw(context, dw_.qkv, dqkv, n_all);       // qkv = n Wqkvᵀ
 }
 
 }  // namespace gpas

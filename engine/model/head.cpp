@@ -3,50 +3,55 @@
 #include <algorithm>
 
 namespace gpas {
-namespace {
 
-// Large enough that the weight gradient's product is efficient, small enough that logits stay a small share of memory.
-constexpr std::int64_t largest_chunk_tokens = 512;
-
-}  // namespace
-
-Head::Head(Tensor w, Tensor dw, std::int64_t tokens, bool training, Arena& arena)
-    : w_(w), dw_(dw), chunk_(std::min(tokens, largest_chunk_tokens)) {
-    const std::int64_t vocabulary = w.dim(0);
-    logits_ = arena.allocate(Dtype::fp32, {chunk_, vocabulary});
-    stats_ = arena.allocate(Dtype::fp32, {chunk_, 3});
-    dlogits_ = logits_;
-    if (training && w.dtype != Dtype::fp32) dlogits_ = arena.allocate(w.dtype, {chunk_, vocabulary});
+Head::Head(const ModelConfig& model, const ModelShape& shape, ParameterStore& store)
+    : first_row_(vocabulary_rows(model, shape).begin) {
+    const std::size_t i = store.index_of(model.tied_embeddings ? "embedding.weight" : "head.weight");
+    w_ = store.compute(i);
+    dw_ = store.gradient(i);
 }
 
-double Head::chunk_forward(Context& context, Tensor logits, Tensor stats, Tensor n, Tensor labels) {
+double Head::chunk_forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor labels) {
+    const std::int64_t rows = n.dim(0);
+    const Tensor logits = work.logits.slice(0, rows);
+    const Tensor stats = work.stats.slice(0, rows);
     matmul(context, logits, n, w_);
-    cross_entropy_stats(context, stats, logits, labels, 0);
+    cross_entropy_stats(context, stats, logits, labels, first_row_);
+    if (tensor.size() > 1) {
+        const Tensor parts = Tensor(work.stats_parts.data, Dtype::fp32, {tensor.size(), rows, 3});
+        cross_entropy_combine(context, stats, tensor.gather_parts(stats, parts, "softmax statistics"));
+    }
     return cross_entropy_loss(context, stats, labels);
 }
 
-double Head::loss(Context& context, Tensor n, Tensor labels) {
+double Head::loss(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor labels) {
+    const Tensor n_all = tensor.gather(n, work.whole_input, "head input");
+    const std::int64_t chunk = work.logits.dim(0);
     double sum = 0.0;
-    for (std::int64_t begin = 0; begin < n.dim(0); begin += chunk_) {
-        const std::int64_t end = std::min(begin + chunk_, n.dim(0));
-        sum += chunk_forward(context, logits_.slice(0, end - begin), stats_.slice(0, end - begin), n.slice(begin, end),
-                             labels.slice(begin, end));
+    for (std::int64_t begin = 0; begin < n_all.dim(0); begin += chunk) {
+        const std::int64_t end = std::min(begin + chunk, n_all.dim(0));
+        sum += chunk_forward(context, tensor, work, n_all.slice(begin, end), labels.slice(begin, end));
     }
     return sum;
 }
 
-double Head::loss_and_backward(Context& context, Tensor dn, Tensor n, Tensor labels, float factor) {
+double Head::loss_and_backward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor n,
+                               Tensor labels, float factor) {
+    const Tensor n_all = tensor.gather(n, work.whole_input, "head input");
+    const Tensor partial = tensor.partial(dn, work.partial);
+    const std::int64_t chunk = work.logits.dim(0);
     double sum = 0.0;
-    for (std::int64_t begin = 0; begin < n.dim(0); begin += chunk_) {
-        const std::int64_t end = std::min(begin + chunk_, n.dim(0));
-        const Tensor logits = logits_.slice(0, end - begin);
-        const Tensor stats = stats_.slice(0, end - begin);
-        const Tensor dlogits = dlogits_.slice(0, end - begin);
-        sum += chunk_forward(context, logits, stats, n.slice(begin, end), labels.slice(begin, end));
-        cross_entropy_backward(context, dlogits, logits, stats, labels.slice(begin, end), 0, factor);
-        matmul_dw(context, dw_, dlogits, n.slice(begin, end));  // logits = n wᵀ
-        matmul_dx(context, dn.slice(begin, end), dlogits, w_);
+    for (std::int64_t begin = 0; begin < n_all.dim(0); begin += chunk) {
+        const std::int64_t end = std::min(begin + chunk, n_all.dim(0));
+        const Tensor logits = work.logits.slice(0, end - begin);
+        const Tensor stats = work.stats.slice(0, end - begin);
+        const Tensor dlogits = work.dlogits.slice(0, end - begin);
+        sum += chunk_forward(context, tensor, work, n_all.slice(begin, end), labels.slice(begin, end));
+        cross_entropy_backward(context, dlogits, logits, stats, labels.slice(begin, end), first_row_, factor);
+        matmul_dw(context, dw_, dlogits, n_all.slice(begin, end));  // logits = n wᵀ
+        matmul_dx(context, partial.slice(begin, end), dlogits, w_);
     }
+    tensor.reduce(dn, partial, "gradient of head input");
     return sum;
 }
 

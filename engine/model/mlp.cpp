@@ -2,31 +2,53 @@
 
 namespace gpas {
 
-Mlp::Mlp(const ModelConfig& model, std::int64_t layer, std::int64_t tokens, ParameterStore& store, Dtype dtype,
-         Arena& arena) {
+Mlp::Mlp(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, ParameterStore& store, Arena& saved,
+         Arena& kept) {
     const std::size_t gate_up = store.index_of(fmt::format("layers.{}.mlp.gate_up.weight", layer));
     const std::size_t down = store.index_of(fmt::format("layers.{}.mlp.down.weight", layer));
+    const std::int64_t columns = ffn_columns(model, shape);
     w_ = {store.compute(gate_up), store.compute(down)};
     dw_ = {store.gradient(gate_up), store.gradient(down)};
-    gate_up_ = arena.allocate(dtype, {tokens, 2 * model.ffn_size});
+    gate_up_ = saved.allocate(shape.dtype, {shape.tokens(), 2 * columns});
+    if (shape.split_backward)
+        deferred_ = {.db = kept.allocate(shape.dtype, {shape.rows(), model.hidden_size}),
+                     .act = kept.allocate(shape.dtype, {shape.tokens(), columns})};
 }
 
-void Mlp::forward(Context& context, Tensor b, Tensor n, const MlpBuffers& buffers) {
-    matmul(context, gate_up_, n, w_.gate_up);
-    swiglu(context, buffers.act, gate_up_);
-    matmul(context, b, buffers.act, w_.down);
+void Mlp::forward_inner(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n) {
+    const Tensor n_all = tensor.gather(n, work.whole_input, "MLP input");
+    matmul(context, gate_up_, n_all, w_.gate_up);
 }
 
-void Mlp::backward(Context& context, Tensor dn, Tensor db, Tensor n, const MlpBuffers& buffers) {
-    const Tensor act = buffers.act;
-    const Tensor dact = buffers.act;  // in its place: act is done with by then
+void Mlp::forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor b, Tensor n) {
+    forward_inner(context, tensor, work, n);
+    const Tensor partial = tensor.partial(b, work.partial);
+    swiglu(context, work.act, gate_up_);
+    matmul(context, partial, work.act, w_.down);
+    tensor.reduce(b, partial, "MLP output");
+}
+
+void Mlp::backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db) {
+    const Tensor act = deferred_.act ? deferred_.act : work.act;
+    const Tensor dgate_up = gate_up_;  // in its place: done with by then
+    const Tensor partial = tensor.partial(dn, work.partial);
+    if (deferred_.db) cast(context, deferred_.db, db);
+    const Tensor db_all = tensor.gather(db, work.whole_doutput, "gradient of MLP output");
+    swiglu(context, act, gate_up_);                  // cheaper to compute again than to keep
+    matmul_dx(context, work.dact, db_all, w_.down);  // b = act Wdownᵀ
+    swiglu_backward(context, dgate_up, work.dact, gate_up_);
+    matmul_dx(context, partial, dgate_up, w_.gate_up);  // gate_up = n Wgate_upᵀ
+    tensor.reduce(dn, partial, "gradient of MLP input");
+}
+
+void Mlp::backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db) {
+    const Tensor act = deferred_.act ? deferred_.act : work.act;
     const Tensor dgate_up = gate_up_;
-    swiglu(context, act, gate_up_);         // cheaper to compute again than to keep
-    matmul_dw(context, dw_.down, db, act);  // b = act Wdownᵀ
-    matmul_dx(context, dact, db, w_.down);
-    swiglu_backward(context, dgate_up, dact, gate_up_);
-    matmul_dw(context, dw_.gate_up, dgate_up, n);  // gate_up = n Wgate_upᵀ
-    matmul_dx(context, dn, dgate_up, w_.gate_up);
+    const Tensor db_all = deferred_.db ? tensor.gather(deferred_.db, work.whole_doutput, "gradient of MLP output")
+                                       : tensor.gathered(db, work.whole_doutput);
+    const Tensor n_all = tensor.gather(n, work.whole_input, "MLP input");
+    matmul_dw(context, dw_.down, db_all, act);         // b = act Wdownᵀ
+    matmul_dw(context, dw_.gate_up, dgate_up, n_all);  // gate_up = n Wgate_upᵀ
 }
 
 }  // namespace gpas

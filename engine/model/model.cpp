@@ -3,133 +3,185 @@
 #include <algorithm>
 
 namespace gpas {
-namespace {
-
-AttentionShape attention_shape(const ModelConfig& config, const ModelShape& shape) {
-    return {.sequence = shape.sequence,
-            .batch = shape.batch,
-            .heads = config.heads,
-            .kv_heads = heads_of_kv(config),
-            .head_dim = head_dim(config)};
-}
-
-std::size_t head_index(const ModelConfig& config, const ParameterStore& store) {
-    return store.index_of(config.tied_embeddings ? "embedding.weight" : "head.weight");
-}
-
-}  // namespace
 
 ScratchShape scratch_shape(const ModelConfig& config, const ModelShape& shape, int threads) {
     const AttentionShape attention = attention_shape(config, shape);
     return {.tokens = shape.tokens(),
-            .columns = std::max({config.hidden_size, 2 * config.ffn_size, attention.qkv_columns()}),
-            .vocabulary = config.vocab_size,
+            .columns = std::max({config.hidden_size, 2 * ffn_columns(config, shape), attention.qkv_columns()}),
+            .vocabulary = vocabulary_rows(config, shape).size(),
             .attention = attention,
             .dtype = shape.dtype,
             .threads = threads};
 }
 
-Model::Model(const ModelConfig& config, const ModelShape& shape, ParameterStore& store, Arena& arena)
-    : config_(config),
-      shape_(shape),
-      embedding_(store.compute(store.index_of("embedding.weight"))),
-      dembedding_(store.gradient(store.index_of("embedding.weight"))),
-      embedded_(arena.allocate(shape.dtype, {shape.tokens(), config.hidden_size})),
-      head_(store.compute(head_index(config, store)), store.gradient(head_index(config, store)), shape.tokens(),
-            shape.training, arena) {
-    const AttentionShape attention = attention_shape(config, shape);
-    const std::int64_t tokens = shape.tokens();
-    const std::int64_t hidden = config.hidden_size;
-    const auto activation = [&](std::int64_t columns) { return arena.allocate(shape.dtype, {tokens, columns}); };
-
-    layers_.reserve(std::size_t(config.layers));
-    for (std::int64_t layer = 0; layer < config.layers; ++layer) {
-        const std::string prefix = fmt::format("layers.{}.", layer);
-        layers_.push_back({ResidualSite(config, layer, prefix + "attention.", store, tokens, shape.dtype, arena),
-                           Attention(layer, attention, store, shape.dtype, arena),
-                           ResidualSite(config, layer, prefix + "mlp.", store, tokens, shape.dtype, arena),
-                           Mlp(config, layer, tokens, store, shape.dtype, arena)});
+Model::Model(const ModelConfig& config, const ModelPart& part, const ModelShape& shape, ParameterStore& store,
+             Workspace& work, const TensorParallel& tensor, const ModelArenas& arenas)
+    : config_(config), part_(part), shape_(shape), work_(&work), tensor_(&tensor) {
+    if (part.embedding) {
+        const std::size_t i = store.index_of("embedding.weight");
+        embedding_ = store.compute(i);
+        dembedding_ = store.gradient(i);
     }
-    final_norm_ = saved_norm(config, "final_norm.weight", store, tokens, arena);
-    rotary_ = {.cos = arena.allocate(Dtype::fp32, {shape.sequence, attention.head_dim / 2}),
-               .sin = arena.allocate(Dtype::fp32, {shape.sequence, attention.head_dim / 2})};
-    buffers_ = {.normed = activation(hidden), .branch = activation(hidden)};
-    mlp_buffers_ = {.act = activation(config.ffn_size)};
-    if (!shape.training) return;
-    buffers_.dinput = activation(hidden);
-    attention_buffers_ = {.d_o = activation(attention.heads * attention.head_dim),
-                          .dqkv = activation(attention.qkv_columns())};
-    d_ = activation(hidden);
+    layers_.reserve(std::size_t(part.layers.size()));
+    for (std::int64_t layer = part.layers.begin; layer < part.layers.end; ++layer)
+        layers_.push_back(make_layer(layer, store, arenas));
+    if (part.head) {
+        final_norm_ = saved_norm(config, "final_norm.weight", store, shape.rows(), arenas.kept);
+        head_.emplace(config, shape, store);
+    } else if (residual_row(config, part.layers.end - 1).gate == GatePlace::sum) {
+        sent_ = arenas.kept.allocate(shape.dtype, {shape.rows(), config.hidden_size});
+    }
 }
 
-void Model::prepare(Context& context) { rope_table(context, rotary_.cos, rotary_.sin, config_.rope_base); }
+Model::Layer Model::make_layer(std::int64_t layer, ParameterStore& store, const ModelArenas& arenas) const {
+    const Arena::Scope scope(arenas.recomputed);  // the next layer begins where this one did
+    const Recompute recompute = shape_.recompute;
+    Arena& site = recompute == Recompute::full ? arenas.recomputed : arenas.kept;
+    Arena& inner = recompute == Recompute::none ? arenas.kept : arenas.recomputed;
+    const std::string prefix = fmt::format("layers.{}.", layer);
+    return {ResidualSite(config_, layer, prefix + "attention.", shape_, store, {.inner = site, .output = site}),
+            Attention(config_, layer, shape_, store, inner, arenas.kept),
+            ResidualSite(config_, layer, prefix + "mlp.", shape_, store, {.inner = site, .output = arenas.kept}),
+            Mlp(config_, layer, shape_, store, inner, arenas.kept)};
+}
 
 const SavedNorm* Model::norm_after(std::size_t layer) const {
-    return layer + 1 < layers_.size() ? layers_[layer + 1].attention_site.pre_norm() : &final_norm_;
+    if (layer + 1 < layers_.size()) return layers_[layer + 1].attention_site.pre_norm();
+    return part_.head ? &final_norm_ : nullptr;
 }
 
-Tensor Model::forward(Context& context, const TokenRows& rows) {
-    embedding(context, embedded_, embedding_, rows.tokens);
-    GatedStream h{.stream = {.x = embedded_}};
+// Vocabulary parallel: a row that another rank has is zero here, so the sum over ranks is exact.
+void Model::embed(Context& context, Tensor h, Tensor tokens) {
+    const Tensor partial = tensor_->partial(h, work_->partial);
+    embedding(context, partial, embedding_, tokens, vocabulary_rows(config_, shape_).begin);
+    tensor_->reduce(h, partial, "embedding");
+}
+
+void Model::embed_backward(Context& context, Tensor d, Tensor tokens) {
+    const Tensor d_all = tensor_->gather(d, work_->whole_doutput, "gradient of embedding");
+    embedding_backward(context, dembedding_, d_all, tokens, vocabulary_rows(config_, shape_).begin);
+}
+
+GatedStream Model::forward_layer(Context& context, Layer& layer, GatedStream h, const SavedNorm* next, bool& normed,
+                                 Tensor segment_begin) {
+    Tensor n = layer.attention_site.enter(context, h, normed, *work_);
+    layer.attention.forward(context, *tensor_, *work_, layer.attention_site.branch_output(*work_), n, segment_begin);
+    h = layer.attention_site.leave(context, layer.mlp_site.pre_norm(), normed, *work_);
+
+    n = layer.mlp_site.enter(context, h, normed, *work_);
+    layer.mlp.forward(context, *tensor_, *work_, layer.mlp_site.branch_output(*work_), n);
+    return layer.mlp_site.leave(context, next, normed, *work_);
+}
+
+Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std::vector<Moments>* stream_moments) {
+    work_->normed_by = nullptr;
+    if (part_.embedding) embed(context, input, rows.tokens);
+    GatedStream h{.stream = {.x = input}};
     bool normed = false;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-        Layer& layer = layers_[i];
-        Tensor n = layer.attention_site.enter(context, h, normed, buffers_);
-        layer.attention.forward(context, layer.attention_site.branch_output(buffers_), n, rotary_, rows.segment_begin);
-        h = layer.attention_site.leave(context, layer.mlp_site.pre_norm(), normed, buffers_);
-
-        n = layer.mlp_site.enter(context, h, normed, buffers_);
-        layer.mlp.forward(context, layer.mlp_site.branch_output(buffers_), n, mlp_buffers_);
-        h = layer.mlp_site.leave(context, norm_after(i), normed, buffers_);
+        h = forward_layer(context, layers_[i], h, norm_after(i), normed, rows.segment_begin);
+        if (stream_moments == nullptr) continue;
+        stream_moments->push_back(moments(context, layers_[i].attention_site.output()));
+        stream_moments->push_back(moments(context, layers_[i].mlp_site.output()));
     }
-    if (!normed) rmsnorm(context, buffers_.normed, final_norm_.rstd, h.stream, final_norm_.norm);
     last_ = h;
-    return buffers_.normed;
+    if (part_.head) {
+        if (!normed) rmsnorm(context, work_->normed, final_norm_.rstd, h.stream, final_norm_.norm);
+        work_->normed_by = this;
+        return h.stream.x;
+    }
+    if (!sent_) return h.stream.x;
+    apply_gate(context, sent_, h.stream);
+    return sent_;
 }
 
-void Model::backward(Context& context, const TokenRows& rows) {
-    constexpr Residual no_shortcut{.alpha = 0.0F};
-    rmsnorm_backward(context, d_, final_norm_.dw, {.stream = last_.dgate}, d_, no_shortcut, last_.stream,
-                     final_norm_.rstd, final_norm_.norm);
-    for (std::size_t i = layers_.size(); i-- > 0;) {
-        Layer& layer = layers_[i];
-        Tensor db = layer.mlp_site.backward_leave(context, d_, buffers_);
-        Tensor n = layer.mlp_site.replay_input(context, buffers_);
-        layer.mlp.backward(context, buffers_.dinput, db, n, mlp_buffers_);
-        layer.mlp_site.backward_enter(context, d_, buffers_.dinput);
-
-        db = layer.attention_site.backward_leave(context, d_, buffers_);
-        n = layer.attention_site.replay_input(context, buffers_);
-        layer.attention.backward(context, buffers_.dinput, db, n, rotary_, rows.segment_begin, attention_buffers_);
-        layer.attention_site.backward_enter(context, d_, buffers_.dinput);
-    }
-    embedding_backward(context, dembedding_, d_, rows.tokens);
+Tensor Model::final_norm(Context& context) {
+    if (work_->normed_by != this)  // another micro-batch has run since
+        rmsnorm_replay(context, work_->normed, final_norm_.rstd, last_.stream, final_norm_.norm);
+    work_->normed_by = nullptr;  // whoever reads it may write over it
+    return work_->normed;
 }
 
 double Model::loss(Context& context, const TokenRows& rows) {
-    const Tensor n = forward(context, rows);
-    return head_.loss(context, n, rows.labels);
+    const Tensor n = final_norm(context);
+    return head_->loss(context, *tensor_, *work_, n, rows.labels);
 }
 
-double Model::loss_and_backward(Context& context, const TokenRows& rows, float factor) {
-    const Tensor n = forward(context, rows);
-    const double sum = head_.loss_and_backward(context, d_, n, rows.labels, factor);
-    backward(context, rows);
+double Model::loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor,
+                                const LayerDone& done) {
+    constexpr Residual no_shortcut{.alpha = 0.0F};
+    const Tensor n = final_norm(context);
+    const double sum = head_->loss_and_backward(context, *tensor_, *work_, d, n, rows.labels, factor);
+    rmsnorm_backward(context, d, final_norm_.dw, {.stream = last_.dgate}, d, no_shortcut, last_.stream,
+                     final_norm_.rstd, final_norm_.norm);
+    if (done) done(config_.layers);
     return sum;
 }
 
-void Model::logits_at(Context& context, Tensor logits, Tensor tokens, std::int64_t position) {
-    const Tensor n = forward(context, {.tokens = tokens});
-    head_.logits(context, logits, n.slice(position * shape_.batch, (position + 1) * shape_.batch));
+void Model::logits_at(Context& context, Tensor logits, std::int64_t position) {
+    const Tensor n = final_norm(context);
+    head_->logits(context, logits, n.slice(position * shape_.batch, (position + 1) * shape_.batch));
 }
 
-std::vector<Moments> Model::stream_moments(Context& context) const {
-    std::vector<Moments> result;
-    for (const Layer& layer : layers_) {
-        result.push_back(moments(context, layer.attention_site.output()));
-        result.push_back(moments(context, layer.mlp_site.output()));
+void Model::recompute_layer(Context& context, Layer& layer, Tensor segment_begin) {
+    if (shape_.recompute != Recompute::full) return;
+    bool normed = false;
+    forward_layer(context, layer, layer.attention_site.input(), nullptr, normed, segment_begin);
+}
+
+void Model::backward_layer(Context& context, Layer& layer, Tensor d, Tensor segment_begin) {
+    const bool inner_again = shape_.recompute == Recompute::selective;
+    recompute_layer(context, layer, segment_begin);
+    Tensor db = layer.mlp_site.backward_leave(context, d, *work_);
+    Tensor n = shape_.split_backward ? Tensor{} : layer.mlp_site.replay_input(context, *work_);
+    if (inner_again) layer.mlp.forward_inner(context, *tensor_, *work_, n);
+    layer.mlp.backward_input(context, *tensor_, *work_, work_->dinput, db);
+    if (!shape_.split_backward) layer.mlp.backward_weight(context, *tensor_, *work_, n, db);
+    layer.mlp_site.backward_enter(context, d, work_->dinput);
+
+    db = layer.attention_site.backward_leave(context, d, *work_);
+    n = shape_.split_backward ? Tensor{} : layer.attention_site.replay_input(context, *work_);
+    if (inner_again) layer.attention.forward_inner(context, *tensor_, *work_, n, segment_begin);
+    layer.attention.backward_input(context, *tensor_, *work_, work_->dinput, db, segment_begin);
+    if (!shape_.split_backward) layer.attention.backward_weight(context, *tensor_, *work_, n, db);
+    layer.attention_site.backward_enter(context, d, work_->dinput);
+}
+
+// What forward returned was the gated stream: undoes apply_gate.
+void Model::leave_backward(Context& context, Tensor d) {
+    if (!part_.head && sent_) residual_backward(context, d, {.stream = last_.dgate}, {}, {}, last_.stream);
+}
+
+void Model::backward_stream(Context& context, const TokenRows& rows, Tensor d, const LayerDone& done) {
+    work_->normed_by = nullptr;
+    leave_backward(context, d);
+    for (std::size_t i = layers_.size(); i-- > 0;) {
+        backward_layer(context, layers_[i], d, rows.segment_begin);
+        if (done) done(part_.layers.begin + std::int64_t(i));
     }
-    return result;
+    if (part_.embedding) embed_backward(context, d, rows.tokens);
+}
+
+void Model::backward(Context& context, const TokenRows& rows, Tensor d, const LayerDone& done) {
+    backward_stream(context, rows, d, shape_.split_backward ? LayerDone{} : done);
+    if (shape_.split_backward) return backward_weight(context, done);
+    if (done && part_.embedding) done(-1);
+}
+
+void Model::backward_input(Context& context, const TokenRows& rows, Tensor d) { backward_stream(context, rows, d, {}); }
+
+void Model::backward_weight(Context& context, const LayerDone& done) {
+    require(shape_.split_backward, "the weight gradients were computed with the input's");
+    work_->normed_by = nullptr;
+    for (std::size_t i = layers_.size(); i-- > 0;) {
+        Layer& layer = layers_[i];
+        Tensor n = layer.mlp_site.replay_input(context, *work_);
+        layer.mlp.backward_weight(context, *tensor_, *work_, n, {});
+        n = layer.attention_site.replay_input(context, *work_);
+        layer.attention.backward_weight(context, *tensor_, *work_, n, {});
+        if (done) done(part_.layers.begin + std::int64_t(i));
+    }
+    if (done && part_.embedding) done(-1);
 }
 
 }  // namespace gpas

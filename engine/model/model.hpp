@@ -1,4 +1,5 @@
-// The LLaMA-type decoder: embedding, layers of two residual sites each, final norm, LM head; forward and backward.
+// The LLaMA-type decoder, or a contiguous part of it: embedding, layers of two residual sites each, final norm, LM
+// head; forward and backward of one micro-batch.
 #pragma once
 
 #include "engine/model/attention.hpp"
@@ -6,6 +7,8 @@
 #include "engine/model/mlp.hpp"
 #include "engine/model/residual_site.hpp"
 
+#include <functional>
+#include <optional>
 #include <vector>
 
 namespace gpas {
@@ -17,32 +20,44 @@ struct TokenRows {
     Tensor segment_begin;  // [T] int32, absent: every sample is one document
 };
 
-struct ModelShape {
-    std::int64_t batch = 0;
-    std::int64_t sequence = 0;
-    Dtype dtype = Dtype::fp32;
-    bool training = true;  // false: no room for gradients
-    std::int64_t tokens() const { return batch * sequence; }
+// Where a model's memory comes from. One that measures plans.
+struct ModelArenas {
+    Arena& kept;        // activations that live from a micro-batch's forward to its backward
+    Arena& recomputed;  // those of one layer, that backward computes again; every layer starts at its beginning
 };
 
 class Model {
 public:
-    // Views into `store` (which must outlive the model); activations from `arena` (a measuring one plans).
-    Model(const ModelConfig& config, const ModelShape& shape, ParameterStore& store, Arena& arena);
+    // Called in backward when the gradients of a layer's parameters (ParameterSpec::layer) are complete for this
+    // micro-batch.
+    using LayerDone = std::function<void(std::int64_t layer)>;
 
-    // Fills the tables that do not change. Call once, after construction on an arena with memory.
-    void prepare(Context& context);
+    // Views into `store`, `work` and `tensor`, which must outlive the model. Models that take turns (micro-batches in
+    // flight, chunks of a pipeline stage) share all three and differ in their arenas.
+    Model(const ModelConfig& config, const ModelPart& part, const ModelShape& shape, ParameterStore& store,
+          Workspace& work, const TensorParallel& tensor, const ModelArenas& arenas);
 
+    // The stream after this part, to be sent on: where the part has the head, that is what the final norm reads.
+    // input [R,C]: the stream before this part as the stage before sent it; where this part has the embedding, room for
+    // what the embedding gives. It must stay as it is until the backward pass is over. moments: where to append the
+    // variance of the stream after every sub-layer (what the paper plots); null: nowhere.
+    Tensor forward(Context& context, const TokenRows& rows, Tensor input, std::vector<Moments>* moments = nullptr);
+
+    // After forward, on a part with the head.
     // Σ of the losses of the tokens that have a label (fp64).
     double loss(Context& context, const TokenRows& rows);
-    // The same, and every weight gradient += that of factor · Σ.
-    double loss_and_backward(Context& context, const TokenRows& rows, float factor);
-    // logits = those of the rows of one position      logits [batch, V] fp32
-    void logits_at(Context& context, Tensor logits, Tensor tokens, std::int64_t position);
+    // The same, and d [R,C] = the gradient of factor · Σ with respect to the stream before the final norm; weight
+    // gradients +=.
+    double loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor, const LayerDone& done);
+    // logits = those of the rows of one position      logits [batch, V] fp32; in a tensor group of one
+    void logits_at(Context& context, Tensor logits, std::int64_t position);
 
-    // Variance of the residual stream after every sub-layer (attention and MLP of layer 0, of layer 1, …), of the last
-    // forward pass: what the paper plots.
-    std::vector<Moments> stream_moments(Context& context) const;
+    // d = gradient of what forward returned on entry, of its input on return; weight gradients +=.
+    void backward(Context& context, const TokenRows& rows, Tensor d, const LayerDone& done);
+    // The same in two parts, where the shape splits backward. The second completes the weight gradients of attention
+    // and MLP; norms, gates and embedding are done by the first.
+    void backward_input(Context& context, const TokenRows& rows, Tensor d);
+    void backward_weight(Context& context, const LayerDone& done);
 
     const ModelShape& shape() const { return shape_; }
 
@@ -53,23 +68,30 @@ private:
         ResidualSite mlp_site;
         Mlp mlp;
     };
-    Tensor forward(Context& context, const TokenRows& rows);  // the final norm's output
-    const SavedNorm* norm_after(std::size_t layer) const;     // the norm that reads a layer's output first
-    void backward(Context& context, const TokenRows& rows);   // from d = gradient of the final norm's output
+    Layer make_layer(std::int64_t layer, ParameterStore& store, const ModelArenas& arenas) const;
+    void embed(Context& context, Tensor h, Tensor tokens);
+    void embed_backward(Context& context, Tensor d, Tensor tokens);
+    GatedStream forward_layer(Context& context, Layer& layer, GatedStream h, const SavedNorm* next, bool& normed,
+                              Tensor segment_begin);
+    void recompute_layer(Context& context, Layer& layer, Tensor segment_begin);
+    void backward_layer(Context& context, Layer& layer, Tensor d, Tensor segment_begin);
+    void backward_stream(Context& context, const TokenRows& rows, Tensor d, const LayerDone& done);
+    const SavedNorm* norm_after(
+        std::size_t layer) const;         // the norm that reads a layer's output first; null: elsewhere
+    Tensor final_norm(Context& context);  // its output
+    void leave_backward(Context& context, Tensor d);
 
     ModelConfig config_;
+    ModelPart part_;
     ModelShape shape_;
-    Tensor embedding_, dembedding_;  // [V,C]
-    Tensor embedded_;                // [T,C]
+    Workspace* work_;
+    const TensorParallel* tensor_;
+    Tensor embedding_, dembedding_;  // [V',C]: this rank's rows
     std::vector<Layer> layers_;
     SavedNorm final_norm_;
-    GatedStream last_;  // the stream that the final norm read
-    Rotary rotary_;
-    SiteBuffers buffers_;
-    AttentionBuffers attention_buffers_;
-    MlpBuffers mlp_buffers_;
-    Tensor d_;  // [T,C] gradient of the stream
-    Head head_;
+    std::optional<Head> head_;
+    GatedStream last_;  // the stream after the last layer
+    Tensor sent_;       // [R,C] what forward returns, where the stream ends in a gate
 };
 
 // Upper bound of what the operations of this model take from the context's scratch.

@@ -1,6 +1,7 @@
 #include "engine/model/architecture.hpp"
 #include "engine/model/parameters.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -130,14 +131,33 @@ std::int64_t head_dim(const ModelConfig& model) {
     return model.head_dim > 0 ? model.head_dim : model.hidden_size / model.heads;
 }
 
+ModelPart whole_model(const ModelConfig& model) { return {.layers = {0, model.layers}}; }
+
 std::vector<ParameterSpec> parameter_specs(const ModelConfig& model, const OptimizerConfig& optimizer) {
+    return parameter_specs(model, optimizer, {whole_model(model)});
+}
+
+std::vector<ParameterSpec> parameter_specs(const ModelConfig& model, const OptimizerConfig& optimizer,
+                                           const std::vector<ModelPart>& parts) {
     const WeightInit init(model);
     SpecList list(model, optimizer);
-    list.embedding("embedding.weight", init.embedding());
-    for (std::int64_t layer = 0; layer < model.layers; ++layer) add_layer(list, model, init, layer);
-    list.layer = model.layers;
-    list.norm("final_norm.weight", 1.0);
-    if (!model.tied_embeddings) list.embedding("head.weight", {model.init_std});
+    const bool embeds = std::ranges::any_of(parts, &ModelPart::embedding);
+    const bool heads = std::ranges::any_of(parts, &ModelPart::head);
+    for (const ModelPart& part : parts) {
+        const bool copy = part.head && !embeds && model.tied_embeddings;
+        list.layer = -1;
+        if (part.embedding || copy) {
+            list.embedding("embedding.weight", init.embedding());
+            list.specs.back().copy = copy;
+            list.specs.back().shared = copy || (model.tied_embeddings && !heads);
+        }
+        for (std::int64_t layer = part.layers.begin; layer < part.layers.end; ++layer)
+            add_layer(list, model, init, layer);
+        if (!part.head) continue;
+        list.layer = model.layers;
+        list.norm("final_norm.weight", 1.0);
+        if (!model.tied_embeddings) list.embedding("head.weight", {model.init_std});
+    }
     return std::move(list.specs);
 }
 

@@ -1,5 +1,6 @@
 #include "engine/model/parameters.hpp"
 
+#include "io/checkpoint/blocks.hpp"
 #include "kernels/ops.hpp"
 
 #include <xxhash.h>
@@ -16,47 +17,163 @@ std::uint64_t stream_key(std::uint64_t seed, const std::string& name) {
     return XXH3_64bits_withSeed(name.data(), name.size(), seed);
 }
 
-// Fills with N(0, std²), where std depends on the index of axis 1.
-void fill_by_axis1(Context& context, Tensor w, const ParameterSpec& spec, std::uint64_t key) {
-    const std::int64_t slots = std::int64_t(spec.initialiser.std.size());
+ParameterSlab slab_of(const ParameterSpec& spec, const StoreShape& shape) {
+    ParameterSlab slab{.start = std::vector<std::int64_t>(spec.shape.size(), 0), .count = spec.shape};
+    if (spec.tensor_axis >= 0) {
+        const std::size_t axis = std::size_t(spec.tensor_axis);
+        const Range range = shard_range(spec.shape[axis], shape.tensor_rank, shape.tensor_size);
+        slab.start[axis] = range.begin;
+        slab.count[axis] = range.size();
+    }
+    slab.elements = element_count(slab.count);
+    return slab;
+}
+
+// What the largest slab of any tensor-parallel rank takes: offsets are the same on all of them.
+std::int64_t room_of(const ParameterSpec& spec, const StoreShape& shape) {
+    std::vector<std::int64_t> count = spec.shape;
+    if (spec.tensor_axis >= 0) {
+        std::int64_t& dim = count[std::size_t(spec.tensor_axis)];
+        dim = shard_size(dim, shape.tensor_size);
+    }
+    return round_up(element_count(count), alignment_elements);
+}
+
+// Fills elements [flat, flat + n) of the global tensor into w.
+void fill_run(Context& context, Tensor w, const ParameterSpec& spec, std::uint64_t key, std::int64_t flat) {
+    const std::vector<double>& std = spec.initialiser.std;
+    if (std.empty()) return fill(context, w, float(spec.initialiser.constant));
+    if (std.size() == 1) return fill_normal(context, w, key, flat, float(std[0]));
+    const std::int64_t slots = std::int64_t(std.size());
     require(spec.shape.size() >= 2 && spec.shape[1] == slots, "{}: {} standard deviations for axis 1", spec.name,
             slots);
     const std::int64_t slot_elements = spec.elements() / (spec.shape[0] * slots);
-    const Tensor flat = w.view({spec.elements()});
-    for (std::int64_t i = 0; i < spec.shape[0] * slots; ++i) {
-        const std::int64_t first = i * slot_elements;
-        const float std = float(spec.initialiser.std[std::size_t(i % slots)]);
-        fill_normal(context, flat.slice(first, first + slot_elements), key, first, std);
+    for (std::int64_t done = 0; done < w.elements();) {
+        const std::int64_t slot = (flat + done) / slot_elements;
+        const std::int64_t end = std::min(w.elements(), (slot + 1) * slot_elements - flat);
+        fill_normal(context, w.slice(done, end), key, flat + done, float(std[std::size_t(slot % slots)]));
+        done = end;
     }
+}
+
+void initialise_piece(Context& context, const ParameterStore& store, const OwnedPiece& piece, std::uint64_t seed) {
+    const ParameterSpec& spec = store.specs()[piece.parameter];
+    const ParameterSlab& slab = store.slab(piece.parameter);
+    const std::uint64_t key = stream_key(seed, spec.name);
+    for_each_run(spec.shape, slab.start, slab.count, [&](std::int64_t flat, std::int64_t offset, std::int64_t n) {
+        const Range run = overlap({offset, offset + n}, piece.elements);
+        if (run.empty()) return;
+        const Tensor w = piece.w.slice(run.begin - piece.elements.begin, run.end - piece.elements.begin);
+        fill_run(context, w, spec, key, flat + run.begin - offset);
+    });
 }
 
 }  // namespace
 
-ParameterStore::ParameterStore(std::vector<ParameterSpec> specs, Dtype compute_dtype, bool training, Arena& arena)
-    : specs_(std::move(specs)), offsets_(specs_.size()), compute_dtype_(compute_dtype) {
-    std::int64_t total = 0;
-    for (std::size_t i = specs_.size(); i-- > 0;) {
-        offsets_[i] = total;
-        total += (specs_[i].elements() + alignment_elements - 1) / alignment_elements * alignment_elements;
+ParameterStore::ParameterStore(std::vector<ParameterSpec> specs, const StoreShape& shape, Arena& arena)
+    : specs_(std::move(specs)), shape_(shape), bucket_of_(specs_.size()) {
+    for (const ParameterSpec& spec : specs_) slabs_.push_back(slab_of(spec, shape_));
+    lay_out();
+    allocate(arena);
+    list_owned();
+}
+
+std::int64_t ParameterStore::close_bucket(std::int64_t begin, std::int64_t end, bool sharded) {
+    if (begin == end) return end;
+    sharded = sharded && owned_only();
+    if (sharded) end = begin + round_up(end - begin, alignment_elements * shape_.data_size);
+    GradientBucket bucket{
+        .elements = {begin, end}, .owned = {begin, end}, .owned_offset = owned_total_, .sharded = sharded};
+    if (sharded) {
+        const Range share = shard_range(end - begin, shape_.data_rank, shape_.data_size);
+        bucket.owned = {begin + share.begin, begin + share.end};
     }
-    w_ = arena.allocate(Dtype::fp32, {total});
-    if (has_compute_copy()) compute_ = arena.allocate(compute_dtype, {total});
-    if (!training) return;
-    gradient_ = arena.allocate(Dtype::fp32, {total});
-    m_ = arena.allocate(Dtype::fp32, {total});
-    v_ = arena.allocate(Dtype::fp32, {total});
+    owned_total_ += bucket.owned.size();
+    buckets_.push_back(bucket);
+    return end;
+}
+
+void ParameterStore::lay_out() {
+    enum class Group { ordinary, tied, gates };
+    const auto group_of = [](const ParameterSpec& spec) {
+        if (spec.kind == ParameterKind::gate) return Group::gates;
+        return spec.shared ? Group::tied : Group::ordinary;
+    };
+    std::int64_t begin = 0;
+    for (const Group group : {Group::ordinary, Group::tied, Group::gates}) {
+        std::int64_t end = begin;
+        for (std::size_t i = specs_.size(); i-- > 0;) {
+            if (group_of(specs_[i]) != group) continue;
+            slabs_[i].offset = end;
+            bucket_of_[i] = buckets_.size();
+            end += room_of(specs_[i], shape_);
+            const bool full = shape_.bucket_elements > 0 && end - begin >= shape_.bucket_elements;
+            if (full) begin = end = close_bucket(begin, end, group != Group::gates);
+        }
+        begin = close_bucket(begin, end, group != Group::gates);
+    }
+    total_ = begin;
+}
+
+void ParameterStore::allocate(Arena& arena) {
+    w_ = arena.allocate(Dtype::fp32, {keeps_whole_master() ? total_ : owned_total_});
+    if (has_compute_copy()) compute_ = arena.allocate(shape_.compute_dtype, {total_});
+    if (!shape_.training) return;
+    gradient_ = arena.allocate(Dtype::fp32, {total_});
+    m_ = arena.allocate(Dtype::fp32, {owned_total_});
+    v_ = arena.allocate(Dtype::fp32, {owned_total_});
+}
+
+void ParameterStore::list_owned() {
+    for (std::size_t i = 0; i < specs_.size(); ++i) {
+        const GradientBucket& bucket = buckets_[bucket_of_[i]];
+        const ParameterSlab& slab = slabs_[i];
+        const Range flat = overlap({slab.offset, slab.offset + slab.elements}, bucket.owned);
+        if (flat.empty()) continue;
+        const std::int64_t compact = bucket.owned_offset + flat.begin - bucket.owned.begin;
+        const auto whole = [&](const Tensor& buffer) {
+            return buffer.rank == 0 ? Tensor{} : buffer.slice(flat.begin, flat.end);
+        };
+        const auto owned = [&](const Tensor& buffer) {
+            return buffer.rank == 0 ? Tensor{} : buffer.slice(compact, compact + flat.size());
+        };
+        const bool on_one_tensor_rank = specs_[i].tensor_axis >= 0 || shape_.tensor_rank == 0;
+        const bool on_one_data_rank = bucket.sharded || shape_.data_rank == 0;
+        owned_.push_back({.parameter = i,
+                          .elements = {flat.begin - slab.offset, flat.end - slab.offset},
+                          .counted = on_one_tensor_rank && on_one_data_rank && !specs_[i].copy,
+                          .w = keeps_whole_master() ? whole(w_) : owned(w_),
+                          .gradient = whole(gradient_),
+                          .m = owned(m_),
+                          .v = owned(v_),
+                          .compute = whole(compute_)});
+    }
 }
 
 Tensor ParameterStore::part(const Tensor& buffer, std::size_t i) const {
     if (buffer.rank == 0) return {};
-    const ParameterSpec& spec = specs_[i];
-    const std::int64_t columns = spec.shape.back();
-    Tensor view(buffer.data, buffer.dtype, {spec.elements() / columns, columns});
-    if (buffer.data != nullptr)
-        view.data = static_cast<char*>(buffer.data) + offsets_[i] * bytes_per_element(buffer.dtype);
-    if (spec.shape.size() == 1) view = view.view({columns});
-    return view;
+    const ParameterSlab& slab = slabs_[i];
+    const std::int64_t columns = slab.count.back();
+    const Tensor flat = buffer.slice(slab.offset, slab.offset + slab.elements);
+    if (slab.count.size() == 1) return flat;
+    return flat.view({slab.elements / columns, columns});
 }
+
+Tensor ParameterStore::owned_part(const Tensor& buffer, std::size_t i) const {
+    if (buffer.rank == 0) return {};
+    const GradientBucket& bucket = buckets_[bucket_of_[i]];
+    require(!bucket.sharded, "{}: this rank has a share of the optimizer state only", specs_[i].name);
+    const ParameterSlab& slab = slabs_[i];
+    const std::int64_t columns = slab.count.back();
+    const std::int64_t begin = bucket.owned_offset + slab.offset - bucket.elements.begin;
+    const Tensor flat = buffer.slice(begin, begin + slab.elements);
+    if (slab.count.size() == 1) return flat;
+    return flat.view({slab.elements / columns, columns});
+}
+
+Tensor ParameterStore::master(std::size_t i) const { return keeps_whole_master() ? part(w_, i) : owned_part(w_, i); }
+Tensor ParameterStore::adam_m(std::size_t i) const { return owned_part(m_, i); }
+Tensor ParameterStore::adam_v(std::size_t i) const { return owned_part(v_, i); }
 
 bool ParameterStore::contains(const std::string& name) const {
     return std::any_of(specs_.begin(), specs_.end(), [&](const ParameterSpec& spec) { return spec.name == name; });
@@ -68,23 +185,15 @@ std::size_t ParameterStore::index_of(const std::string& name) const {
     fail(ExitCode::internal, "no parameter is called {}", name);
 }
 
-void initialise(Context& context, ParameterStore& store, std::uint64_t seed) {
-    for (std::size_t i = 0; i < store.specs().size(); ++i) {
-        const ParameterSpec& spec = store.specs()[i];
-        const Tensor w = store.master(i);
-        const std::uint64_t key = stream_key(seed, spec.name);
-        switch (spec.initialiser.std.size()) {
-            case 0: fill(context, w, float(spec.initialiser.constant)); break;
-            case 1: fill_normal(context, w, key, 0, float(spec.initialiser.std[0])); break;
-            default: fill_by_axis1(context, w, spec, key); break;
-        }
-    }
-    refresh_compute_weights(context, store);
+void initialise(Context& context, ParameterStore& store, std::uint64_t seed, Communicator& data) {
+    for (const OwnedPiece& piece : store.owned()) initialise_piece(context, store, piece, seed);
+    publish_weights(context, store, data);
 }
 
-void refresh_compute_weights(Context& context, ParameterStore& store) {
-    if (!store.has_compute_copy()) return;
-    for (std::size_t i = 0; i < store.specs().size(); ++i) cast(context, store.compute(i), store.master(i));
+void publish_weights(Context& context, ParameterStore& store, Communicator& data) {
+    for (const OwnedPiece& piece : store.owned())
+        if (piece.compute) cast(context, piece.compute, piece.w);
+    gather_owned(data, store.all_compute_weights(), store.buckets());
 }
 
 }  // namespace gpas

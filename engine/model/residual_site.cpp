@@ -23,22 +23,23 @@ SavedNorm saved_norm(const ModelConfig& model, const std::string& name, Paramete
 }
 
 ResidualSite::ResidualSite(const ModelConfig& model, std::int64_t layer, const std::string& prefix,
-                           ParameterStore& store, std::int64_t tokens, Dtype dtype, Arena& arena)
+                           const ModelShape& shape, ParameterStore& store, const SiteArenas& arenas)
     : row_(residual_row(model, layer)) {
-    const std::int64_t hidden = model.hidden_size;
+    const std::int64_t rows = shape.rows();
+    const auto stream = [&](Arena& arena) { return arena.allocate(shape.dtype, {rows, model.hidden_size}); };
     if (row_.pre_norm) {
-        pre_ = saved_norm(model, prefix + "pre_norm.weight", store, tokens, arena);
+        pre_ = saved_norm(model, prefix + "pre_norm.weight", store, rows, arenas.inner);
         pre_.norm.scale = float(row_.norm_scale);
     }
     if (row_.branch_norm) {
-        branch_norm_ = saved_norm(model, prefix + "branch_norm.weight", store, tokens, arena);
-        branch_ = arena.allocate(dtype, {tokens, hidden});
+        branch_norm_ = saved_norm(model, prefix + "branch_norm.weight", store, rows, arenas.inner);
+        branch_ = stream(arenas.inner);
     }
     if (row_.sum_norm) {
-        sum_ = saved_norm(model, prefix + "sum_norm.weight", store, tokens, arena);
-        normed_sum_ = arena.allocate(dtype, {tokens, hidden});
+        sum_ = saved_norm(model, prefix + "sum_norm.weight", store, rows, arenas.inner);
+        normed_sum_ = stream(arenas.output);
     }
-    x2_ = arena.allocate(dtype, {tokens, hidden});
+    x2_ = stream(row_.sum_norm ? arenas.inner : arenas.output);
     if (row_.gate == GatePlace::none) return;
     const std::size_t i =
         store.index_of(model.gate.per_sublayer ? prefix + "gate" : fmt::format("layers.{}.gate", layer));
@@ -47,21 +48,21 @@ ResidualSite::ResidualSite(const ModelConfig& model, std::int64_t layer, const s
     if (dg && store.specs()[i].trainable) dgate_ = dg.as<float>();
 }
 
-Tensor ResidualSite::enter(Context& context, GatedStream h, bool normed, const SiteBuffers& buffers) {
+Tensor ResidualSite::enter(Context& context, GatedStream h, bool normed, const Workspace& work) {
     input_ = h;
     if (!row_.pre_norm) {
         require(!h.stream.gate, "a row without a pre-norm reads an ungated stream");
         return h.stream.x;
     }
-    if (!normed) rmsnorm(context, buffers.normed, pre_.rstd, h.stream, pre_.norm);
-    return buffers.normed;
+    if (!normed) rmsnorm(context, work.normed, pre_.rstd, h.stream, pre_.norm);
+    return work.normed;
 }
 
-GatedStream ResidualSite::leave(Context& context, const SavedNorm* next, bool& normed, const SiteBuffers& buffers) {
+GatedStream ResidualSite::leave(Context& context, const SavedNorm* next, bool& normed, const Workspace& work) {
     const Residual terms = residual_terms();
-    if (row_.branch_norm) rmsnorm(context, buffers.branch, branch_norm_.rstd, {branch_, {}}, branch_norm_.norm);
+    if (row_.branch_norm) rmsnorm(context, work.branch, branch_norm_.rstd, {branch_, {}}, branch_norm_.norm);
     if (row_.sum_norm) {
-        residual_rmsnorm(context, x2_, normed_sum_, sum_.rstd, terms, input_.stream, buffers.branch, {}, sum_.norm);
+        residual_rmsnorm(context, x2_, normed_sum_, sum_.rstd, terms, input_.stream, work.branch, {}, sum_.norm);
         normed = false;
         output_ = {.stream = {.x = normed_sum_}};
         return output_;
@@ -69,27 +70,27 @@ GatedStream ResidualSite::leave(Context& context, const SavedNorm* next, bool& n
     output_ = {.stream = {.x = x2_, .gate = sum_gate_}, .dgate = sum_gate_ ? dgate_ : nullptr};
     normed = next != nullptr;
     if (next != nullptr)
-        residual_rmsnorm(context, x2_, buffers.normed, next->rstd, terms, input_.stream, buffers.branch, sum_gate_,
+        residual_rmsnorm(context, x2_, work.normed, next->rstd, terms, input_.stream, work.branch, sum_gate_,
                          next->norm);
     else
-        residual(context, x2_, terms, input_.stream, buffers.branch);
+        residual(context, x2_, terms, input_.stream, work.branch);
     return output_;
 }
 
-Tensor ResidualSite::backward_leave(Context& context, Tensor d, const SiteBuffers& buffers) {
+Tensor ResidualSite::backward_leave(Context& context, Tensor d, const Workspace& work) {
     if (row_.sum_norm)  // h = N(x2)
         rmsnorm_backward(context, d, sum_.dw, {}, d, no_shortcut, {x2_, {}}, sum_.rstd, sum_.norm);
     if (!row_.branch_norm) return d;
     // b = N₂(branch)
-    rmsnorm_backward(context, buffers.branch, branch_norm_.dw, {}, d, no_shortcut, {branch_, {}}, branch_norm_.rstd,
+    rmsnorm_backward(context, work.branch, branch_norm_.dw, {}, d, no_shortcut, {branch_, {}}, branch_norm_.rstd,
                      branch_norm_.norm);
-    return buffers.branch;
+    return work.branch;
 }
 
-Tensor ResidualSite::replay_input(Context& context, const SiteBuffers& buffers) {
+Tensor ResidualSite::replay_input(Context& context, const Workspace& work) {
     if (!row_.pre_norm) return input_.stream.x;
-    rmsnorm_replay(context, buffers.normed, pre_.rstd, input_.stream, pre_.norm);
-    return buffers.normed;
+    rmsnorm_replay(context, work.normed, pre_.rstd, input_.stream, pre_.norm);
+    return work.normed;
 }
 
 void ResidualSite::backward_enter(Context& context, Tensor d, Tensor dinput) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/model/architecture.hpp"
-#include "engine/model/parameters.hpp"
+#include "engine/model/workspace.hpp"
 #include "kernels/ops.hpp"
 
 #include <string>
@@ -19,43 +19,43 @@ struct GatedStream {
 struct SavedNorm {
     Norm norm;
     Tensor dw;    // [C] fp32
-    Tensor rstd;  // [T] fp32
+    Tensor rstd;  // [R] fp32
 };
 
-// Activations of T tokens that several sub-layers share: each lives only within one forward or backward of a site.
-struct SiteBuffers {
-    Tensor normed;  // [T,C] a norm's output: the branch's input
-    Tensor branch;  // [T,C] the branch's output; in backward the gradient of it, where that is not the stream's
-    Tensor dinput;  // [T,C] gradient of the branch's input
+// Where a site's tensors live: all that backward reads, but for the stream that leaves it, which may have to live
+// longer.
+struct SiteArenas {
+    Arena& inner;
+    Arena& output;
 };
 
 class ResidualSite {
 public:
-    // prefix: "layers.3.mlp."; gate_name: the gate this sub-layer reads. Views into `store`; saved tensors of T tokens
-    // from `arena`.
-    ResidualSite(const ModelConfig& model, std::int64_t layer, const std::string& prefix, ParameterStore& store,
-                 std::int64_t tokens, Dtype dtype, Arena& arena);
+    // prefix: "layers.3.mlp.". Views into `store`; saved tensors of R rows.
+    ResidualSite(const ModelConfig& model, std::int64_t layer, const std::string& prefix, const ModelShape& shape,
+                 ParameterStore& store, const SiteArenas& arenas);
 
-    // The branch's input: buffers.normed, or the stream itself where the row has no pre-norm. `h` is kept for backward.
-    // normed: buffers.normed already holds the pre-norm's output (the site before wrote it in its own pass).
-    Tensor enter(Context& context, GatedStream h, bool normed, const SiteBuffers& buffers);
+    // The branch's input: work.normed, or the stream itself where the row has no pre-norm. `h` is kept for backward.
+    // normed: work.normed already holds the pre-norm's output (the site before wrote it in its own pass).
+    Tensor enter(Context& context, GatedStream h, bool normed, const Workspace& work);
     // Where the branch is to write its output b.
-    Tensor branch_output(const SiteBuffers& buffers) const { return row_.branch_norm ? branch_ : buffers.branch; }
+    Tensor branch_output(const Workspace& work) const { return row_.branch_norm ? branch_ : work.branch; }
     // The stream after the sub-layer. `next`: the norm that reads it first; where this row ends without a norm of its
-    // own, that norm's output is left in buffers.normed in the same pass (and `normed` says so).
-    GatedStream leave(Context& context, const SavedNorm* next, bool& normed, const SiteBuffers& buffers);
+    // own, that norm's output is left in work.normed in the same pass (and `normed` says so).
+    GatedStream leave(Context& context, const SavedNorm* next, bool& normed, const Workspace& work);
 
     // d: gradient of the stream's x after the site on entry; on return that of the branch's output is in the tensor
-    // returned (d itself, or buffers.branch), and d is the gradient of the sum x2.
-    Tensor backward_leave(Context& context, Tensor d, const SiteBuffers& buffers);
+    // returned (d itself, or work.branch), and d is the gradient of the sum x2.
+    Tensor backward_leave(Context& context, Tensor d, const Workspace& work);
     // The branch's input again, for weight gradients: the same bits as in the forward pass.
-    Tensor replay_input(Context& context, const SiteBuffers& buffers);
+    Tensor replay_input(Context& context, const Workspace& work);
     // dinput: gradient of the branch's input. d: gradient of x2 on entry, of the incoming stream's x on return.
     void backward_enter(Context& context, Tensor d, Tensor dinput);
 
     // The pre-norm, for the site before; null where the row has none.
     const SavedNorm* pre_norm() const { return row_.pre_norm ? &pre_ : nullptr; }
-    // The stream after the site, as forward left it (for activation statistics).
+    // The stream before and after the site, as forward left it.
+    const GatedStream& input() const { return input_; }
     const Stream& output() const { return output_.stream; }
 
 private:

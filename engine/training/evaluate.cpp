@@ -23,28 +23,32 @@ Batch padded_batch(const Batch& part, std::int64_t samples) {
     return full;
 }
 
+// Enough to fill a pipeline many times over, few enough to be nothing in memory.
+constexpr std::int64_t most_at_once = 64;
+
 }  // namespace
 
-EvaluationResult evaluate(Replica& replica, const ValidationSet& samples, bool mask_documents, Communicator& data_group,
-                          const std::function<void(double)>& progress) {
+EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& shape, const ValidationSet& samples,
+                          bool mask_documents, const std::function<void(double)>& progress) {
     const Stopwatch watch;
-    const std::int64_t micro = replica.model.shape().batch;
-    const std::int64_t batches = (samples.samples() + micro - 1) / micro;
-    double loss = 0.0;
-    std::int64_t tokens = 0;
-    Batch batch;
-    for (std::int64_t i = data_group.rank(); i < batches; i += data_group.size()) {
-        const std::int64_t first = i * micro;
-        const std::int64_t count = std::min(micro, samples.samples() - first);
-        samples.fill(batch, first, count);
-        if (count < micro) batch = padded_batch(batch, micro);
-        loss += replica.model.loss(replica.context, rows_of(batch, mask_documents));
-        tokens += batch.loss_tokens;
-        if (progress) progress(double(i + 1) / double(batches));
+    const std::int64_t micro = replica.shape().compute.batch;
+    const std::int64_t count = (samples.samples() + micro - 1) / micro;  // of micro-batches
+    Pipeline pipeline(replica, mesh, shape);
+    double sums[2] = {0.0, 0.0};  // loss, tokens
+    std::vector<Batch> batches;
+    for (std::int64_t i = mesh.place.data; i < count; i += mesh.size.data) {
+        batches.emplace_back();
+        samples.fill(batches.back(), i * micro, std::min(micro, samples.samples() - i * micro));
+        if (batches.back().samples < micro) batches.back() = padded_batch(batches.back(), micro);
+        if (std::int64_t(batches.size()) < most_at_once && i + mesh.size.data < count) continue;
+        sums[0] += pipeline.evaluate({.batches = batches, .mask_documents = mask_documents});
+        for (const Batch& batch : batches) sums[1] += double(batch.loss_tokens);
+        batches.clear();
+        if (progress) progress(double(i + 1) / double(count));
     }
-    data_group.all_reduce(&loss, 1, ReduceOp::sum, "evaluation loss");
-    data_group.all_reduce(&tokens, 1, ReduceOp::sum, "evaluation tokens");
-    return {.loss = loss / double(std::max<std::int64_t>(tokens, 1)), .tokens = tokens, .seconds = watch.seconds()};
+    if (!mesh.last_stage() || mesh.place.tensor != 0) sums[0] = sums[1] = 0.0;  // counted once
+    mesh.world->all_reduce(sums, 2, ReduceOp::sum, "evaluation loss");
+    return {.loss = sums[0] / std::max(sums[1], 1.0), .tokens = std::int64_t(sums[1]), .seconds = watch.seconds()};
 }
 
 }  // namespace gpas

@@ -1,8 +1,7 @@
 // The loss on held-out samples.
 #pragma once
 
-#include "engine/training/replica.hpp"
-#include "parallel/communicator.hpp"
+#include "engine/training/pipeline.hpp"
 
 #include <functional>
 
@@ -14,9 +13,9 @@ struct EvaluationResult {
     double seconds = 0.0;
 };
 
-// Each rank takes every size()-th micro-batch of the set. Weights and optimizer state are not touched. progress: share
-// done, from 0 to 1.
-EvaluationResult evaluate(Replica& replica, const ValidationSet& samples, bool mask_documents, Communicator& data_group,
-                          const std::function<void(double)>& progress = {});
+// Each data-parallel rank takes every size-th micro-batch of the set. Weights and optimizer state are not touched. The
+// same result on every rank. Collective over the mesh. progress: share done, from 0 to 1.
+EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& pipeline, const ValidationSet& samples,
+                          bool mask_documents, const std::function<void(double)>& progress = {});
 
 }  // namespace gpas

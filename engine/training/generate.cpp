@@ -55,18 +55,19 @@ std::int32_t sample_token(std::span<const float> logits, const SamplingOptions& 
 std::vector<std::int32_t> generate(Replica& replica, std::span<const std::int32_t> prompt, std::int64_t count,
                                    std::int32_t end, const SamplingOptions& options,
                                    const std::function<void(std::int32_t)>& on_token) {
-    require(!prompt.empty() && replica.model.shape().batch == 1, "generate: {} tokens of prompt, {} samples",
-            prompt.size(), replica.model.shape().batch);
-    const std::int64_t window = replica.model.shape().sequence;
-    const std::int64_t vocabulary = replica.store.compute(replica.store.index_of("embedding.weight")).dim(0);
+    const ModelShape& shape = replica.shape().compute;
+    require(!prompt.empty() && shape.batch == 1, "generate: {} tokens of prompt, {} samples", prompt.size(),
+            shape.batch);
+    const std::int64_t window = shape.sequence;
+    const std::int64_t vocabulary = replica.shape().model.vocab_size;
     std::vector<std::int32_t> all(prompt.begin(), prompt.end());
     std::vector<std::int32_t> seen(std::size_t(window), 0);
     std::vector<float> logits(static_cast<std::size_t>(vocabulary));
     for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t length = std::min<std::int64_t>(window, std::int64_t(all.size()));
         std::copy(all.end() - length, all.end(), seen.begin());  // what stands after it is never attended to
-        replica.model.logits_at(replica.context, Tensor(logits.data(), Dtype::fp32, {1, vocabulary}),
-                                Tensor(seen.data(), Dtype::int32, {window}), length - 1);
+        replica.logits_at(Tensor(logits.data(), Dtype::fp32, {1, vocabulary}),
+                          Tensor(seen.data(), Dtype::int32, {window}), length - 1);
         const std::int32_t token = sample_token(logits, options, uniform(options.seed, std::uint64_t(i)));
         if (token == end) break;
         all.push_back(token);

@@ -1,26 +1,173 @@
 #include "engine/training/replica.hpp"
 
-namespace gpas {
+#include "io/config/stage_layers.hpp"
 
-ReplicaPlan plan_replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& shape,
-                         int threads) {
-    ReplicaPlan plan;
-    Arena arena = Arena::measuring();
-    ParameterStore store(parameter_specs(model, optimizer), shape.dtype, shape.training, arena);
-    plan.parameter_bytes = arena.used_bytes();
-    const Model layout(model, shape, store, arena);
-    plan.activation_bytes = arena.used_bytes() - plan.parameter_bytes;
-    plan.scratch_bytes = scratch_bytes(scratch_shape(model, shape, threads));
+#include <algorithm>
+
+namespace gpas {
+namespace {
+
+// With neighbours a gradient may be on its way in and another on its way out while one is computed on.
+constexpr std::int64_t gradient_buffers_with_neighbours = 3;
+
+// Of each chunk: the most micro-batches that have begun their forward and not ended their backward.
+std::vector<std::int64_t> in_flight_of_chunks(const std::vector<PipelineAction>& actions, int chunks, bool split) {
+    const PipelineWork last = split ? PipelineWork::backward_weight : PipelineWork::backward;
+    std::vector<std::int64_t> now(std::size_t(chunks), 0);
+    std::vector<std::int64_t> most(std::size_t(chunks), 1);
+    for (const PipelineAction& action : actions) {
+        const std::size_t chunk = std::size_t(action.chunk);
+        if (action.work == PipelineWork::forward) most[chunk] = std::max(most[chunk], ++now[chunk]);
+        if (action.work == last || action.work == PipelineWork::backward) --now[chunk];
+    }
+    return most;
+}
+
+std::int64_t count(const std::vector<std::int64_t>& in_flight) {
+    std::int64_t sum = 0;
+    for (const std::int64_t n : in_flight) sum += n;
+    return sum;
+}
+
+}  // namespace
+
+ReplicaShape whole_replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& compute,
+                           int threads) {
+    return {.model = model,
+            .optimizer = optimizer,
+            .compute = compute,
+            .parts = {whole_model(model)},
+            .in_flight = {1},
+            .store = {.compute_dtype = compute.dtype, .training = compute.training},
+            .threads = threads};
+}
+
+PipelineShape pipeline_shape(const RunConfig& config, MeshSize mesh) {
+    return {.schedule = config.parallel.schedule,
+            .stages = mesh.pipeline,
+            .chunks = int(config.parallel.virtual_chunks),
+            .micro_batches =
+                config.training.global_batch_size / (config.training.micro_batch_size * std::int64_t(mesh.data))};
+}
+
+ReplicaShape replica_shape(const RunConfig& config, MeshSize mesh, MeshPlace place, int threads, bool training) {
+    const ParallelConfig& parallel = config.parallel;
+    const PipelineShape pipeline = pipeline_shape(config, mesh);
+    const std::vector<Range> layers =
+        stage_layers(config.model, config.data.sequence_length, std::int64_t(pipeline.stages) * pipeline.chunks,
+                     parse_stage_layers(parallel.stage_layers));
+    const Dtype dtype = storage_dtype(config.compute.dtype);
+    const bool split = training && pipeline.schedule == PipelineSchedule::zb_h1 && mesh.pipeline > 1;
+    constexpr std::int64_t mebibyte = std::int64_t(1) << 20;
+    ReplicaShape shape{
+        .model = config.model,
+        .optimizer = config.optimizer,
+        .compute = {.batch = config.training.micro_batch_size,
+                    .sequence = config.data.sequence_length,
+                    .dtype = dtype,
+                    .training = training,
+                    .recompute = training ? parallel.recompute : Recompute::selective,
+                    .split_backward = split,
+                    .tensor_rank = place.tensor,
+                    .tensor_size = mesh.tensor,
+                    .sequence_parallel = parallel.sequence_parallel && mesh.tensor > 1},
+        .parts = parts_of_stage(layers, place.pipeline, mesh.pipeline),
+        .store = {.compute_dtype = dtype,
+                  .training = training,
+                  .tensor_rank = place.tensor,
+                  .tensor_size = mesh.tensor,
+                  .data_rank = place.data,
+                  .data_size = mesh.data,
+                  .sharded_optimizer = parallel.sharded_optimizer,
+                  .bucket_elements = mesh.data > 1 ? parallel.bucket_mib * mebibyte / std::int64_t(sizeof(float)) : 0},
+        .threads = threads,
+        .has_neighbours = mesh.pipeline > 1};
+    shape.in_flight = training ? in_flight_of_chunks(pipeline_actions(pipeline, place.pipeline), pipeline.chunks, split)
+                               : std::vector<std::int64_t>(shape.parts.size(), mesh.pipeline > 1 ? 2 : 1);
+    return shape;
+}
+
+ReplicaMemory::ReplicaMemory(const ReplicaShape& shape, const TensorParallel& tensor, Arena& memory, Arena& recomputed)
+    : store(parameter_specs(shape.model, shape.optimizer, shape.parts), shape.store, memory),
+      work(shape.model, shape.compute, shape.parts.back().head, memory) {
+    const std::int64_t before = memory.used_bytes();
+    for (std::size_t chunk = 0; chunk < shape.parts.size(); ++chunk) {
+        models.emplace_back();
+        for (std::int64_t slot = 0; slot < shape.in_flight[chunk]; ++slot)
+            models.back().emplace_back(shape.model, shape.parts[chunk], shape.compute, store, work, tensor,
+                                       ModelArenas{.kept = memory, .recomputed = recomputed});
+    }
+    const auto stream = [&] {
+        return memory.allocate(shape.compute.dtype, {shape.compute.rows(), shape.model.hidden_size});
+    };
+    for (std::int64_t i = 0; i < count(shape.in_flight); ++i) inputs.push_back(stream());
+    activation_bytes = memory.used_bytes() - before;
+    if (shape.has_neighbours) inputs.push_back(stream());
+    if (!shape.compute.training) return;
+    const std::int64_t buffers = shape.has_neighbours ? gradient_buffers_with_neighbours : 1;
+    for (std::int64_t i = 0; i < buffers; ++i) gradients.push_back(stream());
+}
+
+ReplicaPlan plan_replica(const ReplicaShape& shape) {
+    Arena memory = Arena::measuring();
+    Arena recomputed = Arena::measuring();
+    const std::unique_ptr<Communicator> self = make_self_communicator();
+    const TensorParallel tensor(*self, false);
+    const ReplicaMemory layout(shape, tensor, memory, recomputed);
+    ReplicaPlan plan{.weight_bytes = layout.store.weight_bytes(),
+                     .gradient_bytes = layout.store.gradient_bytes(),
+                     .optimizer_bytes = layout.store.optimizer_bytes(),
+                     .activation_bytes = layout.activation_bytes,
+                     .recomputed_bytes = recomputed.peak_bytes(),
+                     .scratch_bytes = scratch_bytes(scratch_shape(shape.model, shape.compute, shape.threads))};
+    plan.buffer_bytes =
+        memory.used_bytes() - plan.weight_bytes - plan.gradient_bytes - plan.optimizer_bytes - plan.activation_bytes;
     return plan;
 }
 
-Replica::Replica(const ModelConfig& config, const OptimizerConfig& optimizer, const ModelShape& shape, int threads)
-    : plan_(plan_replica(config, optimizer, shape, threads)),
-      arena_(plan_.parameter_bytes + plan_.activation_bytes),
-      context(threads, Arena(plan_.scratch_bytes)),
-      store(parameter_specs(config, optimizer), shape.dtype, shape.training, arena_),
-      model(config, shape, store, arena_) {
-    model.prepare(context);
+Replica::Replica(const ReplicaShape& shape, Communicator& tensor, Communicator& data)
+    : shape_(shape),
+      plan_(plan_replica(shape)),
+      tensor_group_(&tensor),
+      data_group_(&data),
+      tensor_(tensor, shape.compute.sequence_parallel),
+      kept_(plan_.total_bytes() - plan_.recomputed_bytes - plan_.scratch_bytes),
+      recomputed_(plan_.recomputed_bytes),
+      context(shape.threads, Arena(plan_.scratch_bytes)),
+      memory_(shape_, tensor_, kept_, recomputed_),
+      store(memory_.store) {
+    require(tensor.size() == shape.store.tensor_size && data.size() == shape.store.data_size,
+            "a replica for {} x {} ranks in groups of {} and {}", shape.store.tensor_size, shape.store.data_size,
+            tensor.size(), data.size());
+    memory_.work.prepare(context, shape_.model);
+}
+
+Replica::Replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& compute, int threads)
+    : Replica(whole_replica(model, optimizer, compute, threads), make_self_communicator()) {}
+
+Replica::Replica(const ReplicaShape& shape, std::unique_ptr<Communicator> self) : Replica(shape, *self, *self) {
+    self_ = std::move(self);
+}
+
+double Replica::loss(const TokenRows& rows, std::vector<Moments>* moments) {
+    Model& model = memory_.models[0][0];
+    model.forward(context, rows, memory_.inputs[0], moments);
+    return model.loss(context, rows);
+}
+
+double Replica::loss_and_backward(const TokenRows& rows, float factor) {
+    Model& model = memory_.models[0][0];
+    const Tensor d = memory_.gradients[0];
+    model.forward(context, rows, memory_.inputs[0]);
+    const double sum = model.loss_and_gradient(context, rows, d, factor, {});
+    model.backward(context, rows, d, {});
+    return sum;
+}
+
+void Replica::logits_at(Tensor logits, Tensor tokens, std::int64_t position) {
+    Model& model = memory_.models[0][0];
+    model.forward(context, {.tokens = tokens}, memory_.inputs[0]);
+    model.logits_at(context, logits, position);
 }
 
 TokenRows rows_of(Batch& batch, bool mask_documents) {

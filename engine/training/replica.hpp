@@ -1,40 +1,109 @@
-// The model as one rank holds it: parameters, activations, and the context its operations run in. All memory is planned
-// first, by the same code that then lays it out.
+// The model as one rank holds it: its parameters, the activations of every micro-batch it has in flight, and the
+// context its operations run in. All memory is planned first, by the same code that then lays it out.
 #pragma once
 
 #include "engine/model/model.hpp"
+#include "engine/model/stages.hpp"
 #include "io/data/batch.hpp"
+#include "parallel/mesh.hpp"
+#include "parallel/schedule.hpp"
+
+#include <memory>
 
 namespace gpas {
 
 struct ReplicaPlan {
-    std::int64_t parameter_bytes = 0;   // weights, gradients, moments, compute copy
-    std::int64_t activation_bytes = 0;  // of one micro-batch, with the buffers of the head
-    std::int64_t scratch_bytes = 0;
-    std::int64_t total_bytes() const { return parameter_bytes + activation_bytes + scratch_bytes; }
+    std::int64_t weight_bytes = 0;      // as the forward pass reads them
+    std::int64_t gradient_bytes = 0;    // fp32
+    std::int64_t optimizer_bytes = 0;   // moments, and masters where the forward pass reads bf16
+    std::int64_t activation_bytes = 0;  // from forward to backward, of every micro-batch in flight
+    std::int64_t buffer_bytes = 0;      // within one sub-layer, of the head, to and from other stages
+    std::int64_t recomputed_bytes = 0;  // activations of one layer at a time
+    std::int64_t scratch_bytes = 0;     // within one operation
+    std::int64_t total_bytes() const {
+        return weight_bytes + gradient_bytes + optimizer_bytes + activation_bytes + buffer_bytes + recomputed_bytes +
+               scratch_bytes;
+    }
 };
 
-ReplicaPlan plan_replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& shape,
-                         int threads);
+// What a rank holds. Follows from configuration, mesh and place alone.
+struct ReplicaShape {
+    ModelConfig model;
+    OptimizerConfig optimizer;
+    ModelShape compute;
+    std::vector<ModelPart> parts;         // the chunks of this rank's pipeline stage
+    std::vector<std::int64_t> in_flight;  // of each chunk: micro-batches between forward and backward at most
+    StoreShape store;
+    int threads = 1;
+    bool has_neighbours = false;  // other stages
+};
+
+// One rank that has the whole model, and one micro-batch in flight.
+ReplicaShape whole_replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& compute,
+                           int threads);
+// The rank at `place` of a run. training: false leaves out gradients and optimizer.
+ReplicaShape replica_shape(const RunConfig& config, MeshSize mesh, MeshPlace place, int threads, bool training);
+// The schedule of a run on this mesh, and what a rank does in it.
+PipelineShape pipeline_shape(const RunConfig& config, MeshSize mesh);
+
+ReplicaPlan plan_replica(const ReplicaShape& shape);
+
+// Everything of a replica that lies in arenas.
+struct ReplicaMemory {
+    ReplicaMemory(const ReplicaShape& shape, const TensorParallel& tensor, Arena& memory, Arena& recomputed);
+
+    std::int64_t activation_bytes = 0;  // what the models took
+    ParameterStore store;
+    Workspace work;
+    std::vector<std::vector<Model>> models;  // of each chunk, one for each micro-batch in flight
+    // [R,C] streams into a part: one for each micro-batch in flight and, with neighbours, one more to receive into.
+    std::vector<Tensor> inputs;
+    // [R,C] gradients of the stream: one; with neighbours one that is received, one computed on, one being sent.
+    std::vector<Tensor> gradients;
+};
 
 class Replica {
 public:
-    // Weights are not yet set: initialise() or a checkpoint does that.
-    Replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& shape, int threads);
-    Replica(const Replica&) = delete;  // the model holds views into the arenas
+    // Weights are not yet set: initialise() or a checkpoint does that. tensor, data: the groups of the shape's sizes,
+    // kept.
+    Replica(const ReplicaShape& shape, Communicator& tensor, Communicator& data);
+    // Alone, with the whole model.
+    Replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& compute, int threads);
+    Replica(const Replica&) = delete;  // the models hold views into the arenas
     Replica& operator=(const Replica&) = delete;
 
+    const ReplicaShape& shape() const { return shape_; }
     const ReplicaPlan& plan() const { return plan_; }
+    Communicator& tensor_group() { return *tensor_group_; }
+    Communicator& data_group() { return *data_group_; }
+    ReplicaMemory& memory() { return memory_; }
+
+    // Of a replica that has the whole model, one micro-batch (see Model).
+    double loss(const TokenRows& rows, std::vector<Moments>* moments = nullptr);
+    double loss_and_backward(const TokenRows& rows, float factor);
+    void logits_at(Tensor logits, Tensor tokens, std::int64_t position);
+
+private:
+    Replica(const ReplicaShape& shape, std::unique_ptr<Communicator> self);
 
     // Members in the order in which they depend on each other.
-private:
+    ReplicaShape shape_;
     ReplicaPlan plan_;
-    Arena arena_;
+    std::unique_ptr<Communicator> self_;  // of a replica that is alone
+    Communicator* tensor_group_;
+    Communicator* data_group_;
+    TensorParallel tensor_;
+    Arena kept_;
+    Arena recomputed_;
 
 public:
     Context context;
-    ParameterStore store;
-    Model model;
+
+private:
+    ReplicaMemory memory_;
+
+public:
+    ParameterStore& store;
 };
 
 // Views of a batch. segment_begin only where documents are masked. `batch` must outlive them.

@@ -1,5 +1,6 @@
 #include "engine/training/run_state.hpp"
 
+#include "io/checkpoint/blocks.hpp"
 #include "io/config/load.hpp"
 
 #include <xxhash.h>
@@ -10,22 +11,52 @@
 namespace gpas {
 namespace {
 
-StateTensor whole(const std::string& group, const ParameterSpec& spec, const Tensor& data) {
-    return {.name = group + "/" + spec.name,
-            .global_shape = spec.shape,
-            .start = std::vector<std::int64_t>(spec.shape.size(), 0),
-            .count = spec.shape,
-            .data = data.as<float>()};
+enum class Share {
+    written,  // of state that several ranks have alike, each its own part
+    wanted,   // all that this rank keeps
+};
+
+// This rank's elements of one piece, all of which it writes or reads.
+Range elements_of(const ParameterStore& store, const OwnedPiece& piece, Share share) {
+    const ParameterSpec& spec = store.specs()[piece.parameter];
+    if (share == Share::wanted) return piece.elements;
+    const StoreShape& shape = store.shape();
+    if (spec.copy || (spec.tensor_axis < 0 && shape.tensor_rank != 0)) return {};
+    if (store.buckets()[store.bucket_of(piece.parameter)].sharded) return piece.elements;
+    const Range part = shard_range(piece.elements.size(), shape.data_rank, shape.data_size);
+    return {piece.elements.begin + part.begin, piece.elements.begin + part.end};
 }
 
-std::vector<StateTensor> state_tensors(const ParameterStore& store, bool moments) {
+// The hyperslabs of elements [range) of a parameter's slab; values: data of the piece, which begins at `first`.
+void add_slabs(std::vector<StateTensor>& tensors, const std::string& group, const ParameterSpec& spec,
+               const ParameterSlab& slab, Range range, const Tensor& values, std::int64_t first) {
+    const StateTensor whole{
+        .name = group + "/" + spec.name, .global_shape = spec.shape, .start = slab.start, .count = slab.count};
+    float* data = values.as<float>() + (range.begin - first);
+    for (StateTensor part : split_range(whole, range.begin, range.end)) {
+        part.data = data;
+        data += element_count(part.count);
+        tensors.push_back(part);
+    }
+}
+
+// Every tensor of the model is named on every rank, whatever the rank has of it.
+std::vector<StateTensor> state_tensors(const RunConfig& config, const ParameterStore& store, bool moments,
+                                       Share share) {
     std::vector<StateTensor> tensors;
-    for (std::size_t i = 0; i < store.specs().size(); ++i) {
-        const ParameterSpec& spec = store.specs()[i];
-        tensors.push_back(whole("weights", spec, store.master(i)));
+    for (const ParameterSpec& spec : parameter_specs(config.model, config.optimizer))
+        for (const char* group : {"weights", "adam_m", "adam_v"})
+            if (moments || std::string(group) == "weights")
+                tensors.push_back({.name = fmt::format("{}/{}", group, spec.name), .global_shape = spec.shape});
+    for (const OwnedPiece& piece : store.owned()) {
+        const Range range = elements_of(store, piece, share);
+        if (range.empty()) continue;
+        const ParameterSpec& spec = store.specs()[piece.parameter];
+        const ParameterSlab& slab = store.slab(piece.parameter);
+        add_slabs(tensors, "weights", spec, slab, range, piece.w, piece.elements.begin);
         if (!moments) continue;
-        tensors.push_back(whole("adam_m", spec, store.adam_m(i)));
-        tensors.push_back(whole("adam_v", spec, store.adam_v(i)));
+        add_slabs(tensors, "adam_m", spec, slab, range, piece.m, piece.elements.begin);
+        add_slabs(tensors, "adam_v", spec, slab, range, piece.v, piece.elements.begin);
     }
     return tensors;
 }
@@ -36,9 +67,8 @@ std::filesystem::path checkpoint_directory(const RunConfig& config) {
     return std::filesystem::path(config.directory) / "checkpoints";
 }
 
-std::filesystem::path save_run(Communicator& data_group, const RunConfig& config, const RunIdentity& identity,
-                               const Progress& progress, const ParameterStore& store,
-                               std::vector<std::string>& notes) {
+std::filesystem::path save_run(Communicator& world, const RunConfig& config, const RunIdentity& identity,
+                               const Progress& progress, const ParameterStore& store, std::vector<std::string>& notes) {
     const CheckpointHeader header{.software = "gpas " GPAS_VERSION,
                                   .run_name = config.name,
                                   .step = progress.step,
@@ -50,11 +80,9 @@ std::filesystem::path save_run(Communicator& data_group, const RunConfig& config
                                   .layout = identity.layout,
                                   .dataset_fingerprint = identity.dataset_fingerprint,
                                   .tokenizer_fingerprint = identity.tokenizer_fingerprint};
-    std::vector<StateTensor> shares;
-    for (const StateTensor& tensor : state_tensors(store, true))
-        shares.push_back(split_replicas(tensor, data_group.rank(), data_group.size()));
-    std::filesystem::path file = save_checkpoint(data_group, checkpoint_directory(config), header, shares);
-    if (data_group.rank() == 0) notes = keep_last(checkpoint_directory(config), config.checkpoint.keep_last);
+    std::filesystem::path file = save_checkpoint(world, checkpoint_directory(config), header,
+                                                 state_tensors(config, store, true, Share::written));
+    if (world.rank() == 0) notes = keep_last(checkpoint_directory(config), config.checkpoint.keep_last);
     return file;
 }
 
@@ -72,10 +100,10 @@ std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const 
     return file;
 }
 
-Progress load_run(Communicator& group, Context& context, const std::filesystem::path& file, ParameterStore& store,
-                  bool moments) {
-    const CheckpointHeader header = load_checkpoint(group, file, state_tensors(store, moments));
-    refresh_compute_weights(context, store);
+Progress load_run(Communicator& world, Communicator& data, const RunConfig& config, Context& context,
+                  const std::filesystem::path& file, ParameterStore& store, bool moments) {
+    const CheckpointHeader header = load_checkpoint(world, file, state_tensors(config, store, moments, Share::wanted));
+    publish_weights(context, store, data);
     return {.step = header.step,
             .updates = header.optimizer_steps,
             .consumed_samples = header.consumed_samples,

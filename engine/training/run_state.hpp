@@ -29,20 +29,20 @@ struct RunIdentity {
 
 std::filesystem::path checkpoint_directory(const RunConfig& config);  // <directory>/checkpoints
 
-// Collective over the data-parallel group, whose ranks hold the same state and write a share of it each. Then removes
-// checkpoints beyond checkpoint.keep_last; notes: what could not be removed.
-std::filesystem::path save_run(Communicator& data_group, const RunConfig& config, const RunIdentity& identity,
-                               const Progress& progress, const ParameterStore& store,
-                               std::vector<std::string>& notes);
+// Collective over `world`, all ranks of the run: each writes what it updates, or a share of what several have alike.
+// Then removes checkpoints beyond checkpoint.keep_last; notes: what could not be removed.
+std::filesystem::path save_run(Communicator& world, const RunConfig& config, const RunIdentity& identity,
+                               const Progress& progress, const ParameterStore& store, std::vector<std::string>& notes);
 
 // The checkpoint that `checkpoint.resume` asks for: none for a run that starts anew. The same on every rank; rank 0
 // looks. notes: what was passed over and why.
 std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const RunConfig& config,
                                                      std::vector<std::string>* notes = nullptr);
 
-// w (and, with moments, m and v) = those of the file; compute weights follow. Collective.
-Progress load_run(Communicator& group, Context& context, const std::filesystem::path& file, ParameterStore& store,
-                  bool moments);
+// w (and, with moments, m and v) = those of the file; compute weights follow. Collective over `world`, all ranks that
+// load; data: the store's data-parallel group.
+Progress load_run(Communicator& world, Communicator& data, const RunConfig& config, Context& context,
+                  const std::filesystem::path& file, ParameterStore& store, bool moments);
 
 // Refuses a resumed run whose data, seed or batch are not those of the checkpoint, naming both sides: Error(usage).
 void check_same_run(const CheckpointHeader& header, const RunConfig& config, const RunIdentity& identity,

@@ -16,53 +16,61 @@ double clip_factor(double max_norm, double norm) {
 
 }  // namespace
 
-TrainingStep::TrainingStep(const RunConfig& config, Replica& replica, const SampleStream& samples,
-                           Communicator& data_group)
+TrainingStep::TrainingStep(const RunConfig& config, Replica& replica, const SampleStream& samples, Mesh& mesh)
     : config_(config),
       replica_(replica),
       samples_(samples),
-      data_group_(data_group),
-      micro_batches_(config.training.global_batch_size / (config.training.micro_batch_size * data_group.size())) {
-    require(micro_batches_ * config.training.micro_batch_size * data_group.size() == config.training.global_batch_size,
+      mesh_(mesh),
+      micro_batches_(pipeline_shape(config, mesh.size).micro_batches),
+      batches_(std::size_t(micro_batches_)),
+      pipeline_(replica, mesh, pipeline_shape(config, mesh.size)),
+      sync_(replica.store, mesh, replica.shape().compute.sequence_parallel) {
+    require(micro_batches_ * config.training.micro_batch_size * mesh.size.data == config.training.global_batch_size,
             "global batch of {} samples over {} ranks in micro-batches of {}", config.training.global_batch_size,
-            data_group.size(), config.training.micro_batch_size);
+            mesh.size.data, config.training.micro_batch_size);
 }
 
-TrainingStep::Sums TrainingStep::forward_backward(std::int64_t step, PhaseSeconds& seconds) {
+// All ranks of one pipeline, and of one tensor-parallel group, read the same samples.
+void TrainingStep::load_batches(std::int64_t step) {
     const std::int64_t micro = config_.training.micro_batch_size;
-    Stopwatch watch;
-    Sums sums;
-    fill(replica_.context, replica_.store.all_gradients(), 0.0F);
-    seconds.compute += watch.lap();
     for (std::int64_t i = 0; i < micro_batches_; ++i) {
-        const std::int64_t chunk = i * data_group_.size() + data_group_.rank();
-        samples_.fill(batch_, step * config_.training.global_batch_size + chunk * micro, micro);
-        seconds.data += watch.lap();
-        // Sums, not means: what divides them is the number of tokens of the whole global batch.
-        sums.loss +=
-            replica_.model.loss_and_backward(replica_.context, rows_of(batch_, config_.data.mask_documents), 1.0F);
-        sums.tokens += batch_.loss_tokens;
-        seconds.compute += watch.lap();
+        const std::int64_t chunk = i * mesh_.size.data + mesh_.place.data;
+        samples_.fill(batches_[std::size_t(i)], step * config_.training.global_batch_size + chunk * micro, micro);
     }
-    return sums;
 }
 
-void TrainingStep::reduce(Sums& sums, PhaseSeconds& seconds) {
-    Stopwatch watch;
-    data_group_.all_reduce(replica_.store.all_gradients(), ReduceOp::sum, "gradients");
-    data_group_.all_reduce(&sums.loss, 1, ReduceOp::sum, "loss");
-    data_group_.all_reduce(&sums.tokens, 1, ReduceOp::sum, "loss tokens");
-    seconds.communication += watch.lap();
+// Σ of the losses this rank computed. Sums, not means: what divides them is the number of tokens of the global batch.
+double TrainingStep::forward_backward(std::vector<Moments>* moments, bool reduce) {
+    fill(replica_.context, replica_.store.all_gradients(), 0.0F);
+    Model::LayerDone done;
+    if (reduce) done = [this](std::int64_t layer) { sync_.layer_done(layer); };
+    return pipeline_.train(
+        {.batches = batches_, .mask_documents = config_.data.mask_documents, .moments = moments, .done = done});
+}
+
+TrainingStep::Sums TrainingStep::sum_over_ranks(double loss) {
+    double sums[2] = {0.0, 0.0};
+    if (mesh_.last_stage() && mesh_.place.tensor == 0) {  // tensor-parallel ranks have the same loss
+        sums[0] = loss;
+        for (const Batch& batch : batches_) sums[1] += double(batch.loss_tokens);
+    }
+    mesh_.world->all_reduce(sums, 2, ReduceOp::sum, "loss");
+    return {.loss = sums[0], .tokens = sums[1]};
 }
 
 void TrainingStep::measure_gradients(StepResult& result) {
     const ParameterStore& store = replica_.store;
+    double squares[2] = {0.0, 0.0};  // of all parameters, of gates
+    for (const OwnedPiece& piece : store.owned()) {
+        if (!piece.counted) continue;
+        const double sum = squared_norm(replica_.context, piece.gradient);
+        squares[0] += sum;
+        if (store.specs()[piece.parameter].kind == ParameterKind::gate) squares[1] += sum;
+    }
+    mesh_.world->all_reduce(squares, 2, ReduceOp::sum, "squared gradient norm");
     const double tokens = double(std::max<std::int64_t>(result.loss_tokens, 1));
-    result.gradient_norm = std::sqrt(squared_norm(replica_.context, store.all_gradients())) / tokens;
-    double gates = 0.0;
-    for (std::size_t i = 0; i < store.specs().size(); ++i)
-        if (store.specs()[i].kind == ParameterKind::gate) gates += squared_norm(replica_.context, store.gradient(i));
-    result.gate_gradient_norm = std::sqrt(gates) / tokens;
+    result.gradient_norm = std::sqrt(squares[0]) / tokens;
+    result.gate_gradient_norm = std::sqrt(squares[1]) / tokens;
 }
 
 void TrainingStep::update_weights(StepResult& result, std::int64_t update) {
@@ -79,61 +87,96 @@ void TrainingStep::update_weights(StepResult& result, std::int64_t update) {
                    .beta2 = optimizer.beta2,
                    .epsilon = optimizer.epsilon,
                    .step = update};
-    for (std::size_t i = 0; i < store.specs().size(); ++i) {
-        const ParameterSpec& spec = store.specs()[i];
+    for (const OwnedPiece& piece : store.owned()) {
+        const ParameterSpec& spec = store.specs()[piece.parameter];
         if (!spec.trainable) continue;
         adam.weight_decay = spec.decayed ? optimizer.weight_decay : 0.0;
         adam.grad_factor = mean * clip * (spec.kind == ParameterKind::gate ? gate_clip : 1.0);
-        adamw(replica_.context, store.master(i), store.adam_m(i), store.adam_v(i),
-              store.has_compute_copy() ? store.compute(i) : Tensor{}, store.gradient(i), adam);
+        adamw(replica_.context, piece.w, piece.m, piece.v, piece.compute, piece.gradient, adam);
     }
 }
 
-std::string TrainingStep::local_trouble(std::int64_t step) {
-    ParameterStore& store = replica_.store;
-    const auto bad = [&](const char* what, auto tensor_of) -> std::string {
-        for (std::size_t i = 0; i < store.specs().size(); ++i) {
-            const Tensor tensor = tensor_of(i);
-            const std::int64_t element = first_non_finite(replica_.context, tensor);
-            if (element >= 0)
-                return fmt::format("{} of {} is {} at element {}", what, store.specs()[i].name,
-                                   tensor.as<float>()[element], element);
+void TrainingStep::gather_stream(StepResult& result, const std::vector<Moments>& mine) {
+    const std::size_t sites = std::size_t(2 * config_.model.layers);
+    std::vector<double> values(3 * sites, 0.0);
+    std::size_t next = 0;
+    for (const ModelPart& part : replica_.shape().parts)
+        for (std::int64_t site = 2 * part.layers.begin; site < 2 * part.layers.end; ++site) {
+            const Moments& moments = mine[next++];
+            const std::size_t at = 3 * std::size_t(site);
+            values[at] = moments.sum;
+            values[at + 1] = moments.sum_of_squares;
+            values[at + 2] = double(moments.count);
         }
-        return {};
-    };
-    if (std::string text = bad("the weight", [&](std::size_t i) { return store.master(i); }); !text.empty())
-        return text;
-    PhaseSeconds unused;
-    const Sums sums = forward_backward(step, unused);
-    // Backward order: the last layer first, where the trouble started.
-    std::string text = bad("the gradient", [&](std::size_t i) { return store.gradient(store.specs().size() - 1 - i); });
-    if (!std::isfinite(sums.loss)) text = fmt::format("the loss is {}{}{}", sums.loss, text.empty() ? "" : "; ", text);
-    return text;
+    const std::int64_t count = std::int64_t(values.size());
+    if (replica_.shape().compute.sequence_parallel)
+        mesh_.tensor->all_reduce(values.data(), count, ReduceOp::sum, "stream moments");
+    mesh_.pipeline_forward->all_reduce(values.data(), count, ReduceOp::sum, "stream moments");
+    for (std::size_t i = 0; i < sites; ++i)
+        result.stream.push_back({values[3 * i], values[3 * i + 1], std::int64_t(values[3 * i + 2])});
 }
 
-std::string TrainingStep::find_trouble(std::int64_t step) {
-    std::string text = local_trouble(step);
-    std::int64_t first = text.empty() ? data_group_.size() : data_group_.rank();
-    data_group_.all_reduce(&first, 1, ReduceOp::min, "the rank with bad numbers");
-    if (first == data_group_.size()) return "only in the sum over ranks: a gradient overflowed fp32";
-    broadcast(data_group_, text, int(first), "the tensor with bad numbers");
+void TrainingStep::gather_gates(StepResult& result) {
+    const ParameterStore& store = replica_.store;
+    std::vector<double> values;
+    for (const ParameterSpec& spec : parameter_specs(config_.model, config_.optimizer)) {
+        if (spec.kind != ParameterKind::gate) continue;
+        const bool here = store.contains(spec.name);
+        values.push_back(here ? double(store.master(store.index_of(spec.name)).as<float>()[0]) : 0.0);
+    }
+    mesh_.pipeline_forward->all_reduce(values.data(), std::int64_t(values.size()), ReduceOp::sum, "gates");
+    result.gates.assign(values.begin(), values.end());
+}
+
+std::string TrainingStep::local_trouble(double loss) {
+    const ParameterStore& store = replica_.store;
+    const auto bad = [&](const char* what, std::size_t i, const Tensor& tensor, std::int64_t first) -> std::string {
+        const std::int64_t element = first_non_finite(replica_.context, tensor);
+        if (element < 0) return {};
+        return fmt::format("{} of {} is {} at element {}", what, store.specs()[i].name, tensor.as<float>()[element],
+                           first + element);
+    };
+    for (const OwnedPiece& piece : store.owned()) {
+        const std::string text = bad("the weight", piece.parameter, piece.w, piece.elements.begin);
+        if (!text.empty()) return text;
+    }
+    // Backward order: the last layer first, where the trouble started.
+    std::string text;
+    for (std::size_t i = store.specs().size(); i-- > 0 && text.empty();)
+        text = bad("the gradient", i, store.gradient(i), 0);
+    if (std::isfinite(loss)) return text;
+    return fmt::format("the loss is {}{}{}", loss, text.empty() ? "" : "; ", text);
+}
+
+std::string TrainingStep::find_trouble() {
+    std::string text = local_trouble(forward_backward(nullptr, false));
+    std::int64_t first = text.empty() ? mesh_.world->size() : mesh_.world->rank();
+    mesh_.world->all_reduce(&first, 1, ReduceOp::min, "the rank with bad numbers");
+    if (first == mesh_.world->size()) return "only in the sum over ranks: a gradient overflowed fp32";
+    broadcast(*mesh_.world, text, int(first), "the tensor with bad numbers");
     return fmt::format("rank {}: {}", first, text);
 }
 
-StepResult TrainingStep::run(std::int64_t step, std::int64_t update, bool with_stream_moments) {
+StepResult TrainingStep::run(std::int64_t step, std::int64_t update, bool with_gpas_view) {
     StepResult result;
     result.learning_rate =
         learning_rate(config_.schedule, config_.optimizer.learning_rate, config_.training.steps, step + 1);
-    Sums sums = forward_backward(step, result.seconds);
-    reduce(sums, result.seconds);
-    result.loss_tokens = sums.tokens;
-    result.loss = sums.loss / double(std::max<std::int64_t>(sums.tokens, 1));
-
     Stopwatch watch;
+    load_batches(step);
+    result.seconds.data += watch.lap();
+    std::vector<Moments> moments;
+    const double loss = forward_backward(with_gpas_view ? &moments : nullptr, true);
+    result.seconds.compute += watch.lap();
+    sync_.finish();
+    const Sums sums = sum_over_ranks(loss);
+    result.loss_tokens = std::int64_t(sums.tokens);
+    result.loss = sums.loss / std::max(sums.tokens, 1.0);
+    if (with_gpas_view) gather_stream(result, moments);
+    result.seconds.communication += watch.lap();
     measure_gradients(result);
-    if (with_stream_moments) result.stream = replica_.model.stream_moments(replica_.context);
+
     if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
-        result.trouble = find_trouble(step);
+        result.trouble = find_trouble();
         if (config_.training.on_bad_numbers == TrainingConfig::OnBadNumbers::stop)
             fail(
                 ExitCode::bad_numbers,
@@ -143,8 +186,11 @@ StepResult TrainingStep::run(std::int64_t step, std::int64_t update, bool with_s
         result.skipped = true;
     } else {
         update_weights(result, update);
+        result.seconds.optimizer += watch.lap();
+        gather_owned(*mesh_.data, replica_.store.all_compute_weights(), replica_.store.buckets());
+        result.seconds.communication += watch.lap();
     }
-    result.seconds.optimizer += watch.lap();
+    if (with_gpas_view) gather_gates(result);
     return result;
 }
 

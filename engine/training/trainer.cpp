@@ -31,7 +31,7 @@ public:
           dtype_(storage_dtype(config_.compute.dtype)),
           data_(agree(*mesh_.world, [&] { return open(); })),
           replica_(agree(*mesh_.world, [&] { return make_replica(); })),
-          step_(config_, *replica_, data_.train, *mesh_.data) {}
+          step_(config_, *replica_, data_.train, mesh_) {}
 
     void run() {
         prepare();
@@ -71,9 +71,8 @@ private:
             fail(ExitCode::usage,
                  "compute.dtype: this processor has no {} matrix products (AVX-512 is needed); use fp32",
                  dtype_name(dtype_));
-        const ModelShape shape{
-            .batch = config_.training.micro_batch_size, .sequence = config_.data.sequence_length, .dtype = dtype_};
-        return std::make_unique<Replica>(config_.model, config_.optimizer, shape, threads_);
+        return std::make_unique<Replica>(replica_shape(config_, mesh_.size, mesh_.place, threads_, true), *mesh_.tensor,
+                                         *mesh_.data);
     }
 
     void prepare() {
@@ -98,12 +97,19 @@ private:
         const ReplicaPlan& plan = replica_->plan();
         say("{}: {}, {} parameters, {} rank(s) x {} thread(s), {}", config_.name, name_of(config_.model.architecture),
             parameter_count(config_.model), mesh_.world->size(), threads_, dtype_name(dtype_));
+        if (mesh_.size.tensor * mesh_.size.pipeline > 1)
+            say("tensor {}{} x pipeline {} ({}) x data {}{}", mesh_.size.tensor,
+                replica_->shape().compute.sequence_parallel ? " with sequence parallelism" : "", mesh_.size.pipeline,
+                name_of(config_.parallel.schedule), mesh_.size.data,
+                config_.parallel.sharded_optimizer ? " with sharded optimizer" : "");
         say("global batch {} samples x {} tokens = {} x {} micro-batch(es) of {}", config_.training.global_batch_size,
             config_.data.sequence_length, mesh_.size.data, step_.micro_batches(), config_.training.micro_batch_size);
-        say("memory of a rank: {:.2f} GiB = parameters, gradients, moments {:.2f} + activations {:.2f} + scratch "
-            "{:.2f}",
-            gibibytes(plan.total_bytes()), gibibytes(plan.parameter_bytes), gibibytes(plan.activation_bytes),
-            gibibytes(plan.scratch_bytes));
+        say("memory of rank 0: {:.2f} GiB = weights {:.2f} + gradients {:.2f} + optimizer {:.2f} + activations {:.2f} "
+            "+ "
+            "buffers {:.2f}",
+            gibibytes(plan.total_bytes()), gibibytes(plan.weight_bytes), gibibytes(plan.gradient_bytes),
+            gibibytes(plan.optimizer_bytes), gibibytes(plan.activation_bytes),
+            gibibytes(plan.buffer_bytes + plan.recomputed_bytes + plan.scratch_bytes));
     }
 
     void resume_or_initialise() {
@@ -111,12 +117,12 @@ private:
         const auto file = find_checkpoint(*mesh_.world, config_, &notes);
         for (const std::string& note : notes) say("{}", note);
         if (!file) {
-            initialise(replica_->context, replica_->store, config_.seed);
+            initialise(replica_->context, replica_->store, config_.seed, *mesh_.data);
             say("starting from initial weights of seed {}", config_.seed);
             return;
         }
         agree(*mesh_.world, [&] { check_same_run(read_header(*file), config_, identity_, *file); });
-        progress_ = load_run(*mesh_.world, replica_->context, *file, replica_->store, true);
+        progress_ = load_run(*mesh_.world, *mesh_.data, config_, replica_->context, *file, replica_->store, true);
         say("resuming from {} at step {}", file->string(), progress_.step);
     }
 
@@ -186,16 +192,15 @@ private:
                                                 .checkpoint = checkpoint_seconds_},
                                     .arena_bytes = replica_->plan().total_bytes(),
                                     .resident_bytes = resident_bytes()});
-        if (!result.stream.empty()) metrics_->write(gpas_view(result.stream));
+        if (!result.stream.empty()) metrics_->write(gpas_view(result));
     }
 
-    GpasMetrics gpas_view(const std::vector<Moments>& stream) const {
+    GpasMetrics gpas_view(const StepResult& result) const {
         GpasMetrics view{.step = progress_.step};
-        const ParameterStore& store = replica_->store;
-        for (std::size_t i = 0; i < store.specs().size(); ++i) {
-            const ParameterSpec& spec = store.specs()[i];
+        std::size_t gate = 0;
+        for (const ParameterSpec& spec : parameter_specs(config_.model, config_.optimizer)) {
             if (spec.kind != ParameterKind::gate) continue;
-            const double raw = double(store.master(i).as<float>()[0]);
+            const double raw = double(result.gates[gate++]);
             const bool own = config_.model.gate.per_sublayer;
             const char* site = !own ? "layer" : spec.name.find(".mlp.") != std::string::npos ? "mlp" : "attention";
             view.gates.push_back({.layer = spec.layer,
@@ -203,10 +208,10 @@ private:
                                   .raw = raw,
                                   .value = gate_value(config_.model.gate.function, raw, config_.model.gate.scale)});
         }
-        for (std::size_t i = 0; i < stream.size(); ++i)
+        for (std::size_t i = 0; i < result.stream.size(); ++i)
             view.variances.push_back({.layer = std::int64_t(i / 2),
                                       .site = i % 2 == 0 ? "attention" : "mlp",
-                                      .variance = stream[i].variance()});
+                                      .variance = result.stream[i].variance()});
         return view;
     }
 
@@ -214,10 +219,10 @@ private:
         if (!data_.valid) return 0.0;
         std::optional<ProgressBar> bar;
         if (mesh_.world->rank() == 0) bar.emplace("evaluating", 1000, "");
-        const EvaluationResult result =
-            evaluate(*replica_, *data_.valid, config_.data.mask_documents, *mesh_.data, [&](double share) {
-                if (bar) bar->advance_to(std::int64_t(1000 * share));
-            });
+        const EvaluationResult result = evaluate(*replica_, mesh_, pipeline_shape(config_, mesh_.size), *data_.valid,
+                                                 config_.data.mask_documents, [&](double share) {
+                                                     if (bar) bar->advance_to(std::int64_t(1000 * share));
+                                                 });
         bar.reset();
         if (metrics_)
             metrics_->write(EvalMetrics{
@@ -230,7 +235,7 @@ private:
         if (metrics_) metrics_->flush();
         std::vector<std::string> notes;
         const std::filesystem::path file =
-            save_run(*mesh_.data, config_, identity_, progress_, replica_->store, notes);
+            save_run(*mesh_.world, config_, identity_, progress_, replica_->store, notes);
         const double seconds = watch.seconds();
         say("saved {} in {:.2f} s", file.string(), seconds);
         for (const std::string& note : notes) say("{}", note);
@@ -256,11 +261,11 @@ private:
 }  // namespace
 
 void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int threads) {
-    const std::int64_t data = agree(*world, [&] {
+    const MeshSize size = agree(*world, [&] {
         check_for_training(config);
         return check_for_world(config, world->size());
     });
-    Trainer(config, make_mesh(std::move(world), {.data = int(data)}), threads).run();
+    Trainer(config, make_mesh(std::move(world), size, config.values.parallel.order), threads).run();
 }
 
 }  // namespace gpas

@@ -1,6 +1,7 @@
 #include "io/config/check.hpp"
 
 #include "io/config/checker.hpp"
+#include "io/config/stage_layers.hpp"
 
 #include <numeric>
 #include <set>
@@ -153,12 +154,69 @@ void check_schedule(const ConfigChecker& check, const RunConfig& run) {
                                 "there is no warm-up");
 }
 
-void check_parallel(const ConfigChecker& check, const RunConfig& run) {
+void check_tensor(const ConfigChecker& check, const RunConfig& run) {
+    const ModelConfig& model = run.model;
+    const std::int64_t tensor = run.parallel.tensor;
+    const std::int64_t groups = model.kv_heads > 0 ? model.kv_heads : model.heads;
+    check.refuse_if(tensor > groups, {"parallel.tensor", "model.kv_heads", "model.heads"},
+                    "{} tensor-parallel ranks for {} key/value heads: each rank needs one of its own; use at most {}",
+                    tensor, groups, groups);
+    check.refuse_if(groups % tensor != 0, {"parallel.tensor", "model.kv_heads", "model.heads"},
+                    "{} key/value heads are not the same number on each of {} tensor-parallel ranks; use a divisor, "
+                    "such as {}",
+                    groups, tensor, std::gcd(groups, tensor));
+    check.refuse_if(model.ffn_size < tensor || model.vocab_size < tensor,
+                    {"parallel.tensor", "model.ffn_size", "model.vocab_size"},
+                    "{} tensor-parallel ranks for {} feed-forward columns and {} tokens: some would have none", tensor,
+                    model.ffn_size, model.vocab_size);
+    check.refuse_without_effect(tensor == 1, "parallel.sequence_parallel", {"parallel.tensor"},
+                                "there is one tensor-parallel rank");
+    check.refuse_if(run.parallel.sequence_parallel && run.data.sequence_length % tensor != 0,
+                    {"parallel.sequence_parallel", "data.sequence_length", "parallel.tensor"},
+                    "{} tokens cannot be split evenly over {} tensor-parallel ranks; use {}", run.data.sequence_length,
+                    tensor, multiples_near(run.data.sequence_length, tensor));
+}
+
+void check_pipeline(const ConfigChecker& check, const RunConfig& run) {
     const ParallelConfig& parallel = run.parallel;
-    constexpr const char* data_only =
-        "found {}, but this version splits work over data-parallel ranks only; write 1 and raise the number of ranks";
-    check.refuse_if(parallel.tensor > 1, {"parallel.tensor"}, data_only, parallel.tensor);
-    check.refuse_if(parallel.pipeline > 1, {"parallel.pipeline"}, data_only, parallel.pipeline);
+    const std::int64_t stages = parallel.pipeline * parallel.virtual_chunks;  // of the model
+    const std::string one_stage = "there is one pipeline stage";
+    check.refuse_without_effect(parallel.pipeline == 1, "parallel.schedule", {"parallel.pipeline"}, one_stage);
+    check.refuse_without_effect(parallel.pipeline == 1, "parallel.virtual_chunks", {"parallel.pipeline"}, one_stage);
+    check.refuse_without_effect(parallel.pipeline == 1, "parallel.stage_layers", {"parallel.pipeline"}, one_stage);
+    check.refuse_if(parallel.pipeline > 1 && stages > run.model.layers,
+                    {"parallel.pipeline", "parallel.virtual_chunks", "model.layers"},
+                    "{} layers cannot be shared by {} stages, which need one each; use at most {} stages",
+                    run.model.layers, stages, run.model.layers);
+    // That the number of micro-batches fits the schedule depends on the number of ranks: check_for_world.
+    const PipelineShape shape{.schedule = parallel.schedule,
+                              .stages = int(parallel.pipeline),
+                              .chunks = int(parallel.virtual_chunks),
+                              .micro_batches = parallel.pipeline};
+    const std::string why = parallel.pipeline > 1 ? why_impossible(shape) : "";
+    check.refuse_if(!why.empty(), {"parallel.schedule", "parallel.virtual_chunks", "parallel.pipeline"}, "{}", why);
+    if (parallel.stage_layers != "auto") {
+        const std::vector<std::int64_t> counts = parse_stage_layers(parallel.stage_layers);
+        check.refuse_if(counts.empty(), {"parallel.stage_layers"},
+                        "found {}, expected auto or the number of layers of each stage, such as 4,4,3",
+                        quote_found(parallel.stage_layers));
+        check.refuse_if(std::int64_t(counts.size()) != stages,
+                        {"parallel.stage_layers", "parallel.pipeline", "parallel.virtual_chunks"},
+                        "found the layers of {} stages, expected those of {} x {} = {}", counts.size(),
+                        parallel.pipeline, parallel.virtual_chunks, stages);
+        const std::int64_t sum = std::accumulate(counts.begin(), counts.end(), std::int64_t(0));
+        check.refuse_if(sum != run.model.layers, {"parallel.stage_layers", "model.layers"},
+                        "the stages have {} layers together, expected {}", sum, run.model.layers);
+    }
+    check.refuse_if(parallel.schedule == PipelineSchedule::zb_h1 && parallel.recompute != Recompute::none,
+                    {"parallel.recompute", "parallel.schedule"},
+                    "zb_h1 keeps what its late weight gradients need, so nothing is computed again; use 1f1b with "
+                    "recompute, or recompute: none");
+}
+
+void check_parallel(const ConfigChecker& check, const RunConfig& run) {
+    check_tensor(check, run);
+    check_pipeline(check, run);
     const std::int64_t global = run.training.global_batch_size;
     const std::int64_t micro = run.training.micro_batch_size;
     check.refuse_if(global % micro != 0, {"training.global_batch_size", "training.micro_batch_size"},
@@ -203,28 +261,43 @@ void check_for_training(const LoadedConfig& config) {
                                     "`gpas prepare` and write data.train=PREFIX");
 }
 
-std::int64_t check_for_world(const LoadedConfig& config, std::int64_t ranks) {
+MeshSize mesh_of_ranks(const LoadedConfig& config, std::int64_t ranks) {
     const ConfigChecker check(config);
-    const RunConfig& run = config.values;
-    const std::int64_t inner = run.parallel.tensor * run.parallel.pipeline;
+    const ParallelConfig& parallel = config.values.parallel;
+    const std::int64_t inner = parallel.tensor * parallel.pipeline;
     check.refuse_if(ranks % inner != 0, {"parallel.tensor", "parallel.pipeline"},
                     "{} ranks were started, expected a multiple of tensor x pipeline = {}; change the number of ranks",
                     ranks, inner);
     const std::int64_t data = ranks / inner;
-    check.refuse_if(run.parallel.data > 0 && run.parallel.data != data,
+    check.refuse_if(parallel.data > 0 && parallel.data != data,
                     {"parallel.data", "parallel.tensor", "parallel.pipeline"},
                     "expected {} data-parallel ranks, but {} ranks were started, which makes a data-parallel size of "
                     "{}; start {} ranks, or set "
                     "parallel.data to 0",
-                    run.parallel.data, ranks, data, run.parallel.data * inner);
+                    parallel.data, ranks, data, parallel.data * inner);
+    return {.tensor = int(parallel.tensor), .data = int(data), .pipeline = int(parallel.pipeline)};
+}
+
+MeshSize check_for_world(const LoadedConfig& config, std::int64_t ranks) {
+    const MeshSize mesh = mesh_of_ranks(config, ranks);
+    const ConfigChecker check(config);
+    const RunConfig& run = config.values;
     const std::int64_t global = run.training.global_batch_size;
     const std::int64_t micro = run.training.micro_batch_size;
-    const std::int64_t at_once = micro * data;
+    const std::int64_t at_once = micro * mesh.data;
     check.refuse_if(global % at_once != 0, {"training.global_batch_size", "training.micro_batch_size"},
                     "{} data-parallel ranks with micro-batches of {} take {} samples at a time, which does not divide "
                     "the global batch of {}; use a global batch of {}, or another micro-batch",
-                    data, micro, at_once, global, multiples_near(global, at_once));
-    return data;
+                    mesh.data, micro, at_once, global, multiples_near(global, at_once));
+    const std::string why = why_impossible({.schedule = run.parallel.schedule,
+                                            .stages = mesh.pipeline,
+                                            .chunks = int(run.parallel.virtual_chunks),
+                                            .micro_batches = global / at_once});
+    check.refuse_if(
+        !why.empty(),
+        {"training.global_batch_size", "training.micro_batch_size", "parallel.schedule", "parallel.pipeline"}, "{}",
+        why);
+    return mesh;
 }
 
 }  // namespace gpas

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "io/config/load.hpp"
+#include "parallel/mesh.hpp"
 
 #include <cstdint>
 
@@ -14,7 +15,9 @@ void check_config(const LoadedConfig& config);
 // What `gpas train` needs beyond that: data.
 void check_for_training(const LoadedConfig& config);
 
-// The sizes against the number of ranks. Returns the data-parallel size.
-std::int64_t check_for_world(const LoadedConfig& config, std::int64_t ranks);
+// The mesh of a job of `ranks` ranks.
+MeshSize mesh_of_ranks(const LoadedConfig& config, std::int64_t ranks);
+// The same, and that a training step can be shared among them.
+MeshSize check_for_world(const LoadedConfig& config, std::int64_t ranks);
 
 }  // namespace gpas

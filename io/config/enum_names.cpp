@@ -38,6 +38,14 @@ constexpr EnumName<DecayShape> decay_shapes[] = {
     {DecayShape::exponential, "exponential"},
     {DecayShape::minus_sqrt, "minus_sqrt"},
 };
+constexpr EnumName<MeshOrder> mesh_orders[] = {{MeshOrder::tensor_data_pipeline, "tensor_data_pipeline"},
+                                               {MeshOrder::tensor_pipeline_data, "tensor_pipeline_data"}};
+constexpr EnumName<PipelineSchedule> pipeline_schedules[] = {{PipelineSchedule::gpipe, "gpipe"},
+                                                             {PipelineSchedule::one_f_one_b, "1f1b"},
+                                                             {PipelineSchedule::interleaved, "interleaved"},
+                                                             {PipelineSchedule::zb_h1, "zb_h1"}};
+constexpr EnumName<Recompute> recomputes[] = {
+    {Recompute::none, "none"}, {Recompute::selective, "selective"}, {Recompute::full, "full"}};
 constexpr EnumName<ComputeDtype> compute_dtypes[] = {{ComputeDtype::fp32, "fp32"}, {ComputeDtype::bf16, "bf16"}};
 // `auto` is a keyword of C++, so this one enumerator has another spelling in YAML.
 constexpr EnumName<DeviceKind> device_kinds[] = {
@@ -80,6 +88,18 @@ std::span<const EnumName<ScheduleKind>> enum_names<ScheduleKind>() {
 template <>
 std::span<const EnumName<DecayShape>> enum_names<DecayShape>() {
     return decay_shapes;
+}
+template <>
+std::span<const EnumName<MeshOrder>> enum_names<MeshOrder>() {
+    return mesh_orders;
+}
+template <>
+std::span<const EnumName<PipelineSchedule>> enum_names<PipelineSchedule>() {
+    return pipeline_schedules;
+}
+template <>
+std::span<const EnumName<Recompute>> enum_names<Recompute>() {
+    return recomputes;
 }
 template <>
 std::span<const EnumName<ComputeDtype>> enum_names<ComputeDtype>() {

@@ -45,6 +45,12 @@ std::span<const EnumName<ScheduleKind>> enum_names<ScheduleKind>();
 template <>
 std::span<const EnumName<DecayShape>> enum_names<DecayShape>();
 template <>
+std::span<const EnumName<MeshOrder>> enum_names<MeshOrder>();
+template <>
+std::span<const EnumName<PipelineSchedule>> enum_names<PipelineSchedule>();
+template <>
+std::span<const EnumName<Recompute>> enum_names<Recompute>();
+template <>
 std::span<const EnumName<ComputeDtype>> enum_names<ComputeDtype>();
 template <>
 std::span<const EnumName<DeviceKind>> enum_names<DeviceKind>();

@@ -2,7 +2,9 @@
 // default, range and help, and fills this struct; nothing else parses YAML.
 #pragma once
 
-#include "kernels/math.hpp"  // GateFunction
+#include "kernels/math.hpp"       // GateFunction
+#include "parallel/mesh_order.hpp"
+#include "parallel/schedule.hpp"  // PipelineSchedule
 
 #include <cstdint>
 #include <string>
@@ -95,10 +97,23 @@ struct ScheduleConfig {
     DecayShape wsd_decay = DecayShape::minus_sqrt;
 };
 
+// What backward computes again instead of keeping it: nothing, what is inside attention and MLP, or all of a layer.
+enum class Recompute { none, selective, full };
+
 struct ParallelConfig {
     std::int64_t tensor = 1;
     std::int64_t pipeline = 1;
     std::int64_t data = 0;         // 0: what the number of ranks leaves
+    MeshOrder order = MeshOrder::tensor_data_pipeline;
+    bool sequence_parallel = false;
+    PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
+    std::int64_t virtual_chunks = 1;       // model chunks of a stage; more than one only in the interleaved schedule
+    std::string stage_layers = "auto";     // or the number of layers of each model stage: "4,4,3"
+    bool sharded_optimizer = true;         // ZeRO stage 1
+    std::int64_t bucket_mib = 64;          // gradients that are reduced together; 0: all at once
+    Recompute recompute = Recompute::none;
+    double timeout_seconds = 600.0;        // longest wait for other ranks; 0: for ever
+    bool verify_collectives = true;
 };
 
 enum class ComputeDtype { fp32, bf16 };

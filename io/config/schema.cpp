@@ -179,6 +179,39 @@ void declare_machine(SchemaBuilder& schema) {
                  {"tensor_model_parallel_size", "tensor_parallel_degree", "tp", "tensor_parallel_size"});
     parallel.add("pipeline", &ParallelConfig::pipeline, "ranks", {1, 65536}, "Pipeline-parallel size.",
                  {"pipeline_model_parallel_size", "pipeline_parallel_degree", "pp", "pipeline_parallel_size"});
+    parallel.add("order", &ParallelConfig::order, "", {},
+                 "Which ranks are neighbours, nearest first; what comes last crosses nodes.",
+                 {"use_tp_pp_dp_mapping", "rank_order"});
+    parallel.add("sequence_parallel", &ParallelConfig::sequence_parallel, "", {},
+                 "Split norms and the residual stream over the tensor-parallel ranks too.",
+                 {"enable_sequence_parallel", "sp"});
+    parallel.add("schedule", &ParallelConfig::schedule, "", {},
+                 "Pipeline schedule: gpipe, 1f1b, interleaved (several chunks a stage), zb_h1 (zero bubble).",
+                 {"pipeline_parallel_schedule", "pp_engine", "pipeline_schedule"});
+    parallel.add("virtual_chunks", &ParallelConfig::virtual_chunks, "chunks", {1, 1024},
+                 "interleaved: model chunks of a pipeline stage.",
+                 {"virtual_pipeline_model_parallel_size", "num_virtual_stages_per_pipeline_rank", "vpp"});
+    parallel.add("stage_layers", &ParallelConfig::stage_layers, "", {},
+                 "Layers of each pipeline stage (with chunks: of each model stage), such as 4,4,3; auto: balanced by "
+                 "cost, the LM head counted.",
+                 {"pipeline_model_parallel_layout", "decoder_first_pipeline_num_layers",
+                  "pipeline_parallel_split_points", "module_fqns_per_model_part"});
+    parallel.add("sharded_optimizer", &ParallelConfig::sharded_optimizer, "", {},
+                 "Split masters and moments over the data-parallel ranks (ZeRO stage 1).",
+                 {"use_distributed_optimizer", "zero_stage", "zero1", "distributed_optimizer"});
+    parallel.add("bucket_mib", &ParallelConfig::bucket_mib, "MiB", {0, 1 << 20},
+                 "Gradients are reduced in buckets of this size while backward runs; 0: all at the end.",
+                 {"ddp_bucket_size", "bucket_cap_mb", "reduce_bucket_size"});
+    parallel.add("recompute", &ParallelConfig::recompute, "", {},
+                 "What backward computes again to save memory: none, selective (inside attention and MLP), full (each "
+                 "layer).",
+                 {"recompute_granularity", "activation_checkpoint", "activation_checkpointing", "recompute_layer",
+                  "gradient_checkpointing"});
+    parallel.add("timeout_seconds", &ParallelConfig::timeout_seconds, "seconds", {0, 1e9},
+                 "Longest wait for other ranks before the job ends with a report of who is missing; 0: for ever.",
+                 {"distributed_timeout_minutes", "nccl_timeout", "init_timeout_seconds", "train_timeout_seconds"});
+    parallel.add("verify_collectives", &ParallelConfig::verify_collectives, "", {},
+                 "Compare what the ranks call before data moves.", {});
     parallel.add("data", &ParallelConfig::data, "ranks", {0, 1 << 24},
                  "Data-parallel size; 0: what the number of ranks leaves.",
                  {"data_parallel_size", "data_parallel_degree", "data_parallel_shard_degree", "dp"});

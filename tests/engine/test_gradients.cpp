@@ -72,7 +72,7 @@ void expect_errors_of_rounding(const ModelConfig& config, Dtype dtype, double fa
 
     const auto replica = test_replica(config, dtype, 2);
     fill(replica->context, replica->store.all_gradients(), 0.0F);
-    const double engine_loss = replica->model.loss_and_backward(replica->context, rows_of(rows), 1.0F);
+    const double engine_loss = replica->loss_and_backward(rows_of(rows), 1.0F);
     EXPECT_LT(std::abs(engine_loss - loss), factor * std::max(std::abs(rounded_loss - loss), typical * loss)) << name;
     for (std::size_t i = 0; i < replica->store.specs().size(); ++i) {
         const ParameterSpec& spec = replica->store.specs()[i];
@@ -105,7 +105,7 @@ std::vector<float> all_gradients(const ModelConfig& config, Dtype dtype, int thr
     reference::Rows rows = test_rows(config, 2, 9, true);
     const auto replica = test_replica(config, dtype, threads);
     fill(replica->context, replica->store.all_gradients(), 0.0F);
-    loss = replica->model.loss_and_backward(replica->context, rows_of(rows), 1.0F);
+    loss = replica->loss_and_backward(rows_of(rows), 1.0F);
     const float* data = replica->store.all_gradients().as<float>();
     return {data, data + replica->store.all_gradients().elements()};
 }
@@ -132,11 +132,11 @@ TEST(Gradients, add_up_over_micro_batches) {
     const auto replica = test_replica(config, Dtype::fp32, 2);
     reference::Rows rows = test_rows(config, 2, 9, true);
     fill(replica->context, replica->store.all_gradients(), 0.0F);
-    replica->model.loss_and_backward(replica->context, rows_of(rows), 1.0F);
+    replica->loss_and_backward(rows_of(rows), 1.0F);
     const float* gradients = replica->store.all_gradients().as<float>();
     const std::size_t count = std::size_t(replica->store.all_gradients().elements());
     const std::vector<float> once(gradients, gradients + count);
-    replica->model.loss_and_backward(replica->context, rows_of(rows), 1.0F);
+    replica->loss_and_backward(rows_of(rows), 1.0F);
     std::vector<float> twice(once);
     for (float& g : twice) g *= 2.0F;
     // One more rounding of each sum, of at most two thirds of a unit.
@@ -147,8 +147,8 @@ TEST(Gradients, forward_alone_gives_the_loss_of_the_training_pass) {
     const ModelConfig config = small_model(Architecture::pre_gpas);
     const auto replica = test_replica(config, Dtype::fp32, 2);
     reference::Rows rows = test_rows(config, 2, 9, false);
-    const double forward = replica->model.loss(replica->context, rows_of(rows));
-    EXPECT_EQ(forward, replica->model.loss_and_backward(replica->context, rows_of(rows), 1.0F));
+    const double forward = replica->loss(rows_of(rows));
+    EXPECT_EQ(forward, replica->loss_and_backward(rows_of(rows), 1.0F));
 }
 
 TEST(Model, reports_the_variances_of_the_residual_stream) {
@@ -158,8 +158,8 @@ TEST(Model, reports_the_variances_of_the_residual_stream) {
         reference::Rows rows = test_rows(config, 2, 9, true);
         reference::Model reference = reference_model(config);
         reference.loss(rows);
-        replica->model.loss(replica->context, rows_of(rows));
-        const std::vector<Moments> moments = replica->model.stream_moments(replica->context);
+        std::vector<Moments> moments;
+        replica->loss(rows_of(rows), &moments);
         ASSERT_EQ(moments.size(), reference.stream_variances().size());
         for (std::size_t i = 0; i < moments.size(); ++i)
             // An average over the stream of errors that are a few roundings each.

@@ -120,7 +120,7 @@ TEST(Parameters, gates_are_never_decayed_and_norms_only_when_asked) {
 
 std::unique_ptr<Replica> initialised(const ModelConfig& model, int threads = 1, std::uint64_t seed = 1234) {
     auto replica = std::make_unique<Replica>(model, OptimizerConfig{}, ModelShape{.batch = 1, .sequence = 4}, threads);
-    initialise(replica->context, replica->store, seed);
+    initialise(replica->context, replica->store, seed, replica->data_group());
     return replica;
 }
 
@@ -214,9 +214,9 @@ TEST(Plan, is_what_the_replica_then_uses) {
             const ModelConfig model = medium_model(a);
             const ModelShape shape{.batch = 2, .sequence = 70, .dtype = dtype};
             Replica replica(model, {}, shape, 2);  // an arena that is too small throws
-            initialise(replica.context, replica.store, 1);
+            initialise(replica.context, replica.store, 1, replica.data_group());
             reference::Rows rows = testing_models::test_rows(model, 2, 70, false);
-            replica.model.loss_and_backward(replica.context, testing_models::rows_of(rows), 1.0F);
+            replica.loss_and_backward(testing_models::rows_of(rows), 1.0F);
             EXPECT_LE(replica.context.scratch().peak_bytes(), replica.plan().scratch_bytes);
             EXPECT_GT(replica.plan().activation_bytes, 0);
         }

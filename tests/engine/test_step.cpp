@@ -17,11 +17,10 @@ struct Stepper {
     explicit Stepper(const std::string& tokens, const std::vector<std::string>& changes = {})
         : config(tiny_config(tokens, "unused", changes).values),
           data(open_data(config.data, {.seed = config.seed, .vocab_size = config.model.vocab_size})),
-          replica(config.model, config.optimizer,
-                  {.batch = config.training.micro_batch_size, .sequence = config.data.sequence_length}, 1),
-          group(make_self_communicator()),
-          step(config, replica, data.train, *group) {
-        initialise(replica.context, replica.store, config.seed);
+          mesh(make_self_mesh()),
+          replica(replica_shape(config, mesh.size, mesh.place, 1, true), *mesh.tensor, *mesh.data),
+          step(config, replica, data.train, mesh) {
+        initialise(replica.context, replica.store, config.seed, *mesh.data);
     }
     std::vector<float> weights(const std::string& name) const {
         const Tensor w = replica.store.master(replica.store.index_of(name));
@@ -29,8 +28,8 @@ struct Stepper {
     }
     RunConfig config;
     RunData data;
+    Mesh mesh;
     Replica replica;
-    std::unique_ptr<Communicator> group;
     TrainingStep step;
 };
 

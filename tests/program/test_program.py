@@ -176,7 +176,7 @@ def wrong_configurations_end_with_2_and_the_place():
     for ranks in (0, 2):
         refused(gpas("train", "bad.yaml", ranks=ranks), 2, "bad.yaml:3", "stpes", "steps")
     refused(gpas("train", "run.yaml", "training.global_batch_size=7", ranks=2), 2, "7")
-    refused(gpas("train", "run.yaml", "parallel.tensor=2", ranks=2), 2, "tensor")
+    refused(gpas("train", "run.yaml", "parallel.tensor=3", ranks=3), 2, "tensor")
     refused(gpas("train", "nofile.yaml"), 2, "nofile.yaml")
     refused(gpas("train", "run.yaml", "compute.device=cuda"), 2, "cuda")
 

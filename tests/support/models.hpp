@@ -77,7 +77,7 @@ inline void set_test_weights(Replica& replica) {
         for (std::int64_t i = 0; i < replica.store.specs()[p].elements(); ++i)
             w[i] = float(test_weight(replica.store.specs()[p], i));
     }
-    refresh_compute_weights(replica.context, replica.store);
+    publish_weights(replica.context, replica.store, replica.data_group());
 }
 
 inline TokenRows rows_of(reference::Rows& rows) {

@@ -108,16 +108,19 @@ inline std::vector<std::string> computed_records(const std::string& directory) {
     return records;
 }
 
-inline std::vector<double> losses(const std::string& directory) {
+// One number of every training step.
+inline std::vector<double> numbers(const std::string& directory, const char* name) {
     std::ifstream file(directory + "/metrics.jsonl");
     std::vector<double> values;
     std::string line;
     while (std::getline(file, line)) {
         const nlohmann::json record = nlohmann::json::parse(line);
-        if (record.contains("learning_rate")) values.push_back(record.at("loss").get<double>());
+        if (record.contains("learning_rate")) values.push_back(record.at(name).get<double>());
     }
     return values;
 }
+
+inline std::vector<double> losses(const std::string& directory) { return numbers(directory, "loss"); }
 
 // Every tensor of a checkpoint: weights and both moments.
 inline std::map<std::string, std::vector<float>> tensors(const std::string& directory, std::int64_t step) {

@@ -70,6 +70,7 @@ TEST(Describe, RandomConfigurationsComeBack) {
         config.optimizer.clip_gate_grad = config.model.gate.frozen ? 0 : config.optimizer.clip_gate_grad;
         config.model.gate.scale = 1;
         config.data.mask_documents = false;
+        config.parallel.sequence_parallel = false;
         config.data.valid_fraction = 0.25;
         EXPECT_EQ(first_difference(config, reload(config)), "") << dump_config(config);
         ++accepted;

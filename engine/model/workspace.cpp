@@ -1,0 +1,63 @@
+#include "engine/model/workspace.hpp"
+
+#include <algorithm>
+
+namespace gpas {
+namespace {
+
+// Large enough that the weight gradient's product is efficient, small enough that logits stay a small share of memory.
+constexpr std::int64_t largest_chunk_tokens = 512;
+
+}  // namespace
+
+AttentionShape attention_shape(const ModelConfig& model, const ModelShape& shape) {
+    return {.sequence = shape.sequence,
+            .batch = shape.batch,
+            .heads = model.heads / shape.tensor_size,
+            .kv_heads = heads_of_kv(model) / shape.tensor_size,
+            .head_dim = head_dim(model)};
+}
+
+std::int64_t ffn_columns(const ModelConfig& model, const ModelShape& shape) {
+    return shard_range(model.ffn_size, shape.tensor_rank, shape.tensor_size).size();
+}
+
+Range vocabulary_rows(const ModelConfig& model, const ModelShape& shape) {
+    return shard_range(model.vocab_size, shape.tensor_rank, shape.tensor_size);
+}
+
+Workspace::Workspace(const ModelConfig& model, const ModelShape& shape, bool with_head, Arena& arena) {
+    const AttentionShape attention = attention_shape(model, shape);
+    const std::int64_t hidden = model.hidden_size;
+    const auto between = [&] { return arena.allocate(shape.dtype, {shape.rows(), hidden}); };
+    const auto inside = [&](std::int64_t columns) { return arena.allocate(shape.dtype, {shape.tokens(), columns}); };
+
+    cos = arena.allocate(Dtype::fp32, {shape.sequence, attention.head_dim / 2});
+    sin = arena.allocate(Dtype::fp32, {shape.sequence, attention.head_dim / 2});
+    normed = between();
+    branch = between();
+    act = inside(ffn_columns(model, shape));
+    if (shape.sequence_parallel) {
+        whole_input = inside(hidden);
+        partial = inside(hidden);
+    }
+    if (with_head) {
+        const std::int64_t chunk = std::min(shape.tokens(), largest_chunk_tokens);
+        const std::int64_t columns = vocabulary_rows(model, shape).size();
+        logits = arena.allocate(Dtype::fp32, {chunk, columns});
+        dlogits = logits;
+        if (shape.training && shape.dtype != Dtype::fp32) dlogits = arena.allocate(shape.dtype, {chunk, columns});
+        stats = arena.allocate(Dtype::fp32, {chunk, 3});
+        if (shape.tensor_size > 1) stats_parts = arena.allocate(Dtype::fp32, {shape.tensor_size, chunk, 3});
+    }
+    if (!shape.training) return;
+    dinput = between();
+    if (shape.sequence_parallel) whole_doutput = inside(hidden);
+    dact = inside(ffn_columns(model, shape));
+    d_o = inside(attention.heads * attention.head_dim);
+    dqkv = inside(attention.qkv_columns());
+}
+
+void Workspace::prepare(Context& context, const ModelConfig& model) { rope_table(context, cos, sin, model.rope_base); }
+
+}  // namespace gpas

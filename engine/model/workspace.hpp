@@ -1,0 +1,61 @@
+// What all layers of a rank share: nothing in here outlives one forward or backward of a sub-layer.
+#pragma once
+
+#include "engine/model/parameters.hpp"
+#include "kernels/ops.hpp"
+#include "parallel/tensor_parallel.hpp"
+
+namespace gpas {
+
+// How a rank computes its parts of the model. T tokens a micro-batch; R = T, or T/t with sequence parallelism.
+struct ModelShape {
+    std::int64_t batch = 0;     // samples of a micro-batch
+    std::int64_t sequence = 0;  // tokens of a sample
+    Dtype dtype = Dtype::fp32;
+    bool training = true;  // false: no room for gradients
+    // selective: the stream is kept; full: a layer keeps its output only, and runs its forward pass again in backward
+    Recompute recompute = Recompute::none;
+    bool split_backward = false;  // weight gradients may come later than input gradients (zero-bubble schedules)
+    int tensor_rank = 0;
+    int tensor_size = 1;
+    bool sequence_parallel = false;
+    std::int64_t tokens() const { return batch * sequence; }
+    std::int64_t rows() const { return sequence_parallel ? tokens() / tensor_size : tokens(); }
+};
+
+// This rank's heads and groups.
+AttentionShape attention_shape(const ModelConfig& model, const ModelShape& shape);
+std::int64_t ffn_columns(const ModelConfig& model, const ModelShape& shape);  // of this rank
+Range vocabulary_rows(const ModelConfig& model, const ModelShape& shape);     // of this rank
+
+struct Workspace {
+    Workspace(const ModelConfig& model, const ModelShape& shape, bool with_head, Arena& arena);
+
+    // Fills the tables that do not change.
+    void prepare(Context& context, const ModelConfig& model);
+
+    Tensor cos, sin;  // [sequence, head_dim/2] fp32
+    // Between sub-layers, R rows.
+    Tensor normed;  // [R,C] a norm's output: the branch's input
+    Tensor branch;  // [R,C] the branch's output; in backward the gradient of it, where that is not the stream's
+    Tensor dinput;  // [R,C] gradient of the branch's input
+    // Inside sub-layers, T rows; absent where R = T.
+    Tensor whole_input;    // [T,C] the gathered input of a column-parallel product
+    Tensor whole_doutput;  // [T,C] the gathered gradient of a row-parallel product's output
+    Tensor partial;        // [T,C] this rank's term of a sum over ranks
+    // This rank's columns.
+    Tensor act;   // [T,F]
+    Tensor dact;  // [T,F]
+    Tensor d_o;   // [T, heads·head_dim]
+    Tensor dqkv;  // [T, qkv columns]
+    // The head's, for a chunk of tokens; V columns of this rank.
+    Tensor logits;       // [chunk, V] fp32
+    Tensor dlogits;      // [chunk, V]: the logits themselves in fp32 runs
+    Tensor stats;        // [chunk, 3] fp32
+    Tensor stats_parts;  // [t, chunk, 3] fp32; absent in a group of one
+
+    // The model whose final norm's output stands in `normed`, if any does.
+    const void* normed_by = nullptr;
+};
+
+}  // namespace gpas

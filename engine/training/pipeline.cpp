@@ -1,0 +1,248 @@
+#include "engine/training/pipeline.hpp"
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <utility>
+
+namespace gpas {
+namespace {
+
+using Sending = std::unique_ptr<Transfer>;
+
+// Streams into the model's parts. Some are free.
+class InputBuffers {
+public:
+    explicit InputBuffers(const std::vector<Tensor>& buffers) : free_(buffers) {}
+    bool any() const { return !free_.empty(); }
+    Tensor take() {
+        require(any(), "no buffer is left for a stream: more micro-batches are in flight than planned");
+        const Tensor buffer = free_.back();
+        free_.pop_back();
+        return buffer;
+    }
+    void give_back(Tensor buffer) { free_.push_back(buffer); }
+
+private:
+    std::vector<Tensor> free_;
+};
+
+// Gradients of streams: after its backward a buffer is sent from, and free once it has left.
+class GradientBuffers {
+public:
+    explicit GradientBuffers(const std::vector<Tensor>& buffers) : free_(buffers) {}
+    bool any() {
+        while (!leaving_.empty() && leaving_.front().second->finished()) collect();
+        return !free_.empty();
+    }
+    Tensor take() {
+        if (free_.empty()) collect();
+        const Tensor buffer = free_.back();
+        free_.pop_back();
+        return buffer;
+    }
+    void give_back(Tensor buffer) { free_.push_back(buffer); }
+    void send(Tensor buffer, Sending sending) { leaving_.emplace_back(buffer, std::move(sending)); }
+    void wait() {
+        while (!leaving_.empty()) collect();
+    }
+
+private:
+    void collect() {
+        require(!leaving_.empty(), "no buffer is left for a gradient");
+        leaving_.front().second->wait();
+        free_.push_back(leaving_.front().first);
+        leaving_.pop_front();
+    }
+
+    std::vector<Tensor> free_;
+    std::deque<std::pair<Tensor, Sending>> leaving_;
+};
+
+// One pass over a list of actions.
+class Run {
+public:
+    Run(Replica& replica, Mesh& mesh, const PipelineShape& shape, const PipelinePass& pass, bool training)
+        : replica_(replica),
+          mesh_(mesh),
+          shape_(shape),
+          pass_(pass),
+          training_(training),
+          inputs_(replica.memory().inputs),
+          gradients_(replica.memory().gradients),
+          chunks_(replica.memory().models.size()) {
+        for (std::size_t c = 0; c < chunks_.size(); ++c)
+            for (std::size_t slot = replica.memory().models[c].size(); slot-- > 0;) chunks_[c].free.push_back(slot);
+        for (Chunk& chunk : chunks_) chunk.sending.resize(chunk.free.size());
+    }
+
+    double run(const std::vector<PipelineAction>& actions) {
+        for (std::size_t k = 0; k < actions.size(); ++k) {
+            if (!receiving_) receive(actions[k]);
+            const std::optional<Tensor> arrived = take_received();
+            if (k + 1 < actions.size()) receive_early(actions[k + 1]);
+            perform(actions[k], arrived);
+        }
+        for (Chunk& chunk : chunks_)
+            for (Sending& sending : chunk.sending)
+                if (sending) sending->wait();
+        gradients_.wait();
+        return loss_;
+    }
+
+private:
+    struct InFlight {
+        std::size_t slot = 0;
+        Tensor input;
+    };
+    struct Chunk {
+        std::vector<std::size_t> free;               // slots
+        std::vector<Sending> sending;                // of each slot: its output, under way
+        std::map<std::int64_t, InFlight> in_flight;  // by micro-batch
+        std::int64_t done = 0;                       // micro-batches whose backward is over
+    };
+    struct Receiving {
+        Tensor buffer;
+        Sending transfer;
+    };
+
+    static bool is_forward(const PipelineAction& action) { return action.work == PipelineWork::forward; }
+
+    void receive(const PipelineAction& action) {
+        const PipelineMessage message = input_of(shape_, mesh_.place.pipeline, action);
+        if (!message.exists) return;
+        const bool forward = is_forward(action);
+        const Tensor buffer = forward ? inputs_.take() : gradients_.take();
+        Communicator& channel = forward ? *mesh_.pipeline_forward : *mesh_.pipeline_backward;
+        receiving_ = Receiving{
+            buffer, channel.start_receive(buffer, message.peer, forward ? "activations" : "gradient of activations")};
+    }
+    // While the action before is computed; without a free buffer, when its turn has come.
+    void receive_early(const PipelineAction& action) {
+        if (is_forward(action) ? inputs_.any() : gradients_.any()) receive(action);
+    }
+    std::optional<Tensor> take_received() {
+        if (!receiving_) return std::nullopt;
+        receiving_->transfer->wait();
+        const Tensor buffer = receiving_->buffer;
+        receiving_.reset();
+        return buffer;
+    }
+
+    void perform(const PipelineAction& action, const std::optional<Tensor>& arrived) {
+        switch (action.work) {
+            case PipelineWork::forward: return forward(action, arrived ? *arrived : inputs_.take());
+            case PipelineWork::backward:
+            case PipelineWork::backward_input: return backward(action, arrived ? *arrived : gradients_.take());
+            case PipelineWork::backward_weight: return backward_weight(action);
+        }
+    }
+
+    TokenRows rows(const PipelineAction& action) {
+        return rows_of(pass_.batches[std::size_t(action.micro_batch)], pass_.mask_documents);
+    }
+    const ModelPart& part(const PipelineAction& action) const {
+        return replica_.shape().parts[std::size_t(action.chunk)];
+    }
+    bool is_last(const PipelineAction& action) const {
+        return action.micro_batch + 1 == std::int64_t(pass_.batches.size());
+    }
+
+    void forward(const PipelineAction& action, Tensor input) {
+        Chunk& chunk = chunks_[std::size_t(action.chunk)];
+        require(!chunk.free.empty(), "more micro-batches are in flight than planned");
+        const std::size_t slot = chunk.free.back();
+        chunk.free.pop_back();
+        if (chunk.sending[slot]) std::exchange(chunk.sending[slot], nullptr)->wait();
+
+        Model& model = replica_.memory().models[std::size_t(action.chunk)][slot];
+        const Tensor output =
+            model.forward(replica_.context, rows(action), input, is_last(action) ? pass_.moments : nullptr);
+        const PipelineMessage message = output_of(shape_, mesh_.place.pipeline, action);
+        if (message.exists)
+            chunk.sending[slot] = mesh_.pipeline_forward->start_send(output, message.peer, "activations");
+        if (training_) {
+            chunk.in_flight[action.micro_batch] = {slot, input};
+            return;
+        }
+        if (part(action).head) loss_ += model.loss(replica_.context, rows(action));
+        inputs_.give_back(input);
+        chunk.free.insert(chunk.free.begin(), slot);  // the others first: its output may still be on its way
+    }
+
+    void backward(const PipelineAction& action, Tensor d) {
+        Chunk& chunk = chunks_[std::size_t(action.chunk)];
+        Model& model = replica_.memory().models[std::size_t(action.chunk)][chunk.in_flight.at(action.micro_batch).slot];
+        const bool whole = action.work == PipelineWork::backward;
+        const Model::LayerDone done = done_hook(chunk);
+        if (part(action).head) loss_ += model.loss_and_gradient(replica_.context, rows(action), d, pass_.factor, done);
+        if (whole)
+            model.backward(replica_.context, rows(action), d, done);
+        else
+            model.backward_input(replica_.context, rows(action), d);
+        const PipelineMessage message = output_of(shape_, mesh_.place.pipeline, action);
+        if (message.exists)
+            gradients_.send(d, mesh_.pipeline_backward->start_send(d, message.peer, "gradient of activations"));
+        else
+            gradients_.give_back(d);
+        if (whole) end(action);
+    }
+
+    void backward_weight(const PipelineAction& action) {
+        Chunk& chunk = chunks_[std::size_t(action.chunk)];
+        replica_.memory()
+            .models[std::size_t(action.chunk)][chunk.in_flight.at(action.micro_batch).slot]
+            .backward_weight(replica_.context, done_hook(chunk));
+        end(action);
+    }
+
+    void end(const PipelineAction& action) {
+        Chunk& chunk = chunks_[std::size_t(action.chunk)];
+        const InFlight over = chunk.in_flight.at(action.micro_batch);
+        chunk.in_flight.erase(action.micro_batch);
+        inputs_.give_back(over.input);
+        chunk.free.push_back(over.slot);
+        ++chunk.done;
+    }
+
+    Model::LayerDone done_hook(const Chunk& chunk) const {
+        return chunk.done + 1 == std::int64_t(pass_.batches.size()) ? pass_.done : Model::LayerDone{};
+    }
+
+    Replica& replica_;
+    Mesh& mesh_;
+    const PipelineShape& shape_;
+    const PipelinePass& pass_;
+    bool training_;
+    InputBuffers inputs_;
+    GradientBuffers gradients_;
+    std::vector<Chunk> chunks_;
+    std::optional<Receiving> receiving_;
+    double loss_ = 0.0;
+};
+
+// Micro-batches go through a chunk in groups of as many as there are stages, as in the interleaved schedule.
+std::vector<PipelineAction> forward_actions(const PipelineShape& shape) {
+    std::vector<PipelineAction> actions;
+    for (std::int64_t first = 0; first < shape.micro_batches; first += shape.stages)
+        for (int chunk = 0; chunk < shape.chunks; ++chunk)
+            for (std::int64_t i = first; i < std::min(first + shape.stages, shape.micro_batches); ++i)
+                actions.push_back({PipelineWork::forward, i, chunk});
+    return actions;
+}
+
+}  // namespace
+
+double Pipeline::train(const PipelinePass& pass) {
+    require(std::int64_t(pass.batches.size()) == shape_.micro_batches, "{} micro-batches for a schedule of {}",
+            pass.batches.size(), shape_.micro_batches);
+    return Run(replica_, mesh_, shape_, pass, true).run(pipeline_actions(shape_, mesh_.place.pipeline));
+}
+
+double Pipeline::evaluate(const PipelinePass& pass) {
+    PipelineShape shape = shape_;
+    shape.micro_batches = std::int64_t(pass.batches.size());
+    return Run(replica_, mesh_, shape, pass, false).run(forward_actions(shape));
+}
+
+}  // namespace gpas

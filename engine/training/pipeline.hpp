@@ -1,0 +1,39 @@
+// Runs a pipeline schedule: micro-batches through this rank's chunks of the model, streams to and from its neighbours.
+// One stage is a pipeline too.
+#pragma once
+
+#include "engine/training/replica.hpp"
+
+#include <functional>
+#include <vector>
+
+namespace gpas {
+
+// The micro-batches of one pass and what is wanted of them.
+struct PipelinePass {
+    std::vector<Batch>& batches;
+    bool mask_documents = false;
+    float factor = 1.0F;                      // of the losses' gradient
+    std::vector<Moments>* moments = nullptr;  // of the last micro-batch's stream, this rank's layers in order
+    Model::LayerDone done = {};               // gradients of a layer are complete for the whole pass
+};
+
+class Pipeline {
+public:
+    // Keeps references.
+    Pipeline(Replica& replica, Mesh& mesh, const PipelineShape& shape)
+        : replica_(replica), mesh_(mesh), shape_(shape) {}
+
+    // Forward and backward of shape.micro_batches micro-batches; gradients +=. Σ of losses on the last stage, 0 on the
+    // others. Collective over the pipeline.
+    double train(const PipelinePass& pass);
+    // Forward only, of any number of micro-batches.
+    double evaluate(const PipelinePass& pass);
+
+private:
+    Replica& replica_;
+    Mesh& mesh_;
+    PipelineShape shape_;
+};
+
+}  // namespace gpas

@@ -1,0 +1,259 @@
+// Run under mpirun on 8 ranks: the layout of the ranks changes nothing but the order of sums.
+#include "engine/training/replica.hpp"
+#include "io/config/check.hpp"
+#include "parallel/mpi_communicator.hpp"
+#include "tests/support/tiny_run.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace gpas {
+namespace {
+
+using namespace tiny_run;
+using Settings = std::vector<std::string>;
+
+struct Layout {
+    std::string name;
+    int ranks;
+    Settings settings;
+};
+
+Settings operator+(Settings a, const Settings& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+
+std::string tensor(int n) { return "parallel.tensor=" + std::to_string(n); }
+std::string pipeline(int n) { return "parallel.pipeline=" + std::to_string(n); }
+const std::string sequence = "parallel.sequence_parallel=true";
+const std::string replicated = "parallel.sharded_optimizer=false";
+const std::string small_buckets = "parallel.bucket_mib=0";
+std::string schedule(const char* name) { return std::string("parallel.schedule=") + name; }
+std::string recompute(const char* what) { return std::string("parallel.recompute=") + what; }
+const std::string two_chunks = "parallel.virtual_chunks=2";
+
+// Sizes that divide by nothing: 215 feed-forward columns, 97 tokens, heads 6 wide in a stream of 20.
+const Settings model{"model.hidden_size=20",
+                     "model.ffn_size=215",
+                     "model.vocab_size=97",
+                     "model.layers=4",
+                     "model.heads=8",
+                     "model.kv_heads=4",
+                     "model.head_dim=6",
+                     "training.steps=30",
+                     "training.global_batch_size=16",
+                     "training.micro_batch_size=2",
+                     "training.stop_after=1",
+                     "evaluation.every=15",
+                     "optimizer.clip_grad=0",
+                     "metrics.gpas_every=1"};
+
+struct Family {
+    std::string name;
+    Settings settings;
+    std::vector<Layout> layouts;
+};
+
+std::vector<Family> families() {
+    return {
+        {"pre_gpas",
+         {"model.architecture=pre_gpas"},
+         {{"dp2", 2, {}},
+          {"dp4", 4, {}},
+          {"dp4 replicated", 4, {replicated}},
+          {"tp2", 2, {tensor(2)}},
+          {"tp2 sp", 2, {tensor(2), sequence}},
+          {"tp4 sp", 4, {tensor(4), sequence}},
+          {"tp4", 4, {tensor(4)}},
+          {"pp2", 2, {pipeline(2)}},
+          {"pp4", 4, {pipeline(4)}},
+          {"pp2 gpipe", 2, {pipeline(2), schedule("gpipe")}},
+          {"pp4 zb", 4, {pipeline(4), schedule("zb_h1")}},
+          {"pp2 interleaved", 2, {pipeline(2), schedule("interleaved"), two_chunks}},
+          {"tp2 sp pp2 dp2", 8, {tensor(2), sequence, pipeline(2)}},
+          {"uneven pp2", 2, {pipeline(2), "parallel.stage_layers=1,3"}},
+          {"selective", 1, {recompute("selective")}},
+          {"full", 1, {recompute("full")}},
+          {"other order", 8, {tensor(2), pipeline(2), "parallel.order=tensor_pipeline_data"}}}},
+        {"post_gpas, a gate each, tied",
+         {"model.architecture=post_gpas", "model.gate.per_sublayer=true", "model.tied_embeddings=true"},
+         {{"dp2 all at once", 2, {small_buckets}},
+          {"tp2 sp dp2", 4, {tensor(2), sequence}},
+          {"tp2 dp4", 8, {tensor(2)}},
+          {"pp4 dp2", 8, {pipeline(4)}},
+          {"pp2 zb tp2 sp", 4, {pipeline(2), schedule("zb_h1"), tensor(2), sequence}},
+          {"pp2 interleaved dp2 replicated", 4, {pipeline(2), schedule("interleaved"), two_chunks, replicated}},
+          {"full pp2 dp2", 4, {recompute("full"), pipeline(2)}},
+          {"selective tp4 sp", 4, {recompute("selective"), tensor(4), sequence}}}},
+        {"sandwich_gpas with documents",
+         {"model.architecture=sandwich_gpas"},
+         {{"dp2 tp2 pp2", 8, {tensor(2), pipeline(2)}},
+          {"tp4 sp pp2", 8, {tensor(4), sequence, pipeline(2)}},
+          {"pp4 gpipe replicated dp2", 8, {pipeline(4), schedule("gpipe"), replicated}},
+          {"pp2 interleaved tp2 sp full",
+           4,
+           {pipeline(2), schedule("interleaved"), two_chunks, tensor(2), sequence, recompute("full")}}}},
+        {"post_pre_gpas in stages",
+         {"model.architecture=post_pre_gpas", "model.mix_post_layers=2"},
+         {{"pp4", 4, {pipeline(4)}},
+          {"tp2 sp pp2 zb", 4, {tensor(2), sequence, pipeline(2), schedule("zb_h1")}},
+          {"full tp2", 2, {recompute("full"), tensor(2)}}}},
+    };
+}
+
+// Runs body(group) on the first `ranks` ranks.
+template <class Body>
+void on_ranks(Communicator& world, int ranks, Body&& body) {
+    auto group = world.split(world.rank() < ranks ? 0 : 1, world.rank());
+    if (world.rank() < ranks) body(std::move(group));
+    world.barrier("the end of a layout");
+}
+
+void save_initial(const LoadedConfig& loaded, std::unique_ptr<Communicator> world) {
+    const RunConfig& config = loaded.values;
+    const MeshSize size = check_for_world(loaded, world->size());
+    Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
+    Replica replica(replica_shape(config, mesh.size, mesh.place, 1, true), *mesh.tensor, *mesh.data);
+    initialise(replica.context, replica.store, config.seed, *mesh.data);
+    std::vector<std::string> notes;
+    save_run(*mesh.world, config, {}, {}, replica.store, notes);
+}
+
+double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
+    double largest = a.size() == b.size() ? 0.0 : HUGE_VAL;
+    for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+    return largest;
+}
+
+using Tensors = std::map<std::string, std::vector<float>>;
+
+// L2, relative to the tensor.
+double relative_difference(const std::vector<float>& a, const std::vector<float>& b) {
+    double difference = 0.0, size = 0.0;
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        difference += std::pow(double(a[i]) - double(b[i]), 2);
+        size += std::pow(double(b[i]), 2);
+    }
+    return size == 0.0 ? std::sqrt(difference) : std::sqrt(difference / size);
+}
+
+class Layouts : public testing::Test {
+protected:
+    Layouts() : world_(MpiCommunicator(MPI_COMM_WORLD).duplicate()) {
+        if (world_->rank() == 0) {
+            directory_ = std::make_unique<Directory>();
+            shared_ = *directory_ / "";
+            write_tokens(shared_ + "tokens");
+        }
+        broadcast(*world_, shared_, 0, "the directory");
+    }
+    LoadedConfig config(const std::string& name, const Settings& settings) const {
+        return tiny_config(shared_ + "tokens", shared_ + name, model + settings);
+    }
+    // Initial weights, one step, and on to the thirtieth from the checkpoint of the first.
+    void run(const std::string& name, int ranks, const Settings& settings) {
+        on_ranks(*world_, ranks, [&](std::unique_ptr<Communicator> group) {
+            save_initial(config(name + " initial", settings), group->duplicate());
+            train(config(name, settings), group->duplicate(), 1);
+            train(config(name, settings + Settings{"training.stop_after=30"}), std::move(group), 1);
+        });
+    }
+
+    std::unique_ptr<Communicator> world_;
+    std::unique_ptr<Directory> directory_;
+    std::string shared_;
+};
+
+// Of each tensor, and of the curve, what another order of the same sums does to them on one rank.
+struct Spread {
+    double curve = 0.0;
+    double gradients = 0.0;
+};
+
+void compare(const std::string& shared, const std::string& base, const std::string& name, const Spread& spread) {
+    SCOPED_TRACE(name);
+    EXPECT_EQ(tensors(shared + name + " initial", 0), tensors(shared + base + " initial", 0));  // bit by bit
+    const std::vector<double> expected = losses(shared + base), found = losses(shared + name);
+    ASSERT_EQ(found.size(), 30U);
+    EXPECT_NEAR(found.front(), expected.front(), 1e-6 * expected.front());
+    EXPECT_LE(largest_difference(found, expected), 8.0 * spread.curve);
+    // The first moments of step 1 are its gradients times a constant.
+    const Tensors expected_state = tensors(shared + base, 1), state = tensors(shared + name, 1);
+    ASSERT_EQ(state.size(), expected_state.size());
+    for (const auto& [tensor, values] : expected_state)
+        if (tensor.starts_with("adam_m/") && values.size() > 1) {
+            EXPECT_LE(relative_difference(state.at(tensor), values), 8.0 * spread.gradients) << tensor;
+        }
+    const std::vector<double> norms = numbers(shared + base, "gradient_norm"),
+                              other = numbers(shared + name, "gradient_norm");
+    ASSERT_EQ(norms.size(), 30U);
+    EXPECT_NEAR(other.front(), norms.front(), 4e-6 * norms.front());
+}
+
+TEST_F(Layouts, change_nothing) {
+    int compared = 0;
+    for (const Family& family : families()) {
+        const std::string base = family.name;
+        run(base, 1, family.settings);
+        run(base + " micro 8", 1, family.settings + Settings{"training.micro_batch_size=8"});
+        run(base + " micro 1", 1, family.settings + Settings{"training.micro_batch_size=1"});
+        for (const Layout& layout : family.layouts)
+            run(family.name + ", " + layout.name, layout.ranks, family.settings + layout.settings);
+        if (world_->rank() != 0) continue;
+
+        Spread spread;
+        const Tensors expected = tensors(shared_ + base, 1);
+        for (const char* other : {" micro 8", " micro 1"}) {
+            spread.curve =
+                std::max(spread.curve, largest_difference(losses(shared_ + base + other), losses(shared_ + base)));
+            for (const auto& [tensor, values] : tensors(shared_ + base + other, 1))
+                if (tensor.starts_with("adam_m/") && values.size() > 1)
+                    spread.gradients = std::max(spread.gradients, relative_difference(values, expected.at(tensor)));
+        }
+        EXPECT_LT(spread.curve, 1e-3);  // or it would bound nothing
+        EXPECT_LT(spread.gradients, 1e-5);
+        EXPECT_GT(spread.gradients, 0.0);
+        for (const Layout& layout : family.layouts) {
+            compare(shared_, base, family.name + ", " + layout.name, spread);
+            ++compared;
+        }
+    }
+    if (world_->rank() == 0) {
+        EXPECT_GE(compared, 24);
+    }
+}
+
+TEST_F(Layouts, recompute_gives_the_same_bits) {
+    for (const char* row : {"pre_gpas", "post_gpas", "sandwich_gpas", "lns_gpas", "deeppost_gpas", "post_pre_gpas"})
+        for (const char* what : {"none", "selective", "full"})
+            on_ranks(*world_, 1, [&](std::unique_ptr<Communicator> group) {
+                const std::string name = std::string(row) + " " + what;
+                train(config(name, {"model.architecture=" + std::string(row), recompute(what)}), std::move(group), 1);
+                if (std::string(what) != "none") {
+                    EXPECT_EQ(tensors(shared_ + name, 1), tensors(shared_ + row + " none", 1)) << name;
+                }
+            });
+}
+
+TEST_F(Layouts, a_run_goes_on_on_another_layout) {
+    const Settings row{"model.architecture=pre_gpas"};
+    const std::vector<Layout> places{{"", 8, {tensor(2), sequence, pipeline(2)}}, {"", 1, {}}, {"", 4, {pipeline(4)}}};
+    run("straight", 1, row);
+    run("straight micro 8", 1, row + Settings{"training.micro_batch_size=8"});
+    std::int64_t end = 10;
+    for (const Layout& place : places) {
+        on_ranks(*world_, place.ranks, [&](std::unique_ptr<Communicator> group) {
+            train(config("moving", row + place.settings + Settings{"training.stop_after=" + std::to_string(end)}),
+                  std::move(group), 1);
+        });
+        end += 10;
+    }
+    if (world_->rank() != 0) return;
+    const double spread = largest_difference(losses(shared_ + "straight micro 8"), losses(shared_ + "straight"));
+    EXPECT_LE(largest_difference(losses(shared_ + "moving"), losses(shared_ + "straight")), 8.0 * spread);
+}
+
+}  // namespace
+}  // namespace gpas
