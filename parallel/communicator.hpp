@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/tensor.hpp"
+#include "parallel/comm_log.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -20,14 +21,22 @@ public:
     virtual bool finished() = 0;  // drives progress, does not block
 };
 
-// Collectives are called by every rank of the group, in the same order and with the same sizes. `what` names the
-// tensor for diagnosis. Sizes are unlimited (more than 2^31 elements are sent in pieces). Errors: Error(environment).
+// Collectives are called by every rank of the group, in the same order and with the same sizes: where the log's
+// settings say so, ranks compare what they call first, and Error(internal) tells who called what. `what` names the
+// tensor for diagnosis (a literal: it is kept). Sizes are unlimited (more than 2^31 elements are sent in pieces). No
+// call waits for ever: after the log's timeout, Error(environment) names the call, those who wait too, and those who
+// are missing.
 class Communicator {
 public:
     virtual ~Communicator() = default;
 
     virtual int rank() const = 0;
     virtual int size() const = 0;
+
+    // Of this rank, shared by all groups that come from one world: the last calls, and settings of how to wait.
+    virtual CommLog& log() = 0;
+    // Seconds that this group's calls have made the program wait so far.
+    double waited_seconds() const { return waited_seconds_; }
 
     // data = reduction over ranks, element by element; same bits on every rank. fp32, bf16 (summed in fp32), int32.
     virtual void all_reduce(Tensor data, ReduceOp op, const char* what) = 0;
@@ -51,10 +60,14 @@ public:
     virtual std::unique_ptr<Transfer> start_reduce_scatter(Tensor part, Tensor whole, const char* what) = 0;
     virtual std::unique_ptr<Transfer> start_all_gather(Tensor whole, Tensor part, const char* what) = 0;
 
-    // The ranks of equal color, ordered by key, as a group of their own. Collective over this group.
-    virtual std::unique_ptr<Communicator> split(int color, int key) = 0;
+    // The ranks of equal color, ordered by key, as a group of their own; `name` is for reports. Collective over this
+    // group.
+    virtual std::unique_ptr<Communicator> split(int color, int key, const char* name) = 0;
     // A second channel for the same ranks: messages on one never match those on the other.
     virtual std::unique_ptr<Communicator> duplicate() = 0;
+
+protected:
+    double waited_seconds_ = 0.0;
 };
 
 // Broadcasts a text of any length from root.

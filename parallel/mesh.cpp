@@ -25,12 +25,12 @@ Mesh make_mesh(std::unique_ptr<Communicator> world, MeshSize size, MeshOrder ord
     mesh.size = size;
     mesh.place = place_of(world->rank(), size, order);
     const auto [t, d, p] = mesh.place;
-    mesh.tensor = world->split(d + size.data * p, t);
-    mesh.data = world->split(t + size.tensor * p, d);
-    mesh.pipeline_forward = world->split(t + size.tensor * d, p);
-    mesh.pipeline_backward = mesh.pipeline_forward->duplicate();
+    mesh.tensor = world->split(d + size.data * p, t, "tensor");
+    mesh.data = world->split(t + size.tensor * p, d, "data");
+    mesh.pipeline_forward = world->split(t + size.tensor * d, p, "pipeline (forward)");
+    mesh.pipeline_backward = world->split(t + size.tensor * d, p, "pipeline (backward)");
     const bool at_an_end = mesh.first_stage() || mesh.last_stage();
-    mesh.embedding = world->split(at_an_end ? t + size.tensor * d : size.ranks() + world->rank(), p);
+    mesh.embedding = world->split(at_an_end ? t + size.tensor * d : size.ranks() + world->rank(), p, "embedding");
     mesh.world = std::move(world);
     return mesh;
 }

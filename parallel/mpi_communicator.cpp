@@ -3,6 +3,8 @@
 #include "parallel/mpi_handle.hpp"
 
 #include <algorithm>
+#include <chrono>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -60,60 +62,6 @@ bool lies_in(const Tensor& part, const Tensor& whole) {
     return begin <= at_part && at_part < begin + whole.bytes();
 }
 
-// The requests of one call.
-class MpiTransfer final : public Transfer {
-public:
-    MpiTransfer(const char* call, const char* what) : call_(call), what_(what) {}
-    ~MpiTransfer() override {
-        if (!requests_.empty()) MPI_Waitall(int(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);
-    }
-    MpiTransfer(const MpiTransfer&) = delete;
-    MpiTransfer& operator=(const MpiTransfer&) = delete;
-
-    MPI_Request* add() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
-    // Of each request so far, in elements of this type: what must arrive.
-    void expect(MPI_Datatype type, std::vector<int> counts) {
-        type_ = type;
-        expected_ = std::move(counts);
-    }
-
-    void wait() override {
-        std::vector<MPI_Status> statuses(requests_.size());
-        const int code = MPI_Waitall(int(requests_.size()), requests_.data(), statuses.data());
-        settle(code, statuses);
-    }
-    bool finished() override {
-        std::vector<MPI_Status> statuses(requests_.size());
-        int done = 0;
-        const int code = MPI_Testall(int(requests_.size()), requests_.data(), &done, statuses.data());
-        if (done != 0 || code != MPI_SUCCESS) settle(code, statuses);
-        return done != 0;
-    }
-
-private:
-    void settle(int code, const std::vector<MPI_Status>& statuses) {
-        for (const MPI_Status& status : statuses)
-            if (code == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS && status.MPI_ERROR != MPI_ERR_PENDING)
-                code = status.MPI_ERROR;
-        requests_.clear();
-        if (code == MPI_ERR_TRUNCATE) fail(ExitCode::internal, "{} of {}: more was sent than expected", call_, what_);
-        check_mpi(code, call_, what_);
-        for (std::size_t i = 0; i < statuses.size() && i < expected_.size(); ++i) {
-            int count = 0;
-            check_mpi(MPI_Get_count(&statuses[i], type_, &count), call_, what_);
-            if (count != expected_[i])
-                fail(ExitCode::internal, "{} of {}: {} elements came, expected {}", call_, what_, count, expected_[i]);
-        }
-        expected_.clear();
-    }
-
-    const char* call_;
-    const char* what_;
-    std::vector<MPI_Request> requests_;
-    MPI_Datatype type_ = MPI_DATATYPE_NULL;
-    std::vector<int> expected_;
-};
-
 }  // namespace
 
 void check_mpi(int code, const char* call, const char* what) {
@@ -129,7 +77,82 @@ MPI_Comm mpi_handle(const Communicator& group) {
     return mpi != nullptr ? mpi->handle() : MPI_COMM_SELF;
 }
 
-MpiCommunicator::MpiCommunicator(MPI_Comm comm) : comm_(comm) {
+// What one call has under way.
+class MpiCommunicator::Requests final : public Transfer {
+public:
+    Requests(std::shared_ptr<MpiJob> job, double& waited_seconds, std::int64_t call)
+        : job_(std::move(job)), waited_seconds_(waited_seconds), call_(call) {}
+    ~Requests() override {
+        if (!over_ && !job_->failed()) MPI_Waitall(int(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);
+    }
+    Requests(const Requests&) = delete;
+    Requests& operator=(const Requests&) = delete;
+
+    std::int64_t call() const { return call_; }
+    // The result of an MPI call that was given next() to start.
+    MPI_Request* next() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
+    void started(int code) {
+        if (code != MPI_SUCCESS) check_mpi(code, "MPI", text_of(job_->log.call(call_)).c_str());
+    }
+    // Of the receives started so far: what must come.
+    void expect(MPI_Datatype type, int count) {
+        type_ = type;
+        expected_.push_back(count);
+    }
+
+    bool finished() override {
+        if (over_) return true;
+        statuses_.resize(requests_.size());
+        int done = 0;
+        const int code = MPI_Testall(int(requests_.size()), requests_.data(), &done, statuses_.data());
+        if (done == 0 && code == MPI_SUCCESS) return false;
+        over_ = true;
+        job_->log.end(call_);
+        settle(code);
+        return true;
+    }
+    void wait() override {
+        const auto start = std::chrono::steady_clock::now();
+        job_->wait_until([this] { return finished(); }, call_);
+        waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
+
+private:
+    void settle(int code) {
+        const std::string call = text_of(job_->log.call(call_));
+        for (const MPI_Status& status : statuses_)
+            if (code == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS && status.MPI_ERROR != MPI_ERR_PENDING)
+                code = status.MPI_ERROR;
+        if (code == MPI_ERR_TRUNCATE) fail(ExitCode::internal, "{}: more was sent than expected", call);
+        if (code != MPI_SUCCESS) check_mpi(code, "MPI", call.c_str());
+        for (std::size_t i = 0; i < expected_.size(); ++i) {
+            int count = 0;
+            MPI_Get_count(&statuses_[i], type_, &count);
+            if (count != expected_[i])
+                fail(ExitCode::internal, "{}: {} elements came, expected {}", call, count, expected_[i]);
+        }
+    }
+
+    std::shared_ptr<MpiJob> job_;
+    double& waited_seconds_;  // of the communicator, which outlives its transfers
+    std::int64_t call_;
+    std::vector<MPI_Request> requests_;
+    std::vector<MPI_Status> statuses_;
+    MPI_Datatype type_ = MPI_DATATYPE_NULL;
+    std::vector<int> expected_;
+    bool over_ = false;
+};
+
+MpiCommunicator::MpiCommunicator(MPI_Comm comm) : comm_(comm), name_("world"), job_(std::make_shared<MpiJob>(comm)) {
+    set_up();
+}
+
+MpiCommunicator::MpiCommunicator(MPI_Comm comm, std::string name, std::shared_ptr<MpiJob> job)
+    : comm_(comm), name_(std::move(name)), job_(std::move(job)) {
+    set_up();
+}
+
+void MpiCommunicator::set_up() {
     check_mpi(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler", "a communicator");
     check_mpi(MPI_Comm_rank(comm_, &rank_), "MPI_Comm_rank", "a communicator");
     check_mpi(MPI_Comm_size(comm_, &size_), "MPI_Comm_size", "a communicator");
@@ -143,7 +166,7 @@ MpiCommunicator::MpiCommunicator(MPI_Comm comm) : comm_(comm) {
 MpiCommunicator::~MpiCommunicator() {
     int finalized = 0;
     MPI_Finalized(&finalized);
-    if (finalized != 0) return;
+    if (finalized != 0 || job_->failed()) return;
     MPI_Op_free(&bf16_sum_);
     MPI_Op_free(&bf16_max_);
     MPI_Op_free(&bf16_min_);
@@ -165,159 +188,195 @@ MPI_Op MpiCommunicator::reduction(ReduceOp op, Dtype dtype) const {
     return op == ReduceOp::sum ? bf16_sum_ : op == ReduceOp::max ? bf16_max_ : bf16_min_;
 }
 
-void MpiCommunicator::all_reduce(Tensor data, ReduceOp op, const char* what) {
-    if (size_ == 1) return;
-    in_pieces(data.elements(), [&](std::int64_t begin, int count) {
-        check_mpi(MPI_Allreduce(MPI_IN_PLACE, at(data, begin), count, element_type(data.dtype),
-                                reduction(op, data.dtype), comm_),
-                  "all_reduce", what);
+std::unique_ptr<MpiCommunicator::Requests> MpiCommunicator::begin(const char* op, const char* what, std::string data) {
+    const std::int64_t call = job_->log.begin(name_, op, what, std::move(data));
+    return std::make_unique<Requests>(job_, waited_seconds_, call);
+}
+
+std::unique_ptr<MpiCommunicator::Requests> MpiCommunicator::begin_collective(const char* op, const char* what,
+                                                                             std::string data) {
+    auto requests = begin(op, what, std::move(data));
+    if (size_ > 1 && job_->log.settings.verify) verify(requests->call());
+    return requests;
+}
+
+// One number for the whole call, compared by its smallest and largest value over the group.
+void MpiCommunicator::verify(std::int64_t call) {
+    CommCall mine = job_->log.call(call);
+    mine.step = mine.micro_batch = -1;  // those may differ between stages
+    const std::string text = text_of(mine);
+    const std::int64_t hash = std::int64_t(std::hash<std::string>()(text) >> 1);
+    std::int64_t extremes[2] = {hash, -hash};
+    MPI_Request request = MPI_REQUEST_NULL;
+    const auto wait = [&] {
+        job_->wait_until(
+            [&] {
+                int done = 0;
+                check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "comparison", mine.what);
+                return done != 0;
+            },
+            call);
+    };
+    const auto start = std::chrono::steady_clock::now();
+    check_mpi(MPI_Iallreduce(MPI_IN_PLACE, extremes, 2, MPI_INT64_T, MPI_MAX, comm_, &request), "comparison",
+              mine.what);
+    wait();
+    waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (extremes[0] == -extremes[1]) return;
+
+    constexpr std::size_t width = 192;
+    std::string all(width * std::size_t(size_), '\0');
+    std::string own = text.substr(0, width - 1);
+    own.resize(width, '\0');
+    check_mpi(MPI_Iallgather(own.data(), int(width), MPI_CHAR, all.data(), int(width), MPI_CHAR, comm_, &request),
+              "comparison", mine.what);
+    wait();
+    std::string differences;
+    for (int rank = 0; rank < std::min(size_, 8); ++rank)
+        differences += fmt::format("{}rank {} of the group calls {}", rank ? "; " : "", rank,
+                                   all.c_str() + width * std::size_t(rank));
+    fail(ExitCode::internal, "the ranks of {} do not call the same: {}", name_, differences);
+}
+
+std::unique_ptr<MpiCommunicator::Requests> MpiCommunicator::start_reduction(void* data, std::int64_t elements,
+                                                                            MPI_Datatype type, MPI_Op op,
+                                                                            const char* what, std::string text) {
+    auto requests = begin_collective("all_reduce", what, std::move(text));
+    if (size_ == 1) return requests;
+    int bytes = 0;
+    MPI_Type_size(type, &bytes);
+    in_pieces(elements, [&](std::int64_t begin, int count) {
+        requests->started(MPI_Iallreduce(MPI_IN_PLACE, static_cast<char*>(data) + begin * bytes, count, type, op, comm_,
+                                         requests->next()));
     });
+    return requests;
+}
+
+void MpiCommunicator::all_reduce(Tensor data, ReduceOp op, const char* what) {
+    if (size_ > 1) start_all_reduce(data, op, what)->wait();
 }
 
 void MpiCommunicator::all_reduce(double* values, std::int64_t count, ReduceOp op, const char* what) {
-    if (size_ == 1) return;
-    in_pieces(count, [&](std::int64_t begin, int n) {
-        check_mpi(MPI_Allreduce(MPI_IN_PLACE, values + begin, n, MPI_DOUBLE, builtin(op), comm_), "all_reduce", what);
-    });
+    if (size_ > 1)
+        start_reduction(values, count, MPI_DOUBLE, builtin(op), what, fmt::format("fp64[{}]", count))->wait();
 }
 
 void MpiCommunicator::all_reduce(std::int64_t* values, std::int64_t count, ReduceOp op, const char* what) {
-    if (size_ == 1) return;
-    in_pieces(count, [&](std::int64_t begin, int n) {
-        check_mpi(MPI_Allreduce(MPI_IN_PLACE, values + begin, n, MPI_INT64_T, builtin(op), comm_), "all_reduce", what);
-    });
+    if (size_ > 1)
+        start_reduction(values, count, MPI_INT64_T, builtin(op), what, fmt::format("int64[{}]", count))->wait();
 }
 
 void MpiCommunicator::reduce_scatter(Tensor part, Tensor whole, const char* what) {
-    require_parts("reduce_scatter", whole, part, size_, what);
     const std::int64_t share = part.elements();
-    if (size_ == 1) {
-        if (part.data != whole.data) std::memcpy(part.data, whole.data, std::size_t(part.bytes()));
-        return;
-    }
-    if (lies_in(part, whole)) return start_reduce_scatter(part, whole, what)->wait();
-    if (share <= max_piece_elements) {
-        check_mpi(MPI_Reduce_scatter_block(whole.data, part.data, int(share), element_type(part.dtype),
-                                           reduction(ReduceOp::sum, part.dtype), comm_),
-                  "reduce_scatter", what);
-        return;
-    }
-    // Shares too long for one call: each rank's share is reduced to its owner, piece by piece.
-    for (int owner = 0; owner < size_; ++owner) {
-        in_pieces(share, [&](std::int64_t begin, int count) {
-            check_mpi(MPI_Reduce(at(whole, owner * share + begin), at(part, begin), count, element_type(part.dtype),
-                                 reduction(ReduceOp::sum, part.dtype), owner, comm_),
-                      "reduce_scatter", what);
-        });
-    }
+    // One call where MPI has one that fits: it cannot leave a share in its place, and counts in int.
+    if (size_ == 1 || lies_in(part, whole) || share > max_piece_elements)
+        return start_reduce_scatter(part, whole, what)->wait();
+    require_parts("reduce_scatter", whole, part, size_, what);
+    const auto requests = begin_collective("reduce_scatter", what, whole.describe());
+    requests->started(MPI_Ireduce_scatter_block(whole.data, part.data, int(share), element_type(part.dtype),
+                                                reduction(ReduceOp::sum, part.dtype), comm_, requests->next()));
+    requests->wait();
 }
 
 void MpiCommunicator::all_gather(Tensor whole, Tensor part, const char* what) {
-    require_parts("all_gather", whole, part, size_, what);
     const std::int64_t share = part.elements();
+    if (size_ == 1 || share > max_piece_elements) return start_all_gather(whole, part, what)->wait();
+    require_parts("all_gather", whole, part, size_, what);
+    const auto requests = begin_collective("all_gather", what, whole.describe());
     void* own_place = at(whole, rank_ * share);
     if (own_place != part.data) std::memcpy(own_place, part.data, std::size_t(part.bytes()));
-    if (size_ == 1) return;
-    if (share <= max_piece_elements) {
-        check_mpi(
-            MPI_Allgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, whole.data, int(share), element_type(part.dtype), comm_),
-            "all_gather", what);
-        return;
-    }
-    for (int owner = 0; owner < size_; ++owner)
-        broadcast(at(whole, owner * share), share * bytes_per_element(part.dtype), owner, what);
+    requests->started(MPI_Iallgather(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, whole.data, int(share),
+                                     element_type(part.dtype), comm_, requests->next()));
+    requests->wait();
 }
 
 void MpiCommunicator::broadcast(void* data, std::int64_t bytes, int root, const char* what) {
     if (size_ == 1) return;
+    const auto requests = begin_collective("broadcast", what, fmt::format("{} bytes from rank {}", bytes, root));
     in_pieces(bytes, [&](std::int64_t begin, int count) {
-        check_mpi(MPI_Bcast(static_cast<char*>(data) + begin, count, MPI_BYTE, root, comm_), "broadcast", what);
+        requests->started(MPI_Ibcast(static_cast<char*>(data) + begin, count, MPI_BYTE, root, comm_, requests->next()));
     });
+    requests->wait();
 }
 
 void MpiCommunicator::barrier(const char* what) {
-    if (size_ > 1) check_mpi(MPI_Barrier(comm_), "barrier", what);
+    if (size_ == 1) return;
+    const auto requests = begin("barrier", what, "");
+    requests->started(MPI_Ibarrier(comm_, requests->next()));
+    requests->wait();
 }
 
 std::unique_ptr<Transfer> MpiCommunicator::start_send(Tensor data, int to, const char* what) {
-    auto transfer = std::make_unique<MpiTransfer>("send", what);
+    auto requests = begin("send", what, fmt::format("{} to rank {}", data.describe(), to));
     in_pieces(data.elements(), [&](std::int64_t begin, int count) {
-        check_mpi(MPI_Isend(at(data, begin), count, element_type(data.dtype), to, 0, comm_, transfer->add()), "send",
-                  what);
+        requests->started(MPI_Isend(at(data, begin), count, element_type(data.dtype), to, 0, comm_, requests->next()));
     });
-    return transfer;
+    return requests;
 }
 
 std::unique_ptr<Transfer> MpiCommunicator::start_receive(Tensor data, int from, const char* what) {
-    auto transfer = std::make_unique<MpiTransfer>("receive", what);
-    std::vector<int> counts;
+    auto requests = begin("receive", what, fmt::format("{} from rank {}", data.describe(), from));
     in_pieces(data.elements(), [&](std::int64_t begin, int count) {
-        check_mpi(MPI_Irecv(at(data, begin), count, element_type(data.dtype), from, 0, comm_, transfer->add()),
-                  "receive", what);
-        counts.push_back(count);
+        requests->expect(element_type(data.dtype), count);
+        requests->started(
+            MPI_Irecv(at(data, begin), count, element_type(data.dtype), from, 0, comm_, requests->next()));
     });
-    transfer->expect(element_type(data.dtype), std::move(counts));
-    return transfer;
+    return requests;
 }
 
 std::unique_ptr<Transfer> MpiCommunicator::start_all_reduce(Tensor data, ReduceOp op, const char* what) {
-    auto transfer = std::make_unique<MpiTransfer>("all_reduce", what);
-    if (size_ == 1) return transfer;
-    in_pieces(data.elements(), [&](std::int64_t begin, int count) {
-        check_mpi(MPI_Iallreduce(MPI_IN_PLACE, at(data, begin), count, element_type(data.dtype),
-                                 reduction(op, data.dtype), comm_, transfer->add()),
-                  "all_reduce", what);
-    });
-    return transfer;
+    return start_reduction(data.data, data.elements(), element_type(data.dtype), reduction(op, data.dtype), what,
+                           data.describe());
 }
 
-// Each rank's share is reduced to its owner. (MPI's own reduce_scatter cannot leave a share in its place.)
+// Each rank's share is reduced to its owner.
 std::unique_ptr<Transfer> MpiCommunicator::start_reduce_scatter(Tensor part, Tensor whole, const char* what) {
     require_parts("reduce_scatter", whole, part, size_, what);
+    auto requests = begin_collective("reduce_scatter", what, whole.describe());
     const std::int64_t share = part.elements();
-    auto transfer = std::make_unique<MpiTransfer>("reduce_scatter", what);
     void* own_place = at(whole, rank_ * share);
     if (own_place != part.data) {
         require(!lies_in(part, whole), "reduce_scatter of {}: a share lies elsewhere in the whole", what);
         std::memcpy(part.data, own_place, std::size_t(part.bytes()));
     }
-    if (size_ == 1) return transfer;
+    if (size_ == 1) return requests;
     for (int owner = 0; owner < size_; ++owner)
         in_pieces(share, [&](std::int64_t begin, int count) {
             const void* from = owner == rank_ ? MPI_IN_PLACE : at(whole, owner * share + begin);
-            check_mpi(MPI_Ireduce(from, at(part, begin), count, element_type(part.dtype),
-                                  reduction(ReduceOp::sum, part.dtype), owner, comm_, transfer->add()),
-                      "reduce_scatter", what);
+            requests->started(MPI_Ireduce(from, at(part, begin), count, element_type(part.dtype),
+                                          reduction(ReduceOp::sum, part.dtype), owner, comm_, requests->next()));
         });
-    return transfer;
+    return requests;
 }
 
 std::unique_ptr<Transfer> MpiCommunicator::start_all_gather(Tensor whole, Tensor part, const char* what) {
     require_parts("all_gather", whole, part, size_, what);
+    auto requests = begin_collective("all_gather", what, whole.describe());
     const std::int64_t share = part.elements();
-    auto transfer = std::make_unique<MpiTransfer>("all_gather", what);
     void* own_place = at(whole, rank_ * share);
     if (own_place != part.data) std::memcpy(own_place, part.data, std::size_t(part.bytes()));
-    if (size_ == 1) return transfer;
+    if (size_ == 1) return requests;
     for (int owner = 0; owner < size_; ++owner)
         in_pieces(share, [&](std::int64_t begin, int count) {
-            check_mpi(MPI_Ibcast(at(whole, owner * share + begin), count, element_type(part.dtype), owner, comm_,
-                                 transfer->add()),
-                      "all_gather", what);
+            requests->started(MPI_Ibcast(at(whole, owner * share + begin), count, element_type(part.dtype), owner,
+                                         comm_, requests->next()));
         });
-    return transfer;
+    return requests;
 }
 
-std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key) {
+// MPI's own split and duplicate wait without a limit: a barrier first finds those who are missing.
+std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key, const char* name) {
+    barrier("a group to be split");
     MPI_Comm part = MPI_COMM_NULL;
-    check_mpi(MPI_Comm_split(comm_, color, key, &part), "MPI_Comm_split", "a communicator");
-    return std::make_unique<MpiCommunicator>(part);
+    check_mpi(MPI_Comm_split(comm_, color, key, &part), "MPI_Comm_split", name);
+    return std::unique_ptr<Communicator>(new MpiCommunicator(part, name, job_));
 }
 
 std::unique_ptr<Communicator> MpiCommunicator::duplicate() {
+    barrier("a group to be duplicated");
     MPI_Comm copy = MPI_COMM_NULL;
-    check_mpi(MPI_Comm_dup(comm_, &copy), "MPI_Comm_dup", "a communicator");
-    return std::make_unique<MpiCommunicator>(copy);
+    check_mpi(MPI_Comm_dup(comm_, &copy), "MPI_Comm_dup", name_.c_str());
+    return std::unique_ptr<Communicator>(new MpiCommunicator(copy, name_, job_));
 }
 
 }  // namespace gpas

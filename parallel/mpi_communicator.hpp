@@ -2,14 +2,18 @@
 #pragma once
 
 #include "parallel/communicator.hpp"
+#include "parallel/mpi_job.hpp"
 
 #include <mpi.h>
+
+#include <memory>
+#include <string>
 
 namespace gpas {
 
 class MpiCommunicator final : public Communicator {
 public:
-    // Takes the communicator over and frees it, unless it is one of MPI's own.
+    // The first group of a job: takes the communicator over and frees it, unless it is one of MPI's own. Collective.
     explicit MpiCommunicator(MPI_Comm comm);
     ~MpiCommunicator() override;
     MpiCommunicator(const MpiCommunicator&) = delete;
@@ -17,6 +21,7 @@ public:
 
     int rank() const override { return rank_; }
     int size() const override { return size_; }
+    CommLog& log() override { return job_->log; }
     MPI_Comm handle() const { return comm_; }
 
     void all_reduce(Tensor data, ReduceOp op, const char* what) override;
@@ -31,14 +36,25 @@ public:
     std::unique_ptr<Transfer> start_all_reduce(Tensor data, ReduceOp op, const char* what) override;
     std::unique_ptr<Transfer> start_reduce_scatter(Tensor part, Tensor whole, const char* what) override;
     std::unique_ptr<Transfer> start_all_gather(Tensor whole, Tensor part, const char* what) override;
-    std::unique_ptr<Communicator> split(int color, int key) override;
+    std::unique_ptr<Communicator> split(int color, int key, const char* name) override;
     std::unique_ptr<Communicator> duplicate() override;
 
 private:
+    MpiCommunicator(MPI_Comm comm, std::string name, std::shared_ptr<MpiJob> job);
+    void set_up();
+    class Requests;
+    std::unique_ptr<Requests> begin(const char* op, const char* what, std::string data);
+    // The same for a collective: compares what the ranks of the group call, where the job is set to.
+    std::unique_ptr<Requests> begin_collective(const char* op, const char* what, std::string data);
+    void verify(std::int64_t call);
+    std::unique_ptr<Requests> start_reduction(void* data, std::int64_t elements, MPI_Datatype type, MPI_Op op,
+                                              const char* what, std::string text);
     MPI_Datatype element_type(Dtype dtype) const;
     MPI_Op reduction(ReduceOp op, Dtype dtype) const;
 
     MPI_Comm comm_;
+    std::string name_;
+    std::shared_ptr<MpiJob> job_;
     int rank_ = 0;
     int size_ = 1;
     // bf16 is two bytes to MPI; these sum, and compare, what the bytes mean.

@@ -20,6 +20,7 @@ class SelfCommunicator final : public Communicator {
 public:
     int rank() const override { return 0; }
     int size() const override { return 1; }
+    CommLog& log() override { return log_; }
     void all_reduce(Tensor, ReduceOp, const char*) override {}
     void all_reduce(double*, std::int64_t, ReduceOp, const char*) override {}
     void all_reduce(std::int64_t*, std::int64_t, ReduceOp, const char*) override {}
@@ -48,8 +49,11 @@ public:
         all_gather(whole, part, what);
         return std::make_unique<Finished>();
     }
-    std::unique_ptr<Communicator> split(int, int) override { return make_self_communicator(); }
+    std::unique_ptr<Communicator> split(int, int, const char*) override { return make_self_communicator(); }
     std::unique_ptr<Communicator> duplicate() override { return make_self_communicator(); }
+
+private:
+    CommLog log_;
 };
 
 }  // namespace

@@ -78,6 +78,7 @@ public:
 
     double run(const std::vector<PipelineAction>& actions) {
         for (std::size_t k = 0; k < actions.size(); ++k) {
+            mesh_.world->log().set_place(pass_.step, actions[k].micro_batch);
             if (!receiving_) receive(actions[k]);
             const std::optional<Tensor> arrived = take_received();
             if (k + 1 < actions.size()) receive_early(actions[k + 1]);
@@ -87,6 +88,7 @@ public:
             for (Sending& sending : chunk.sending)
                 if (sending) sending->wait();
         gradients_.wait();
+        mesh_.world->log().set_place(pass_.step, -1);
         return loss_;
     }
 

@@ -15,6 +15,7 @@ struct PipelinePass {
     bool mask_documents = false;
     float factor = 1.0F;                      // of the losses' gradient
     std::vector<Moments>* moments = nullptr;  // of the last micro-batch's stream, this rank's layers in order
+    std::int64_t step = -1;                   // of the run, from 1, for reports
     Model::LayerDone done = {};               // gradients of a layer are complete for the whole pass
 };
 

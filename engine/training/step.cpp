@@ -40,12 +40,15 @@ void TrainingStep::load_batches(std::int64_t step) {
 }
 
 // Σ of the losses this rank computed. Sums, not means: what divides them is the number of tokens of the global batch.
-double TrainingStep::forward_backward(std::vector<Moments>* moments, bool reduce) {
+double TrainingStep::forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce) {
     fill(replica_.context, replica_.store.all_gradients(), 0.0F);
     Model::LayerDone done;
     if (reduce) done = [this](std::int64_t layer) { sync_.layer_done(layer); };
-    return pipeline_.train(
-        {.batches = batches_, .mask_documents = config_.data.mask_documents, .moments = moments, .done = done});
+    return pipeline_.train({.batches = batches_,
+                            .mask_documents = config_.data.mask_documents,
+                            .moments = moments,
+                            .step = step + 1,
+                            .done = done});
 }
 
 TrainingStep::Sums TrainingStep::sum_over_ranks(double loss) {
@@ -148,8 +151,8 @@ std::string TrainingStep::local_trouble(double loss) {
     return fmt::format("the loss is {}{}{}", loss, text.empty() ? "" : "; ", text);
 }
 
-std::string TrainingStep::find_trouble() {
-    std::string text = local_trouble(forward_backward(nullptr, false));
+std::string TrainingStep::find_trouble(std::int64_t step) {
+    std::string text = local_trouble(forward_backward(step, nullptr, false));
     std::int64_t first = text.empty() ? mesh_.world->size() : mesh_.world->rank();
     mesh_.world->all_reduce(&first, 1, ReduceOp::min, "the rank with bad numbers");
     if (first == mesh_.world->size()) return "only in the sum over ranks: a gradient overflowed fp32";
@@ -165,7 +168,7 @@ StepResult TrainingStep::run(std::int64_t step, std::int64_t update, bool with_g
     load_batches(step);
     result.seconds.data += watch.lap();
     std::vector<Moments> moments;
-    const double loss = forward_backward(with_gpas_view ? &moments : nullptr, true);
+    const double loss = forward_backward(step, with_gpas_view ? &moments : nullptr, true);
     result.seconds.compute += watch.lap();
     sync_.finish();
     const Sums sums = sum_over_ranks(loss);
@@ -176,7 +179,7 @@ StepResult TrainingStep::run(std::int64_t step, std::int64_t update, bool with_g
     measure_gradients(result);
 
     if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
-        result.trouble = find_trouble();
+        result.trouble = find_trouble(step);
         if (config_.training.on_bad_numbers == TrainingConfig::OnBadNumbers::stop)
             fail(
                 ExitCode::bad_numbers,

@@ -53,14 +53,14 @@ private:
         double tokens = 0.0;
     };
     void load_batches(std::int64_t step);
-    double forward_backward(std::vector<Moments>* moments, bool reduce);
+    double forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce);
     Sums sum_over_ranks(double loss);
     void measure_gradients(StepResult& result);
     void update_weights(StepResult& result, std::int64_t update);
     void gather_stream(StepResult& result, const std::vector<Moments>& mine);
     void gather_gates(StepResult& result);
     // Computes the step's gradients again, each rank its own, to find who made the first bad number of which tensor.
-    std::string find_trouble();
+    std::string find_trouble(std::int64_t step);
     std::string local_trouble(double loss);
 
     const RunConfig& config_;

@@ -265,6 +265,10 @@ void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int 
         check_for_training(config);
         return check_for_world(config, world->size());
     });
+    const ParallelConfig& parallel = config.values.parallel;
+    world->log().settings = {.timeout_seconds = parallel.timeout_seconds,
+                             .verify = parallel.verify_collectives,
+                             .directory = config.values.directory};
     Trainer(config, make_mesh(std::move(world), size, config.values.parallel.order), threads).run();
 }
 

@@ -106,7 +106,7 @@ std::vector<Family> families() {
 // Runs body(group) on the first `ranks` ranks.
 template <class Body>
 void on_ranks(Communicator& world, int ranks, Body&& body) {
-    auto group = world.split(world.rank() < ranks ? 0 : 1, world.rank());
+    auto group = world.split(world.rank() < ranks ? 0 : 1, world.rank(), "layout");
     if (world.rank() < ranks) body(std::move(group));
     world.barrier("the end of a layout");
 }

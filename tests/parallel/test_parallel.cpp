@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <numeric>
 #include <set>
 #include <vector>
@@ -98,10 +99,120 @@ TEST(Communicator, broadcast_brings_texts_of_any_length) {
 
 TEST(Communicator, split_orders_by_key_within_a_color) {
     auto group = world();
-    auto part = group->split(group->rank() % 2, -group->rank());
+    auto part = group->split(group->rank() % 2, -group->rank(), "halves");
     const int members = (group->size() + 1 - group->rank() % 2) / 2;
     EXPECT_EQ(part->size(), members);
     EXPECT_EQ(part->rank(), members - 1 - group->rank() / 2);  // backwards, by the key
+}
+
+// Every rank to every other, two messages each: they match in the order of their starts, whichever is waited for first.
+TEST(Communicator, messages_between_two_ranks_keep_their_order_in_both_directions_at_once) {
+    auto group = world();
+    for (const std::size_t size : sizes) {
+        std::vector<std::vector<float>> sent, received;
+        std::vector<std::unique_ptr<Transfer>> transfers;
+        for (int peer = 0; peer < group->size(); ++peer)
+            for (int k = 0; k < 2; ++k) {
+                sent.emplace_back(size);
+                received.emplace_back(size);
+                for (std::size_t i = 0; i < size; ++i) sent.back()[i] = value<float>(group->rank() + 10 * k, i);
+            }
+        for (int peer = 0; peer < group->size(); ++peer)
+            for (int k = 0; k < 2; ++k) {
+                if (peer == group->rank()) continue;
+                const std::size_t at = std::size_t(2 * peer + k);
+                transfers.push_back(group->start_receive(view(received[at]), peer, "numbers"));
+                transfers.push_back(group->start_send(view(sent[at]), peer, "numbers"));
+            }
+        for (std::size_t i = transfers.size(); i-- > 0;) transfers[i]->wait();
+        for (int peer = 0; peer < group->size(); ++peer)
+            for (int k = 0; k < 2; ++k)
+                for (std::size_t i = 0; peer != group->rank() && i < size; ++i)
+                    ASSERT_EQ(received[std::size_t(2 * peer + k)][i], value<float>(peer + 10 * k, i));
+    }
+}
+
+TEST(Communicator, a_message_of_another_size_than_expected_is_refused) {
+    auto group = world();
+    if (group->size() < 2 || group->rank() > 1) return;
+    for (const std::size_t expected : {3, 7}) {
+        std::vector<float> five(5), other(expected);
+        if (group->rank() == 0) {
+            group->start_send(view(five), 1, "five")->wait();
+        } else {
+            auto transfer = group->start_receive(view(other), 0, "five");
+            EXPECT_THROW(transfer->wait(), Error);
+        }
+    }
+}
+
+TEST(Communicator, non_blocking_collectives_do_what_the_blocking_ones_do) {
+    for (auto& group : {world(), make_self_communicator()}) {
+        const std::size_t ranks = std::size_t(group->size()), rank = std::size_t(group->rank());
+        for (const std::size_t share : sizes) {
+            std::vector<float> sum(share * ranks), scattered(share * ranks), gathered(share * ranks);
+            for (std::size_t i = 0; i < sum.size(); ++i)
+                sum[i] = scattered[i] = gathered[i] = value<float>(group->rank(), i);
+            const std::int64_t begin = std::int64_t(share * rank), end = std::int64_t(share * (rank + 1));
+            // In place: each rank's share is a part of the whole.
+            std::vector<std::unique_ptr<Transfer>> all;
+            all.push_back(group->start_all_reduce(view(sum), ReduceOp::sum, "sum"));
+            all.push_back(group->start_reduce_scatter(view(scattered).slice(begin, end), view(scattered), "scattered"));
+            all.push_back(group->start_all_gather(view(gathered), view(gathered).slice(begin, end), "gathered"));
+            while (!std::all_of(all.begin(), all.end(), [](const auto& transfer) { return transfer->finished(); })) {
+            }
+            for (const auto& transfer : all) transfer->wait();
+            for (std::size_t i = 0; i < sum.size(); ++i) {
+                EXPECT_EQ(sum[i], float(int(ranks * (ranks + 1) / 2) * int(i % 5 + 1)));
+                EXPECT_EQ(gathered[i], value<float>(int(i / std::max<std::size_t>(share, 1)), i));
+                if (i / share == rank) {
+                    EXPECT_EQ(scattered[i], sum[i]);
+                }
+            }
+        }
+    }
+}
+
+std::string message_of(const std::function<void()>& call) {
+    try {
+        call();
+    } catch (const Error& error) {
+        return error.what();
+    }
+    return {};
+}
+
+void expect_parts(const std::string& text, std::initializer_list<const char*> parts) {
+    for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << part << " in: " << text;
+}
+
+TEST(Communicator, ranks_that_call_different_things_are_told_so) {
+    auto group = world();
+    if (group->size() < 2) return;
+    std::vector<float> long_one(1024), short_one(1000);
+    std::vector<float>& mine = group->rank() == 1 ? short_one : long_one;
+    expect_parts(message_of([&] { group->all_reduce(view(mine), ReduceOp::sum, "gradients"); }),
+                 {"rank 0", "all_reduce of gradients", "fp32[1024]", "rank 1", "fp32[1000]"});
+    const std::string text = message_of([&] {
+        if (group->rank() == 1)
+            group->broadcast(mine.data(), 16, 0, "weights");
+        else
+            group->all_reduce(view(mine), ReduceOp::sum, "gradients");
+    });
+    expect_parts(text, {"do not call the same", "broadcast of weights", "16 bytes from rank 0", "all_reduce of"});
+}
+
+TEST(Communicator, the_log_knows_the_last_calls) {
+    auto group = world();
+    group->log().set_place(12, 3);
+    double number = 1.0;
+    for (int i = 0; i < 300; ++i) group->all_reduce(&number, 1, ReduceOp::max, "numbers");
+    if (group->size() == 1) return;
+    const std::vector<CommCall> calls = group->log().last();
+    ASSERT_EQ(calls.size(), CommLog::capacity);
+    EXPECT_EQ(text_of(calls.back()), "all_reduce of numbers over world (fp64[1], step 12, micro-batch 3)");
+    EXPECT_EQ(calls.back().number, calls.front().number + std::int64_t(CommLog::capacity) - 1);
+    EXPECT_GE(calls.back().end_seconds, calls.back().start_seconds);
 }
 
 TEST(Agree, an_error_on_one_rank_is_everyones) {

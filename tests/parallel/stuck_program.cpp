@@ -1,0 +1,40 @@
+// A job in which one rank does not do as the others: how it ends is what test_stuck.py looks at.
+#include "parallel/mpi_communicator.hpp"
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <thread>
+#include <vector>
+
+int main(int argc, char** argv) {
+    using namespace gpas;
+    const std::string kind = argc > 2 ? argv[1] : "";
+    MpiSession session(&argc, &argv);
+    auto group = session.world();
+    group->log().settings.timeout_seconds = 1.0;
+    group->log().settings.verify = kind != "sizes, unverified";
+    group->log().settings.directory = argv[2];
+    group->log().set_place(7, 2);
+    const bool odd = group->rank() == group->size() - 1;
+    std::vector<float> values(1000);
+    const Tensor all(values.data(), Dtype::fp32, {odd && kind.starts_with("sizes") ? 900 : 1000});
+    try {
+        group->barrier("the start");
+        if (odd && kind == "returns") return 0;
+        if (odd && kind == "exits") std::_Exit(0);
+        if (odd && kind == "sleeps") std::this_thread::sleep_for(std::chrono::seconds(30));
+        if (odd && kind == "elsewhere")
+            group->barrier("a checkpoint");
+        else
+            group->all_reduce(all, ReduceOp::sum, "gradients");
+        group->barrier("the end");
+    } catch (const Error& error) {
+        std::fprintf(stderr, "REPORT rank %d: %s\n", group->rank(), error.what());
+        std::fflush(stderr);
+        std::this_thread::sleep_for(std::chrono::milliseconds(1500));  // the others may speak, too
+        session.abort(int(error.code()));
+    }
+    return 0;
+}

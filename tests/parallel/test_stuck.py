@@ -1,0 +1,59 @@
+#!/usr/bin/env python3
+"""A rank that leaves, sleeps, or calls something else: the others say so in one line each, and the job ends, non-zero.
+Prints TAP. Arguments: mpirun, the program."""
+import os
+import subprocess
+import sys
+import tempfile
+
+mpirun, program = sys.argv[1:3]
+CASES = {
+    # what one rank does: what every report must say
+    "returns": ["all_reduce of gradients", "step 7, micro-batch 2", "has not finished within 1 s", "no answer from rank 2"],
+    "sleeps": ["all_reduce of gradients", "no answer from rank 2", "waiting too: rank"],
+    "elsewhere": ["has not finished within 1 s", "barrier of a checkpoint", "all_reduce of gradients"],
+    "sizes": ["do not call the same", "fp32[1000]", "fp32[900]"],
+    "sizes, unverified": [],
+    "exits": None,  # mpirun itself ends the job
+}
+
+
+def run(kind, directory):
+    return subprocess.run([mpirun, "-n", "3", program, kind, directory], capture_output=True, text=True, timeout=60)
+
+
+def problem(kind, wanted, directory):
+    try:
+        result = run(kind, directory)
+    except subprocess.TimeoutExpired:
+        return "the job hangs"
+    reports = [line for line in result.stderr.splitlines() if "REPORT" in line]
+    if kind == "sizes, unverified" and result.returncode == 0:
+        return None  # MPI took it; nothing hangs
+    if result.returncode == 0:
+        return "exit code 0"
+    if wanted is None:
+        return None
+    if not reports:
+        return "no report: " + result.stderr
+    for part in wanted:
+        for report in reports:
+            if "elsewhere" != kind and part not in report:
+                return f"{part!r} is not in {report!r}"
+        if not any(part in report for report in reports):
+            return f"{part!r} is in none of {reports}"
+    if kind == "sleeps" and not os.path.exists(os.path.join(directory, "calls_rank_0.txt")):
+        return "the last calls were not written"
+    return None
+
+
+print(f"1..{len(CASES)}")
+failed = False
+for number, (kind, wanted) in enumerate(CASES.items(), 1):
+    with tempfile.TemporaryDirectory() as directory:
+        what = problem(kind, wanted, directory)
+    failed |= what is not None
+    print(f"{'not ok' if what else 'ok'} {number} - one rank of three {kind}", flush=True)
+    if what:
+        print(f"# {what}", flush=True)
+sys.exit(failed)
