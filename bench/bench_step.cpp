@@ -1,8 +1,10 @@
-// One training step of a config on made-up tokens, without data files: what the CPU comparison (compare_step.py) times.
-// Prints one JSON object. Also measures oneDNN's own rate on the model's products, in the same run.
+// One training step of a config on made-up tokens, without data files: what compare_step.py and scaling.py time. Alone
+// or under mpirun; rank 0 prints one JSON object. Also measures oneDNN's own rate on the model's products, in the same
+// run.
 #include "bench/onednn_rate.hpp"
 #include "engine/training/step.hpp"
 #include "engine/training/stopwatch.hpp"
+#include "io/config/check.hpp"
 #include "io/config/load.hpp"
 #include "io/data/indexed_writer.hpp"
 
@@ -69,27 +71,51 @@ struct Options {
     bool onednn = true;
 };
 
-void run(const Options& options) {
+// Seconds that the groups have made this rank wait so far.
+struct Waited {
+    double tensor = 0.0;
+    double pipeline = 0.0;
+    double data = 0.0;  // and what all ranks do together
+};
+Waited waited_in(const Mesh& mesh) {
+    return {.tensor = mesh.tensor->waited_seconds(),
+            .pipeline = mesh.pipeline_forward->waited_seconds() + mesh.pipeline_backward->waited_seconds() +
+                        mesh.embedding->waited_seconds(),
+            .data = mesh.data->waited_seconds() + mesh.world->waited_seconds()};
+}
+
+// Of every rank, on every rank.
+std::vector<double> of_all_ranks(Communicator& world, double mine) {
+    std::vector<double> all(std::size_t(world.size()), 0.0);
+    all[std::size_t(world.rank())] = mine;
+    world.all_reduce(all.data(), world.size(), ReduceOp::sum, "a figure of each rank");
+    return all;
+}
+
+void run(const Options& options, const MpiSession& mpi) {
     const ConfigArguments arguments = split_config_arguments(options.config);
-    RunConfig config = load_config(arguments.files, arguments.overrides).values;
+    LoadedConfig loaded = load_config(arguments.files, arguments.overrides);
+    RunConfig& config = loaded.values;
     const std::int64_t tokens_per_step = config.training.global_batch_size * config.data.sequence_length;
     const MadeUpTokens tokens(8 * tokens_per_step, config.model.vocab_size);
     config.data.train = {{.path = tokens.prefix()}};
     config.data.valid_fraction = 0.0;
     const RunData data = open_data(config.data, {.seed = config.seed, .vocab_size = config.model.vocab_size});
     const Dtype dtype = storage_dtype(config.compute.dtype);
-    Replica replica(
-        config.model, config.optimizer,
-        {.batch = config.training.micro_batch_size, .sequence = config.data.sequence_length, .dtype = dtype},
-        options.threads);
-    Mesh mesh = make_self_mesh();
+    auto world = mpi.world();
+    const MeshSize size = check_for_world(loaded, world->size());
+    Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
+    Replica replica(replica_shape(config, mesh.size, mesh.place, options.threads, true), *mesh.tensor, *mesh.data);
     initialise(replica.context, replica.store, config.seed, *mesh.data);
     TrainingStep step(config, replica, data.train, mesh);
 
     std::vector<double> seconds;
     PhaseSeconds phases;
     double loss = 0.0;
+    Waited before;
     for (int i = 0; i < options.warmup + options.steps; ++i) {
+        mesh.world->barrier("the next step");
+        if (i == options.warmup) before = waited_in(mesh);
         const Stopwatch watch;
         const StepResult result = step.run(i, i + 1);
         loss = result.loss;
@@ -97,20 +123,30 @@ void run(const Options& options) {
         seconds.push_back(watch.seconds());
         phases = result.seconds;
     }
-    const std::int64_t peak = peak_resident_bytes();
+    const Waited after = waited_in(mesh);
+    const auto of_all = [&](double value) { return of_all_ranks(*mesh.world, value); };
+    const std::vector<double> peak = of_all(double(peak_resident_bytes()));
+    const std::vector<double> arena = of_all(double(replica.plan().total_bytes()));
+    const std::vector<double> tensor = of_all(after.tensor - before.tensor);
+    const std::vector<double> pipeline = of_all(after.pipeline - before.pipeline);
+    const std::vector<double> data_wait = of_all(after.data - before.data);
+    if (mpi.rank() != 0) return;
     const bench::ProductRate products =
         options.onednn
             ? bench::onednn_rate(config.model, config.training.micro_batch_size * config.data.sequence_length, dtype,
                                  options.threads)
             : bench::ProductRate{};
     fmt::print(
-        "{{\"dtype\":\"{}\",\"threads\":{},\"seconds\":[{:.5f}],\"tokens_per_step\":{},\"peak_rss_bytes\":{},"
-        "\"arena_bytes\":{},\"gemm_flops_per_step\":{:.6g},\"gemm_gflops_onednn\":{:.2f},\"loss\":{:.4f},"
-        "\"phases\":{{\"data\":{:.4f},\"compute\":{:.4f},\"optimizer\":{:.4f}}}}}\n",
-        dtype_name(dtype), options.threads, fmt::join(seconds, ","), tokens_per_step, peak,
-        replica.plan().total_bytes(),
-        products.operations * double(config.training.global_batch_size / config.training.micro_batch_size),
-        products.gflops, loss, phases.data, phases.compute, phases.optimizer);
+        "{{\"dtype\":\"{}\",\"ranks\":{},\"threads\":{},\"seconds\":[{:.5f}],\"tokens_per_step\":{},"
+        "\"peak_rss_bytes\":{:.0f},\"arena_bytes\":{:.0f},\"gemm_flops_per_step\":{:.6g},"
+        "\"gemm_gflops_onednn\":{:.2f},\"loss\":{:.6f},"
+        "\"phases\":{{\"data\":{:.4f},\"compute\":{:.4f},\"optimizer\":{:.4f}}},"
+        "\"ranks_peak_rss_bytes\":[{:.0f}],\"ranks_arena_bytes\":[{:.0f}],\"ranks_waited\":{{\"tensor\":[{:.4f}],"
+        "\"pipeline\":[{:.4f}],\"data\":[{:.4f}]}}}}\n",
+        dtype_name(dtype), mesh.world->size(), options.threads, fmt::join(seconds, ","), tokens_per_step, peak[0],
+        arena[0], products.operations * double(config.training.global_batch_size / config.training.micro_batch_size),
+        products.gflops, loss, phases.data, phases.compute, phases.optimizer, fmt::join(peak, ","),
+        fmt::join(arena, ","), fmt::join(tensor, ","), fmt::join(pipeline, ","), fmt::join(data_wait, ","));
 }
 
 }  // namespace
@@ -124,11 +160,12 @@ int main(int argc, char** argv) {
     app.add_option("--threads", options.threads, "of this process");
     app.add_flag("!--no-onednn", options.onednn, "leave out oneDNN's own rate");
     CLI11_PARSE(app, argc, argv);
+    const MpiSession mpi(&argc, &argv);
     try {
-        run(options);
+        run(options, mpi);
     } catch (const std::exception& error) {
         fmt::print(stderr, "bench_step: {}\n", error.what());
-        return 1;
+        mpi.abort(1);
     }
     return 0;
 }
