@@ -71,7 +71,7 @@ def report(options, rounds):
                      f"{f'{wanted:.0%}' if wanted else ''} | {1 - sum(waits.values()):.0%} | {waits['tensor']:.0%} | "
                      f"{waits['pipeline']:.0%} | {waits['data']:.0%} | {gib[0]:.2f} GiB | {gib[1]:.2f} GiB |")
     lines += ["", "Two stages of a pipeline with 8 micro-batches have a bubble of 1/9 of the step even where stages are equal;",
-              "12 layers and the LM head do not split into equal halves (7 and 5 are nearest)."]
+              "the LM head costs as much as five of the 12 layers, and 17 do not split into equal halves (9 and 8 are nearest)."]
     return "\n".join(lines) + "\n"
 
 

@@ -181,6 +181,8 @@ void fill_normal(Context&, Tensor x, std::uint64_t key, std::int64_t first_eleme
 
 // Whether this machine has matrix products of this dtype (bf16 on a CPU: AVX-512 or later).
 bool computes(Dtype dtype);
+// Memory of the device: on a CPU, of the machine.
+std::int64_t device_memory_bytes();
 
 // ---- scratch -------------------------------------------------------------------------------------------------------
 

@@ -3,9 +3,15 @@
 #include "kernels/cpu/flat.hpp"
 #include "kernels/ops.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
 
 namespace gpas {
+
+std::int64_t device_memory_bytes() {
+    return std::int64_t(sysconf(_SC_PHYS_PAGES)) * std::int64_t(sysconf(_SC_PAGESIZE));
+}
 
 std::int64_t scratch_bytes(const ScratchShape& shape) {
     const bool attends = shape.attention.kv_heads > 0;

@@ -29,10 +29,12 @@ std::filesystem::path checkpoint_of(const std::string& path) {
 }
 
 void run(const Options& options) {
-    const std::string text = options.other.empty()
-                                 ? inspect_report(checkpoint_of(options.path), options.inspect)
-                                 : difference_report(checkpoint_of(options.path), checkpoint_of(options.other));
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    const InspectReport report =
+        options.other.empty()
+            ? inspect_report(checkpoint_of(options.path), options.inspect)
+            : InspectReport{.text = difference_report(checkpoint_of(options.path), checkpoint_of(options.other))};
+    std::fwrite(report.text.data(), 1, report.text.size(), stdout);
+    if (!report.damage.empty()) fail(ExitCode::bad_file, "{}", report.damage);
 }
 
 }  // namespace

@@ -139,6 +139,8 @@ Replica::Replica(const ReplicaShape& shape, Communicator& tensor, Communicator& 
     require(tensor.size() == shape.store.tensor_size && data.size() == shape.store.data_size,
             "a replica for {} x {} ranks in groups of {} and {}", shape.store.tensor_size, shape.store.data_size,
             tensor.size(), data.size());
+    require(used_bytes() == plan_.total_bytes() - plan_.scratch_bytes, "{} bytes were planned, {} are used",
+            plan_.total_bytes() - plan_.scratch_bytes, used_bytes());
     memory_.work.prepare(context, shape_.model);
 }
 

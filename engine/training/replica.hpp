@@ -77,6 +77,8 @@ public:
     Communicator& tensor_group() { return *tensor_group_; }
     Communicator& data_group() { return *data_group_; }
     ReplicaMemory& memory() { return memory_; }
+    // Of the arenas, without scratch: what the plan says, or the constructor has thrown.
+    std::int64_t used_bytes() const { return kept_.used_bytes() + recomputed_.peak_bytes(); }
 
     // Of a replica that has the whole model, one micro-batch (see Model).
     double loss(const TokenRows& rows, std::vector<Moments>* moments = nullptr);

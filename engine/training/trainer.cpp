@@ -25,7 +25,8 @@ double gibibytes(std::int64_t bytes) { return double(bytes) / double(std::int64_
 class Trainer {
 public:
     Trainer(const LoadedConfig& loaded, Mesh mesh, int threads)
-        : config_(loaded.values),
+        : loaded_(loaded),
+          config_(loaded_.values),
           mesh_(std::move(mesh)),
           threads_(threads),
           dtype_(storage_dtype(config_.compute.dtype)),
@@ -71,8 +72,9 @@ private:
             fail(ExitCode::usage,
                  "compute.dtype: this processor has no {} matrix products (AVX-512 is needed); use fp32",
                  dtype_name(dtype_));
-        return std::make_unique<Replica>(replica_shape(config_, mesh_.size, mesh_.place, threads_, true), *mesh_.tensor,
-                                         *mesh_.data);
+        const ReplicaShape shape = replica_shape(config_, mesh_.size, mesh_.place, threads_, true);
+        check_memory(loaded_, plan_replica(shape).total_bytes(), device_memory_bytes());
+        return std::make_unique<Replica>(shape, *mesh_.tensor, *mesh_.data);
     }
 
     void prepare() {
@@ -242,7 +244,8 @@ private:
         return seconds;
     }
 
-    RunConfig config_;
+    LoadedConfig loaded_;
+    const RunConfig& config_;
     Mesh mesh_;
     int threads_;
     Dtype dtype_;

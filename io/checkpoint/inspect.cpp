@@ -141,7 +141,7 @@ Difference difference_of(std::span<const float> a, std::span<const float> b) {
 
 }  // namespace
 
-std::string inspect_report(const path& file, const InspectOptions& options) {
+InspectReport inspect_report(const path& file, const InspectOptions& options) {
     const Contents contents = open_contents(file);
     std::string report = fmt::format("{:<22} {}\n", "checkpoint", file.string());
     add_header(report, contents.header);
@@ -157,7 +157,7 @@ std::string inspect_report(const path& file, const InspectOptions& options) {
                               verified.data_bytes,
                               verified.intact() ? "intact" : fmt::format("{} problems", verified.problems.size()));
     }
-    return report;
+    return {.text = std::move(report), .damage = verified.intact() ? "" : verified.problems.front()};
 }
 
 std::string difference_report(const path& a, const path& b) {

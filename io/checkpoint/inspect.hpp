@@ -12,8 +12,13 @@ struct InspectOptions {
     bool config = false;     // print the stored configuration
 };
 
+struct InspectReport {
+    std::string text;
+    std::string damage;  // the first problem that verifying found; empty: none
+};
+
 // Header, tensors, gate values. Error(bad_file) when the file is no checkpoint or what it reads is damaged.
-std::string inspect_report(const std::filesystem::path& file, const InspectOptions& options = {});
+InspectReport inspect_report(const std::filesystem::path& file, const InspectOptions& options = {});
 
 // Header members that differ, tensors in one only, and for each common tensor the largest absolute difference and
 // |a - b| / |a| (L2). Error(bad_file).

@@ -278,6 +278,16 @@ MeshSize mesh_of_ranks(const LoadedConfig& config, std::int64_t ranks) {
     return {.tensor = int(parallel.tensor), .data = int(data), .pipeline = int(parallel.pipeline)};
 }
 
+void check_memory(const LoadedConfig& config, std::int64_t needed_bytes, std::int64_t device_bytes) {
+    constexpr double gibibyte = double(std::int64_t(1) << 30);
+    ConfigChecker(config).refuse_if(
+        needed_bytes > device_bytes,
+        {"training.micro_batch_size", "parallel.recompute", "parallel.tensor", "parallel.pipeline"},
+        "a rank needs {:.2f} GiB, but its device has {:.2f} GiB; use a smaller micro-batch, recompute: full, or more "
+        "tensor-parallel ranks or pipeline stages (gpas plan --search finds layouts that fit)",
+        double(needed_bytes) / gibibyte, double(device_bytes) / gibibyte);
+}
+
 MeshSize check_for_world(const LoadedConfig& config, std::int64_t ranks) {
     const MeshSize mesh = mesh_of_ranks(config, ranks);
     const ConfigChecker check(config);

@@ -20,4 +20,7 @@ MeshSize mesh_of_ranks(const LoadedConfig& config, std::int64_t ranks);
 // The same, and that a training step can be shared among them.
 MeshSize check_for_world(const LoadedConfig& config, std::int64_t ranks);
 
+// That what a rank needs, its device has.
+void check_memory(const LoadedConfig& config, std::int64_t needed_bytes, std::int64_t device_bytes);
+
 }  // namespace gpas

@@ -104,7 +104,7 @@ def cut(data):
 
 @check
 def every_command_explains_itself():
-    for command in ("train", "prepare", "eval", "generate", "inspect", "config"):
+    for command in ("train", "prepare", "eval", "generate", "inspect", "plan", "config"):
         expect("--help" in succeeds(gpas(command, "--help")).out, gpas(command, "--help"), "help")
     expect("Exit codes" in gpas("--help").out, gpas("--help"), "exit codes in the help")
     expect(gpas().code == 2 and gpas("trian").code == 2, gpas(), "no command, an unknown one: 2")
@@ -179,6 +179,68 @@ def wrong_configurations_end_with_2_and_the_place():
     refused(gpas("train", "run.yaml", "parallel.tensor=3", ranks=3), 2, "tensor")
     refused(gpas("train", "nofile.yaml"), 2, "nofile.yaml")
     refused(gpas("train", "run.yaml", "compute.device=cuda"), 2, "cuda")
+
+
+IMPOSSIBLE = [  # overrides, ranks
+    (["parallel.tensor=8"], 8),  # more than heads
+    (["parallel.tensor=3"], 3),
+    (["model.kv_heads=2", "parallel.tensor=4"], 4),
+    (["model.kv_heads=3"], 1),
+    (["model.heads=5"], 1),
+    (["model.head_dim=7"], 1),
+    (["parallel.pipeline=3"], 3),  # two layers
+    (["parallel.pipeline=2", "parallel.virtual_chunks=2", "parallel.schedule=interleaved"], 2),
+    (["parallel.pipeline=2", "parallel.schedule=interleaved"], 2),
+    (["parallel.pipeline=2", "parallel.virtual_chunks=2"], 2),
+    (["parallel.schedule=zb_h1"], 1),
+    (["parallel.pipeline=2", "parallel.schedule=zb_h1", "parallel.recompute=full"], 2),
+    (["parallel.pipeline=2", "parallel.stage_layers='1,2'"], 2),
+    (["parallel.pipeline=2", "parallel.stage_layers='2'"], 2),
+    (["parallel.pipeline=2", "parallel.stage_layers=half"], 2),
+    (["parallel.tensor=2", "parallel.sequence_parallel=true", "data.sequence_length=15"], 2),
+    (["parallel.sequence_parallel=true"], 1),
+    (["parallel.tensor=2"], 3),  # ranks that do not divide
+    (["parallel.data=2"], 1),
+    (["training.global_batch_size=7"], 1),
+    ([], 3),  # ranks that the global batch does not divide by
+    (["model.layers=4", "training.global_batch_size=6", "parallel.pipeline=2", "parallel.virtual_chunks=2",
+      "parallel.schedule=interleaved"], 2),  # three micro-batches
+    (["schedule.warmup_steps=11"], 1),
+    (["training.stop_after=11"], 1),
+    (["schedule.kind=wsd"], 1),
+    (["data.valid_fraction=0"], 1),  # evaluation without data
+    (["training.micro_batch_size=3", "training.global_batch_size=8"], 1),
+    (["model.hidden_size=65536", "model.ffn_size=262144", "model.layers=200"], 1),  # memory
+]
+
+
+@check
+def plan_refuses_what_train_refuses_in_the_same_words():
+    for overrides, ranks in IMPOSSIBLE:
+        memory = ["--memory-gib", "1"] if "model.layers=200" in overrides else []
+        planned = refused(gpas("plan", "run.yaml", *overrides, "--ranks", str(ranks), *memory), 2)
+        trained = refused(gpas("train", "run.yaml", *overrides, ranks=ranks), 2)
+        same = lambda result: result.lines()[0].split("GiB, but its device")[0]
+        expect(same(planned) == same(trained), planned, f"the words of train: {trained.lines()[0]}")
+
+
+@check
+def plan_needs_no_data_and_finds_layouts():
+    result = succeeds(gpas("plan", "run.yaml", "data.train=nowhere", "--ranks", "4", "--gpu", "h100", "--search"))
+    for word in ("memory of a rank", "bubble", "learning rate", "checkpoints", "layouts of 4 ranks fit", "parallel.tensor=2"):
+        expect(word in result.out, result, f"'{word}' expected in the plan")
+    refused(gpas("plan", "run.yaml", "--gpu", "h101"), 2, "h100")
+
+
+@check
+def a_run_goes_on_on_another_layout():
+    shared = ["run.yaml", "directory=moved", "evaluation.every=0"]
+    succeeds(gpas("train", *shared, "training.stop_after=5", "parallel.tensor=2", "parallel.sequence_parallel=true",
+                  "parallel.pipeline=2", ranks=4))
+    succeeds(gpas("train", *shared, ranks=2))
+    succeeds(gpas("eval", "run.yaml", "directory=moved", "parallel.pipeline=2", ranks=2))
+    result = succeeds(gpas("inspect", "run", "moved"))
+    expect("layers.1.mlp.down.weight" in result.out, result, "a comparison of two runs")
 
 
 @check

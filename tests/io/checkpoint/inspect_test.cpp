@@ -19,7 +19,7 @@ struct Inspect : testing::Test {
 };
 
 TEST_F(Inspect, ShowsHeaderStatisticsAndGates) {
-    const std::string report = inspect_report(save(7, {1, -1, 3, 5}, 1.0f), {.verify = true, .config = true});
+    const std::string report = inspect_report(save(7, {1, -1, 3, 5}, 1.0f), {.verify = true, .config = true}).text;
     for (const char* part : {"step                   7", "weights                2 tensors, 5 elements", "[2, 2]",
                              "6.0000e+00", "2.000e+00", "-1.000e+00", "5.000e+00", "g +1.000000  silu(g) +0.731059",
                              "verified: 2 tensors, 2 blocks, 20 bytes: intact", "hidden_size: 24"})
@@ -44,8 +44,9 @@ TEST_F(Inspect, ListsDamageAndNoStatisticsOfIt) {
     ASSERT_NE(at, bytes.end());
     *at ^= 1;
     write_bytes(file, bytes);
-    EXPECT_NE(inspect_report(file, {.verify = true}).find("damaged: " + file.string() + ": dataset weights/w: block 0"),
-              std::string::npos);
+    const InspectReport report = inspect_report(file, {.verify = true});
+    EXPECT_TRUE(report.damage.starts_with(file.string() + ": dataset weights/w: block 0"));
+    EXPECT_NE(report.text.find("damaged: " + report.damage), std::string::npos);
     error_of(ExitCode::bad_file, [&] { inspect_report(file); });
 }
 

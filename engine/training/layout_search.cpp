@@ -1,0 +1,76 @@
+#include "engine/training/plan.hpp"
+
+#include <algorithm>
+
+namespace gpas {
+namespace {
+
+std::vector<std::int64_t> divisors(std::int64_t n) {
+    std::vector<std::int64_t> all;
+    for (std::int64_t k = 1; k <= n; ++k)
+        if (n % k == 0) all.push_back(k);
+    return all;
+}
+
+struct Schedule {
+    const char* name;
+    int chunks;
+};
+
+// Overrides that differ from the defaults; what has no effect would be refused.
+std::vector<std::string> overrides_of(std::int64_t tensor, bool sequence, std::int64_t pipeline,
+                                      const Schedule& schedule, const char* recompute, std::int64_t micro) {
+    std::vector<std::string> overrides{fmt::format("parallel.tensor={}", tensor),
+                                       fmt::format("parallel.sequence_parallel={}", sequence),
+                                       fmt::format("parallel.pipeline={}", pipeline),
+                                       fmt::format("parallel.schedule={}", schedule.name),
+                                       fmt::format("parallel.virtual_chunks={}", schedule.chunks),
+                                       "parallel.stage_layers=auto",
+                                       "parallel.data=0",
+                                       fmt::format("parallel.recompute={}", recompute),
+                                       fmt::format("training.micro_batch_size={}", micro)};
+    return overrides;
+}
+
+}  // namespace
+
+std::vector<LayoutChoice> search_layouts(const RunConfig& config, std::int64_t ranks, int threads, double memory_bytes,
+                                         const DeviceSpeed& speed,
+                                         const std::function<LoadedConfig(const std::vector<std::string>&)>& reload) {
+    std::vector<LayoutChoice> found;
+    const auto consider = [&](const std::vector<std::string>& overrides) {
+        try {
+            const LoadedConfig loaded = reload(overrides);
+            LayoutChoice choice{.overrides = overrides, .plan = plan_run(loaded, ranks, threads)};
+            if (memory_bytes > 0 && double(choice.plan.largest().memory.total_bytes()) > memory_bytes) return;
+            choice.seconds = predicted_step_seconds(loaded, choice.plan, speed);
+            found.push_back(std::move(choice));
+        } catch (const Error& error) {
+            if (error.code() != ExitCode::usage) throw;  // a layout that is refused is none
+        }
+    };
+    std::vector<std::int64_t> micro_batches;
+    for (const std::int64_t micro : divisors(config.training.global_batch_size))
+        if (micro <= 4 * config.training.micro_batch_size) micro_batches.push_back(micro);
+    if (micro_batches.size() > 5) micro_batches.erase(micro_batches.begin(), micro_batches.end() - 5);
+
+    for (const std::int64_t tensor : divisors(ranks)) {
+        if (tensor > speed.per_node) continue;
+        for (const std::int64_t pipeline : divisors(ranks / tensor)) {
+            std::vector<Schedule> schedules{{"1f1b", 1}};
+            if (pipeline > 1) schedules = {{"1f1b", 1}, {"interleaved", 2}, {"zb_h1", 1}};
+            for (const Schedule& schedule : schedules)
+                for (const bool sequence : {false, true}) {
+                    if (sequence && tensor == 1) continue;
+                    for (const char* recompute : {"none", "selective", "full"})
+                        for (const std::int64_t micro : micro_batches)
+                            consider(overrides_of(tensor, sequence, pipeline, schedule, recompute, micro));
+                }
+        }
+    }
+    std::stable_sort(found.begin(), found.end(),
+                     [](const LayoutChoice& a, const LayoutChoice& b) { return a.seconds < b.seconds; });
+    return found;
+}
+
+}  // namespace gpas
