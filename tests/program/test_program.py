@@ -11,7 +11,7 @@ import sys
 import tempfile
 import traceback
 
-GPAS, SOURCE = sys.argv[1], sys.argv[2]
+GPAS, SOURCE = map(os.path.abspath, sys.argv[1:3])
 TIMEOUT = 300
 CHECKS = []
 
