@@ -24,7 +24,9 @@ struct Options {
 void run(const Options& options, MpiSession& mpi) {
     const std::unique_ptr<Communicator> world = mpi.world();
     if (world->size() > 1)
-        fail(ExitCode::usage, "gpas generate runs on one rank, not {}: start it without mpirun or srun", world->size());
+        throw AgreedError(
+            ExitCode::usage,
+            fmt::format("gpas generate runs on one rank, not {}: start it without mpirun or srun", world->size()));
     RunConfig config = options.config->load().values;
     config.checkpoint.resume = options.checkpoint;
     const auto file = find_checkpoint(*world, config);
