@@ -1,6 +1,7 @@
 #include "parallel/mpi_communicator.hpp"
 
 #include "parallel/mpi_handle.hpp"
+#include "parallel/mpi_requests.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -77,72 +78,6 @@ MPI_Comm mpi_handle(const Communicator& group) {
     return mpi != nullptr ? mpi->handle() : MPI_COMM_SELF;
 }
 
-// What one call has under way.
-class MpiCommunicator::Requests final : public Transfer {
-public:
-    Requests(std::shared_ptr<MpiJob> job, double& waited_seconds, std::int64_t call)
-        : job_(std::move(job)), waited_seconds_(waited_seconds), call_(call) {}
-    ~Requests() override {
-        if (!over_ && !job_->failed()) MPI_Waitall(int(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);
-    }
-    Requests(const Requests&) = delete;
-    Requests& operator=(const Requests&) = delete;
-
-    std::int64_t call() const { return call_; }
-    // The result of an MPI call that was given next() to start.
-    MPI_Request* next() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
-    void started(int code) {
-        if (code != MPI_SUCCESS) check_mpi(code, "MPI", text_of(job_->log.call(call_)).c_str());
-    }
-    // Of the receives started so far: what must come.
-    void expect(MPI_Datatype type, int count) {
-        type_ = type;
-        expected_.push_back(count);
-    }
-
-    bool finished() override {
-        if (over_) return true;
-        statuses_.resize(requests_.size());
-        int done = 0;
-        const int code = MPI_Testall(int(requests_.size()), requests_.data(), &done, statuses_.data());
-        if (done == 0 && code == MPI_SUCCESS) return false;
-        over_ = true;
-        job_->log.end(call_);
-        settle(code);
-        return true;
-    }
-    void wait() override {
-        const auto start = std::chrono::steady_clock::now();
-        job_->wait_until([this] { return finished(); }, call_);
-        waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    }
-
-private:
-    void settle(int code) {
-        const std::string call = text_of(job_->log.call(call_));
-        for (const MPI_Status& status : statuses_)
-            if (code == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS && status.MPI_ERROR != MPI_ERR_PENDING)
-                code = status.MPI_ERROR;
-        if (code == MPI_ERR_TRUNCATE) fail(ExitCode::internal, "{}: more was sent than expected", call);
-        if (code != MPI_SUCCESS) check_mpi(code, "MPI", call.c_str());
-        for (std::size_t i = 0; i < expected_.size(); ++i) {
-            int count = 0;
-            MPI_Get_count(&statuses_[i], type_, &count);
-            if (count != expected_[i])
-                fail(ExitCode::internal, "{}: {} elements came, expected {}", call, count, expected_[i]);
-        }
-    }
-
-    std::shared_ptr<MpiJob> job_;
-    double& waited_seconds_;  // of the communicator, which outlives its transfers
-    std::int64_t call_;
-    std::vector<MPI_Request> requests_;
-    std::vector<MPI_Status> statuses_;
-    MPI_Datatype type_ = MPI_DATATYPE_NULL;
-    std::vector<int> expected_;
-    bool over_ = false;
-};
-
 MpiCommunicator::MpiCommunicator(MPI_Comm comm) : comm_(comm), name_("world"), job_(std::make_shared<MpiJob>(comm)) {
     set_up();
 }
@@ -188,13 +123,12 @@ MPI_Op MpiCommunicator::reduction(ReduceOp op, Dtype dtype) const {
     return op == ReduceOp::sum ? bf16_sum_ : op == ReduceOp::max ? bf16_max_ : bf16_min_;
 }
 
-std::unique_ptr<MpiCommunicator::Requests> MpiCommunicator::begin(const char* op, const char* what, std::string data) {
+std::unique_ptr<MpiRequests> MpiCommunicator::begin(const char* op, const char* what, std::string data) {
     const std::int64_t call = job_->log.begin(name_, op, what, std::move(data));
-    return std::make_unique<Requests>(job_, waited_seconds_, call);
+    return std::make_unique<MpiRequests>(job_, waited_seconds_, call);
 }
 
-std::unique_ptr<MpiCommunicator::Requests> MpiCommunicator::begin_collective(const char* op, const char* what,
-                                                                             std::string data) {
+std::unique_ptr<MpiRequests> MpiCommunicator::begin_collective(const char* op, const char* what, std::string data) {
     auto requests = begin(op, what, std::move(data));
     if (size_ > 1 && job_->log.settings.verify) verify(requests->call());
     return requests;
@@ -238,9 +172,8 @@ void MpiCommunicator::verify(std::int64_t call) {
     fail(ExitCode::internal, "the ranks of {} do not call the same: {}", name_, differences);
 }
 
-std::unique_ptr<MpiCommunicator::Requests> MpiCommunicator::start_reduction(void* data, std::int64_t elements,
-                                                                            MPI_Datatype type, MPI_Op op,
-                                                                            const char* what, std::string text) {
+std::unique_ptr<MpiRequests> MpiCommunicator::start_reduction(void* data, std::int64_t elements, MPI_Datatype type,
+                                                              MPI_Op op, const char* what, std::string text) {
     auto requests = begin_collective("all_reduce", what, std::move(text));
     if (size_ == 1) return requests;
     int bytes = 0;

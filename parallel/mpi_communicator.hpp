@@ -11,6 +11,8 @@
 
 namespace gpas {
 
+class MpiRequests;
+
 class MpiCommunicator final : public Communicator {
 public:
     // The first group of a job: takes the communicator over and frees it, unless it is one of MPI's own. Collective.
@@ -42,13 +44,12 @@ public:
 private:
     MpiCommunicator(MPI_Comm comm, std::string name, std::shared_ptr<MpiJob> job);
     void set_up();
-    class Requests;
-    std::unique_ptr<Requests> begin(const char* op, const char* what, std::string data);
+    std::unique_ptr<MpiRequests> begin(const char* op, const char* what, std::string data);
     // The same for a collective: compares what the ranks of the group call, where the job is set to.
-    std::unique_ptr<Requests> begin_collective(const char* op, const char* what, std::string data);
+    std::unique_ptr<MpiRequests> begin_collective(const char* op, const char* what, std::string data);
     void verify(std::int64_t call);
-    std::unique_ptr<Requests> start_reduction(void* data, std::int64_t elements, MPI_Datatype type, MPI_Op op,
-                                              const char* what, std::string text);
+    std::unique_ptr<MpiRequests> start_reduction(void* data, std::int64_t elements, MPI_Datatype type, MPI_Op op,
+                                                 const char* what, std::string text);
     MPI_Datatype element_type(Dtype dtype) const;
     MPI_Op reduction(ReduceOp op, Dtype dtype) const;
 

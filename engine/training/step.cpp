@@ -14,6 +14,12 @@ double clip_factor(double max_norm, double norm) {
     return max_norm > 0.0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
 }
 
+// Within forward and backward: for tensor-parallel ranks, neighbouring stages, and buckets of gradients.
+double waited_seconds(const Mesh& mesh) {
+    return mesh.tensor->waited_seconds() + mesh.pipeline_forward->waited_seconds() +
+           mesh.pipeline_backward->waited_seconds() + mesh.data->waited_seconds();
+}
+
 }  // namespace
 
 TrainingStep::TrainingStep(const RunConfig& config, Replica& replica, const SampleStream& samples, Mesh& mesh)
@@ -168,8 +174,11 @@ StepResult TrainingStep::run(std::int64_t step, std::int64_t update, bool with_g
     load_batches(step);
     result.seconds.data += watch.lap();
     std::vector<Moments> moments;
+    const double waited_before = waited_seconds(mesh_);
     const double loss = forward_backward(step, with_gpas_view ? &moments : nullptr, true);
-    result.seconds.compute += watch.lap();
+    const double waited = waited_seconds(mesh_) - waited_before;
+    result.seconds.communication += waited;
+    result.seconds.compute += watch.lap() - waited;
     sync_.finish();
     const Sums sums = sum_over_ranks(loss);
     result.loss_tokens = std::int64_t(sums.tokens);

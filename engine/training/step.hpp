@@ -14,7 +14,7 @@ namespace gpas {
 struct PhaseSeconds {
     double data = 0.0;
     double compute = 0.0;        // forward and backward
-    double communication = 0.0;  // waiting for and moving gradients
+    double communication = 0.0;  // waiting for other ranks, in and after forward and backward
     double optimizer = 0.0;
     double total() const { return data + compute + communication + optimizer; }
 };

@@ -1,6 +1,7 @@
 // Run under mpirun on 8 ranks: the layout of the ranks changes nothing but the order of sums.
 #include "engine/training/replica.hpp"
 #include "io/config/check.hpp"
+#include "kernels/ops.hpp"
 #include "parallel/mpi_communicator.hpp"
 #include "tests/support/tiny_run.hpp"
 
@@ -222,6 +223,46 @@ TEST_F(Layouts, change_nothing) {
     }
     if (world_->rank() == 0) {
         EXPECT_GE(compared, 24);
+    }
+}
+
+// Masters, moments and checkpoints in fp32, the forward pass in bf16.
+TEST_F(Layouts, change_bf16_runs_by_no_more_than_bf16_rounding) {
+    if (!computes(Dtype::bf16)) GTEST_SKIP() << "this processor has no bf16 matrix products";
+    const Settings bf16{"model.architecture=sandwich_gpas", "compute.dtype=bf16"};
+    const std::vector<Layout> layouts{
+        {"dp2", 2, {}},
+        {"dp4 tp2 sp", 8, {tensor(2), sequence}},
+        {"pp2 zb dp2", 4, {pipeline(2), schedule("zb_h1")}},
+        {"pp2 interleaved tp2", 4, {pipeline(2), schedule("interleaved"), two_chunks, tensor(2)}}};
+    run("bf16", 1, bf16);
+    run("bf16 micro 8", 1, bf16 + Settings{"training.micro_batch_size=8"});
+    run("fp32", 1, {"model.architecture=sandwich_gpas"});
+    for (const Layout& layout : layouts) run("bf16 " + layout.name, layout.ranks, bf16 + layout.settings);
+    if (world_->rank() != 0) return;
+    // What bf16 does to the curve at all, and what another order of sums does to that.
+    const std::vector<double> base = losses(shared_ + "bf16");
+    const double rounding = std::max(largest_difference(base, losses(shared_ + "fp32")),
+                                     largest_difference(base, losses(shared_ + "bf16 micro 8")));
+    EXPECT_LT(rounding, 0.05);  // or it would bound nothing
+    for (const Layout& layout : layouts) {
+        const std::string name = shared_ + "bf16 " + layout.name;
+        EXPECT_EQ(tensors(name + " initial", 0), tensors(shared_ + "bf16 initial", 0)) << layout.name;
+        EXPECT_LE(largest_difference(losses(name), base), 2.0 * rounding) << layout.name;
+    }
+}
+
+// A sum of two numbers has one order.
+TEST_F(Layouts, a_sharded_optimizer_on_two_ranks_gives_the_bits_of_a_replicated_one) {
+    for (const char* dtype : {"fp32", "bf16"}) {
+        if (std::string(dtype) == "bf16" && !computes(Dtype::bf16)) continue;
+        const Settings settings{"model.architecture=pre_gpas", "compute.dtype=" + std::string(dtype)};
+        const std::string name = dtype;
+        run(name + " sharded", 2, settings);
+        run(name + " replicated", 2, settings + Settings{replicated});
+        if (world_->rank() != 0) continue;
+        EXPECT_EQ(tensors(shared_ + name + " sharded", 30), tensors(shared_ + name + " replicated", 30)) << dtype;
+        EXPECT_EQ(losses(shared_ + name + " sharded"), losses(shared_ + name + " replicated")) << dtype;
     }
 }
 

@@ -7,6 +7,7 @@
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/data/indexed_writer.hpp"
 #include "kernels/philox.hpp"
+#include "tests/support/scratch_directory.hpp"
 
 #include <unistd.h>
 
@@ -19,25 +20,7 @@
 
 namespace gpas::tiny_run {
 
-// A directory of this process that goes away with it.
-class Directory {
-public:
-    Directory() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "gpas-test-XXXXXX").string();
-        if (mkdtemp(pattern.data()) == nullptr) fail(ExitCode::environment, "no temporary directory");
-        path_ = pattern;
-    }
-    ~Directory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    Directory(const Directory&) = delete;
-    Directory& operator=(const Directory&) = delete;
-    std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-
-private:
-    std::filesystem::path path_;
-};
+using Directory = test_support::ScratchDirectory;
 
 // 90 documents of different lengths, with a pattern that a model can learn.
 inline void write_tokens(const std::string& prefix) {

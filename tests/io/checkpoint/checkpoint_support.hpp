@@ -4,6 +4,7 @@
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "parallel/mpi_communicator.hpp"
+#include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>
 
@@ -20,24 +21,7 @@ using std::filesystem::path;
 
 inline std::unique_ptr<Communicator> world() { return MpiCommunicator(MPI_COMM_WORLD).duplicate(); }
 
-class ScratchDirectory {
-public:
-    ScratchDirectory() : path_(std::filesystem::temp_directory_path() / ("gpas_checkpoint_XXXXXX")) {
-        std::string name = path_.string();
-        if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp");
-        path_ = name;
-    }
-    ~ScratchDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    ScratchDirectory(const ScratchDirectory&) = delete;
-    ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-    const path& get() const { return path_; }
-
-private:
-    path path_;
-};
+using test_support::ScratchDirectory;
 
 struct Named {
     std::string name;

@@ -3,6 +3,7 @@
 
 #include "io/config/load.hpp"
 #include "kernels/error.hpp"
+#include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -17,29 +18,17 @@ namespace gpas {
 
 class ConfigFiles {
 public:
-    ConfigFiles() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "gpas-config-XXXXXX").string();
-        if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("cannot make a folder for the test");
-        folder_ = pattern;
-    }
-    ~ConfigFiles() {
-        std::error_code ignored;
-        std::filesystem::remove_all(folder_, ignored);
-    }
-    ConfigFiles(const ConfigFiles&) = delete;
-    ConfigFiles& operator=(const ConfigFiles&) = delete;
-
     // Returns the file's path.
     std::string write(const std::string& name, const std::string& text) const {
-        const auto path = folder_ / name;
+        const auto path = folder_.get() / name;
         std::filesystem::create_directories(path.parent_path());
         std::ofstream(path, std::ios::binary) << text;
         return path.string();
     }
-    std::string path(const std::string& name) const { return (folder_ / name).string(); }
+    std::string path(const std::string& name) const { return folder_ / name; }
 
 private:
-    std::filesystem::path folder_;
+    test_support::ScratchDirectory folder_;
 };
 
 // The message of the usage error that `action` must throw: one line.

@@ -3,6 +3,7 @@
 
 #include "io/data/indexed_writer.hpp"
 #include "kernels/error.hpp"
+#include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -18,21 +19,7 @@
 
 namespace gpas::test {
 
-class DataFolder {
-public:
-    DataFolder() {
-        std::string name = (std::filesystem::temp_directory_path() / "gpas_data_XXXXXX").string();
-        if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("mkdtemp");
-        path_ = name;
-    }
-    ~DataFolder() { std::filesystem::remove_all(path_); }
-    DataFolder(const DataFolder&) = delete;
-    DataFolder& operator=(const DataFolder&) = delete;
-    std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-
-private:
-    std::filesystem::path path_;
-};
+using DataFolder = test_support::ScratchDirectory;
 
 inline std::string read_bytes(const std::string& path) {
     std::ifstream file(path, std::ios::binary);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "io/metrics/metrics.hpp"
+#include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>
 
@@ -14,24 +15,7 @@ namespace gpas::metrics_tests {
 
 using std::filesystem::path;
 
-class ScratchDirectory {
-public:
-    ScratchDirectory() {
-        std::string name = (std::filesystem::temp_directory_path() / "gpas_metrics_XXXXXX").string();
-        if (!mkdtemp(name.data())) throw std::runtime_error("mkdtemp");
-        path_ = name;
-    }
-    ~ScratchDirectory() {
-        std::error_code ignored;
-        std::filesystem::remove_all(path_, ignored);
-    }
-    ScratchDirectory(const ScratchDirectory&) = delete;
-    ScratchDirectory& operator=(const ScratchDirectory&) = delete;
-    const path& get() const { return path_; }
-
-private:
-    path path_;
-};
+using test_support::ScratchDirectory;
 
 inline std::string text_of(const path& file) {
     std::ifstream in(file, std::ios::binary);
