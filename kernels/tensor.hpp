@@ -76,8 +76,8 @@ struct Tensor {
 
     // Rows [begin, end) of the first dimension, as a view.
     Tensor slice(std::int64_t begin, std::int64_t end) const {
-        require(rank >= 1 && 0 <= begin && begin <= end && end <= shape[0], "slice [{}, {}) of {}", begin, end,
-                describe());
+        if (!(rank >= 1 && 0 <= begin && begin <= end && end <= shape[0]))
+            fail(ExitCode::internal, "slice [{}, {}) of {}", begin, end, describe());
         Tensor part = *this;
         part.shape[0] = end - begin;
         const std::int64_t row_bytes = shape[0] == 0 ? 0 : bytes() / shape[0];
@@ -88,14 +88,15 @@ struct Tensor {
     // The same elements under another shape.
     Tensor view(std::initializer_list<std::int64_t> dims) const {
         Tensor other(data, dtype, dims);
-        require(other.elements() == elements(), "view: {} elements seen as {}", elements(), other.describe());
+        if (other.elements() != elements())
+            fail(ExitCode::internal, "view: {} elements seen as {}", elements(), other.describe());
         return other;
     }
 
     template <class T>
     T* as() const {
-        require(dtype == dtype_of<std::remove_const_t<T>>, "{} accessed as {}", describe(),
-                dtype_name(dtype_of<std::remove_const_t<T>>));
+        if (dtype != dtype_of<std::remove_const_t<T>>)  // describe() only then: this stands in inner loops
+            fail(ExitCode::internal, "{} accessed as {}", describe(), dtype_name(dtype_of<std::remove_const_t<T>>));
         return static_cast<T*>(data);
     }
 
