@@ -113,7 +113,7 @@ std::string why_impossible(const PipelineShape& shape) {
     const std::int64_t rest = shape.micro_batches % group;
     if (shape.micro_batches < group || (rest != 0 && rest < shape.stages))
         return fmt::format(
-            "the interleaved schedule takes {} micro-batches a step in groups of {} stages; use a "
+            "{} micro-batches a step cannot go through the interleaved schedule in groups of {}; use a "
             "multiple of {} micro-batches",
             shape.micro_batches, group, group);
     return {};
@@ -139,6 +139,12 @@ PipelineMessage input_of(const PipelineShape& shape, int stage, const PipelineAc
 PipelineMessage output_of(const PipelineShape& shape, int stage, const PipelineAction& action) {
     if (action.work == backward_weight) return {};
     return neighbour(shape, stage, action, action.work == forward ? +1 : -1);
+}
+
+std::int64_t least_gradient_buffers(const PipelineShape& shape) {
+    if (shape.stages == 1) return 1;
+    if (shape.schedule != PipelineSchedule::interleaved || shape.group == 0) return 2;
+    return std::max<std::int64_t>(2, shape.group - shape.stages + 1);
 }
 
 std::int64_t peak_in_flight(const std::vector<PipelineAction>& actions) {

@@ -52,6 +52,11 @@ struct PipelineMessage {
 PipelineMessage input_of(const PipelineShape& shape, int stage, const PipelineAction& action);
 PipelineMessage output_of(const PipelineShape& shape, int stage, const PipelineAction& action);
 
+// With fewer buffers for gradients of streams some stages may wait for each other for ever, if sends wait for their
+// receivers: a stage of the interleaved schedule computes up to group - stages gradients ahead of its neighbour. Found
+// by playing all sizes through with early receives, without, and with ones that wait for a buffer.
+std::int64_t least_gradient_buffers(const PipelineShape& shape);
+
 // The most pairs of micro-batch and chunk that have begun their forward and not ended their backward.
 std::int64_t peak_in_flight(const std::vector<PipelineAction>& actions);
 

@@ -7,6 +7,7 @@
 #include <map>
 #include <optional>
 #include <tuple>
+#include <utility>
 
 namespace gpas {
 namespace {
@@ -50,12 +51,18 @@ struct MessageKey {
     std::size_t index = 0;
 };
 
+// Where in the next action a stage is.
+enum class Phase { to_receive, to_take_input, to_compute };
+
 struct Stage {
     std::size_t next = 0;  // action
+    Phase phase = Phase::to_receive;
     double now = 0.0;
-    std::optional<MessageKey> expected;  // the input of the next action, for which the stage is ready
-    std::vector<MessageKey> leaving;     // gradients on their way out
-    int gradients = 0;                   // buffers in use
+    std::optional<MessageKey> input;                             // of the next action
+    std::optional<MessageKey> early;                             // of the one after it
+    std::vector<MessageKey> leaving;                             // gradients on their way out, the oldest first
+    int gradients = 0;                                           // buffers in use
+    std::map<std::pair<std::int64_t, int>, MessageKey> outputs;  // of forwards whose backward is not over
 };
 
 class Simulator {
@@ -71,16 +78,21 @@ public:
         for (const auto& list : actions) result_.in_flight.push_back(peak_in_flight(list));
     }
 
+    // Always the step that is first in time: whether a message has left by then is known.
     PipelineSimulation run() {
-        for (bool moved = true; moved;) {
-            moved = false;
-            for (std::size_t s = 0; s < stages_.size(); ++s)
-                while (advance(int(s))) moved = true;
+        while (true) {
+            std::optional<double> first;
+            int who = 0;
+            for (int s = 0; s < int(stages_.size()); ++s)
+                if (const auto time = time_of_next(s); time && (!first || *time < *first)) first = time, who = s;
+            if (!first) break;
+            step(who, *first);
         }
-        for (std::size_t s = 0; s < stages_.size(); ++s) {
-            result_.seconds = std::max(result_.seconds, stages_[s].now);
-            if (stages_[s].next < actions_[s].size())
-                problem("stage {} waits for ever before the {}", s, text_of(actions_[s][stages_[s].next]));
+        for (int s = 0; s < int(stages_.size()); ++s) {
+            const Stage& stage = stages_[std::size_t(s)];
+            result_.seconds = std::max(result_.seconds, stage.now);
+            if (stage.next < list(s).size())
+                problem("stage {} waits for ever before the {}: {}", s, text_of(action(s)), obstacle(s));
         }
         for (const auto& [ends, channel] : channels_)
             if (channel.sends != channel.receives)
@@ -109,73 +121,90 @@ private:
         return {key, index};
     }
 
+    const std::vector<PipelineAction>& list(int s) const { return actions_[std::size_t(s)]; }
+    const PipelineAction& action(int s) const { return list(s)[stages_[std::size_t(s)].next]; }
+    bool has_input(int s, const PipelineAction& a) const { return input_of(shape_, s, a).exists; }
+
+    // Whether the next step takes a buffer for a gradient: to receive into, or the last model stage's to begin in.
+    bool needs_buffer(int s) const {
+        const Stage& stage = stages_[std::size_t(s)];
+        if (!has_gradient(action(s))) return false;
+        if (has_input(s, action(s))) return stage.phase == Phase::to_receive && !stage.early;
+        return stage.phase == Phase::to_compute;
+    }
+    // When a stage can make its next step; nothing at its end, or while that depends on others.
+    std::optional<double> time_of_next(int s) {
+        const Stage& stage = stages_[std::size_t(s)];
+        if (stage.next == list(s).size()) return std::nullopt;
+        std::optional<double> ready = stage.now;
+        if (stage.phase == Phase::to_take_input && stage.input) ready = arrival(*stage.input);
+        if (needs_buffer(s) && stage.gradients == gradient_buffers_)
+            ready = stage.leaving.empty() ? std::nullopt : arrival(stage.leaving.front());
+        return ready ? std::optional(std::max(stage.now, *ready)) : std::nullopt;
+    }
+    std::string obstacle(int s) const {
+        const Stage& stage = stages_[std::size_t(s)];
+        if (stage.phase == Phase::to_take_input)
+            return fmt::format("stage {} does not send", input_of(shape_, s, action(s)).peer);
+        if (stage.leaving.empty()) return "no buffer for a gradient";
+        return fmt::format("no buffer for a gradient while stage {} does not receive",
+                           std::get<1>(stage.leaving.front().channel));
+    }
+
+    void step(int s, double time) {
+        Stage& stage = stages_[std::size_t(s)];
+        stage.now = time;
+        collect(stage);
+        switch (stage.phase) {
+            case Phase::to_receive:
+                stage.input = std::exchange(stage.early, std::nullopt);
+                if (!stage.input && has_input(s, action(s))) stage.input = receive(s, action(s));
+                stage.phase = Phase::to_take_input;
+                return;
+            case Phase::to_take_input:
+                if (stage.input) check_input(s);
+                if (stage.next + 1 < list(s).size()) receive_early(s, list(s)[stage.next + 1]);
+                stage.phase = Phase::to_compute;
+                return;
+            case Phase::to_compute:
+                if (needs_buffer(s)) ++stage.gradients;
+                compute(s, action(s));
+                ++stage.next;
+                stage.phase = Phase::to_receive;
+                return;
+        }
+    }
+
     // Frees the buffers whose gradients have left by now.
     void collect(Stage& stage) {
         std::erase_if(stage.leaving, [&](const MessageKey& key) {
-            const auto arrived = arrival(key);
-            if (!arrived || *arrived > stage.now) return false;
+            if (!has_arrived(key, stage.now)) return false;
             --stage.gradients;
             return true;
         });
     }
-    // Until a buffer is free. False: when that is, is not known yet.
-    bool wait_for_buffer(Stage& stage) {
-        collect(stage);
-        if (stage.gradients < gradient_buffers_) return true;
-        std::optional<double> first;
-        for (const MessageKey& key : stage.leaving)
-            if (const auto arrived = arrival(key); arrived && (!first || *arrived < *first)) first = arrived;
-        if (!first) return false;
-        stage.now = std::max(stage.now, *first);
-        collect(stage);
-        return true;
+    bool has_arrived(const MessageKey& key, double now) {
+        const auto arrived = arrival(key);
+        return arrived && *arrived <= now;
     }
 
-    void receive(int s, const PipelineAction& action, const PipelineMessage& from) {
+    MessageKey receive(int s, const PipelineAction& a) {
         Stage& stage = stages_[std::size_t(s)];
-        stage.expected = next_message({from.peer, s, is_forward(action)}, false);
-        Message& m = message(*stage.expected);
-        m.receive_start = stage.now;
-        m.wanted = action;
-        if (!is_forward(action)) ++stage.gradients;
+        const MessageKey key = next_message({input_of(shape_, s, a).peer, s, is_forward(a)}, false);
+        message(key).receive_start = stage.now;
+        message(key).wanted = a;
+        if (!is_forward(a)) ++stage.gradients;
+        return key;
     }
-    void receive_early(int s, const PipelineAction& action) {
+    void receive_early(int s, const PipelineAction& a) {
         Stage& stage = stages_[std::size_t(s)];
-        collect(stage);
-        const PipelineMessage input = input_of(shape_, s, action);
-        if (input.exists && (is_forward(action) || stage.gradients < gradient_buffers_)) receive(s, action, input);
+        if (has_input(s, a) && (is_forward(a) || stage.gradients < gradient_buffers_)) stage.early = receive(s, a);
     }
-    // Until the expected message is there. False: when that is, is not known yet.
-    bool take(Stage& stage) {
-        const auto arrived = arrival(*stage.expected);
-        if (!arrived) return false;
-        stage.now = std::max(stage.now, *arrived);
-        const Message& m = message(*stage.expected);
-        if (m.sent.micro_batch != m.wanted.micro_batch || is_forward(m.sent) != is_forward(m.wanted))
+    void check_input(int s) {
+        const Message& m = message(*stages_[std::size_t(s)].input);
+        const PipelineMessage expected = input_of(shape_, s, m.wanted);
+        if (m.sent.micro_batch != expected.micro_batch || m.sent.chunk != expected.chunk)
             problem("the {} got the output of the {}", text_of(m.wanted), text_of(m.sent));
-        stage.expected.reset();
-        return true;
-    }
-
-    // Does the next action of a stage. False: the stage is at its end, or must wait for one that is not as far.
-    bool advance(int s) {
-        Stage& stage = stages_[std::size_t(s)];
-        const std::vector<PipelineAction>& list = actions_[std::size_t(s)];
-        if (stage.next == list.size()) return false;
-        const PipelineAction& action = list[stage.next];
-        const PipelineMessage input = input_of(shape_, s, action);
-        if (!stage.expected) {
-            if (has_gradient(action) && !wait_for_buffer(stage)) return false;
-            if (input.exists)
-                receive(s, action, input);
-            else if (has_gradient(action))
-                ++stage.gradients;
-        }
-        if (input.exists && !take(stage)) return false;
-        ++stage.next;
-        if (stage.next < list.size()) receive_early(s, list[stage.next]);
-        compute(s, action);
-        return true;
     }
 
     double seconds_of(int s, const PipelineAction& action) const {
@@ -189,21 +218,34 @@ private:
         return 0.0;
     }
 
-    void compute(int s, const PipelineAction& action) {
+    void compute(int s, const PipelineAction& a) {
         Stage& stage = stages_[std::size_t(s)];
-        const double seconds = seconds_of(s, action);
+        const double seconds = seconds_of(s, a);
         stage.now += seconds;
         result_.busy[std::size_t(s)] += seconds;
-        const PipelineMessage output = output_of(shape_, s, action);
+        send(s, a);
+        if (a.work == PipelineWork::backward || a.work == PipelineWork::backward_weight) check_output_left(s, a);
+    }
+    void send(int s, const PipelineAction& a) {
+        Stage& stage = stages_[std::size_t(s)];
+        const PipelineMessage output = output_of(shape_, s, a);
         if (!output.exists) {
-            if (has_gradient(action)) --stage.gradients;
+            if (has_gradient(a)) --stage.gradients;
             return;
         }
-        const MessageKey key = next_message({s, output.peer, is_forward(action)}, true);
-        Message& m = message(key);
-        m.send_start = stage.now;
-        m.sent = action;
-        if (has_gradient(action)) stage.leaving.push_back(key);
+        const MessageKey key = next_message({s, output.peer, is_forward(a)}, true);
+        message(key).send_start = stage.now;
+        message(key).sent = a;
+        if (has_gradient(a)) stage.leaving.push_back(key);
+        if (is_forward(a)) stage.outputs[{a.micro_batch, a.chunk}] = key;
+    }
+    // The output of a forward lies with what its backward reads, and is overwritten with it.
+    void check_output_left(int s, const PipelineAction& a) {
+        Stage& stage = stages_[std::size_t(s)];
+        const auto output = stage.outputs.find({a.micro_batch, a.chunk});
+        if (output == stage.outputs.end()) return;
+        if (!has_arrived(output->second, stage.now)) problem("the {} ends before its output has left", text_of(a));
+        stage.outputs.erase(output);
     }
 
     const PipelineShape& shape_;

@@ -33,7 +33,7 @@ struct PipelineSimulation {
 // ready to receive for the next one; it computes; it starts to send. A message moves once its sender has started it and
 // its receiver is ready for it (rendezvous), and on each channel in the order of sending. A gradient is computed in one
 // of `gradient_buffers`, in which it came and from which it is sent on; without a free one a stage is not ready to
-// receive early, and waits.
+// receive early, and waits. The output of a forward must have left when the backward of its micro-batch ends.
 PipelineSimulation simulate(const PipelineShape& shape, const PipelineCosts& costs, int gradient_buffers = 3);
 // The same of any lists, one for each stage.
 PipelineSimulation simulate(const PipelineShape& shape, const PipelineCosts& costs,
