@@ -13,7 +13,7 @@
 
 namespace gpas {
 
-// Ranks that tensor-parallel, data-parallel and neighbouring stages' rank 0 talks to, itself first.
+// The groups of rank 0, itself first. The others' lie as far apart.
 struct RankGroups {
     std::vector<int> tensor;
     std::vector<int> data;
