@@ -1,13 +1,74 @@
 #include "engine/training/plan.hpp"
 
-#include "engine/training/plan_costs.hpp"
-#include "engine/training/schedule.hpp"
 #include "io/config/check.hpp"
+#include "parallel/schedule_simulation.hpp"
 
 #include <algorithm>
 
 namespace gpas {
 namespace {
+
+// How often something of the size of the residual stream travels over the tensor group in a micro-batch. What each
+// number counts stands in attention.cpp, mlp.cpp, head.cpp and model.cpp.
+struct StreamTransfers {
+    double all_reduce = 0.0;
+    double all_gather = 0.0;
+    double reduce_scatter = 0.0;
+    void add(const StreamTransfers& other, double times) {
+        all_reduce += times * other.all_reduce;
+        all_gather += times * other.all_gather;
+        reduce_scatter += times * other.reduce_scatter;
+    }
+};
+
+StreamTransfers layer_transfers(const ModelShape& shape) {
+    const bool full = shape.recompute == Recompute::full;
+    const bool selective = shape.recompute == Recompute::selective;
+    const double forwards = full ? 2.0 : 1.0;
+    if (!shape.sequence_parallel) return {.all_reduce = 2.0 * forwards + 2.0};
+    // Backward gathers the output's gradient (again for late weight gradients) and the input.
+    const double gathers = 2.0 * forwards + (selective ? 2.0 : 0.0) + 4.0 + (shape.split_backward ? 2.0 : 0.0);
+    return {.all_gather = gathers, .reduce_scatter = 2.0 * forwards + 2.0};
+}
+
+StreamTransfers ends_transfers(const ModelPart& part, const ModelShape& shape) {
+    StreamTransfers ends;
+    const bool sequence = shape.sequence_parallel;
+    if (part.embedding) ends.add(sequence ? StreamTransfers{0, 1, 1} : StreamTransfers{1, 0, 0}, 1.0);
+    if (part.head) ends.add(sequence ? StreamTransfers{0, 1, 1} : StreamTransfers{1, 0, 0}, 1.0);
+    return ends;
+}
+
+double stream_bytes(const ReplicaShape& shape) {
+    return double(shape.compute.tokens() * shape.model.hidden_size * bytes_per_element(shape.compute.dtype));
+}
+
+StepTraffic traffic_of(const ReplicaShape& shape, const ReplicaPlan& memory, std::int64_t micro_batches) {
+    StepTraffic traffic;
+    const double stream = stream_bytes(shape) * double(micro_batches);
+    double boundaries = 0.0;
+    StreamTransfers transfers;
+    for (const ModelPart& part : shape.parts) {
+        transfers.add(layer_transfers(shape.compute), double(part.layers.size()));
+        transfers.add(ends_transfers(part, shape.compute), 1.0);
+        boundaries += (part.head ? 0.0 : 1.0) + (part.embedding ? 0.0 : 1.0);  // a stream on, a gradient back
+        if (part.head && shape.compute.tensor_size > 1)
+            traffic.tensor_all_gather +=
+                double(micro_batches * shape.compute.tokens() * 3 * shape.compute.tensor_size) * sizeof(float);
+    }
+    if (shape.compute.tensor_size > 1) {
+        traffic.tensor_all_reduce += transfers.all_reduce * stream;
+        traffic.tensor_all_gather += transfers.all_gather * stream;
+        traffic.tensor_reduce_scatter += transfers.reduce_scatter * stream;
+    }
+    if (shape.has_neighbours)
+        traffic.pipeline_send = boundaries * stream * double(shape.compute.rows()) / double(shape.compute.tokens());
+    if (shape.store.data_size > 1) {
+        traffic.gradient_reduce = double(memory.gradient_bytes);
+        if (shape.store.sharded_optimizer) traffic.weight_gather = double(memory.weight_bytes);
+    }
+    return traffic;
+}
 
 std::int64_t parameters_of(const ReplicaShape& shape) {
     Arena arena = Arena::measuring();
@@ -17,76 +78,102 @@ std::int64_t parameters_of(const ReplicaShape& shape) {
     return count;
 }
 
-// Where sizes do not divide, the last tensor rank has one more (shard_range), the first one less.
-RankPlan plan_stage(const RunConfig& config, const RunPlan& plan, int stage, int threads) {
-    const MeshPlace place{.tensor = plan.mesh.tensor - 1, .data = 0, .pipeline = stage};
-    const ReplicaShape shape = replica_shape(config, plan.mesh, place, threads, true);
-    ReplicaShape smallest = shape;
-    smallest.store.tensor_rank = 0;
-    return {.place = place,
-            .shape = shape,
-            .parameters = parameters_of(shape),
-            .least_parameters = parameters_of(smallest),
-            .memory = plan_replica(shape),
-            .traffic = step_traffic(shape, plan.pipeline.micro_batches)};
+// Forward floating-point operations of a micro-batch on one rank.
+double part_flops(const RunConfig& config, const ModelPart& part) {
+    const double tokens = double(config.training.micro_batch_size * config.data.sequence_length);
+    const double layers = double(part.layers.size()) * layer_forward_flops(config.model, config.data.sequence_length);
+    return tokens * (layers + (part.head ? head_forward_flops(config.model) : 0.0)) / double(config.parallel.tensor);
 }
 
-RankGroups groups_of(MeshSize mesh, MeshOrder order) {
-    RankGroups groups;
-    for (int i = 0; i < mesh.tensor; ++i) groups.tensor.push_back(rank_of({.tensor = i}, mesh, order));
-    for (int i = 0; i < mesh.data; ++i) groups.data.push_back(rank_of({.data = i}, mesh, order));
-    for (int i = 0; i < mesh.pipeline; ++i) groups.pipeline.push_back(rank_of({.pipeline = i}, mesh, order));
-    return groups;
+std::vector<ModelPart> parts_in_order(const RunPlan& plan) {
+    std::vector<ModelPart> parts;
+    for (int chunk = 0; chunk < plan.pipeline.chunks; ++chunk)
+        for (const RankPlan& stage : plan.stages) parts.push_back(stage.parts[std::size_t(chunk)]);
+    return parts;
 }
 
-// At the end of a run, too; a new one is complete before an old one goes.
-std::int64_t checkpoints_at_once(const RunConfig& config) {
-    const std::int64_t every = config.checkpoint.every, steps = config.training.steps;
-    const std::int64_t written = every > 0 ? (steps + every - 1) / every : 1;
-    const std::int64_t keep = config.checkpoint.keep_last;
-    return keep > 0 ? std::min(keep + 1, written) : written;
-}
-
-// At the first step, the end of the warm-up, the middle and the last step.
-std::vector<LearningRateAt> learning_rates(const RunConfig& config) {
-    const std::int64_t steps = config.training.steps;
-    std::vector<LearningRateAt> rates;
-    for (const std::int64_t step : {std::int64_t(1), config.schedule.warmup_steps, steps / 2, steps}) {
-        const bool known = std::ranges::any_of(rates, [&](const LearningRateAt& at) { return at.step == step; });
-        if (step < 1 || known) continue;
-        rates.push_back({step, learning_rate(config.schedule, config.optimizer.learning_rate, steps, step)});
+// Costs of each model stage: products at `flops`, tensor-parallel messages at `bytes` a second (0: none).
+PipelineCosts costs_of(const RunConfig& config, const RunPlan& plan, const std::vector<double>& message_seconds,
+                       double flops, double stage_message) {
+    PipelineCosts costs{.message = stage_message};
+    const std::vector<ModelPart> parts = parts_in_order(plan);
+    const double again = config.parallel.recompute == Recompute::full        ? 1.0
+                         : config.parallel.recompute == Recompute::selective ? 0.6
+                                                                             : 0.0;
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        const double forward = part_flops(config, parts[i]) / flops;
+        costs.forward.push_back(forward + 0.4 * message_seconds[i]);
+        costs.backward_input.push_back((1.0 + again) * forward + 0.6 * message_seconds[i]);
+        costs.backward_weight.push_back(forward);
     }
-    std::ranges::sort(rates, {}, &LearningRateAt::step);
-    return rates;
+    return costs;
 }
 
 }  // namespace
 
 const RankPlan& RunPlan::largest() const {
-    return *std::ranges::max_element(stages, {}, [](const RankPlan& rank) { return rank.memory.total_bytes(); });
-}
-std::int64_t RunPlan::least_parameters() const {
-    return std::ranges::min_element(stages, {}, &RankPlan::least_parameters)->least_parameters;
-}
-std::int64_t RunPlan::most_parameters() const {
-    return std::ranges::max_element(stages, {}, &RankPlan::parameters)->parameters;
+    return *std::max_element(stages.begin(), stages.end(), [](const RankPlan& a, const RankPlan& b) {
+        return a.memory.total_bytes() < b.memory.total_bytes();
+    });
 }
 
 RunPlan plan_run(const LoadedConfig& loaded, std::int64_t ranks, int threads) {
     const RunConfig& config = loaded.values;
-    RunPlan plan{.mesh = check_for_world(loaded, ranks), .order = config.parallel.order};
-    plan.groups = groups_of(plan.mesh, plan.order);
+    RunPlan plan{.mesh = check_for_world(loaded, ranks)};
     plan.pipeline = pipeline_shape(config, plan.mesh);
-    for (int stage = 0; stage < plan.mesh.pipeline; ++stage)
-        plan.stages.push_back(plan_stage(config, plan, stage, threads));
-    plan.bubble_share = bubble_share(plan);
+    for (int stage = 0; stage < plan.mesh.pipeline; ++stage) {
+        // The last tensor rank has the larger share where sizes do not divide.
+        const MeshPlace place{.tensor = plan.mesh.tensor - 1, .data = 0, .pipeline = stage};
+        const ReplicaShape shape = replica_shape(config, plan.mesh, place, threads, true);
+        RankPlan rank{.place = place,
+                      .parts = shape.parts,
+                      .parameters = parameters_of(shape),
+                      .in_flight = shape.in_flight,
+                      .memory = plan_replica(shape)};
+        rank.traffic = traffic_of(shape, rank.memory, plan.pipeline.micro_batches);
+        plan.stages.push_back(std::move(rank));
+    }
     plan.flops = flops_per_token(config.model, config.data.sequence_length);
     plan.tokens_per_step = double(config.training.global_batch_size) * double(config.data.sequence_length);
     plan.parameters = parameter_count(config.model);
     plan.checkpoint_bytes = 3 * plan.parameters * std::int64_t(sizeof(float));
-    plan.checkpoints = checkpoints_at_once(config);
-    plan.learning_rates = learning_rates(config);
+    const std::vector<double> no_messages(std::size_t(plan.pipeline.stages * plan.pipeline.chunks), 0.0);
+    const PipelineSimulation played = simulate(plan.pipeline, costs_of(config, plan, no_messages, 1.0, 0.0));
+    double busy = 0.0;
+    for (const double seconds : played.busy) busy += seconds;
+    plan.bubble_share = 1.0 - busy / (double(played.busy.size()) * played.seconds);
     return plan;
+}
+
+double predicted_step_seconds(const LoadedConfig& loaded, const RunPlan& plan, const DeviceSpeed& speed) {
+    const RunConfig& config = loaded.values;
+    const double t = plan.mesh.tensor;
+    const double d = plan.mesh.data;
+    const double tensor_bytes = plan.mesh.tensor <= speed.per_node ? speed.link_bytes : speed.network_bytes;
+    const bool one_node = plan.mesh.ranks() <= speed.per_node;
+    const double data_bytes = one_node ? speed.link_bytes : speed.network_bytes;
+
+    // A ring moves (t-1)/t of a tensor to gather or to scatter it, twice that to reduce it everywhere.
+    std::vector<double> messages;
+    for (int chunk = 0; chunk < plan.pipeline.chunks; ++chunk)
+        for (const RankPlan& stage : plan.stages) {
+            const StepTraffic& traffic = stage.traffic;
+            const double moved =
+                (2.0 * traffic.tensor_all_reduce + traffic.tensor_all_gather + traffic.tensor_reduce_scatter) *
+                (t - 1.0) / t;
+            messages.push_back(moved / tensor_bytes / double(plan.pipeline.micro_batches * plan.pipeline.chunks));
+        }
+    double sent = 0.0;
+    for (const RankPlan& stage : plan.stages) sent = std::max(sent, stage.traffic.pipeline_send);
+    const double stage_message = sent / (2.0 * double(plan.pipeline.micro_batches * plan.pipeline.chunks)) /
+                                 (one_node ? speed.link_bytes : speed.network_bytes);
+    const PipelineSimulation played =
+        simulate(plan.pipeline, costs_of(config, plan, messages, speed.flops, stage_message));
+
+    const RankPlan& last = plan.largest();
+    const double reduced = last.traffic.weight_gather > 0 ? last.traffic.gradient_reduce + last.traffic.weight_gather
+                                                          : 2.0 * last.traffic.gradient_reduce;
+    return played.seconds + reduced * (d - 1.0) / d / data_bytes;
 }
 
 }  // namespace gpas
