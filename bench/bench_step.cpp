@@ -2,11 +2,13 @@
 // or under mpirun; rank 0 prints one JSON object. Also measures oneDNN's own rate on the model's products, in the same
 // run.
 #include "bench/onednn_rate.hpp"
+#include "engine/training/device.hpp"
 #include "engine/training/step.hpp"
 #include "engine/training/stopwatch.hpp"
 #include "io/config/check.hpp"
 #include "io/config/load.hpp"
 #include "io/data/indexed_writer.hpp"
+#include "kernels/error.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -104,8 +106,12 @@ void run(const Options& options, const MpiSession& mpi) {
     const Dtype dtype = storage_dtype(config.compute.dtype);
     auto world = mpi.world();
     const MeshSize size = check_for_world(loaded, world->size());
+    const ChosenDevice device = choose_device(config.compute, mpi, *world);
     Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
-    Replica replica(replica_shape(config, mesh.size, mesh.place, options.threads, true), *mesh.tensor, *mesh.data);
+    const ReplicaShape shape = replica_shape(config, mesh.size, mesh.place, options.threads, true, device.device);
+    const std::unique_ptr<Context> context = make_context(shape);
+    serve_device(mesh, *context);
+    Replica replica(shape, *context, *mesh.tensor, *mesh.data);
     initialise(replica.context, replica.store, config.seed, *mesh.data);
     TrainingStep step(config, replica, data.train, mesh);
 

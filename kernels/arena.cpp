@@ -1,5 +1,9 @@
 #include "kernels/arena.hpp"
 
+#include "kernels/cuda/gpu.hpp"
+
+#include "kernels/error.hpp"
+
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -8,21 +12,36 @@
 
 namespace gpas {
 
-void UnmapMemory::operator()(std::byte* memory) const { munmap(memory, std::size_t(bytes)); }
+namespace {
 
-Arena::Arena(std::int64_t capacity_bytes) : capacity_bytes_(std::max<std::int64_t>(capacity_bytes, alignment_bytes)) {
-    void* memory =
-        mmap(nullptr, std::size_t(capacity_bytes_), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+std::byte* host_memory(std::int64_t bytes) {
+    void* memory = mmap(nullptr, std::size_t(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         fail(ExitCode::environment,
-             "cannot allocate {} bytes for the run: {}; use a smaller micro-batch or a larger machine", capacity_bytes_,
+             "cannot allocate {} bytes for the run: {}; use a smaller micro-batch or a larger machine", bytes,
              std::strerror(errno));
-    madvise(memory, std::size_t(capacity_bytes_), MADV_HUGEPAGE);  // advice only: its failure changes nothing but speed
-    memory_ = {static_cast<std::byte*>(memory), UnmapMemory{capacity_bytes_}};
+    madvise(memory, std::size_t(bytes), MADV_HUGEPAGE);  // advice only: its failure changes nothing but speed
+    return static_cast<std::byte*>(memory);
+}
+
+}  // namespace
+
+void ReleaseMemory::operator()(std::byte* memory) const {
+    if (device == Device::cuda)
+        cuda::release(memory);
+    else
+        munmap(memory, std::size_t(bytes));
+}
+
+Arena::Arena(std::int64_t capacity_bytes, Device device)
+    : device_(device), capacity_bytes_(std::max<std::int64_t>(capacity_bytes, alignment_bytes)) {
+    std::byte* memory = device == Device::cuda ? static_cast<std::byte*>(cuda::allocate(capacity_bytes_))
+                                               : host_memory(capacity_bytes_);
+    memory_ = {memory, ReleaseMemory{capacity_bytes_, device}};
 }
 
 Tensor Arena::allocate(Dtype dtype, std::initializer_list<std::int64_t> shape) {
-    Tensor tensor(nullptr, dtype, shape);
+    Tensor tensor(nullptr, dtype, shape, device_);
     const std::int64_t begin = used_bytes_;
     const std::int64_t end = begin + (tensor.bytes() + alignment_bytes - 1) / alignment_bytes * alignment_bytes;
     if (memory_) {

@@ -11,8 +11,9 @@
 
 namespace gpas {
 
-struct UnmapMemory {
+struct ReleaseMemory {
     std::int64_t bytes = 0;
+    Device device = Device::cpu;
     void operator()(std::byte* memory) const;
 };
 
@@ -22,8 +23,9 @@ public:
 
     // Counts without owning memory: the tensors it makes have a null pointer.
     static Arena measuring() { return Arena(); }
-    // Owns `capacity_bytes`, zero-filled. Error(environment) when the memory is not to be had.
-    explicit Arena(std::int64_t capacity_bytes);
+    // Owns `capacity_bytes`, zero-filled, of this machine or of the GPU that this thread has chosen. Error(environment)
+    // when the memory is not to be had.
+    explicit Arena(std::int64_t capacity_bytes, Device device = Device::cpu);
 
     // Error(internal) when an owning arena is full: plans and runs come from the same code, so this is a bug.
     Tensor allocate(Dtype dtype, std::initializer_list<std::int64_t> shape);
@@ -32,6 +34,7 @@ public:
     std::int64_t peak_bytes() const { return peak_bytes_; }
     std::int64_t capacity_bytes() const { return capacity_bytes_; }
     bool owns_memory() const { return memory_ != nullptr; }
+    Device device() const { return device_; }
 
     // Gives back, at the end of a scope, what was allocated within it.
     class Scope {
@@ -49,7 +52,8 @@ public:
 private:
     Arena() = default;
 
-    std::unique_ptr<std::byte, UnmapMemory> memory_;
+    std::unique_ptr<std::byte, ReleaseMemory> memory_;
+    Device device_ = Device::cpu;
     std::int64_t capacity_bytes_ = 0;
     std::int64_t used_bytes_ = 0;
     std::int64_t peak_bytes_ = 0;

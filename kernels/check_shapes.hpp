@@ -2,6 +2,7 @@
 // …`.
 #pragma once
 
+#include "kernels/error.hpp"
 #include "kernels/tensor.hpp"
 
 #include <initializer_list>
@@ -37,6 +38,8 @@ inline bool is_row(const Tensor& w, const Tensor& x, Dtype dtype) {
     return w && w.dtype == dtype && w.elements() == x.columns();
 }
 inline bool is_fp32(const Tensor& x) { return x && x.dtype == Dtype::fp32; }
-inline bool is_floating(const Tensor& x) { return x && x.dtype != Dtype::int32; }
+// The one place of a sum that the host reads later.
+inline bool is_sum(const Tensor& x) { return x && x.dtype == Dtype::fp64 && x.elements() == 1; }
+inline bool is_floating(const Tensor& x) { return x && (x.dtype == Dtype::fp32 || x.dtype == Dtype::bf16); }
 
 }  // namespace gpas

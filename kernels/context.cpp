@@ -1,6 +1,8 @@
 #include "kernels/context.hpp"
 
 #include "kernels/cpu/matmul.hpp"
+#include "kernels/cuda/gpu.hpp"
+#include "kernels/error.hpp"
 
 #include <omp.h>
 
@@ -14,8 +16,18 @@ Context::Context(int threads, Arena scratch)
     // Every parallel region names its number of threads. What is called inside one (oneDNN) must not fork again:
     // work is cut into blocks that do not depend on the number of threads, so that results do not either.
     omp_set_num_threads(1);
+    if (device() == Device::cuda) gpu_ = std::make_unique<cuda::Gpu>();
 }
 
 Context::~Context() = default;
+
+cuda::Gpu& Context::gpu() {
+    require(gpu_ != nullptr, "a CUDA operation in a context of the CPU");
+    return *gpu_;
+}
+
+void Context::synchronize() {
+    if (gpu_) gpu_->synchronize();
+}
 
 }  // namespace gpas

@@ -1,4 +1,5 @@
-// Where an operation runs and what it may use while it does: threads and scratch memory. One per rank.
+// Where an operation runs and what it may use while it does: threads or a GPU's stream, and scratch memory. One per
+// rank.
 #pragma once
 
 #include "kernels/arena.hpp"
@@ -10,24 +11,35 @@ namespace gpas {
 namespace cpu {
 class MatmulCache;
 }
+namespace cuda {
+class Gpu;
+}
 
 class Context {
 public:
     // scratch: memory for temporaries of one operation at a time; its capacity is what the ops' plans asked for.
+    // Operations run where it lies: on this machine's processors, or on the GPU that this thread has chosen. There they
+    // are enqueued: what they write is to be read after synchronize() or copy().
     Context(int threads, Arena scratch);
 
     ~Context();
     Context(const Context&) = delete;
     Context& operator=(const Context&) = delete;
 
-    int threads() const { return threads_; }
+    Device device() const { return scratch_.device(); }
+    bool on_cpu() const { return device() == Device::cpu; }
+    int threads() const { return threads_; }  // of the host
     Arena& scratch() { return scratch_; }
     cpu::MatmulCache& matmul_cache() { return *matmul_cache_; }
+    cuda::Gpu& gpu();  // Error(internal) on the CPU
+    // Waits until every operation called so far is done.
+    void synchronize();
 
 private:
     int threads_;
     Arena scratch_;
     std::unique_ptr<cpu::MatmulCache> matmul_cache_;
+    std::unique_ptr<cuda::Gpu> gpu_;
 };
 
 }  // namespace gpas

@@ -1,6 +1,8 @@
 // Scalar formulas, each in one place, for the loops of every backend.
 #pragma once
 
+#include "kernels/host_device.hpp"
+
 #include <cmath>
 #include <cstdint>
 
@@ -10,22 +12,22 @@ namespace gpas {
 enum class GateFunction : std::uint8_t { silu, identity, relu, tanh, leaky_relu, scaled_silu };
 
 template <class T>
-T sigmoid(T x) {
+GPAS_HOST_DEVICE T sigmoid(T x) {
     return T(1) / (T(1) + std::exp(-x));
 }
 template <class T>
-T silu(T x) {
+GPAS_HOST_DEVICE T silu(T x) {
     return x * sigmoid(x);
 }
 template <class T>
-T dsilu(T x) {  // d silu / dx
+GPAS_HOST_DEVICE T dsilu(T x) {  // d silu / dx
     const T s = sigmoid(x);
     return s * (T(1) + x * (T(1) - s));
 }
 
 // s(g); `scale` is the factor of scaled_silu and the slope below zero of leaky_relu.
 template <class T>
-T gate_value(GateFunction function, T g, T scale) {
+GPAS_HOST_DEVICE T gate_value(GateFunction function, T g, T scale) {
     switch (function) {
         case GateFunction::silu: return silu(g);
         case GateFunction::identity: return g;
@@ -39,7 +41,7 @@ T gate_value(GateFunction function, T g, T scale) {
 
 // ds / dg
 template <class T>
-T gate_slope(GateFunction function, T g, T scale) {
+GPAS_HOST_DEVICE T gate_slope(GateFunction function, T g, T scale) {
     switch (function) {
         case GateFunction::silu: return dsilu(g);
         case GateFunction::identity: return T(1);

@@ -12,6 +12,7 @@
 #include "kernels/tensor.hpp"
 
 #include <cstdint>
+#include <span>
 
 namespace gpas {
 
@@ -110,7 +111,7 @@ struct AttentionShape {
     std::int64_t heads = 0;
     std::int64_t kv_heads = 0;
     std::int64_t head_dim = 0;
-    std::int64_t qkv_columns() const { return (heads + 2 * kv_heads) * head_dim; }
+    constexpr std::int64_t qkv_columns() const { return (heads + 2 * kv_heads) * head_dim; }
 };
 
 // cos, sin [sequence, head_dim/2] fp32 of position · base^(-2i/head_dim), computed in fp64
@@ -141,8 +142,8 @@ void swiglu_backward(Context&, Tensor dgate_up, Tensor dact, Tensor gate_up);
 void cross_entropy_stats(Context&, Tensor stats, Tensor logits, Tensor labels, std::int64_t first_column);
 // stats = those over all columns, from the parts of the ranks that hold them      parts [P,T,3] fp32 in rank order
 void cross_entropy_combine(Context&, Tensor stats, Tensor parts);
-// Σ over labels ≠ -1 of max + log(sum) - target, in fp64
-double cross_entropy_loss(Context&, Tensor stats, Tensor labels);
+// sum += Σ over labels ≠ -1 of max + log(Σ exp) - target        sum [1] fp64
+void cross_entropy_loss(Context&, Tensor sum, Tensor stats, Tensor labels);
 // dlogits = (softmax - onehot(label)) · factor, rows of label -1: 0     dlogits fp32 (may be logits) or bf16
 void cross_entropy_backward(Context&, Tensor dlogits, Tensor logits, Tensor stats, Tensor labels,
                             std::int64_t first_column, float factor);
@@ -156,15 +157,18 @@ struct AdamwStep {
     double beta1 = 0.9;
     double beta2 = 0.999;
     double epsilon = 1e-8;
-    double weight_decay = 0.0;
-    double grad_factor = 1.0;
     std::int64_t step = 1;  // t, from 1
 };
 // w, m, v (=), gradient: fp32 ranges of equal length; compute: the same weights as the forward pass reads them (bf16,
 // rounded to nearest; absent when that is w itself)
-void adamw(Context&, Tensor w, Tensor m, Tensor v, Tensor compute, Tensor gradient, const AdamwStep& step);
-// Σ x² in fp64 over fixed blocks
-double squared_norm(Context&, Tensor x);
+struct AdamwPiece {
+    Tensor w, m, v, compute, gradient;
+    double weight_decay = 0.0;
+    double grad_factor = 1.0;
+};
+void adamw(Context&, std::span<const AdamwPiece> pieces, const AdamwStep& step);
+// sum += Σ x² over fixed blocks        sum [1] fp64
+void squared_norm(Context&, Tensor sum, Tensor x);
 // index of the first NaN or Inf, -1: none
 std::int64_t first_non_finite(Context&, Tensor x);
 // y = x, rounded to y's dtype (fp32, bf16 either way)
@@ -177,12 +181,18 @@ void scale(Context&, Tensor y, float factor);
 // x fp32. Philox4x32-10 (Salmon et al. 2011), Box-Muller.
 void fill_normal(Context&, Tensor x, std::uint64_t key, std::int64_t first_element, float std);
 
+// x = 0, of any dtype
+void clear(Context&, Tensor x);
+// y = x, from and to wherever they are; equal dtypes and numbers of elements. Where either is memory of the host, it
+// may be touched again when this returns.
+void copy(Context&, Tensor y, Tensor x);
+
 // ---- the device ----------------------------------------------------------------------------------------------------
 
-// Whether this machine has matrix products of this dtype (bf16 on a CPU: AVX-512 or later).
-bool computes(Dtype dtype);
-// Memory of the device: on a CPU, of the machine.
-std::int64_t device_memory_bytes();
+// Whether the device has matrix products of this dtype (bf16 on a CPU: AVX-512 or later).
+bool computes(Device device, Dtype dtype);
+// Memory of the device (on a CPU: of the machine).
+std::int64_t device_memory_bytes(Device device);
 
 // ---- scratch -------------------------------------------------------------------------------------------------------
 
@@ -194,6 +204,7 @@ struct ScratchShape {
     AttentionShape attention;
     Dtype dtype = Dtype::fp32;
     int threads = 1;
+    Device device = Device::cpu;
 };
 std::int64_t scratch_bytes(const ScratchShape& shape);
 

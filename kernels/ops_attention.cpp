@@ -1,7 +1,11 @@
 #include "kernels/check_shapes.hpp"
 #include "kernels/cpu/attention.hpp"
 #include "kernels/cpu/rope.hpp"
+#include "kernels/cuda/attention.hpp"
+#include "kernels/cuda/rope.hpp"
 #include "kernels/ops.hpp"
+
+#include <vector>
 
 namespace gpas {
 namespace {
@@ -31,20 +35,28 @@ bool is_table(const Tensor& table, const AttentionShape& s) {
 
 void rope_table(Context& context, Tensor cos, Tensor sin, double base) {
     check_shapes(is_fp32(cos) && same(cos, sin), "rope_table", {{"cos", cos}, {"sin", sin}});
-    cpu::rope_table(context, cos, sin, base);
+    if (context.on_cpu()) return cpu::rope_table(context, cos, sin, base);
+    std::vector<float> tables(std::size_t(2 * cos.elements()));
+    const Tensor c(tables.data(), Dtype::fp32, {cos.rows(), cos.columns()});
+    const Tensor s(tables.data() + cos.elements(), Dtype::fp32, {cos.rows(), cos.columns()});
+    cpu::rope_table(context, c, s, base);
+    copy(context, cos, c);
+    copy(context, sin, s);
 }
 
 void rope(Context& context, Tensor qkv, AttentionShape shape, Tensor cos, Tensor sin, bool inverse) {
     check_shapes(holds(shape, qkv) && is_table(cos, shape) && is_table(sin, shape), "rope",
                  {{"qkv", qkv}, {"cos", cos}, {"sin", sin}});
-    cpu::rope(context, qkv, shape, cos, sin, inverse);
+    context.on_cpu() ? cpu::rope(context, qkv, shape, cos, sin, inverse)
+                     : cuda::rope(context, qkv, shape, cos, sin, inverse);
 }
 
 void attention(Context& context, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape, Tensor segment_begin) {
     check_shapes(
         holds(shape, qkv) && is_output(o, shape, qkv) && is_lse(lse, shape) && is_segment(segment_begin, shape),
         "attention", {{"o", o}, {"lse", lse}, {"qkv", qkv}, {"segment_begin", segment_begin}});
-    cpu::attention(context, o, lse, qkv, shape, segment_begin);
+    context.on_cpu() ? cpu::attention(context, o, lse, qkv, shape, segment_begin)
+                     : cuda::attention(context, o, lse, qkv, shape, segment_begin);
 }
 
 void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv,
@@ -54,7 +66,8 @@ void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Ten
             is_lse(lse, shape) && is_segment(segment_begin, shape),
         "attention_backward",
         {{"dqkv", dqkv}, {"d_o", d_o}, {"o", o}, {"lse", lse}, {"qkv", qkv}, {"segment_begin", segment_begin}});
-    cpu::attention_backward(context, dqkv, d_o, o, lse, qkv, shape, segment_begin);
+    context.on_cpu() ? cpu::attention_backward(context, dqkv, d_o, o, lse, qkv, shape, segment_begin)
+                     : cuda::attention_backward(context, dqkv, d_o, o, lse, qkv, shape, segment_begin);
 }
 
 }  // namespace gpas

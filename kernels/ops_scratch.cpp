@@ -1,6 +1,10 @@
 #include "kernels/cpu/attention.hpp"
 #include "kernels/cpu/blocks.hpp"
 #include "kernels/cpu/flat.hpp"
+#include "kernels/cuda/attention.hpp"
+#include "kernels/cuda/flat.hpp"
+#include "kernels/cuda/gpu.hpp"
+#include "kernels/cuda/stream.hpp"
 #include "kernels/ops.hpp"
 
 #include <unistd.h>
@@ -9,12 +13,16 @@
 
 namespace gpas {
 
-std::int64_t device_memory_bytes() {
+std::int64_t device_memory_bytes(Device device) {
+    if (device == Device::cuda) return cuda::device_memory_bytes();
     return std::int64_t(sysconf(_SC_PHYS_PAGES)) * std::int64_t(sysconf(_SC_PAGESIZE));
 }
 
 std::int64_t scratch_bytes(const ScratchShape& shape) {
     const bool attends = shape.attention.kv_heads > 0;
+    if (shape.device == Device::cuda)
+        return std::max({attends ? cuda::attention_scratch_bytes(shape.attention) : 0,
+                         cuda::stream_scratch_bytes(shape.columns), cuda::flat_scratch_bytes()});
     return std::max({attends ? cpu::attention_scratch_bytes(shape.attention, shape.threads) : 0,
                      cpu::row_block_scratch_bytes(shape.columns), cpu::flat_scratch_bytes()});
 }

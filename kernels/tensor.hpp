@@ -1,9 +1,10 @@
 // A tensor is a view: pointer, element type, shape. Memory belongs to whoever allocated it (an arena, a buffer).
 #pragma once
 
-#include "kernels/error.hpp"
+#include "kernels/host_device.hpp"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <initializer_list>
@@ -12,19 +13,22 @@
 
 namespace gpas {
 
-enum class Dtype : std::uint8_t { fp32, bf16, int32 };
+enum class Dtype : std::uint8_t { fp32, bf16, int32, fp64 };  // fp64: sums for the host to read
+
+// Where memory is, and where operations run.
+enum class Device : std::uint8_t { cpu, cuda };
 
 // bfloat16: the upper half of an fp32. Storage only; arithmetic is done in float.
 struct bf16 {
     std::uint16_t bits = 0;
     bf16() = default;
-    explicit bf16(float value) {  // round to nearest, ties to even; NaN stays NaN
+    GPAS_HOST_DEVICE explicit bf16(float value) {  // round to nearest, ties to even; NaN stays NaN
         std::uint32_t u;
         std::memcpy(&u, &value, sizeof u);
         bits = (u & 0x7fffffffu) > 0x7f800000u ? std::uint16_t((u >> 16) | 0x40u)
                                                : std::uint16_t((u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
     }
-    explicit operator float() const {
+    GPAS_HOST_DEVICE explicit operator float() const {
         const std::uint32_t u = std::uint32_t(bits) << 16;
         float value;
         std::memcpy(&value, &u, sizeof value);
@@ -34,17 +38,22 @@ struct bf16 {
 
 template <class T>
 inline constexpr Dtype dtype_of = [] {
-    static_assert(std::is_same_v<T, float> || std::is_same_v<T, bf16> || std::is_same_v<T, std::int32_t>);
+    static_assert(std::is_same_v<T, float> || std::is_same_v<T, bf16> || std::is_same_v<T, std::int32_t> ||
+                  std::is_same_v<T, double>);
     if constexpr (std::is_same_v<T, float>)
         return Dtype::fp32;
     else if constexpr (std::is_same_v<T, bf16>)
         return Dtype::bf16;
+    else if constexpr (std::is_same_v<T, double>)
+        return Dtype::fp64;
     else
         return Dtype::int32;
 }();
 
-constexpr std::int64_t bytes_per_element(Dtype dtype) { return dtype == Dtype::bf16 ? 2 : 4; }
-const char* dtype_name(Dtype dtype);  // "fp32", "bf16", "int32"
+constexpr std::int64_t bytes_per_element(Dtype dtype) {
+    return dtype == Dtype::bf16 ? 2 : dtype == Dtype::fp64 ? 8 : 4;
+}
+const char* dtype_name(Dtype dtype);  // "fp32", "bf16", "int32", "fp64"
 
 // Row-major and contiguous, 1 to 4 dimensions. Trivially copyable, passed by value. A default one is "absent".
 struct Tensor {
@@ -52,12 +61,14 @@ struct Tensor {
 
     void* data = nullptr;
     Dtype dtype = Dtype::fp32;
+    Device device = Device::cpu;
     int rank = 0;
     std::array<std::int64_t, max_rank> shape{};
 
     Tensor() = default;
-    Tensor(void* pointer, Dtype type, std::initializer_list<std::int64_t> dims) : data(pointer), dtype(type) {
-        require(int(dims.size()) <= max_rank, "a tensor has at most {} dimensions, not {}", max_rank, dims.size());
+    Tensor(void* pointer, Dtype type, std::initializer_list<std::int64_t> dims, Device where = Device::cpu)
+        : data(pointer), dtype(type), device(where) {
+        if (int(dims.size()) > max_rank) bad_rank(dims.size());
         for (std::int64_t dim : dims) shape[std::size_t(rank++)] = dim;
     }
 
@@ -76,8 +87,7 @@ struct Tensor {
 
     // Rows [begin, end) of the first dimension, as a view.
     Tensor slice(std::int64_t begin, std::int64_t end) const {
-        if (!(rank >= 1 && 0 <= begin && begin <= end && end <= shape[0]))
-            fail(ExitCode::internal, "slice [{}, {}) of {}", begin, end, describe());
+        if (!(rank >= 1 && 0 <= begin && begin <= end && end <= shape[0])) bad_slice(begin, end);
         Tensor part = *this;
         part.shape[0] = end - begin;
         const std::int64_t row_bytes = shape[0] == 0 ? 0 : bytes() / shape[0];
@@ -85,22 +95,35 @@ struct Tensor {
         return part;
     }
 
+    // The first elements under another shape, as a view.
+    Tensor first(std::initializer_list<std::int64_t> dims) const {
+        Tensor other(data, dtype, dims, device);
+        if (other.elements() > elements()) bad_view(other);
+        return other;
+    }
+
     // The same elements under another shape.
     Tensor view(std::initializer_list<std::int64_t> dims) const {
-        Tensor other(data, dtype, dims);
-        if (other.elements() != elements())
-            fail(ExitCode::internal, "view: {} elements seen as {}", elements(), other.describe());
+        Tensor other(data, dtype, dims, device);
+        if (other.elements() != elements()) bad_view(other);
         return other;
     }
 
     template <class T>
     T* as() const {
         if (dtype != dtype_of<std::remove_const_t<T>>)  // describe() only then: this stands in inner loops
-            fail(ExitCode::internal, "{} accessed as {}", describe(), dtype_name(dtype_of<std::remove_const_t<T>>));
+            bad_access(dtype_of<std::remove_const_t<T>>);
         return static_cast<T*>(data);
     }
 
     std::string describe() const;  // "bf16[2048,512]"
+
+private:
+    // Error(internal). Out of line: this header is compiled for devices, too, and stands in inner loops.
+    [[noreturn]] static void bad_rank(std::size_t rank);
+    [[noreturn]] void bad_slice(std::int64_t begin, std::int64_t end) const;
+    [[noreturn]] void bad_view(const Tensor& other) const;
+    [[noreturn]] void bad_access(Dtype wanted) const;
 };
 
 }  // namespace gpas

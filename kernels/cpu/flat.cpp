@@ -1,5 +1,6 @@
 #include "kernels/cpu/flat.hpp"
 
+#include "kernels/adamw_factors.hpp"
 #include "kernels/cpu/blocks.hpp"
 #include "kernels/cpu/vector_math.hpp"
 #include "kernels/cpu/visit.hpp"
@@ -27,31 +28,13 @@ Vec square_root(Vec x) {
     return load(a);
 }
 
-struct AdamwFactors {
-    float beta1, beta2, gradient, first, second, epsilon, rate, keep;
-};
-
-AdamwFactors adamw_factors(const AdamwStep& s) {
-    return {.beta1 = float(s.beta1),
-            .beta2 = float(s.beta2),
-            .gradient = float(s.grad_factor),
-            .first = float(1.0 / (1.0 - std::pow(s.beta1, double(s.step)))),
-            .second = float(1.0 / (1.0 - std::pow(s.beta2, double(s.step)))),
-            .epsilon = float(s.epsilon),
-            .rate = float(s.learning_rate),
-            .keep = float(1.0 - s.learning_rate * s.weight_decay)};
-}
-
-}  // namespace
-
-void adamw(Context& context, Tensor w, Tensor m, Tensor v, Tensor compute, Tensor gradient, const AdamwStep& step) {
-    const AdamwFactors f = adamw_factors(step);
-    bf16* copy = compute ? compute.as<bf16>() : nullptr;
-    parallel_blocks(context, w.elements(), flat_block_elements, [&](std::int64_t begin, std::int64_t end) {
-        float* weight = w.as<float>() + begin;
-        float* first = m.as<float>() + begin;
-        float* second = v.as<float>() + begin;
-        const float* raw = gradient.as<const float>() + begin;
+void adamw_piece(Context& context, const AdamwPiece& piece, const AdamwFactors& f) {
+    bf16* copy = piece.compute ? piece.compute.as<bf16>() : nullptr;
+    parallel_blocks(context, piece.w.elements(), flat_block_elements, [&](std::int64_t begin, std::int64_t end) {
+        float* weight = piece.w.as<float>() + begin;
+        float* first = piece.m.as<float>() + begin;
+        float* second = piece.v.as<float>() + begin;
+        const float* raw = piece.gradient.as<const float>() + begin;
         for_lanes(end - begin, [&](std::int64_t i, std::int64_t n) {
             const Vec g = load_n(raw + i, n) * f.gradient;
             const Vec m_new = f.beta1 * load_n(first + i, n) + (1.0F - f.beta1) * g;
@@ -66,9 +49,15 @@ void adamw(Context& context, Tensor w, Tensor m, Tensor v, Tensor compute, Tenso
     });
 }
 
+}  // namespace
+
+void adamw(Context& context, std::span<const AdamwPiece> pieces, const AdamwStep& step) {
+    for (const AdamwPiece& piece : pieces) adamw_piece(context, piece, adamw_factors(step, piece));
+}
+
 std::int64_t flat_scratch_bytes() { return most_flat_blocks * std::int64_t(sizeof(double)) + Arena::alignment_bytes; }
 
-double squared_norm(Context& context, Tensor x) {
+void squared_norm(Context& context, Tensor sum, Tensor x) {
     const Arena::Scope scope(context.scratch());
     const std::int64_t block = sum_block_elements(x.elements());
     const std::int64_t count = (x.elements() + block - 1) / block;
@@ -77,21 +66,21 @@ double squared_norm(Context& context, Tensor x) {
         using T = typename decltype(tag)::type;
         parallel_blocks(context, x.elements(), block, [&](std::int64_t begin, std::int64_t end) {
             const T* from = x.as<T>() + begin;
-            double sum = 0.0;
+            double block_sum = 0.0;
             for (std::int64_t at = 0; at < end - begin; at += 4096) {  // short fp32 sums, added in fp64
                 Vec part{};
                 for_lanes(std::min<std::int64_t>(4096, end - begin - at), [&](std::int64_t i, std::int64_t n) {
                     const Vec value = load_n(from + at + i, n);
                     part += value * value;
                 });
-                sum += double(horizontal_sum(part));
+                block_sum += double(horizontal_sum(part));
             }
-            partial[begin / block] = sum;
+            partial[begin / block] = block_sum;
         });
     });
     double total = 0.0;
     for (std::int64_t i = 0; i < count; ++i) total += partial[i];
-    return total;
+    *sum.as<double>() += total;
 }
 
 std::int64_t first_non_finite(Context& context, Tensor x) {

@@ -5,8 +5,8 @@
 
 namespace gpas::cpu {
 
-void adamw(Context&, Tensor w, Tensor m, Tensor v, Tensor compute, Tensor gradient, const AdamwStep& step);
-double squared_norm(Context&, Tensor x);
+void adamw(Context&, std::span<const AdamwPiece> pieces, const AdamwStep& step);
+void squared_norm(Context&, Tensor sum, Tensor x);
 std::int64_t first_non_finite(Context&, Tensor x);
 void cast(Context&, Tensor y, Tensor x);
 void fill(Context&, Tensor x, float value);

@@ -66,12 +66,11 @@ void cross_entropy_combine(Context&, Tensor stats, Tensor parts) {
     }
 }
 
-double cross_entropy_loss(Context&, Tensor stats, Tensor labels) {
-    double sum = 0.0;
+void cross_entropy_loss(Context&, Tensor sum, Tensor stats, Tensor labels) {
+    double& total = *sum.as<double>();
     const float* row = stats.as<float>();
     for (std::int64_t t = 0; t < labels.elements(); ++t, row += 3)
-        if (labels.as<std::int32_t>()[t] >= 0) sum += (double(row[0]) - double(row[2])) + std::log(double(row[1]));
-    return sum;
+        if (labels.as<std::int32_t>()[t] >= 0) total += (double(row[0]) - double(row[2])) + std::log(double(row[1]));
 }
 
 void cross_entropy_backward(Context& context, Tensor dlogits, Tensor logits, Tensor stats, Tensor labels,

@@ -1,6 +1,7 @@
 #include "kernels/cpu/matmul.hpp"
 
 #include "kernels/cpu/parallel_for.hpp"
+#include "kernels/error.hpp"
 
 #include <omp.h>
 

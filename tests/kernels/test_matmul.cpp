@@ -1,4 +1,5 @@
 // matmul, matmul_dx, matmul_dw against sums in double precision.
+#include "kernels/error.hpp"
 #include "kernels/ops.hpp"
 #include "tests/support/owned_tensor.hpp"
 
@@ -20,8 +21,8 @@ struct Shape {
 };
 
 // Usual sizes, several blocks of rows and of columns, and sizes that nothing divides.
-const Shape shapes[] = {{1, 1, 1},     {7, 3, 5},       {64, 48, 32},    {129, 43, 1368}, {513, 65, 17},
-                        {1, 700, 64},  {1025, 31, 130}, {43, 5461, 16},  {16, 8200, 3},   {640, 96, 200}};
+const Shape shapes[] = {{1, 1, 1},    {7, 3, 5},       {64, 48, 32},   {129, 43, 1368}, {513, 65, 17},
+                        {1, 700, 64}, {1025, 31, 130}, {43, 5461, 16}, {16, 8200, 3},   {640, 96, 200}};
 
 // Sums of `length` products in fp32, in any order, with or without fused multiply-add: |error| ≤ length · u · Σ|a||b|
 // up to terms of order u². bf16 products are exact in fp32. Then one rounding on storing.
@@ -31,7 +32,8 @@ public:
     void expect(std::int64_t i, double sum, double magnitude) const {
         const double bound = 1.01 * length_ * unit_roundoff(Dtype::fp32) * magnitude;
         const double stored = unit_roundoff(got_.tensor().dtype) * (std::abs(sum) + bound);
-        ASSERT_LE(std::abs(got_.at(i) - sum), bound + stored) << "element " << i << ": " << got_.at(i) << ", not " << sum;
+        ASSERT_LE(std::abs(got_.at(i) - sum), bound + stored)
+            << "element " << i << ": " << got_.at(i) << ", not " << sum;
     }
 
 private:
@@ -64,7 +66,8 @@ void check_forward(Shape s, Dtype in, Dtype out) {
     for (std::int64_t t = 0; t < s.tokens; ++t)
         for (std::int64_t n = 0; n < s.out; ++n) {
             Sum sum;
-            for (std::int64_t k = 0; k < s.in; ++k) sum.add(xs[std::size_t(t * s.in + k)], ws[std::size_t(n * s.in + k)]);
+            for (std::int64_t k = 0; k < s.in; ++k)
+                sum.add(xs[std::size_t(t * s.in + k)], ws[std::size_t(n * s.in + k)]);
             ASSERT_NO_FATAL_FAILURE(comparison.expect(t * s.out + n, sum.value, sum.magnitude));
         }
 }
@@ -83,7 +86,8 @@ void check_dx(Shape s, Dtype dtype) {
     for (std::int64_t t = 0; t < s.tokens; ++t)
         for (std::int64_t k = 0; k < s.in; ++k) {
             Sum sum;
-            for (std::int64_t n = 0; n < s.out; ++n) sum.add(ds[std::size_t(t * s.out + n)], ws[std::size_t(n * s.in + k)]);
+            for (std::int64_t n = 0; n < s.out; ++n)
+                sum.add(ds[std::size_t(t * s.out + n)], ws[std::size_t(n * s.in + k)]);
             ASSERT_NO_FATAL_FAILURE(comparison.expect(t * s.in + k, sum.value, sum.magnitude));
         }
 }
@@ -104,7 +108,8 @@ void check_dw(Shape s, Dtype dtype) {
         for (std::int64_t k = 0; k < s.in; ++k) {
             Sum sum;
             sum.add(double(float(before[std::size_t(n * s.in + k)])), 1.0);
-            for (std::int64_t t = 0; t < s.tokens; ++t) sum.add(ds[std::size_t(t * s.out + n)], xs[std::size_t(t * s.in + k)]);
+            for (std::int64_t t = 0; t < s.tokens; ++t)
+                sum.add(ds[std::size_t(t * s.out + n)], xs[std::size_t(t * s.in + k)]);
             ASSERT_NO_FATAL_FAILURE(comparison.expect(n * s.in + k, sum.value, sum.magnitude));
         }
 }
@@ -114,24 +119,24 @@ TEST(Matmul, IsTheSumOfProductsInFp32) {
 }
 
 TEST(Matmul, OfBf16IsSummedInFp32AndRoundedOnce) {
-    if (!computes(Dtype::bf16)) GTEST_SKIP() << "no bf16 products on this processor";
+    if (!computes(test_support::test_device, Dtype::bf16)) GTEST_SKIP() << "no bf16 products on this processor";
     for (const Shape& s : shapes) check_forward(s, Dtype::bf16, Dtype::bf16);
 }
 
 TEST(Matmul, OfBf16WritesFp32LogitsWithoutRounding) {
-    if (!computes(Dtype::bf16)) GTEST_SKIP() << "no bf16 products on this processor";
+    if (!computes(test_support::test_device, Dtype::bf16)) GTEST_SKIP() << "no bf16 products on this processor";
     for (const Shape& s : shapes) check_forward(s, Dtype::bf16, Dtype::fp32);
 }
 
 TEST(MatmulDx, IsTheGradientOfTheInput) {
     for (const Shape& s : shapes) check_dx(s, Dtype::fp32);
-    if (!computes(Dtype::bf16)) GTEST_SKIP() << "no bf16 products on this processor";
+    if (!computes(test_support::test_device, Dtype::bf16)) GTEST_SKIP() << "no bf16 products on this processor";
     for (const Shape& s : shapes) check_dx(s, Dtype::bf16);
 }
 
 TEST(MatmulDw, AddsTheGradientOfTheWeightToWhatIsThere) {
     for (const Shape& s : shapes) check_dw(s, Dtype::fp32);
-    if (!computes(Dtype::bf16)) GTEST_SKIP() << "no bf16 products on this processor";
+    if (!computes(test_support::test_device, Dtype::bf16)) GTEST_SKIP() << "no bf16 products on this processor";
     for (const Shape& s : shapes) check_dw(s, Dtype::bf16);
 }
 
@@ -155,12 +160,13 @@ Results all_products(Shape s, Dtype dtype, int threads) {
 
 TEST(Matmul, GivesTheSameBitsForOneToFourThreads) {
     for (const Dtype dtype : {Dtype::fp32, Dtype::bf16}) {
-        if (!computes(dtype)) continue;
-        for (const Shape s : {Shape{2048, 512, 512}, Shape{1027, 1536, 43}, Shape{300, 5461, 65}, Shape{5, 2736, 512}}) {
+        if (!computes(test_support::test_device, dtype)) continue;
+        for (const Shape s :
+             {Shape{2048, 512, 512}, Shape{1027, 1536, 43}, Shape{300, 5461, 65}, Shape{5, 2736, 512}}) {
             const Results one = all_products(s, dtype, 1);
             for (int threads = 2; threads <= 4; ++threads) {
-                SCOPED_TRACE(fmt::format("{} tokens {} out {} in {}, {} threads", dtype_name(dtype), s.tokens, s.out, s.in,
-                                         threads));
+                SCOPED_TRACE(fmt::format("{} tokens {} out {} in {}, {} threads", dtype_name(dtype), s.tokens, s.out,
+                                         s.in, threads));
                 const Results many = all_products(s, dtype, threads);
                 EXPECT_TRUE(one.y.bytes() == many.y.bytes());
                 EXPECT_TRUE(one.dx.bytes() == many.dx.bytes());
@@ -175,10 +181,11 @@ TEST(Matmul, TakesNoMoreScratchThanPlanned) {
     plan.tokens = 1027;
     plan.columns = 2736;
     plan.threads = 3;
+    plan.device = test_support::test_device;
     for (const Dtype dtype : {Dtype::fp32, Dtype::bf16}) {
-        if (!computes(dtype)) continue;
+        if (!computes(test_support::test_device, dtype)) continue;
         plan.dtype = dtype;
-        Context context(plan.threads, Arena(scratch_bytes(plan)));
+        Context context(plan.threads, test_support::device_arena(scratch_bytes(plan)));
         const OwnedTensor x(dtype, {1027, 512}, random_values(1027 * 512, 1));
         const OwnedTensor w(dtype, {2736, 512}, random_values(2736 * 512, 2));
         const OwnedTensor y(dtype, {1027, 2736});

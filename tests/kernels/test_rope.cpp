@@ -1,4 +1,5 @@
 // rope_table and rope against rotations in double precision.
+#include "kernels/error.hpp"
 #include "kernels/ops.hpp"
 #include "tests/support/owned_tensor.hpp"
 
@@ -20,7 +21,8 @@ Context context_with(int threads) { return Context(threads, poisoned_scratch(1 <
 
 struct Tables {
     OwnedTensor cos, sin;
-    Tables(std::int64_t sequence, std::int64_t half) : cos(Dtype::fp32, {sequence, half}), sin(Dtype::fp32, {sequence, half}) {
+    Tables(std::int64_t sequence, std::int64_t half)
+        : cos(Dtype::fp32, {sequence, half}), sin(Dtype::fp32, {sequence, half}) {
         Context context = context_with(1);
         rope_table(context, cos, sin, base);
     }
@@ -48,8 +50,8 @@ bool is_value(const AttentionShape& s, std::int64_t head) {
 
 // x' = R x with the angle taken in double; an element is a sum of two products: 3 roundings, one on storing.
 void check(AttentionShape s, Dtype dtype, bool inverse) {
-    SCOPED_TRACE(fmt::format("{} sequence {} batch {} heads {}/{} of {}", dtype_name(dtype), s.sequence, s.batch, s.heads,
-                             s.kv_heads, s.head_dim));
+    SCOPED_TRACE(fmt::format("{} sequence {} batch {} heads {}/{} of {}", dtype_name(dtype), s.sequence, s.batch,
+                             s.heads, s.kv_heads, s.head_dim));
     const std::int64_t rows = s.sequence * s.batch;
     const std::int64_t half = s.head_dim / 2;
     const OwnedTensor qkv(dtype, {rows, s.qkv_columns()}, random_values(rows * s.qkv_columns(), 1));
@@ -69,7 +71,8 @@ void check(AttentionShape s, Dtype dtype, bool inverse) {
                     ASSERT_EQ(qkv.at(at + half), b);
                     continue;
                 }
-                const double angle = double(row / s.batch) / std::pow(base, double(i) / double(half)) * (inverse ? -1 : 1);
+                const double angle =
+                    double(row / s.batch) / std::pow(base, double(i) / double(half)) * (inverse ? -1 : 1);
                 const double magnitude = std::abs(a) + std::abs(b);
                 const double tolerance = (4 * unit_roundoff(Dtype::fp32) + unit_roundoff(dtype)) * magnitude;
                 ASSERT_NEAR(qkv.at(at), a * std::cos(angle) - b * std::sin(angle), tolerance);
@@ -98,7 +101,8 @@ TEST(Rope, IsUndoneByItsInverse) {
     rope(context, qkv, s, tables.cos, tables.sin, true);
     // Two rotations of 4 roundings each, of values whose pair has a norm of at most √2.
     for (std::int64_t i = 0; i < count; ++i)
-        ASSERT_NEAR(qkv.at(i), before[std::size_t(i)], 2 * 4 * std::sqrt(2.0) * std::sqrt(2.0) * unit_roundoff(Dtype::fp32));
+        ASSERT_NEAR(qkv.at(i), before[std::size_t(i)],
+                    2 * 4 * std::sqrt(2.0) * std::sqrt(2.0) * unit_roundoff(Dtype::fp32));
 }
 
 TEST(Rope, GivesTheSameBitsForOneToFourThreads) {

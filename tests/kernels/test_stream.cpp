@@ -1,4 +1,5 @@
 // Norms, gates and residual sums against the double-precision reference.
+#include "kernels/error.hpp"
 #include "kernels/ops.hpp"
 #include "tests/reference/ops.hpp"
 #include "tests/support/owned_tensor.hpp"
@@ -91,10 +92,10 @@ struct Inputs {
           x2(c.dtype, {c.size.rows, c.size.columns}),
           rstd(Dtype::fp32, {c.size.rows}),
           dw(Dtype::fp32, {c.size.columns}, Vec(std::size_t(c.size.columns), 0.25)),
-          gate{&g, c.gates.function, 0.4F, c.gates.stop_gradient},
-          other{&g2, c.gates.function, 0.4F, c.gates.stop_gradient} {}
-    float g = 0.7F;
-    float g2 = -0.4F;
+          gate{g.address(), c.gates.function, 0.4F, c.gates.stop_gradient},
+          other{g2.address(), c.gates.function, 0.4F, c.gates.stop_gradient} {}
+    OwnedScalar g{0.7};
+    OwnedScalar g2{-0.4};
     OwnedTensor x, b, w, d, dn, n, x2, rstd, dw;
     Gate gate, other;
 };
@@ -158,8 +159,9 @@ TEST(RmsnormBackward, gives_the_gradients_of_stream_weight_and_both_gates) {
         const Residual terms{1.5F, in.other};
         rmsnorm(context, in.n, in.rstd, {in.x, in.gate}, norm);
         const Vec x = in.x.values(), d = in.d.values(), dn = in.dn.values();
-        float dstream = 3.0F, dshortcut = -2.0F;
-        rmsnorm_backward(context, in.d, in.dw, {&dstream, &dshortcut}, in.dn, terms, {in.x, in.gate}, in.rstd, norm);
+        const OwnedScalar dstream(3.0), dshortcut(-2.0);
+        rmsnorm_backward(context, in.d, in.dw, {dstream.address(), dshortcut.address()}, in.dn, terms, {in.x, in.gate},
+                         in.rstd, norm);
 
         const double k = factor(in.gate);
         Vec dw(std::size_t(c.size.columns), 0.25);
@@ -216,8 +218,9 @@ TEST(ResidualBackward, gives_the_gradients_of_stream_and_both_gates) {
         Inputs in(c);
         Context context(2, poisoned_scratch(scratch_size));
         const Vec x = in.x.values(), d = in.d.values();
-        float dstream = 0.0F, dshortcut = 0.0F;
-        residual_backward(context, in.d, {&dstream, &dshortcut}, in.dn, {1.5F, in.other}, {in.x, in.gate});
+        const OwnedScalar dstream(0.0), dshortcut(0.0);
+        residual_backward(context, in.d, {dstream.address(), dshortcut.address()}, in.dn, {1.5F, in.other},
+                          {in.x, in.gate});
         const double k = factor(in.gate);
         const double let_through = 1.5 * (c.gates.stop_gradient ? 1.0 : factor(in.other));
         const Vec dh = plus(times(d, let_through), in.dn.values());
@@ -239,14 +242,14 @@ TEST(Gpas, passes_the_gradient_through_bit_by_bit) {
         Inputs in(c);
         Context context(2, poisoned_scratch(scratch_size));
         const auto before = in.d.bytes();
-        float dg = 0.0F;
-        residual_backward(context, in.d, {&dg, nullptr}, {}, {}, {in.x, in.gate});
+        const OwnedScalar dg(0.0);
+        residual_backward(context, in.d, {dg.address(), nullptr}, {}, {}, {in.x, in.gate});
         EXPECT_EQ(in.d.bytes(), before);
-        EXPECT_NE(dg, 0.0F);
+        EXPECT_NE(double(dg), 0.0);
 
         rmsnorm(context, in.n, in.rstd, {in.x, in.gate}, {in.w});
         fill(context, in.dn, 0.0F);
-        rmsnorm_backward(context, in.d, {}, {&dg, nullptr}, in.dn, {}, {in.x, in.gate}, in.rstd, {in.w});
+        rmsnorm_backward(context, in.d, {}, {dg.address(), nullptr}, in.dn, {}, {in.x, in.gate}, in.rstd, {in.w});
         EXPECT_EQ(in.d.bytes(), before);
     }
 }
@@ -302,7 +305,7 @@ TEST(Stream, gives_the_same_bits_for_one_to_four_threads) {
 }
 
 TEST(Stream, names_the_tensors_that_do_not_fit) {
-    Context context(1, Arena(scratch_size));
+    Context context(1, device_arena(scratch_size));
     OwnedTensor x(Dtype::fp32, {4, 9}), n(Dtype::fp32, {4, 8}), rstd(Dtype::fp32, {4}), w(Dtype::fp32, {9});
     try {
         rmsnorm(context, n, rstd, {x, {}}, {w});

@@ -5,6 +5,7 @@
 #include "engine/training/replica.hpp"
 #include "kernels/philox.hpp"
 #include "tests/reference/model.hpp"
+#include "tests/support/test_device.hpp"
 
 #include <string>
 #include <vector>
@@ -73,11 +74,54 @@ inline reference::Model reference_model(const ModelConfig& model) {
 
 inline void set_test_weights(Replica& replica) {
     for (std::size_t p = 0; p < replica.store.specs().size(); ++p) {
-        float* w = replica.store.master(p).as<float>();
-        for (std::int64_t i = 0; i < replica.store.specs()[p].elements(); ++i)
-            w[i] = float(test_weight(replica.store.specs()[p], i));
+        const Tensor master = replica.store.master(p);
+        std::vector<float> w(std::size_t(master.elements()), 0.0F);
+        const ParameterSlab& slab = replica.store.slab(p);
+        for_each_stored_run(slab, {0, slab.elements}, [&](Range run, std::int64_t stored) {
+            for (std::int64_t i = run.begin; i < run.end; ++i)
+                w[std::size_t(stored + i - run.begin)] = float(test_weight(replica.store.specs()[p], i));
+        });
+        copy(replica.context, master, Tensor(w.data(), Dtype::fp32, {master.elements()}));
     }
     publish_weights(replica.context, replica.store, replica.data_group());
+}
+
+// A whole model on the device under test, alone.
+class TestReplica {
+public:
+    TestReplica(const ModelConfig& config, const ModelShape& shape, int threads)
+        : self_(make_self_communicator()), replica_(on_test_device(config, shape, threads), *self_, *self_) {
+        set_test_weights(replica_);
+    }
+    Replica& operator*() { return replica_; }
+    Replica* operator->() { return &replica_; }
+
+private:
+    static ReplicaShape on_test_device(const ModelConfig& config, const ModelShape& shape, int threads) {
+        ReplicaShape all = whole_replica(config, OptimizerConfig{}, shape, threads);
+        place_on(all, test_support::test_device);
+        return all;
+    }
+    std::unique_ptr<Communicator> self_;
+    Replica replica_;
+};
+
+// An fp32 tensor of the replica, as the host sees it.
+inline std::vector<float> values_of(Replica& replica, const Tensor& tensor) {
+    std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
+    copy(replica.context, Tensor(values.data(), Dtype::fp32, {tensor.elements()}), tensor);
+    return values;
+}
+
+// Of parameter i, without padding.
+inline std::vector<float> gradient_of(Replica& replica, std::size_t i) {
+    const std::vector<float> stored = values_of(replica, replica.store.gradient(i));
+    const ParameterSlab& slab = replica.store.slab(i);
+    std::vector<float> values;
+    for_each_stored_run(slab, {0, slab.elements}, [&](Range run, std::int64_t at) {
+        values.insert(values.end(), stored.begin() + at, stored.begin() + at + run.size());
+    });
+    return values;
 }
 
 inline TokenRows rows_of(reference::Rows& rows) {

@@ -3,6 +3,7 @@
 
 #include "kernels/context.hpp"
 #include "kernels/tensor.hpp"
+#include "tests/support/test_device.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +23,7 @@ inline double round_to(Dtype dtype, double x) {
 
 class OwnedTensor {
 public:
-    OwnedTensor(Dtype dtype, std::initializer_list<std::int64_t> shape) : tensor_(nullptr, dtype, shape) {
+    OwnedTensor(Dtype dtype, std::initializer_list<std::int64_t> shape) : tensor_(nullptr, dtype, shape, test_device) {
         memory_.assign(std::size_t(tensor_.bytes() + 2 * guard_bytes), poison);  // 0xff…: NaN, and -1 as an integer
         tensor_.data = memory_.data() + guard_bytes;
     }
@@ -41,6 +42,7 @@ public:
         switch (tensor_.dtype) {
             case Dtype::bf16: return double(float(tensor_.as<bf16>()[i]));
             case Dtype::int32: return tensor_.as<std::int32_t>()[i];
+            case Dtype::fp64: return tensor_.as<double>()[i];
             default: return double(tensor_.as<float>()[i]);
         }
     }
@@ -48,6 +50,7 @@ public:
         switch (tensor_.dtype) {
             case Dtype::bf16: tensor_.as<bf16>()[i] = bf16(float(value)); break;
             case Dtype::int32: tensor_.as<std::int32_t>()[i] = std::int32_t(value); break;
+            case Dtype::fp64: tensor_.as<double>()[i] = value; break;
             default: tensor_.as<float>()[i] = float(value);
         }
     }
@@ -58,7 +61,7 @@ public:
         return out;
     }
     // Every byte, guard zones included: equal bits, and nothing written outside.
-    const std::vector<std::byte>& bytes() const { return memory_; }
+    std::vector<std::byte> bytes() const { return {memory_.begin(), memory_.end()}; }
     bool guards_are_intact() const {
         for (std::size_t i = 0; i < std::size_t(guard_bytes); ++i)
             if (memory_[i] != poison || memory_[memory_.size() - 1 - i] != poison) return false;
@@ -66,11 +69,29 @@ public:
     }
 
 private:
-    static constexpr std::int64_t guard_bytes = 256;
+    static constexpr std::int64_t guard_bytes = 256;  // keeps the alignment of the memory
     static constexpr std::byte poison{0xff};
     Tensor tensor_;
-    std::vector<std::byte> memory_;
+    std::vector<std::byte, SharedAllocator<std::byte>> memory_;
 };
+
+// One fp32 number that operations add to.
+class OwnedScalar {
+public:
+    explicit OwnedScalar(double value) : tensor_(Dtype::fp32, {1}, {value}) {}
+    float* address() const { return tensor_.tensor().as<float>(); }
+    operator double() const { return tensor_.at(0); }  // NOLINT: to be compared like the number
+
+private:
+    OwnedTensor tensor_;
+};
+
+// Ids, labels or boundaries where the device can read them.
+inline OwnedTensor view(const std::vector<std::int32_t>& ids) {
+    OwnedTensor tensor(Dtype::int32, {std::int64_t(ids.size())});
+    for (std::size_t i = 0; i < ids.size(); ++i) tensor.set(std::int64_t(i), ids[i]);
+    return tensor;
+}
 
 // Uniform in [-1, 1), the same on every run.
 inline std::vector<double> random_values(std::int64_t count, unsigned seed) {
@@ -82,10 +103,10 @@ inline std::vector<double> random_values(std::int64_t count, unsigned seed) {
 
 // Scratch full of NaN: an operation that reads what it did not write shows it.
 inline Arena poisoned_scratch(std::int64_t capacity_bytes) {
-    Arena arena(capacity_bytes);
+    Arena arena = device_arena(capacity_bytes);
     const Arena::Scope scope(arena);
     const Tensor all = arena.allocate(Dtype::fp32, {capacity_bytes / 4});
-    std::memset(all.data, 0xff, std::size_t(all.bytes()));
+    set_device_bytes(all.data, 0xff, std::size_t(all.bytes()));
     return arena;
 }
 

@@ -1,0 +1,249 @@
+// Attention for any head size and both dtypes, on CUDA cores: a warp takes its rows against tiles of 32 positions, a
+// lane a position. What runs in fp32, and in bf16 where the head size has no tensor-core kernel. Bound by shared
+// memory.
+#pragma once
+
+#include "kernels/cuda/device/attention_rows.cuh"
+
+namespace gpas::cuda {
+
+inline constexpr int any_warps = 4;
+inline constexpr int any_rows_a_warp = 4;
+inline constexpr int any_rows = any_warps * any_rows_a_warp;  // of a block
+inline constexpr int any_tile = warp_size;                    // positions on the other side
+inline constexpr int any_threads = any_warps * warp_size;
+inline constexpr int any_largest_head = 128;
+inline constexpr int any_columns = any_largest_head / warp_size;  // of a lane
+
+// Shared memory: two tiles and two blocks of own rows, rows one float apart from the next bank.
+inline std::int64_t any_shared_bytes(std::int64_t head_dim) {
+    return 2 * (any_tile + any_rows) * (head_dim + 1) * std::int64_t(sizeof(float));
+}
+
+// rows [begin, begin + count) of a head into shared memory as floats; zeros beyond the end of the sequence
+template <class T>
+GPAS_DEVICE void load_rows(float* to, const T* from, std::int64_t stride, std::int64_t begin, int count,
+                           std::int64_t sequence, int dim) {
+    for (int i = int(threadIdx.x); i < count * dim; i += any_threads) {
+        const int row = i / dim;
+        const int column = i - row * dim;
+        const bool exists = begin + row < sequence;
+        to[row * (dim + 1) + column] = exists ? to_float(from[(begin + row) * stride + column]) : 0.0F;
+    }
+}
+
+GPAS_DEVICE float dot(const float* a, const float* b, int dim) {
+    float sum = 0.0F;
+#pragma unroll 4
+    for (int c = 0; c < dim; ++c) sum += a[c] * b[c];
+    return sum;
+}
+
+// acc += Σ over lanes of weight · rows[lane]; a lane has columns lane, lane + 32, …. weights: 32 floats of this warp in
+// shared memory
+GPAS_DEVICE void add_weighted(float* acc, float weight, float* weights, const float* rows, int dim) {
+    const int lane = int(threadIdx.x) % warp_size;
+    __syncwarp();  // the weights of the call before have been read
+    weights[lane] = weight;
+    __syncwarp();
+#pragma unroll 4
+    for (int j = 0; j < any_tile; ++j) {
+#pragma unroll
+        for (int i = 0; i < any_columns; ++i)
+            if (lane + i * warp_size < dim) acc[i] += weights[j] * rows[j * (dim + 1) + lane + i * warp_size];
+    }
+}
+
+template <class T>
+GPAS_DEVICE void store_row(T* to, const float* acc, float factor, int dim) {
+    const int lane = int(threadIdx.x) % warp_size;
+#pragma unroll
+    for (int i = 0; i < any_columns; ++i)
+        if (lane + i * warp_size < dim) to[lane + i * warp_size] = from_float<T>(acc[i] * factor);
+}
+
+struct AnyTiles {
+    float *tile_a, *tile_b, *own_a, *own_b;
+};
+GPAS_DEVICE AnyTiles any_tiles(unsigned char* shared, int dim) {
+    auto* floats = reinterpret_cast<float*>(shared);
+    const int row = dim + 1;
+    return {floats, floats + any_tile * row, floats + 2 * any_tile * row, floats + (2 * any_tile + any_rows) * row};
+}
+
+constexpr float any_least = -3.0e38F;  // below every score, and finite
+
+// o, lse of 16 queries of a head.
+template <class T>
+GPAS_KERNEL GPAS_MOST_THREADS(any_threads) attention_any_kernel(T* o, float* lse, const T* qkv, AttentionShape s,
+                                                                const std::int32_t* segment_begin, float scale) {
+    DYNAMIC_SHARED(shared);
+    SHARED_ARRAY(float, all_weights, any_threads);
+    float* const weights = all_weights + int(threadIdx.x) / warp_size * warp_size;
+    const int dim = int(s.head_dim);
+    const AnyTiles tiles = any_tiles(shared, dim);
+    const std::int64_t sample = blockIdx.y / s.heads;
+    const HeadRows at = head_rows(s, sample, blockIdx.y % s.heads);
+    const std::int64_t first = std::int64_t(blockIdx.x) * any_rows;
+    const int lane = int(threadIdx.x) % warp_size;
+    const int warp = int(threadIdx.x) / warp_size;
+    load_rows(tiles.own_a, qkv + at.q, at.qkv_stride, first, any_rows, s.sequence, dim);
+
+    float most[any_rows_a_warp];
+    float sum[any_rows_a_warp];
+    float acc[any_rows_a_warp][any_columns] = {};
+#pragma unroll
+    for (int r = 0; r < any_rows_a_warp; ++r) {
+        most[r] = any_least;
+        sum[r] = 0.0F;
+    }
+    for (std::int64_t begin = 0; begin < first + any_rows && begin < s.sequence; begin += any_tile) {
+        __syncthreads();  // the tiles of the turn before are done with
+        load_rows(tiles.tile_a, qkv + at.k, at.qkv_stride, begin, any_tile, s.sequence, dim);
+        load_rows(tiles.tile_b, qkv + at.v, at.qkv_stride, begin, any_tile, s.sequence, dim);
+        __syncthreads();
+#pragma unroll
+        for (int r = 0; r < any_rows_a_warp; ++r) {
+            const std::int64_t t = first + warp * any_rows_a_warp + r;
+            if (t >= s.sequence) continue;  // for the whole warp
+            const std::int64_t u = begin + lane;
+            const bool sees = first_seen(segment_begin, s, sample, t) <= u && u <= t;
+            const float* q = tiles.own_a + (warp * any_rows_a_warp + r) * (dim + 1);
+            const float score = sees ? scale * dot(q, tiles.tile_a + lane * (dim + 1), dim) : any_least;
+            const float tile_most = warp_max(score);
+            const float now = tile_most > most[r] ? tile_most : most[r];
+            const float keep = expf(most[r] - now);
+            const float p = sees ? expf(score - now) : 0.0F;
+            sum[r] = sum[r] * keep + warp_sum(p);
+            most[r] = now;
+#pragma unroll
+            for (int i = 0; i < any_columns; ++i) acc[r][i] *= keep;
+            add_weighted(acc[r], p, weights, tiles.tile_b, dim);
+        }
+    }
+#pragma unroll
+    for (int r = 0; r < any_rows_a_warp; ++r) {
+        const std::int64_t t = first + warp * any_rows_a_warp + r;
+        if (t >= s.sequence) continue;
+        store_row(o + at.o + t * at.o_stride, acc[r], 1.0F / sum[r], dim);
+        if (lane == 0) lse[at.statistics + t] = most[r] + logf(sum[r]);
+    }
+}
+
+// delta[head, t] = Σ do ⊙ o, a warp a row of a head
+template <class T>
+GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
+    attention_delta_kernel(float* delta, const T* d_o, const T* o, AttentionShape s) {
+    const std::int64_t row = std::int64_t(blockIdx.x) * any_warps + int(threadIdx.x) / warp_size;
+    if (row >= s.sequence * s.batch * s.heads) return;
+    const std::int64_t t = row % s.sequence;
+    const std::int64_t head = row / s.sequence;  // of a sample
+    const std::int64_t at = (t * s.batch * s.heads + head) * s.head_dim;
+    float sum = 0.0F;
+    for (std::int64_t c = int(threadIdx.x) % warp_size; c < s.head_dim; c += warp_size)
+        sum += to_float(d_o[at + c]) * to_float(o[at + c]);
+    sum = warp_sum(sum);
+    if (int(threadIdx.x) % warp_size == 0) delta[row] = sum;
+}
+
+// dq of 16 queries of a head: with p = exp(scale q·k - lse), ds = p (do·v - delta), dq = scale Σ ds k
+template <class T>
+GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
+    attention_any_dq_kernel(T* dqkv, const T* d_o, const float* lse, const float* delta, const T* qkv, AttentionShape s,
+                            const std::int32_t* segment_begin, float scale) {
+    DYNAMIC_SHARED(shared);
+    SHARED_ARRAY(float, all_weights, any_threads);
+    float* const weights = all_weights + int(threadIdx.x) / warp_size * warp_size;
+    const int dim = int(s.head_dim);
+    const AnyTiles tiles = any_tiles(shared, dim);
+    const std::int64_t sample = blockIdx.y / s.heads;
+    const HeadRows at = head_rows(s, sample, blockIdx.y % s.heads);
+    const std::int64_t first = std::int64_t(blockIdx.x) * any_rows;
+    const int lane = int(threadIdx.x) % warp_size;
+    const int warp = int(threadIdx.x) / warp_size;
+    load_rows(tiles.own_a, qkv + at.q, at.qkv_stride, first, any_rows, s.sequence, dim);
+    load_rows(tiles.own_b, d_o + at.o, at.o_stride, first, any_rows, s.sequence, dim);
+    float acc[any_rows_a_warp][any_columns] = {};
+    for (std::int64_t begin = 0; begin < first + any_rows && begin < s.sequence; begin += any_tile) {
+        __syncthreads();
+        load_rows(tiles.tile_a, qkv + at.k, at.qkv_stride, begin, any_tile, s.sequence, dim);
+        load_rows(tiles.tile_b, qkv + at.v, at.qkv_stride, begin, any_tile, s.sequence, dim);
+        __syncthreads();
+#pragma unroll
+        for (int r = 0; r < any_rows_a_warp; ++r) {
+            const int own = (warp * any_rows_a_warp + r) * (dim + 1);
+            const std::int64_t t = first + warp * any_rows_a_warp + r;
+            if (t >= s.sequence) continue;
+            const std::int64_t u = begin + lane;
+            float ds = 0.0F;
+            if (first_seen(segment_begin, s, sample, t) <= u && u <= t) {
+                const float score = scale * dot(tiles.own_a + own, tiles.tile_a + lane * (dim + 1), dim);
+                const float p = expf(score - lse[at.statistics + t]);
+                ds = p * (dot(tiles.own_b + own, tiles.tile_b + lane * (dim + 1), dim) - delta[at.statistics + t]);
+            }
+            add_weighted(acc[r], ds, weights, tiles.tile_a, dim);
+        }
+    }
+#pragma unroll
+    for (int r = 0; r < any_rows_a_warp; ++r) {
+        const std::int64_t t = first + warp * any_rows_a_warp + r;
+        if (t < s.sequence) store_row(dqkv + at.q + t * at.qkv_stride, acc[r], scale, dim);
+    }
+}
+
+// dk, dv of 16 positions of a KV head, over all queries of its group's heads: dv = Σ p do, dk = scale Σ ds q
+template <class T>
+GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
+    attention_any_dkv_kernel(T* dqkv, const T* d_o, const float* lse, const float* delta, const T* qkv,
+                             AttentionShape s, const std::int32_t* segment_begin, float scale) {
+    DYNAMIC_SHARED(shared);
+    SHARED_ARRAY(float, all_weights, any_threads);
+    float* const weights = all_weights + int(threadIdx.x) / warp_size * warp_size;
+    const int dim = int(s.head_dim);
+    const AnyTiles tiles = any_tiles(shared, dim);
+    const std::int64_t of_group = s.heads / s.kv_heads;
+    const std::int64_t sample = blockIdx.y / s.kv_heads;
+    const std::int64_t group = blockIdx.y % s.kv_heads;
+    const HeadRows own_at = head_rows(s, sample, group * of_group);
+    const std::int64_t first = std::int64_t(blockIdx.x) * any_rows;
+    const int lane = int(threadIdx.x) % warp_size;
+    const int warp = int(threadIdx.x) / warp_size;
+    load_rows(tiles.own_a, qkv + own_at.k, own_at.qkv_stride, first, any_rows, s.sequence, dim);
+    load_rows(tiles.own_b, qkv + own_at.v, own_at.qkv_stride, first, any_rows, s.sequence, dim);
+    float dk[any_rows_a_warp][any_columns] = {};
+    float dv[any_rows_a_warp][any_columns] = {};
+    for (std::int64_t head = group * of_group; head < (group + 1) * of_group; ++head) {
+        const HeadRows at = head_rows(s, sample, head);
+        for (std::int64_t begin = first / any_tile * any_tile; begin < s.sequence; begin += any_tile) {
+            __syncthreads();
+            load_rows(tiles.tile_a, qkv + at.q, at.qkv_stride, begin, any_tile, s.sequence, dim);
+            load_rows(tiles.tile_b, d_o + at.o, at.o_stride, begin, any_tile, s.sequence, dim);
+            __syncthreads();
+            const std::int64_t t = begin + lane;
+#pragma unroll
+            for (int r = 0; r < any_rows_a_warp; ++r) {
+                const int own = (warp * any_rows_a_warp + r) * (dim + 1);
+                const std::int64_t u = first + warp * any_rows_a_warp + r;
+                if (u >= s.sequence) continue;
+                float p = 0.0F;
+                float ds = 0.0F;
+                if (t < s.sequence && u <= t && first_seen(segment_begin, s, sample, t) <= u) {
+                    const float score = scale * dot(tiles.tile_a + lane * (dim + 1), tiles.own_a + own, dim);
+                    p = expf(score - lse[at.statistics + t]);
+                    ds = p * (dot(tiles.tile_b + lane * (dim + 1), tiles.own_b + own, dim) - delta[at.statistics + t]);
+                }
+                add_weighted(dv[r], p, weights, tiles.tile_b, dim);
+                add_weighted(dk[r], ds, weights, tiles.tile_a, dim);
+            }
+        }
+    }
+#pragma unroll
+    for (int r = 0; r < any_rows_a_warp; ++r) {
+        const std::int64_t u = first + warp * any_rows_a_warp + r;
+        if (u >= s.sequence) continue;
+        store_row(dqkv + own_at.k + u * own_at.qkv_stride, dk[r], scale, dim);
+        store_row(dqkv + own_at.v + u * own_at.qkv_stride, dv[r], 1.0F, dim);
+    }
+}
+
+}  // namespace gpas::cuda

@@ -1,0 +1,80 @@
+// What kernels may use of a device: one thin vocabulary with two implementations. nvcc compiles the kernels for GPUs;
+// the tests compile the same sources as host C++ (GPAS_HOST_CUDA) and run every thread as a fibre.
+//
+// Beside CUDA's own threadIdx, blockIdx, blockDim, gridDim, __syncthreads, __syncwarp, __shfl_sync, __shfl_xor_sync:
+//   GPAS_KERNEL, GPAS_DEVICE             what stands before a kernel and before a function that kernels call
+//   SHARED_ARRAY(type, name, count)      shared memory of a fixed size
+//   DYNAMIC_SHARED(name)                 unsigned char* name: the shared memory asked for at launch, 128-byte aligned
+//   launch(gpu, shape, kernel, args…)    the only way a kernel starts
+//   cp_async_16, cp_async_commit, cp_async_wait<N>, ldmatrix_x4(_trans), mma_bf16, exp2_fast: one PTX instruction each
+#pragma once
+
+#include "kernels/tensor.hpp"
+
+#include <cstdint>
+
+#ifdef GPAS_HOST_CUDA
+#include "tests/hostcuda/device.hpp"
+#else
+#include "kernels/cuda/device/nvidia.cuh"
+#endif
+
+namespace gpas::cuda {
+
+inline constexpr int warp_size = 32;
+inline constexpr unsigned all_lanes = 0xffffffffU;
+inline constexpr int largest_block = 1024;  // threads
+
+// N elements that are read or written at once.
+template <class T, int N>
+struct alignas(sizeof(T) * N) Pack {
+    T v[N];
+};
+// What fits in the widest access, 16 bytes.
+template <class T>
+inline constexpr int pack_of_16_bytes = 16 / int(sizeof(T));
+
+template <int N, class T>
+GPAS_DEVICE Pack<T, N> load_pack(const T* from) {
+    return *reinterpret_cast<const Pack<T, N>*>(from);
+}
+template <int N, class T>
+GPAS_DEVICE void store_pack(T* to, const Pack<T, N>& pack) {
+    *reinterpret_cast<Pack<T, N>*>(to) = pack;
+}
+
+GPAS_DEVICE float to_float(float x) { return x; }
+GPAS_DEVICE float to_float(bf16 x) { return float(x); }
+template <class T>
+GPAS_DEVICE T from_float(float x) {
+    return T(x);
+}
+
+// Sum over the lanes of a warp, the same bits in each.
+template <class T>
+GPAS_DEVICE T warp_sum(T x) {
+    for (int offset = warp_size / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(all_lanes, x, offset);
+    return x;
+}
+GPAS_DEVICE float warp_max(float x) {
+    for (int offset = warp_size / 2; offset > 0; offset /= 2) {
+        const float other = __shfl_xor_sync(all_lanes, x, offset);
+        x = other > x ? other : x;
+    }
+    return x;
+}
+
+// Sum over a block of whole warps, the same bits in each thread. `parts`: one for each warp, in shared memory, not
+// touched since the last barrier; it may be used again after the next one.
+template <class T>
+GPAS_DEVICE T block_sum(T x, T* parts) {
+    x = warp_sum(x);
+    const int warps = int(blockDim.x) / warp_size;
+    if (warps == 1) return x;
+    const int lane = int(threadIdx.x) % warp_size;
+    if (lane == 0) parts[int(threadIdx.x) / warp_size] = x;
+    __syncthreads();
+    return warp_sum(lane < warps ? parts[lane] : T(0));
+}
+
+}  // namespace gpas::cuda

@@ -1,0 +1,21 @@
+// Gates as kernels see them.
+#pragma once
+
+#include "kernels/cuda/device/device.cuh"
+#include "kernels/ops.hpp"
+
+namespace gpas::cuda {
+
+// k = 1 - s(g); 1 where there is no gate
+GPAS_DEVICE float gate_factor(const Gate& gate) {
+    return gate.g != nullptr ? 1.0F - gate_value(gate.function, *gate.g, gate.scale) : 1.0F;
+}
+// What the gate lets through of a gradient.
+GPAS_DEVICE float gate_pass(const Gate& gate) { return gate.stop_gradient ? 1.0F : gate_factor(gate); }
+
+// dg += -s'(g) sum
+GPAS_DEVICE void add_gate_gradient(float* dg, const Gate& gate, double sum) {
+    if (dg != nullptr) *dg += float(-double(gate_slope(gate.function, *gate.g, gate.scale)) * sum);
+}
+
+}  // namespace gpas::cuda

@@ -1,0 +1,260 @@
+// Operations over flat ranges. Bound by memory: AdamW moves 30 bytes a parameter in bf16 runs (28 in fp32), the norm 4.
+#include "kernels/cuda/flat.hpp"
+
+#include "kernels/adamw_factors.hpp"
+#include "kernels/cuda/launch_flat.hpp"
+#include "kernels/cuda/scratch.hpp"
+
+#include <algorithm>
+#include <vector>
+
+namespace gpas::cuda {
+namespace {
+
+constexpr std::int64_t most_blocks = 1024;  // of a sum over a range: fixed, so that the sum is
+
+// ---- AdamW ----------------------------------------------------------------------------------------------------------
+
+// A launch takes many parameters at once; the table travels with it (4 KiB is what every GPU takes).
+struct AdamwEntry {
+    float* w;
+    float* m;
+    float* v;
+    bf16* compute;  // absent: w itself is read
+    const float* gradient;
+    std::int64_t count;
+    float gradient_factor;
+    float keep;
+    int first_block;
+    bool vectors;  // four elements at a time
+};
+constexpr int most_entries = 48;
+constexpr std::int64_t adamw_block_elements = 8192;
+struct AdamwTable {
+    AdamwEntry entries[most_entries];
+    int count = 0;
+};
+static_assert(sizeof(AdamwTable) <= 4000);
+
+template <int V>
+GPAS_DEVICE void adamw_elements(const AdamwEntry& e, const AdamwFactors& f, std::int64_t i) {
+    auto w = load_pack<V>(e.w + i);
+    auto m = load_pack<V>(e.m + i);
+    auto v = load_pack<V>(e.v + i);
+    const auto raw = load_pack<V>(e.gradient + i);
+    Pack<bf16, V> rounded;
+#pragma unroll
+    for (int j = 0; j < V; ++j) {
+        const float g = raw.v[j] * e.gradient_factor;
+        m.v[j] = f.beta1 * m.v[j] + (1.0F - f.beta1) * g;
+        v.v[j] = f.beta2 * v.v[j] + (1.0F - f.beta2) * (g * g);
+        const float update = (m.v[j] * f.first) / (sqrtf(v.v[j] * f.second) + f.epsilon);
+        w.v[j] = e.keep * w.v[j] - f.rate * update;
+        rounded.v[j] = bf16(w.v[j]);
+    }
+    store_pack(e.w + i, w);
+    store_pack(e.m + i, m);
+    store_pack(e.v + i, v);
+    if (e.compute != nullptr) store_pack(e.compute + i, rounded);
+}
+
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) adamw_kernel(AdamwTable table, AdamwFactors f) {
+    int which = 0;
+    while (which + 1 < table.count && table.entries[which + 1].first_block <= int(blockIdx.x)) ++which;
+    const AdamwEntry& e = table.entries[which];
+    const std::int64_t begin = (std::int64_t(blockIdx.x) - e.first_block) * adamw_block_elements;
+    const std::int64_t end = begin + adamw_block_elements < e.count ? begin + adamw_block_elements : e.count;
+    if (e.vectors)
+        for (std::int64_t i = begin + std::int64_t(threadIdx.x) * 4; i < end; i += flat_threads * 4)
+            adamw_elements<4>(e, f, i);
+    else
+        for (std::int64_t i = begin + std::int64_t(threadIdx.x); i < end; i += flat_threads) adamw_elements<1>(e, f, i);
+}
+
+AdamwEntry adamw_entry(const AdamwPiece& piece, const AdamwFactors& f, int first_block) {
+    const bool aligned = aligned_16({piece.w.data, piece.m.data, piece.v.data, piece.gradient.data}) &&
+                         reinterpret_cast<std::uintptr_t>(piece.compute.data) % 8 == 0;
+    return {.w = piece.w.as<float>(),
+            .m = piece.m.as<float>(),
+            .v = piece.v.as<float>(),
+            .compute = piece.compute ? piece.compute.as<bf16>() : nullptr,
+            .gradient = piece.gradient.as<float>(),
+            .count = piece.w.elements(),
+            .gradient_factor = f.gradient,
+            .keep = f.keep,
+            .first_block = first_block,
+            .vectors = aligned && piece.w.elements() % 4 == 0};
+}
+
+// ---- sums -----------------------------------------------------------------------------------------------------------
+
+template <class T, int V>
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) squares_kernel(double* parts, const T* x, std::int64_t elements) {
+    SHARED_ARRAY(double, block_parts, warp_size);
+    double sum = 0.0;
+    const std::int64_t step = std::int64_t(gridDim.x) * blockDim.x * V;
+    for (std::int64_t i = flat_index(V); i < elements; i += step) {
+        const auto pack = load_pack<V>(x + i);
+        float squares = 0.0F;
+#pragma unroll
+        for (int v = 0; v < V; ++v) squares += to_float(pack.v[v]) * to_float(pack.v[v]);
+        sum += double(squares);
+    }
+    sum = block_sum(sum, block_parts);
+    if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+
+// *total += Σ parts, by one block
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) add_parts_kernel(double* total, const double* parts, std::int64_t count) {
+    SHARED_ARRAY(double, block_parts, warp_size);
+    double sum = 0.0;
+    for (std::int64_t i = threadIdx.x; i < count; i += blockDim.x) sum += parts[i];
+    sum = block_sum(sum, block_parts);
+    if (threadIdx.x == 0) *total += sum;
+}
+
+// first[block] = the least index of a NaN or Inf that this block sees; `elements` if none
+template <class T>
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) non_finite_kernel(std::int64_t* first, const T* x, std::int64_t elements) {
+    SHARED_ARRAY(std::int64_t, least, flat_threads);
+    std::int64_t mine = elements;
+    const std::int64_t step = std::int64_t(gridDim.x) * blockDim.x;
+    for (std::int64_t i = flat_index(1); i < elements; i += step) {
+        const float value = to_float(x[i]);
+        if (!(value - value == 0.0F) && i < mine) mine = i;  // Inf - Inf and NaN - NaN are NaN
+    }
+    least[threadIdx.x] = mine;
+    __syncthreads();
+    if (threadIdx.x != 0) return;
+    for (int i = 1; i < flat_threads; ++i) mine = least[i] < mine ? least[i] : mine;
+    first[blockIdx.x] = mine;
+}
+
+// ---- elementwise ----------------------------------------------------------------------------------------------------
+
+template <class To, class From, int V>
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) cast_kernel(To* y, const From* x, std::int64_t elements) {
+    const std::int64_t i = flat_index(V);
+    if (i >= elements) return;
+    const auto in = load_pack<V>(x + i);
+    Pack<To, V> out;
+#pragma unroll
+    for (int v = 0; v < V; ++v) out.v[v] = from_float<To>(to_float(in.v[v]));
+    store_pack(y + i, out);
+}
+
+template <class T, int V>
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) fill_kernel(T* x, float value, std::int64_t elements) {
+    const std::int64_t i = flat_index(V);
+    if (i >= elements) return;
+    Pack<T, V> out;
+#pragma unroll
+    for (int v = 0; v < V; ++v) out.v[v] = from_float<T>(value);
+    store_pack(x + i, out);
+}
+
+template <class T, int V>
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) scale_kernel(T* y, float factor, std::int64_t elements) {
+    const std::int64_t i = flat_index(V);
+    if (i >= elements) return;
+    auto pack = load_pack<V>(y + i);
+#pragma unroll
+    for (int v = 0; v < V; ++v) pack.v[v] = from_float<T>(to_float(pack.v[v]) * factor);
+    store_pack(y + i, pack);
+}
+
+std::int64_t sum_blocks(std::int64_t elements, int v) {
+    const std::int64_t a_block = std::int64_t(flat_threads) * v * 4;
+    return std::clamp<std::int64_t>((elements + a_block - 1) / a_block, 1, most_blocks);
+}
+
+template <class F>
+void visit_float(Dtype dtype, F&& f) {
+    dtype == Dtype::bf16 ? f(bf16()) : f(float());
+}
+
+}  // namespace
+
+void adamw(Context& context, std::span<const AdamwPiece> pieces, const AdamwStep& step) {
+    for (std::size_t i = 0; i < pieces.size();) {
+        AdamwTable table{};
+        AdamwFactors common{};
+        std::int64_t blocks = 0;
+        for (; i < pieces.size() && table.count < most_entries; ++i) {
+            const std::int64_t count = pieces[i].w.elements();
+            if (count == 0) continue;
+            common = adamw_factors(step, pieces[i]);
+            table.entries[table.count++] = adamw_entry(pieces[i], common, int(blocks));
+            blocks += (count + adamw_block_elements - 1) / adamw_block_elements;
+        }
+        if (table.count == 0) return;
+        launch(context.gpu(), {.grid = unsigned(blocks), .threads = flat_threads}, adamw_kernel, table, common);
+    }
+}
+
+void squared_norm(Context& context, Tensor sum, Tensor x) {
+    const std::int64_t elements = x.elements();
+    if (elements == 0) return;
+    const Arena::Scope scope(context.scratch());
+    visit_flat(x, aligned_16({x.data}), [&](auto zero, auto v) {
+        using T = decltype(zero);
+        const std::int64_t blocks = sum_blocks(elements, v);
+        auto* parts = scratch_array<double>(context, blocks);
+        launch(context.gpu(), {.grid = unsigned(blocks), .threads = flat_threads}, squares_kernel<T, v()>, parts,
+               x.as<T>(), elements);
+        launch(context.gpu(), {.grid = 1, .threads = flat_threads}, add_parts_kernel, sum.as<double>(), parts, blocks);
+    });
+}
+
+std::int64_t first_non_finite(Context& context, Tensor x) {
+    const std::int64_t elements = x.elements();
+    if (elements == 0) return -1;
+    const Arena::Scope scope(context.scratch());
+    const std::int64_t blocks = sum_blocks(elements, 1);
+    auto* parts = scratch_array<std::int64_t>(context, blocks);
+    visit_float(x.dtype, [&](auto zero) {
+        using T = decltype(zero);
+        launch(context.gpu(), {.grid = unsigned(blocks), .threads = flat_threads}, non_finite_kernel<T>, parts,
+               x.as<T>(), elements);
+    });
+    std::vector<std::int64_t> least(static_cast<std::size_t>(blocks));
+    context.gpu().copy_to_host(least.data(), parts, blocks * std::int64_t(sizeof(std::int64_t)));
+    const std::int64_t first = *std::min_element(least.begin(), least.end());
+    return first == elements ? -1 : first;
+}
+
+void cast(Context& context, Tensor y, Tensor x) {
+    const std::int64_t elements = x.elements();
+    if (elements == 0) return;
+    const bool vectors = aligned_16({y.data, x.data}) && elements % 4 == 0;
+    visit_float(y.dtype, [&](auto to) {
+        visit_float(x.dtype, [&](auto from) {
+            using To = decltype(to);
+            using From = decltype(from);
+            launch(context.gpu(), {.grid = blocks_of(elements, vectors ? 4 : 1), .threads = flat_threads},
+                   vectors ? cast_kernel<To, From, 4> : cast_kernel<To, From, 1>, y.as<To>(), x.as<From>(), elements);
+        });
+    });
+}
+
+void fill(Context& context, Tensor x, float value) {
+    if (x.elements() == 0) return;
+    visit_flat(x, aligned_16({x.data}), [&](auto zero, auto v) {
+        using T = decltype(zero);
+        launch(context.gpu(), {.grid = blocks_of(x.elements(), v), .threads = flat_threads}, fill_kernel<T, v()>,
+               x.as<T>(), value, x.elements());
+    });
+}
+
+void scale(Context& context, Tensor y, float factor) {
+    if (y.elements() == 0) return;
+    visit_flat(y, aligned_16({y.data}), [&](auto zero, auto v) {
+        using T = decltype(zero);
+        launch(context.gpu(), {.grid = blocks_of(y.elements(), v), .threads = flat_threads}, scale_kernel<T, v()>,
+               y.as<T>(), factor, y.elements());
+    });
+}
+
+std::int64_t flat_scratch_bytes() { return most_blocks * std::int64_t(sizeof(double)) + Arena::alignment_bytes; }
+
+}  // namespace gpas::cuda

@@ -1,0 +1,16 @@
+// CUDA side of the operations over flat ranges; contracts in kernels/ops.hpp.
+#pragma once
+
+#include "kernels/ops.hpp"
+
+namespace gpas::cuda {
+
+void adamw(Context&, std::span<const AdamwPiece> pieces, const AdamwStep& step);
+void squared_norm(Context&, Tensor sum, Tensor x);
+std::int64_t first_non_finite(Context&, Tensor x);
+void cast(Context&, Tensor y, Tensor x);
+void fill(Context&, Tensor x, float value);
+void scale(Context&, Tensor y, float factor);
+std::int64_t flat_scratch_bytes();
+
+}  // namespace gpas::cuda

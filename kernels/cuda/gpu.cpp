@@ -1,0 +1,152 @@
+#include "kernels/cuda/gpu.hpp"
+
+#include "kernels/cuda/check.hpp"
+#include "kernels/cuda/matmul_plans.hpp"
+#include "kernels/error.hpp"
+
+#include <cuda_runtime_api.h>
+
+#include <algorithm>
+#include <cstring>
+
+namespace gpas::cuda {
+namespace {
+
+// Memory of the host that the GPU reads and writes by itself: what goes through it does not pass through another copy.
+class PinnedBuffer {
+public:
+    static constexpr std::int64_t size_bytes = 4 << 20;
+    PinnedBuffer() : memory_(allocate_pinned(size_bytes)) {}
+    ~PinnedBuffer() { release_pinned(memory_); }
+    PinnedBuffer(const PinnedBuffer&) = delete;
+    PinnedBuffer& operator=(const PinnedBuffer&) = delete;
+    void* data() const { return memory_; }
+
+private:
+    void* memory_;
+};
+
+// What an error of the runtime asks of a person.
+const char* advice(cudaError_t error) {
+    switch (error) {
+        case cudaErrorMemoryAllocation:
+            return "; use a smaller training.micro_batch_size, parallel.recompute, or more ranks";
+        case cudaErrorNoKernelImageForDevice:
+            return "; this gpas was built for sm_80 and later: build it on a machine with this GPU's toolkit";
+        default: return "";
+    }
+}
+
+}  // namespace
+
+void report_failure(cudaError_t error, const char* call) {
+    fail(ExitCode::environment, "CUDA: {}: {}{}", call, cudaGetErrorString(error), advice(error));
+}
+
+bool built() { return true; }
+
+int device_count(std::string* why_none) {
+    int count = 0;
+    const cudaError_t error = cudaGetDeviceCount(&count);
+    if (error == cudaSuccess && count > 0) return count;
+    if (why_none != nullptr) *why_none = error == cudaSuccess ? "no CUDA device" : cudaGetErrorString(error);
+    cudaGetLastError();  // forgotten: it would turn up at the next call
+    return 0;
+}
+
+void choose_device(int index) {
+    check(cudaSetDevice(index), "cudaSetDevice");
+    check(cudaFree(nullptr), "the start of CUDA");  // now, and not within the first step
+}
+
+namespace {
+
+cudaDeviceProp properties() {
+    int device = 0;
+    cudaDeviceProp found;
+    check(cudaGetDevice(&device), "cudaGetDevice");
+    check(cudaGetDeviceProperties(&found, device), "cudaGetDeviceProperties");
+    return found;
+}
+
+}  // namespace
+
+std::string device_name() { return properties().name; }
+std::int64_t device_memory_bytes() { return std::int64_t(properties().totalGlobalMem); }
+
+void* allocate(std::int64_t bytes) {
+    void* memory = nullptr;
+    check(cudaMalloc(&memory, std::size_t(bytes)), "cudaMalloc");
+    check(cudaMemset(memory, 0, std::size_t(bytes)), "cudaMemset");
+    check(cudaDeviceSynchronize(), "cudaMemset");
+    return memory;
+}
+
+void release(void* memory) noexcept { cudaFree(memory); }
+
+void* allocate_pinned(std::int64_t bytes) {
+    void* memory = nullptr;
+    check(cudaMallocHost(&memory, std::size_t(bytes)), "cudaMallocHost");
+    return memory;
+}
+void release_pinned(void* memory) noexcept { cudaFreeHost(memory); }
+
+struct Gpu::Impl {
+    Impl() { check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate"); }
+    ~Impl() { cudaStreamDestroy(stream); }
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
+    cudaStream_t stream = nullptr;
+    PinnedBuffer pinned;
+    MatmulPlans matmul_plans;
+    int multiprocessors = properties().multiProcessorCount;
+};
+
+Gpu::Gpu() : impl_(std::make_unique<Impl>()) {}
+Gpu::~Gpu() = default;
+
+void* Gpu::stream() const { return impl_->stream; }
+int Gpu::multiprocessors() const { return impl_->multiprocessors; }
+MatmulPlans& Gpu::matmul_plans() { return impl_->matmul_plans; }
+
+void Gpu::synchronize() { check(cudaStreamSynchronize(impl_->stream), "cudaStreamSynchronize"); }
+
+void Gpu::copy_to_pinned(void* to, const void* from, std::int64_t bytes) {
+    check(cudaMemcpyAsync(to, from, std::size_t(bytes), cudaMemcpyDeviceToHost, impl_->stream),
+          "cudaMemcpyAsync to the host");
+}
+void Gpu::copy_from_pinned(void* to, const void* from, std::int64_t bytes) {
+    check(cudaMemcpyAsync(to, from, std::size_t(bytes), cudaMemcpyHostToDevice, impl_->stream),
+          "cudaMemcpyAsync to the device");
+}
+
+// Through the pinned buffer, piece by piece.
+void Gpu::copy_to_host(void* to, const void* from, std::int64_t bytes) {
+    for (std::int64_t done = 0; done < bytes; done += PinnedBuffer::size_bytes) {
+        const auto size = std::size_t(std::min(PinnedBuffer::size_bytes, bytes - done));
+        copy_to_pinned(impl_->pinned.data(), static_cast<const char*>(from) + done, std::int64_t(size));
+        synchronize();
+        std::memcpy(static_cast<char*>(to) + done, impl_->pinned.data(), size);
+    }
+}
+
+void Gpu::copy_to_device(void* to, const void* from, std::int64_t bytes) {
+    for (std::int64_t done = 0; done < bytes; done += PinnedBuffer::size_bytes) {
+        const auto size = std::size_t(std::min(PinnedBuffer::size_bytes, bytes - done));
+        synchronize();  // the buffer is free again
+        std::memcpy(impl_->pinned.data(), static_cast<const char*>(from) + done, size);
+        copy_from_pinned(static_cast<char*>(to) + done, impl_->pinned.data(), std::int64_t(size));
+    }
+}
+
+void Gpu::copy_on_device(void* to, const void* from, std::int64_t bytes) {
+    check(cudaMemcpyAsync(to, from, std::size_t(bytes), cudaMemcpyDeviceToDevice, impl_->stream),
+          "cudaMemcpyAsync on the device");
+}
+
+void Gpu::set_bytes(void* to, int value, std::int64_t bytes) {
+    check(cudaMemsetAsync(to, value, std::size_t(bytes), impl_->stream), "cudaMemsetAsync");
+}
+
+}  // namespace gpas::cuda

@@ -1,0 +1,57 @@
+// One GPU as a rank uses it, and the memory on it. Nothing of CUDA's own headers is seen from here, so that code which
+// only passes these on builds without a toolkit.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace gpas::cuda {
+
+class MatmulPlans;
+
+// Whether this gpas was built with CUDA.
+bool built();
+// How many GPUs this process sees; 0: `why_none` says why (no driver, built without CUDA, …).
+int device_count(std::string* why_none = nullptr);
+// The GPU that this thread uses from now on. Error(environment) when it cannot.
+void choose_device(int index);
+// Of the chosen one.
+std::string device_name();
+std::int64_t device_memory_bytes();
+
+// Device memory, zeroed, 256-byte aligned. Error(environment) when there is not enough.
+void* allocate(std::int64_t bytes);
+void release(void* memory) noexcept;
+// Memory of the host that GPUs reach without another copy. Error(environment) when there is not enough.
+void* allocate_pinned(std::int64_t bytes);
+void release_pinned(void* memory) noexcept;
+
+// The chosen GPU's compute stream and the libraries' state that goes with it. One thread uses it.
+class Gpu {
+public:
+    Gpu();
+    ~Gpu();
+    Gpu(const Gpu&) = delete;
+    Gpu& operator=(const Gpu&) = delete;
+
+    void* stream() const;  // cudaStream_t
+    int multiprocessors() const;
+    MatmulPlans& matmul_plans();
+    // Waits until everything enqueued is done.
+    void synchronize();
+    // In the order of the stream. Memory of the host may be touched again when these return.
+    void copy_to_host(void* to, const void* from, std::int64_t bytes);
+    void copy_to_device(void* to, const void* from, std::int64_t bytes);
+    // The same with pinned memory of the host, enqueued: it may be touched again after synchronize().
+    void copy_to_pinned(void* to, const void* from, std::int64_t bytes);
+    void copy_from_pinned(void* to, const void* from, std::int64_t bytes);
+    void copy_on_device(void* to, const void* from, std::int64_t bytes);  // enqueued
+    void set_bytes(void* to, int value, std::int64_t bytes);              // enqueued
+
+private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace gpas::cuda

@@ -1,0 +1,43 @@
+// From a tensor's dtype, width and alignment to the layout of the kernel that takes its rows.
+#pragma once
+
+#include "kernels/cuda/device/rows.cuh"
+
+namespace gpas::cuda {
+
+inline bool aligned_16(std::initializer_list<const void*> pointers) {
+    for (const void* pointer : pointers)
+        if (reinterpret_cast<std::uintptr_t>(pointer) % 16 != 0) return false;
+    return true;
+}
+
+[[noreturn]] void row_too_wide(std::int64_t columns);
+
+template <class T, int V, int FEW, int SOME, int MANY, class F>
+void visit_packs(std::int64_t columns, F&& f) {
+    if (columns <= row_threads * V * FEW) return f(RowLayout<T, V, FEW>{});
+    if (columns <= row_threads * V * SOME) return f(RowLayout<T, V, SOME>{});
+    if (columns <= row_threads * V * MANY) return f(RowLayout<T, V, MANY>{});
+    row_too_wide(columns);
+}
+
+// f(RowLayout<T, V, PACKS>{}): 16 bytes at a time where rows allow it, else element by element.
+template <class F>
+void visit_row_layout(Dtype dtype, std::int64_t columns, bool aligned, F&& f) {
+    if (dtype == Dtype::bf16) {
+        if (aligned && columns % 8 == 0) return visit_packs<bf16, 8, 1, 2, 4>(columns, f);
+        return visit_packs<bf16, 1, 1, 4, 12>(columns, f);
+    }
+    if (aligned && columns % 4 == 0) return visit_packs<float, 4, 1, 2, 4>(columns, f);
+    return visit_packs<float, 1, 1, 4, 12>(columns, f);
+}
+
+// Threads of a block that holds a row of `columns`.
+template <class L>
+int threads_for_row(std::int64_t columns) {
+    constexpr std::int64_t a_thread = std::int64_t(L::V) * L::PACKS;
+    const std::int64_t threads = (columns + a_thread - 1) / a_thread;
+    return int((threads + warp_size - 1) / warp_size * warp_size);
+}
+
+}  // namespace gpas::cuda

@@ -1,0 +1,85 @@
+// What stands in the CUDA backend's place in a build without it. No context is ever on a GPU there, so that nothing but
+// device_count() and the choice of a device is reached.
+#include "kernels/cuda/attention.hpp"
+#include "kernels/cuda/feed_forward.hpp"
+#include "kernels/cuda/flat.hpp"
+#include "kernels/cuda/gpu.hpp"
+#include "kernels/cuda/loss.hpp"
+#include "kernels/cuda/matmul.hpp"
+#include "kernels/cuda/rope.hpp"
+#include "kernels/cuda/stream.hpp"
+#include "kernels/error.hpp"
+
+namespace gpas::cuda {
+namespace {
+
+constexpr const char* reason = "this gpas was built without CUDA (no nvcc was found; see README.md, \"CUDA\")";
+
+[[noreturn]] void refuse() { fail(ExitCode::environment, "{}", reason); }
+
+}  // namespace
+
+bool built() { return false; }
+int device_count(std::string* why_none) {
+    if (why_none != nullptr) *why_none = reason;
+    return 0;
+}
+void choose_device(int) { refuse(); }
+std::string device_name() { refuse(); }
+std::int64_t device_memory_bytes() { refuse(); }
+void* allocate(std::int64_t) { refuse(); }
+void release(void*) noexcept {}
+void* allocate_pinned(std::int64_t) { refuse(); }
+void release_pinned(void*) noexcept {}
+
+struct Gpu::Impl {};
+Gpu::Gpu() { refuse(); }
+Gpu::~Gpu() = default;
+void* Gpu::stream() const { refuse(); }
+int Gpu::multiprocessors() const { refuse(); }
+MatmulPlans& Gpu::matmul_plans() { refuse(); }
+void Gpu::synchronize() { refuse(); }
+void Gpu::copy_to_host(void*, const void*, std::int64_t) { refuse(); }
+void Gpu::copy_to_device(void*, const void*, std::int64_t) { refuse(); }
+void Gpu::copy_to_pinned(void*, const void*, std::int64_t) { refuse(); }
+void Gpu::copy_from_pinned(void*, const void*, std::int64_t) { refuse(); }
+void Gpu::copy_on_device(void*, const void*, std::int64_t) { refuse(); }
+void Gpu::set_bytes(void*, int, std::int64_t) { refuse(); }
+
+void rmsnorm(Context&, Tensor, Tensor, Stream, Norm, bool) { refuse(); }
+void residual(Context&, Tensor, Tensor, Tensor, Residual, Stream, Tensor, Gate, Norm) { refuse(); }
+void rmsnorm_backward(Context&, Tensor, Tensor, GateGradients, Tensor, Residual, Stream, Tensor, Norm) { refuse(); }
+void residual_backward(Context&, Tensor, GateGradients, Tensor, Residual, Stream) { refuse(); }
+void apply_gate(Context&, Tensor, Stream) { refuse(); }
+Moments moments(Context&, Stream) { refuse(); }
+std::int64_t stream_scratch_bytes(std::int64_t) { refuse(); }
+
+void attention(Context&, Tensor, Tensor, Tensor, AttentionShape, Tensor) { refuse(); }
+void attention_backward(Context&, Tensor, Tensor, Tensor, Tensor, Tensor, AttentionShape, Tensor) { refuse(); }
+std::int64_t attention_scratch_bytes(AttentionShape) { refuse(); }
+std::string attention_refusal(AttentionShape, Dtype) { refuse(); }
+void rope(Context&, Tensor, AttentionShape, Tensor, Tensor, bool) { refuse(); }
+
+void embedding(Context&, Tensor, Tensor, Tensor, std::int64_t) { refuse(); }
+void embedding_backward(Context&, Tensor, Tensor, Tensor, std::int64_t) { refuse(); }
+void swiglu(Context&, Tensor, Tensor) { refuse(); }
+void swiglu_backward(Context&, Tensor, Tensor, Tensor) { refuse(); }
+
+void cross_entropy_stats(Context&, Tensor, Tensor, Tensor, std::int64_t) { refuse(); }
+void cross_entropy_combine(Context&, Tensor, Tensor) { refuse(); }
+void cross_entropy_loss(Context&, Tensor, Tensor, Tensor) { refuse(); }
+void cross_entropy_backward(Context&, Tensor, Tensor, Tensor, Tensor, std::int64_t, float) { refuse(); }
+
+void adamw(Context&, std::span<const AdamwPiece>, const AdamwStep&) { refuse(); }
+void squared_norm(Context&, Tensor, Tensor) { refuse(); }
+std::int64_t first_non_finite(Context&, Tensor) { refuse(); }
+void cast(Context&, Tensor, Tensor) { refuse(); }
+void fill(Context&, Tensor, float) { refuse(); }
+void scale(Context&, Tensor, float) { refuse(); }
+std::int64_t flat_scratch_bytes() { refuse(); }
+
+void matmul(Context&, Tensor, Tensor, Tensor) { refuse(); }
+void matmul_dx(Context&, Tensor, Tensor, Tensor) { refuse(); }
+void matmul_dw(Context&, Tensor, Tensor, Tensor) { refuse(); }
+
+}  // namespace gpas::cuda

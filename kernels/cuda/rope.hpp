@@ -1,0 +1,10 @@
+// Rotary position embedding on a GPU; contracts in kernels/ops.hpp.
+#pragma once
+
+#include "kernels/ops.hpp"
+
+namespace gpas::cuda {
+
+void rope(Context&, Tensor qkv, AttentionShape shape, Tensor cos, Tensor sin, bool inverse);
+
+}  // namespace gpas::cuda

@@ -1,0 +1,92 @@
+// Runs a kernel's blocks on the host: every thread of a block is a fibre, one warp runs as far as it can before the
+// next (so that a missing barrier shows), shared memory begins full of NaN, and what a GPU leaves undefined ends the
+// program with the list of waiting threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace gpas::hostcuda {
+
+struct Dim3 {
+    unsigned x = 1, y = 1, z = 1;
+    Dim3(unsigned x_ = 1, unsigned y_ = 1, unsigned z_ = 1) : x(x_), y(y_), z(z_) {}  // NOLINT: as CUDA's
+};
+
+struct Place {
+    const char* file;
+    int line;
+    bool operator==(const Place&) const = default;
+};
+
+inline constexpr unsigned every_lane = 0xffffffffU;
+
+// ---- for tests ------------------------------------------------------------------------------------------------------
+
+// In which order blocks, the warps of a block and the lanes of a warp take their turns.
+enum class Order { forward, reverse, random };
+void set_order(Order order, unsigned seed = 1);
+
+// A mistake planted at one place of a kernel's source, to see whether the tests of the kernel notice.
+enum class FaultKind {
+    none,
+    drop_barrier,  // __syncthreads or __syncwarp does nothing
+    wrong_lane,    // a shuffle reads the next lane's neighbour
+    last_block,    // the last block of the grid does not run
+    late_copy,     // a wait for asynchronous copies does not wait
+    no_zeroing,    // what asks for zeroes (copies past the end of a tensor, memory set to 0) leaves memory as it is
+};
+struct Fault {
+    FaultKind kind = FaultKind::none;
+    Place place{"", 0};
+};
+void set_fault(const Fault& fault);
+// The places that kernels met since the last call of it, for each kind that can be planted there.
+std::vector<Fault> possible_faults();
+bool zeroing_is_dropped();  // by a planted fault
+// Thrown by run() where the rules of execution are broken: a deadlock, threads at different barriers.
+struct BrokenExecution {
+    std::string what;
+};
+
+// ---- for the vocabulary ---------------------------------------------------------------------------------------------
+
+void run(Dim3 grid, int threads, std::int64_t shared_bytes, const std::function<void()>& kernel);
+
+const Dim3& thread_index();
+const Dim3& block_index();
+const Dim3& block_size();
+const Dim3& grid_size();
+int lane();
+
+void* shared_array(const void* place, std::size_t bytes);
+unsigned char* dynamic_shared();
+void require_aligned(const void* pointer, std::size_t bytes, const char* what);
+
+void block_barrier(Place place);
+void warp_barrier(Place place, unsigned mask = every_lane);
+// all[l] = lane l's mine, for the lanes of mask; a barrier among them.
+void exchange(Place place, unsigned mask, const void* mine, void* all, std::size_t bytes);
+int shuffle_source(Place place, int lane);  // where a planted fault makes a shuffle read
+
+template <class T>
+T shuffle(Place place, unsigned mask, T value, int from) {
+    T all[32];
+    exchange(place, mask, &value, all, sizeof value);
+    return all[shuffle_source(place, from) % 32];
+}
+template <class T>
+T shuffle_xor(Place place, unsigned mask, T value, int other) {
+    T all[32];
+    exchange(place, mask, &value, all, sizeof value);
+    return all[shuffle_source(place, lane() ^ other) % 32];
+}
+
+void cp_async_16(void* shared, const void* global, bool read);
+void cp_async_commit();
+void cp_async_wait(int groups_under_way);
+
+}  // namespace gpas::hostcuda

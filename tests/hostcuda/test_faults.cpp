@@ -1,0 +1,274 @@
+// Would the tests of the kernels notice a mistake? Each operation runs with one planted fault at a time: a barrier left
+// out, a shuffle that reads the wrong lane, a copy that is not waited for, the last block of a grid missing, memory
+// that is not zeroed. Its results must then be far from the right ones, or its execution break the rules, in one of the
+// three orders that the tests run in.
+#include "kernels/ops.hpp"
+#include "tests/hostcuda/run.hpp"
+#include "tests/support/owned_tensor.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+
+namespace gpas {
+namespace {
+
+using namespace test_support;
+using hostcuda::Fault;
+using hostcuda::FaultKind;
+using hostcuda::Order;
+
+constexpr std::int64_t scratch_size = 1 << 22;
+constexpr Order orders[] = {Order::forward, Order::reverse, Order::random};
+
+std::string describe(const Fault& fault) {
+    const char* kinds[] = {"no fault",           "dropped barrier", "wrong lane",
+                           "last block missing", "late copy",       "no zeroing"};
+    return std::string(kinds[int(fault.kind)]) + " at " + fault.place.file + ":" + std::to_string(fault.place.line);
+}
+
+// Inputs and outputs of one operation; made anew for each run.
+class Bench {
+public:
+    Tensor in(Dtype dtype, std::initializer_list<std::int64_t> shape) {
+        const std::int64_t count = Tensor(nullptr, dtype, shape).elements();
+        return tensors_.emplace_back(dtype, shape, random_values(count, seed_++)).tensor();
+    }
+    Tensor ids(std::int64_t count, std::int32_t vocabulary) {
+        OwnedTensor& tensor = tensors_.emplace_back(Dtype::int32, std::initializer_list<std::int64_t>{count});
+        for (std::int64_t i = 0; i < count; ++i) tensor.set(i, double((i * 7) % vocabulary));
+        return tensor.tensor();
+    }
+    Tensor out(Dtype dtype, std::initializer_list<std::int64_t> shape) {
+        outputs_.push_back(tensors_.size());
+        return tensors_.emplace_back(dtype, shape).tensor();
+    }
+    Tensor added_to(Dtype dtype, std::initializer_list<std::int64_t> shape) {
+        outputs_.push_back(tensors_.size());
+        return in(dtype, shape);
+    }
+    std::vector<double> results() const {
+        std::vector<double> all;
+        for (const std::size_t i : outputs_) {
+            const std::vector<double> values = tensors_[i].values();
+            all.insert(all.end(), values.begin(), values.end());
+        }
+        return all;
+    }
+
+private:
+    std::deque<OwnedTensor> tensors_;
+    std::vector<std::size_t> outputs_;
+    unsigned seed_ = 1;
+};
+
+using Operation = std::function<void(Context&, Bench&)>;
+
+// Nothing where the execution broke the rules.
+std::optional<std::vector<double>> run(const Operation& operation, Order order, const Fault& fault) {
+    hostcuda::set_order(order, 3);
+    hostcuda::set_fault(fault);
+    std::optional<std::vector<double>> results;
+    try {
+        Bench bench;
+        Context context(1, poisoned_scratch(scratch_size));
+        operation(context, bench);
+        results = bench.results();
+    } catch (const hostcuda::BrokenExecution&) {
+    }
+    hostcuda::set_fault({});
+    hostcuda::set_order(Order::forward);
+    return results;
+}
+
+// Farther off than any of the tests' bounds.
+bool far_apart(const std::vector<double>& a, const std::vector<double>& b) {
+    double size = 0.0;
+    for (const double x : a) size = std::max(size, std::abs(x));
+    for (std::size_t i = 0; i < a.size(); ++i)
+        if (!(std::abs(a[i] - b[i]) <= 1e-3 * std::abs(a[i]) + 1e-5 * size)) return true;
+    return false;
+}
+
+bool noticed(const Operation& operation, const Fault& fault, const std::vector<double>& right) {
+    for (const Order order : orders) {
+        const auto results = run(operation, order, fault);
+        if (!results || far_apart(right, *results)) return true;
+    }
+    return false;
+}
+
+// Plants every fault that the operation offers. at_least: fewer would mean that the search has missed some.
+void expect_all_noticed(const char* name, const Operation& operation, std::size_t at_least) {
+    SCOPED_TRACE(name);
+    hostcuda::possible_faults();  // forgotten
+    const auto right = run(operation, Order::forward, {});
+    const std::vector<Fault> faults = hostcuda::possible_faults();
+    ASSERT_TRUE(right.has_value());
+    for (const double x : *right) ASSERT_TRUE(std::isfinite(x));
+    for (const Order order : orders) EXPECT_EQ(run(operation, order, {}), right) << "the order changes the result";
+    EXPECT_GE(faults.size(), at_least);
+    for (const Fault& fault : faults) EXPECT_TRUE(noticed(operation, fault, *right)) << describe(fault);
+}
+
+// More rows than blocks take at once, several warps to a row.
+constexpr std::int64_t rows = 40, columns = 1032;
+
+TEST(Faults, of_the_residual_stream_are_noticed) {
+    expect_all_noticed(
+        "rmsnorm",
+        [](Context& c, Bench& b) {
+            rmsnorm(c, b.out(Dtype::bf16, {rows, columns}), b.out(Dtype::fp32, {rows}),
+                    {b.in(Dtype::bf16, {rows, columns}), {}}, {b.in(Dtype::bf16, {columns})});
+        },
+        3);
+    expect_all_noticed(
+        "residual_rmsnorm",
+        [](Context& c, Bench& b) {
+            residual_rmsnorm(c, b.out(Dtype::fp32, {rows, columns}), b.out(Dtype::fp32, {rows, columns}),
+                             b.out(Dtype::fp32, {rows}), {}, {b.in(Dtype::fp32, {rows, columns}), {}},
+                             b.in(Dtype::fp32, {rows, columns}), {}, {b.in(Dtype::fp32, {columns})});
+        },
+        3);
+    expect_all_noticed(
+        "rmsnorm_backward",
+        [](Context& c, Bench& b) {
+            const Tensor g = b.in(Dtype::fp32, {2}), x = b.in(Dtype::bf16, {rows, columns});
+            const Gate stream{g.as<float>()}, shortcut{g.as<float>() + 1};
+            const Tensor w = b.in(Dtype::bf16, {columns}), rstd = b.out(Dtype::fp32, {rows});
+            const Tensor dg = b.added_to(Dtype::fp32, {2});
+            rmsnorm(c, b.out(Dtype::bf16, {rows, columns}), rstd, {x, stream}, {w});
+            rmsnorm_backward(c, b.added_to(Dtype::bf16, {rows, columns}), b.added_to(Dtype::fp32, {columns}),
+                             {dg.as<float>(), dg.as<float>() + 1}, b.in(Dtype::bf16, {rows, columns}), {1.5F, shortcut},
+                             {x, stream}, rstd, {w});
+        },
+        5);
+    expect_all_noticed(
+        "residual_backward and moments",
+        [](Context& c, Bench& b) {
+            const Tensor g = b.in(Dtype::fp32, {1}), x = b.in(Dtype::bf16, {rows, columns});
+            const Tensor dg = b.added_to(Dtype::fp32, {1}), sums = b.out(Dtype::fp64, {2});
+            residual_backward(c, b.added_to(Dtype::bf16, {rows, columns}), {dg.as<float>(), nullptr},
+                              b.in(Dtype::bf16, {rows, columns}), {}, {x, {g.as<float>()}});
+            const Moments m = moments(c, {x, {g.as<float>()}});
+            sums.as<double>()[0] = m.sum;
+            sums.as<double>()[1] = m.sum_of_squares;
+        },
+        4);
+}
+
+TEST(Faults, of_embedding_and_feed_forward_are_noticed) {
+    expect_all_noticed(
+        "embedding",
+        [](Context& c, Bench& b) {
+            embedding(c, b.out(Dtype::bf16, {300, 64}), b.in(Dtype::bf16, {40, 64}), b.ids(300, 50), 5);
+        },
+        1);
+    expect_all_noticed(
+        "embedding_backward",
+        [](Context& c, Bench& b) {
+            const Tensor ids = b.ids(600, 41);
+            ids.as<std::int32_t>()[599] = 45;  // or the last block would have nothing to do
+            embedding_backward(c, b.added_to(Dtype::fp32, {50, 64}), b.in(Dtype::bf16, {600, 64}), ids, 0);
+        },
+        4);
+    expect_all_noticed(
+        "swiglu",
+        [](Context& c, Bench& b) {
+            const Tensor gate_up = b.in(Dtype::bf16, {rows, 2 * columns});
+            swiglu(c, b.out(Dtype::bf16, {rows, columns}), gate_up);
+            swiglu_backward(c, b.out(Dtype::bf16, {rows, 2 * columns}), b.in(Dtype::bf16, {rows, columns}), gate_up);
+        },
+        1);
+}
+
+TEST(Faults, of_the_loss_are_noticed) {
+    expect_all_noticed(
+        "cross entropy",
+        [](Context& c, Bench& b) {
+            const Tensor logits = b.in(Dtype::fp32, {30, 2500}), labels = b.ids(30, 2000);
+            const Tensor stats = b.out(Dtype::fp32, {30, 3});
+            cross_entropy_stats(c, stats, logits, labels, 0);
+            cross_entropy_loss(c, b.added_to(Dtype::fp64, {1}), stats, labels);
+            cross_entropy_backward(c, b.out(Dtype::bf16, {30, 2500}), logits, stats, labels, 0, 1.0F);
+        },
+        5);
+    expect_all_noticed(
+        "combine",
+        [](Context& c, Bench& b) {
+            cross_entropy_combine(c, b.out(Dtype::fp32, {300, 3}), b.in(Dtype::fp32, {600, 3}));
+        },
+        1);
+}
+
+TEST(Faults, of_flat_ranges_are_noticed) {
+    constexpr std::int64_t n = 20000;
+    expect_all_noticed(
+        "adamw",
+        [](Context& c, Bench& b) {
+            const Tensor v = b.added_to(Dtype::fp32, {n});
+            for (std::int64_t i = 0; i < n; ++i) v.as<float>()[i] = std::abs(v.as<float>()[i]);
+            const AdamwPiece piece{.w = b.added_to(Dtype::fp32, {n}),
+                                   .m = b.added_to(Dtype::fp32, {n}),
+                                   .v = v,
+                                   .compute = b.out(Dtype::bf16, {n}),
+                                   .gradient = b.in(Dtype::fp32, {n})};
+            adamw(c, {&piece, 1}, {.learning_rate = 0.1});
+        },
+        1);
+    expect_all_noticed(
+        "squared_norm",
+        [](Context& c, Bench& b) { squared_norm(c, b.added_to(Dtype::fp64, {1}), b.in(Dtype::fp32, {n})); }, 3);
+    expect_all_noticed(
+        "first_non_finite",
+        [](Context& c, Bench& b) {
+            const Tensor x = b.in(Dtype::fp32, {n}), found = b.out(Dtype::fp64, {1});
+            x.as<float>()[n - 7] = NAN;
+            found.as<double>()[0] = double(first_non_finite(c, x));
+        },
+        2);
+    expect_all_noticed(
+        "clear", [](Context& c, Bench& b) { clear(c, b.out(Dtype::fp32, {n})); }, 1);
+    expect_all_noticed(
+        "cast, fill and scale",
+        [](Context& c, Bench& b) {
+            const Tensor y = b.out(Dtype::bf16, {n});
+            cast(c, y, b.in(Dtype::fp32, {n}));
+            scale(c, y, 3.0F);
+            fill(c, b.out(Dtype::bf16, {n}), 2.0F);
+        },
+        1);
+}
+
+TEST(Faults, of_attention_are_noticed) {
+    for (const Dtype dtype : {Dtype::bf16, Dtype::fp32})
+        expect_all_noticed(
+            dtype == Dtype::bf16 ? "attention in bf16" : "attention in fp32",
+            [dtype](Context& c, Bench& b) {
+                const AttentionShape shape{.sequence = 200, .batch = 1, .heads = 2, .kv_heads = 1, .head_dim = 64};
+                const Tensor qkv = b.in(dtype, {200, shape.qkv_columns()});
+                const Tensor o = b.out(dtype, {200, 128}), lse = b.out(Dtype::fp32, {2, 200});
+                attention(c, o, lse, qkv, shape, {});
+                attention_backward(c, b.out(dtype, {200, shape.qkv_columns()}), b.in(dtype, {200, 128}), o, lse, qkv,
+                                   shape, {});
+            },
+            8);
+}
+
+TEST(Faults, of_rope_are_noticed) {
+    expect_all_noticed(
+        "rope",
+        [](Context& c, Bench& b) {
+            const AttentionShape shape{.sequence = 100, .batch = 1, .heads = 4, .kv_heads = 2, .head_dim = 64};
+            rope(c, b.added_to(Dtype::bf16, {100, shape.qkv_columns()}), shape, b.in(Dtype::fp32, {100, 32}),
+                 b.in(Dtype::fp32, {100, 32}), false);
+        },
+        1);
+}
+
+}  // namespace
+}  // namespace gpas

@@ -1,0 +1,12 @@
+#include "tests/support/test_device.hpp"
+
+#include <cstring>
+#include <new>
+
+namespace gpas::test_support {
+
+void* allocate_shared(std::size_t bytes) { return ::operator new(bytes); }
+void release_shared(void* memory) noexcept { ::operator delete(memory); }
+void set_device_bytes(void* memory, int value, std::size_t bytes) { std::memset(memory, value, bytes); }
+
+}  // namespace gpas::test_support
