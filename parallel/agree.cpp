@@ -1,5 +1,7 @@
 #include "parallel/agree.hpp"
 
+#include "kernels/error.hpp"
+
 namespace gpas {
 
 void agree_on_error(Communicator& group, const std::optional<Error>& error) {

@@ -1,6 +1,7 @@
 // Start-up work that may fail on one rank: all ranks learn of it and end in the same way, none waits for the others.
 #pragma once
 
+#include "kernels/error.hpp"
 #include "parallel/communicator.hpp"
 
 #include <exception>

@@ -1,5 +1,7 @@
 #include "parallel/comm_log.hpp"
 
+#include "kernels/error.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <fstream>

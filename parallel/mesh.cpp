@@ -1,5 +1,7 @@
 #include "parallel/mesh.hpp"
 
+#include "kernels/error.hpp"
+
 #include <utility>
 
 namespace gpas {

@@ -1,5 +1,6 @@
 #include "parallel/mpi_communicator.hpp"
 
+#include "kernels/error.hpp"
 #include "parallel/mpi_handle.hpp"
 #include "parallel/mpi_requests.hpp"
 
@@ -113,6 +114,7 @@ MPI_Datatype MpiCommunicator::element_type(Dtype dtype) const {
     switch (dtype) {
         case Dtype::fp32: return MPI_FLOAT;
         case Dtype::int32: return MPI_INT32_T;
+        case Dtype::fp64: return MPI_DOUBLE;
         case Dtype::bf16: return bf16_type_;
     }
     return MPI_DATATYPE_NULL;

@@ -1,5 +1,6 @@
 #include "parallel/mpi_job.hpp"
 
+#include "kernels/error.hpp"
 #include "parallel/mpi_handle.hpp"
 
 #include <sched.h>

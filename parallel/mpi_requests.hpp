@@ -1,6 +1,7 @@
 // What one call has under way. Internal to the MPI communicator.
 #pragma once
 
+#include "kernels/error.hpp"
 #include "parallel/communicator.hpp"
 #include "parallel/mpi_handle.hpp"
 #include "parallel/mpi_job.hpp"

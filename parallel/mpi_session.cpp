@@ -1,3 +1,4 @@
+#include "kernels/error.hpp"
 #include "parallel/communicator.hpp"
 #include "parallel/mpi_communicator.hpp"
 #include "parallel/mpi_handle.hpp"

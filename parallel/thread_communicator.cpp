@@ -2,6 +2,8 @@
 // own result, and waits until everyone has. One lock for all groups: this is for tests, not for speed.
 #include "parallel/thread_communicator.hpp"
 
+#include "kernels/error.hpp"
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -109,6 +111,7 @@ public:
             case Dtype::fp32: return reduce(data.as<float>(), data.elements(), op, what, data.describe());
             case Dtype::int32: return reduce(data.as<std::int32_t>(), data.elements(), op, what, data.describe());
             case Dtype::bf16: return reduce_bf16(data, op, what);
+            case Dtype::fp64: return reduce(data.as<double>(), data.elements(), op, what, data.describe());
         }
     }
     void all_reduce(double* values, std::int64_t count, ReduceOp op, const char* what) override {
@@ -122,11 +125,11 @@ public:
         require(whole.dtype == part.dtype && whole.elements() == part.elements() * size(),
                 "reduce_scatter of {}: whole is {}, part is {}", what, whole.describe(), part.describe());
         const std::int64_t share = part.elements();
-        std::vector<float> sum(static_cast<std::size_t>(share), 0.0F);
+        std::vector<double> sum(static_cast<std::size_t>(share), 0.0);
         meet("reduce_scatter", what, whole.describe(), whole.data, [&] {
             for (const Offer& offer : group_->offers)
                 for (std::int64_t i = 0; i < share; ++i)
-                    sum[std::size_t(i)] += element(offer.data, whole.dtype, rank_ * share + i);
+                    add(sum[std::size_t(i)], whole.dtype, element(offer.data, whole.dtype, rank_ * share + i));
         });
         for (std::int64_t i = 0; i < share; ++i) set_element(part, i, sum[std::size_t(i)]);
     }
@@ -202,18 +205,22 @@ private:
     static void copy(void* to, const void* from, std::int64_t bytes) {
         if (bytes > 0) std::memcpy(to, from, std::size_t(bytes));
     }
-    static float element(const void* data, Dtype dtype, std::int64_t i) {
+    // Sums of all but fp64 are rounded to fp32.
+    static void add(double& sum, Dtype dtype, double x) { sum = dtype == Dtype::fp64 ? sum + x : double(float(sum + x)); }
+    static double element(const void* data, Dtype dtype, std::int64_t i) {
         switch (dtype) {
-            case Dtype::fp32: return static_cast<const float*>(data)[i];
-            case Dtype::bf16: return float(static_cast<const bf16*>(data)[i]);
-            case Dtype::int32: return float(static_cast<const std::int32_t*>(data)[i]);
+            case Dtype::fp32: return double(static_cast<const float*>(data)[i]);
+            case Dtype::bf16: return double(float(static_cast<const bf16*>(data)[i]));
+            case Dtype::int32: return static_cast<const std::int32_t*>(data)[i];
+            case Dtype::fp64: return static_cast<const double*>(data)[i];
         }
-        return 0.0F;
+        return 0.0;
     }
-    static void set_element(const Tensor& tensor, std::int64_t i, float value) {
+    static void set_element(const Tensor& tensor, std::int64_t i, double value) {
         switch (tensor.dtype) {
-            case Dtype::fp32: tensor.as<float>()[i] = value; return;
-            case Dtype::bf16: tensor.as<bf16>()[i] = bf16(value); return;
+            case Dtype::fp32: tensor.as<float>()[i] = float(value); return;
+            case Dtype::bf16: tensor.as<bf16>()[i] = bf16(float(value)); return;
+            case Dtype::fp64: tensor.as<double>()[i] = value; return;
             case Dtype::int32: tensor.as<std::int32_t>()[i] = std::int32_t(value); return;
         }
     }

@@ -1,10 +1,12 @@
 #include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
+#include "engine/training/device.hpp"
 #include "engine/training/evaluate.hpp"
 #include "engine/training/run_state.hpp"
 #include "engine/training/threads.hpp"
 #include "io/config/check.hpp"
 #include "io/data/ngram_baseline.hpp"
+#include "kernels/error.hpp"
 #include "parallel/agree.hpp"
 
 #include <cmath>
@@ -48,8 +50,12 @@ void run(const Options& options, MpiSession& mpi) {
         return opened;
     });
     const MeshSize size = agree(*world, [&] { return mesh_of_ranks(loaded, world->size()); });
+    const ChosenDevice device = choose_device(config.compute, mpi, *world);
     Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
-    Replica replica(replica_shape(config, mesh.size, mesh.place, threads, false), *mesh.tensor, *mesh.data);
+    const ReplicaShape shape = replica_shape(config, mesh.size, mesh.place, threads, false, device.device);
+    const std::unique_ptr<Context> context = make_context(shape);
+    serve_device(mesh, *context);
+    Replica replica(shape, *context, *mesh.tensor, *mesh.data);
     load_run(*mesh.world, *mesh.data, config, replica.context, *file, replica.store, false);
     const EvaluationResult result =
         evaluate(replica, mesh, pipeline_shape(config, mesh.size), *data.valid, config.data.mask_documents);

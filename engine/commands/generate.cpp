@@ -1,10 +1,12 @@
 #include "engine/training/generate.hpp"
+#include "engine/training/device.hpp"
 
 #include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/training/run_state.hpp"
 #include "engine/training/threads.hpp"
 #include "io/data/tokenizer.hpp"
+#include "kernels/error.hpp"
 
 #include <cstdio>
 #include <iostream>
@@ -42,12 +44,14 @@ void run(const Options& options, MpiSession& mpi) {
              "{} has {} pieces, but model.vocab_size is {}; use the tokenizer that the data was prepared with",
              config.data.tokenizer, tokenizer.vocab_size(), config.model.vocab_size);
 
-    Replica replica(config.model, config.optimizer,
-                    {.batch = 1,
-                     .sequence = config.data.sequence_length,
-                     .dtype = storage_dtype(config.compute.dtype),
-                     .training = false},
-                    compute_threads(config.compute.threads, mpi));
+    ReplicaShape shape = whole_replica(config.model, config.optimizer,
+                                       {.batch = 1,
+                                        .sequence = config.data.sequence_length,
+                                        .dtype = storage_dtype(config.compute.dtype),
+                                        .training = false},
+                                       compute_threads(config.compute.threads, mpi));
+    place_on(shape, choose_device(config.compute, mpi, *world).device);
+    Replica replica(shape, *world, *world);
     load_run(*world, *world, config, replica.context, *file, replica.store, false);
 
     std::vector<std::int32_t> prompt = tokenizer.encode(options.prompt);

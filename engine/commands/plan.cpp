@@ -6,6 +6,7 @@
 #include "engine/training/schedule.hpp"
 #include "io/config/check.hpp"
 #include "io/config/enum_names.hpp"
+#include "kernels/error.hpp"
 
 #include <fmt/ranges.h>
 

@@ -13,7 +13,8 @@ void add_train(CLI::App& app, Chosen& chosen) {
         chosen.parallel = [config](MpiSession& mpi) {
             std::unique_ptr<Communicator> world = mpi.world();
             const LoadedConfig loaded = agree(*world, [&] { return config->load(); });
-            train(loaded, std::move(world), compute_threads(loaded.values.compute.threads, mpi));
+            const ChosenDevice device = choose_device(loaded.values.compute, mpi, *world);
+            train(loaded, std::move(world), compute_threads(loaded.values.compute.threads, mpi), device);
         };
     });
 }

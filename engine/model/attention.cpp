@@ -1,5 +1,7 @@
 #include "engine/model/attention.hpp"
 
+#include "kernels/error.hpp"
+
 namespace gpas {
 
 Attention::Attention(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, ParameterStore& store,

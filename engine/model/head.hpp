@@ -11,17 +11,17 @@ public:
     // Views into `store`, which holds the head's weights (or the embedding's, where they are tied).
     Head(const ModelConfig& model, const ModelShape& shape, ParameterStore& store);
 
-    // Σ of the tokens' losses, -log softmax(n wᵀ)[label], the same on every rank    n [R,C]   labels [T] int32, -1: not
-    // in the loss
-    double loss(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor labels);
+    // work.loss += Σ of the tokens' losses, -log softmax(n wᵀ)[label], the same on every rank    n [R,C]   labels [T]
+    // int32, -1: not in the loss
+    void loss(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor labels);
     // The same, and the gradients of factor times that sum:  dn = …;  dw += …       dn [R,C] may be n
-    double loss_and_backward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor n,
-                             Tensor labels, float factor);
+    void loss_and_backward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor n,
+                           Tensor labels, float factor);
     // logits = n wᵀ             logits [rows,V] fp32        In a group of one only.
     void logits(Context& context, Tensor logits, Tensor n);
 
 private:
-    double chunk_forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor labels);
+    void chunk_forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor labels);
 
     Tensor w_, dw_;           // [V', C]: this rank's rows
     std::int64_t first_row_;  // of the vocabulary

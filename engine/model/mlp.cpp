@@ -1,5 +1,7 @@
 #include "engine/model/mlp.hpp"
 
+#include "kernels/error.hpp"
+
 namespace gpas {
 
 Mlp::Mlp(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, ParameterStore& store, Arena& saved,

@@ -1,5 +1,7 @@
 #include "engine/model/model.hpp"
 
+#include "kernels/error.hpp"
+
 #include <algorithm>
 
 namespace gpas {
@@ -102,20 +104,18 @@ Tensor Model::final_norm(Context& context) {
     return work_->normed;
 }
 
-double Model::loss(Context& context, const TokenRows& rows) {
+void Model::loss(Context& context, const TokenRows& rows) {
     const Tensor n = final_norm(context);
-    return head_->loss(context, *tensor_, *work_, n, rows.labels);
+    head_->loss(context, *tensor_, *work_, n, rows.labels);
 }
 
-double Model::loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor,
-                                const LayerDone& done) {
+void Model::loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor, const LayerDone& done) {
     constexpr Residual no_shortcut{.alpha = 0.0F};
     const Tensor n = final_norm(context);
-    const double sum = head_->loss_and_backward(context, *tensor_, *work_, d, n, rows.labels, factor);
+    head_->loss_and_backward(context, *tensor_, *work_, d, n, rows.labels, factor);
     rmsnorm_backward(context, d, final_norm_.dw, {.stream = last_.dgate}, d, no_shortcut, last_.stream,
                      final_norm_.rstd, final_norm_.norm);
     if (done) done(config_.layers);
-    return sum;
 }
 
 void Model::logits_at(Context& context, Tensor logits, std::int64_t position) {

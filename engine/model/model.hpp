@@ -44,11 +44,11 @@ public:
     Tensor forward(Context& context, const TokenRows& rows, Tensor input, std::vector<Moments>* moments = nullptr);
 
     // After forward, on a part with the head.
-    // Σ of the losses of the tokens that have a label (fp64).
-    double loss(Context& context, const TokenRows& rows);
+    // work.loss += Σ of the losses of the tokens that have a label.
+    void loss(Context& context, const TokenRows& rows);
     // The same, and d [R,C] = the gradient of factor · Σ with respect to the stream before the final norm; weight
     // gradients +=.
-    double loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor, const LayerDone& done);
+    void loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor, const LayerDone& done);
     // logits = those of the rows of one position      logits [batch, V] fp32; in a tensor group of one
     void logits_at(Context& context, Tensor logits, std::int64_t position);
 

@@ -1,5 +1,6 @@
 #include "engine/model/architecture.hpp"
 #include "engine/model/parameters.hpp"
+#include "kernels/error.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -55,6 +56,15 @@ public:
              .shape = std::move(shape),
              .tensor_axis = tensor_axis,
              .decayed = true,
+             .initialiser = {.std = std::move(std)}});
+    }
+    // Sliced over the feed-forward columns, its axis 1.
+    void ffn_matrix(const std::string& name, std::vector<std::int64_t> shape, std::vector<double> std) {
+        add({.name = name,
+             .shape = std::move(shape),
+             .tensor_axis = 1,
+             .decayed = true,
+             .padded = true,
              .initialiser = {.std = std::move(std)}});
     }
     void embedding(const std::string& name, std::vector<double> std) {
@@ -113,8 +123,8 @@ void add_layer(SpecList& list, const ModelConfig& model, const WeightInit& init,
                 init.qkv());
     list.matrix(prefix + "attention.out.weight", {hidden, attention_width}, 1, init.output(attention_width));
     list.norms(prefix + "mlp.", row);
-    list.matrix(prefix + "mlp.gate_up.weight", {2, model.ffn_size, hidden}, 1, init.gate_up());
-    list.matrix(prefix + "mlp.down.weight", {hidden, model.ffn_size}, 1, init.output(model.ffn_size));
+    list.ffn_matrix(prefix + "mlp.gate_up.weight", {2, model.ffn_size, hidden}, init.gate_up());
+    list.ffn_matrix(prefix + "mlp.down.weight", {hidden, model.ffn_size}, init.output(model.ffn_size));
 }
 
 }  // namespace

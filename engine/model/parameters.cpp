@@ -1,11 +1,13 @@
 #include "engine/model/parameters.hpp"
 
 #include "io/checkpoint/blocks.hpp"
+#include "kernels/error.hpp"
 #include "kernels/ops.hpp"
 
 #include <xxhash.h>
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 namespace gpas {
@@ -17,6 +19,12 @@ std::uint64_t stream_key(std::uint64_t seed, const std::string& name) {
     return XXH3_64bits_withSeed(name.data(), name.size(), seed);
 }
 
+// The same on every tensor-parallel rank.
+std::int64_t padded_share(std::int64_t dim, const StoreShape& shape) {
+    if (shape.ffn_multiple == 1) return shard_range(dim, shape.tensor_rank, shape.tensor_size).size();
+    return round_up(shard_size(dim, shape.tensor_size), shape.ffn_multiple);
+}
+
 ParameterSlab slab_of(const ParameterSpec& spec, const StoreShape& shape) {
     ParameterSlab slab{.start = std::vector<std::int64_t>(spec.shape.size(), 0), .count = spec.shape};
     if (spec.tensor_axis >= 0) {
@@ -26,6 +34,17 @@ ParameterSlab slab_of(const ParameterSpec& spec, const StoreShape& shape) {
         slab.count[axis] = range.size();
     }
     slab.elements = element_count(slab.count);
+    slab.group = slab.stored_group = slab.elements;
+    slab.stored_columns = slab.count.back();
+    if (spec.padded) {
+        const std::size_t axis = std::size_t(spec.tensor_axis);
+        const std::int64_t inner = element_count(std::span(slab.count).subspan(axis + 1));
+        const std::int64_t padded = padded_share(spec.shape[axis], shape);
+        slab.group = slab.count[axis] * inner;
+        slab.stored_group = padded * inner;
+        if (axis + 1 == slab.count.size()) slab.stored_columns = padded;
+    }
+    slab.stored_elements = slab.elements / slab.group * slab.stored_group;
     return slab;
 }
 
@@ -35,6 +54,7 @@ std::int64_t room_of(const ParameterSpec& spec, const StoreShape& shape) {
     if (spec.tensor_axis >= 0) {
         std::int64_t& dim = count[std::size_t(spec.tensor_axis)];
         dim = shard_size(dim, shape.tensor_size);
+        if (spec.padded) dim = round_up(dim, shape.ffn_multiple);
     }
     return round_up(element_count(count), alignment_elements);
 }
@@ -61,14 +81,32 @@ void initialise_piece(Context& context, const ParameterStore& store, const Owned
     const ParameterSlab& slab = store.slab(piece.parameter);
     const std::uint64_t key = stream_key(seed, spec.name);
     for_each_run(spec.shape, slab.start, slab.count, [&](std::int64_t flat, std::int64_t offset, std::int64_t n) {
-        const Range run = overlap({offset, offset + n}, piece.elements);
-        if (run.empty()) return;
-        const Tensor w = piece.w.slice(run.begin - piece.elements.begin, run.end - piece.elements.begin);
-        fill_run(context, w, spec, key, flat + run.begin - offset);
+        const Range wanted = overlap({offset, offset + n}, piece.elements);
+        for_each_stored_run(slab, wanted, [&](Range run, std::int64_t stored) {
+            const std::int64_t begin = stored - piece.stored;
+            fill_run(context, piece.w.slice(begin, begin + run.size()), spec, key, flat + run.begin - offset);
+        });
     });
 }
 
 }  // namespace
+
+Range ParameterSlab::elements_stored_in(Range stored) const {
+    const auto element_at = [&](std::int64_t place) {  // or the first one after it
+        return place / stored_group * group + std::min(place % stored_group, group);
+    };
+    return {element_at(stored.begin), element_at(stored.end)};
+}
+
+void for_each_stored_run(const ParameterSlab& slab, Range elements,
+                         const std::function<void(Range elements, std::int64_t stored)>& body) {
+    for (std::int64_t begin = elements.begin; begin < elements.end;) {
+        const std::int64_t which = begin / slab.group;
+        const std::int64_t end = std::min((which + 1) * slab.group, elements.end);
+        body({begin, end}, which * slab.stored_group + begin % slab.group);
+        begin = end;
+    }
+}
 
 ParameterStore::ParameterStore(std::vector<ParameterSpec> specs, const StoreShape& shape, Arena& arena)
     : specs_(std::move(specs)), shape_(shape), bucket_of_(specs_.size()) {
@@ -128,7 +166,7 @@ void ParameterStore::list_owned() {
     for (std::size_t i = 0; i < specs_.size(); ++i) {
         const GradientBucket& bucket = buckets_[bucket_of_[i]];
         const ParameterSlab& slab = slabs_[i];
-        const Range flat = overlap({slab.offset, slab.offset + slab.elements}, bucket.owned);
+        const Range flat = overlap({slab.offset, slab.offset + slab.stored_elements}, bucket.owned);
         if (flat.empty()) continue;
         const std::int64_t compact = bucket.owned_offset + flat.begin - bucket.owned.begin;
         const auto whole = [&](const Tensor& buffer) {
@@ -140,7 +178,8 @@ void ParameterStore::list_owned() {
         const bool on_one_tensor_rank = specs_[i].tensor_axis >= 0 || shape_.tensor_rank == 0;
         const bool on_one_data_rank = bucket.sharded || shape_.data_rank == 0;
         owned_.push_back({.parameter = i,
-                          .elements = {flat.begin - slab.offset, flat.end - slab.offset},
+                          .elements = slab.elements_stored_in({flat.begin - slab.offset, flat.end - slab.offset}),
+                          .stored = flat.begin - slab.offset,
                           .counted = on_one_tensor_rank && on_one_data_rank && !specs_[i].copy,
                           .w = keeps_whole_master() ? whole(w_) : owned(w_),
                           .gradient = whole(gradient_),
@@ -153,10 +192,9 @@ void ParameterStore::list_owned() {
 Tensor ParameterStore::part(const Tensor& buffer, std::size_t i) const {
     if (buffer.rank == 0) return {};
     const ParameterSlab& slab = slabs_[i];
-    const std::int64_t columns = slab.count.back();
-    const Tensor flat = buffer.slice(slab.offset, slab.offset + slab.elements);
+    const Tensor flat = buffer.slice(slab.offset, slab.offset + slab.stored_elements);
     if (slab.count.size() == 1) return flat;
-    return flat.view({slab.elements / columns, columns});
+    return flat.view({slab.stored_elements / slab.stored_columns, slab.stored_columns});
 }
 
 Tensor ParameterStore::owned_part(const Tensor& buffer, std::size_t i) const {
@@ -164,11 +202,10 @@ Tensor ParameterStore::owned_part(const Tensor& buffer, std::size_t i) const {
     const GradientBucket& bucket = buckets_[bucket_of_[i]];
     require(!bucket.sharded, "{}: this rank has a share of the optimizer state only", specs_[i].name);
     const ParameterSlab& slab = slabs_[i];
-    const std::int64_t columns = slab.count.back();
     const std::int64_t begin = bucket.owned_offset + slab.offset - bucket.elements.begin;
-    const Tensor flat = buffer.slice(begin, begin + slab.elements);
+    const Tensor flat = buffer.slice(begin, begin + slab.stored_elements);
     if (slab.count.size() == 1) return flat;
-    return flat.view({slab.elements / columns, columns});
+    return flat.view({slab.stored_elements / slab.stored_columns, slab.stored_columns});
 }
 
 Tensor ParameterStore::master(std::size_t i) const { return keeps_whole_master() ? part(w_, i) : owned_part(w_, i); }

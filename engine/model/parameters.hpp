@@ -7,6 +7,7 @@
 #include "parallel/gradient_buckets.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,7 @@ struct ParameterSpec {
     bool trainable = true;
     bool decayed = false;  // weight decay applies
     bool shared = false;   // a tied embedding of which another pipeline stage has a copy: both get the sum of gradients
+    bool padded = false;   // a rank's share of tensor_axis is stored with zeros up to StoreShape::ffn_multiple
     bool copy = false;     // that second copy, on the last stage: updated alike, counted and saved once
     Initialiser initialiser;
 
@@ -64,24 +66,38 @@ struct StoreShape {
     int data_rank = 0;
     int data_size = 1;
     bool sharded_optimizer = false;    // masters and moments of this rank's share of the buckets only
+    std::int64_t ffn_multiple = 1;     // see ModelShape
     std::int64_t bucket_elements = 0;  // a bucket ends with the parameter that brings it to this size; 0: one bucket
 };
 
-// The hyperslab of a parameter's global tensor that lies on this rank.
+// The hyperslab of a parameter's global tensor that lies on this rank. Where it is padded, its elements are stored with
+// gaps, whose zeros stay zero: nothing reaches them (GPUs want rows of whole 16 bytes; a feed-forward size of 5461 is
+// none).
 struct ParameterSlab {
     std::vector<std::int64_t> start, count;
     std::int64_t elements = 0;
-    std::int64_t offset = 0;  // in the flat buffers, elements
+    std::int64_t offset = 0;           // in the flat buffers, elements
+    std::int64_t stored_elements = 0;  // with the padding
+    // As stored: groups of `group` elements of the slab, each followed by zeros up to `stored_group`.
+    std::int64_t group = 0, stored_group = 0;
+    std::int64_t stored_columns = 0;  // of the slab seen as a matrix
+
+    // The slab's elements that are stored within [stored).
+    Range elements_stored_in(Range stored) const;
 };
+// Calls body(elements, stored) for the runs of some of the slab's elements that lie together, from `stored` on.
+void for_each_stored_run(const ParameterSlab& slab, Range elements,
+                         const std::function<void(Range elements, std::int64_t stored)>& body);
 
 // Elements of one parameter that this rank updates.
 struct OwnedPiece {
     std::size_t parameter = 0;
-    Range elements;         // of the rank's row-major slab
-    bool counted = true;    // in the gradient norm: each logical element on one rank of the job only
-    Tensor w;               // fp32 [n] master weights
-    Tensor gradient, m, v;  // fp32 [n]; absent without training
-    Tensor compute;         // the same weights as the forward pass reads them; absent where that is w
+    Range elements;           // of the rank's row-major slab
+    std::int64_t stored = 0;  // where the tensors below begin in the slab as stored; as long as their padding, too
+    bool counted = true;      // in the gradient norm: each logical element on one rank of the job only
+    Tensor w;                 // fp32 [n] master weights
+    Tensor gradient, m, v;    // fp32 [n]; absent without training
+    Tensor compute;           // the same weights as the forward pass reads them; absent where that is w
 };
 
 // All parameters of this rank in contiguous buffers, in the order in which backward finishes their gradients (the last
@@ -103,7 +119,8 @@ public:
     bool contains(const std::string& name) const;
 
     // Views of one parameter (absent without training: gradient and moments) in the shape of its slab seen as a matrix
-    // [elements / last axis, last axis]. Masters and moments: Error(internal) where the rank has only a share of them.
+    // [elements / last axis, last axis], padding included. Masters and moments: Error(internal) where the rank has only
+    // a share of them.
     Tensor master(std::size_t i) const;
     Tensor gradient(std::size_t i) const { return part(gradient_, i); }
     Tensor adam_m(std::size_t i) const;

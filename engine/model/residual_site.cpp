@@ -1,5 +1,7 @@
 #include "engine/model/residual_site.hpp"
 
+#include "kernels/error.hpp"
+
 namespace gpas {
 namespace {
 

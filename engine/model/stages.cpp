@@ -1,5 +1,7 @@
 #include "engine/model/stages.hpp"
 
+#include "kernels/error.hpp"
+
 #include <algorithm>
 #include <numeric>
 

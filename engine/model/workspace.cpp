@@ -19,7 +19,8 @@ AttentionShape attention_shape(const ModelConfig& model, const ModelShape& shape
 }
 
 std::int64_t ffn_columns(const ModelConfig& model, const ModelShape& shape) {
-    return shard_range(model.ffn_size, shape.tensor_rank, shape.tensor_size).size();
+    if (shape.ffn_multiple == 1) return shard_range(model.ffn_size, shape.tensor_rank, shape.tensor_size).size();
+    return round_up(shard_size(model.ffn_size, shape.tensor_size), shape.ffn_multiple);
 }
 
 Range vocabulary_rows(const ModelConfig& model, const ModelShape& shape) {
@@ -34,6 +35,8 @@ Workspace::Workspace(const ModelConfig& model, const ModelShape& shape, bool wit
 
     cos = arena.allocate(Dtype::fp32, {shape.sequence, attention.head_dim / 2});
     sin = arena.allocate(Dtype::fp32, {shape.sequence, attention.head_dim / 2});
+    loss = arena.allocate(Dtype::fp64, {1});
+    squares = arena.allocate(Dtype::fp64, {2});
     normed = between();
     branch = between();
     act = inside(ffn_columns(model, shape));

@@ -19,13 +19,14 @@ struct ModelShape {
     int tensor_rank = 0;
     int tensor_size = 1;
     bool sequence_parallel = false;
+    std::int64_t ffn_multiple = 1;  // a rank's feed-forward columns are padded to a multiple of this; 1: not at all
     std::int64_t tokens() const { return batch * sequence; }
     std::int64_t rows() const { return sequence_parallel ? tokens() / tensor_size : tokens(); }
 };
 
 // This rank's heads and groups.
 AttentionShape attention_shape(const ModelConfig& model, const ModelShape& shape);
-std::int64_t ffn_columns(const ModelConfig& model, const ModelShape& shape);  // of this rank
+std::int64_t ffn_columns(const ModelConfig& model, const ModelShape& shape);  // of this rank, padded
 Range vocabulary_rows(const ModelConfig& model, const ModelShape& shape);     // of this rank
 
 struct Workspace {
@@ -53,6 +54,9 @@ struct Workspace {
     Tensor dlogits;      // [chunk, V]: the logits themselves in fp32 runs
     Tensor stats;        // [chunk, 3] fp32
     Tensor stats_parts;  // [t, chunk, 3] fp32; absent in a group of one
+    // Sums that the host reads, fp64.
+    Tensor loss;     // [1] of all tokens since it was cleared
+    Tensor squares;  // [2] of the gradients of all other parameters, of the gates
 
     // The model whose final norm's output stands in `normed`, if any does.
     const void* normed_by = nullptr;

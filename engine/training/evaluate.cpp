@@ -32,6 +32,7 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
                           bool mask_documents, const std::function<void(double)>& progress) {
     const Stopwatch watch;
     const std::int64_t micro = replica.shape().compute.batch;
+    const std::int64_t at_once = std::min(most_at_once, replica.row_slots());
     const std::int64_t count = (samples.samples() + micro - 1) / micro;  // of micro-batches
     Pipeline pipeline(replica, mesh, shape);
     double sums[2] = {0.0, 0.0};  // loss, tokens
@@ -40,7 +41,7 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
         batches.emplace_back();
         samples.fill(batches.back(), i * micro, std::min(micro, samples.samples() - i * micro));
         if (batches.back().samples < micro) batches.back() = padded_batch(batches.back(), micro);
-        if (std::int64_t(batches.size()) < most_at_once && i + mesh.size.data < count) continue;
+        if (std::int64_t(batches.size()) < at_once && i + mesh.size.data < count) continue;
         sums[0] += pipeline.evaluate({.batches = batches, .mask_documents = mask_documents});
         for (const Batch& batch : batches) sums[1] += double(batch.loss_tokens);
         batches.clear();

@@ -1,5 +1,6 @@
 #include "engine/training/generate.hpp"
 
+#include "kernels/error.hpp"
 #include "kernels/philox.hpp"
 
 #include <algorithm>

@@ -1,7 +1,5 @@
 #include "engine/training/gradient_sync.hpp"
 
-#include <cstring>
-
 namespace gpas {
 namespace {
 
@@ -10,11 +8,11 @@ bool waits_for_the_end(const ParameterSpec& spec) { return spec.kind == Paramete
 
 }  // namespace
 
-GradientSync::GradientSync(ParameterStore& store, Mesh& mesh, bool sequence_parallel)
-    : store_(store),
+GradientSync::GradientSync(Replica& replica, Mesh& mesh)
+    : replica_(replica),
+      store_(replica.store),
       mesh_(mesh),
-      sequence_parallel_(sequence_parallel),
-      reducer_(*mesh.data, store.all_gradients(), store.buckets()) {
+      reducer_(*mesh.data, store_.all_gradients(), store_.buckets()) {
     restart();
 }
 
@@ -39,21 +37,19 @@ void GradientSync::sum_tied_embedding() {
 }
 
 void GradientSync::sum_over_sequence_shards() {
-    if (!sequence_parallel_) return;
-    packed_.clear();
-    for (const OwnedPiece& piece : store_.owned()) {
-        if (store_.specs()[piece.parameter].tensor_axis >= 0) continue;
-        const float* gradient = piece.gradient.as<float>();
-        packed_.insert(packed_.end(), gradient, gradient + piece.elements.size());
-    }
-    mesh_.tensor->all_reduce(Tensor(packed_.data(), Dtype::fp32, {std::int64_t(packed_.size())}), ReduceOp::sum,
-                             "gradients of norms and gates");
-    const float* next = packed_.data();
-    for (const OwnedPiece& piece : store_.owned()) {
-        if (store_.specs()[piece.parameter].tensor_axis >= 0) continue;
-        std::memcpy(piece.gradient.as<float>(), next, std::size_t(piece.gradient.bytes()));
-        next += piece.elements.size();
-    }
+    const Tensor packed = replica_.memory().packed;
+    if (!packed) return;
+    const auto for_each = [&](auto&& move) {
+        std::int64_t next = 0;
+        for (const OwnedPiece& piece : store_.owned()) {
+            if (store_.specs()[piece.parameter].tensor_axis >= 0) continue;
+            move(packed.slice(next, next + piece.gradient.elements()), piece.gradient);
+            next += piece.gradient.elements();
+        }
+    };
+    for_each([&](Tensor place, Tensor gradient) { copy(replica_.context, place, gradient); });
+    mesh_.tensor->all_reduce(packed, ReduceOp::sum, "gradients of norms and gates");
+    for_each([&](Tensor place, Tensor gradient) { copy(replica_.context, gradient, place); });
 }
 
 void GradientSync::finish() {

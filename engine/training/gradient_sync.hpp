@@ -10,7 +10,7 @@ namespace gpas {
 class GradientSync {
 public:
     // Keeps references.
-    GradientSync(ParameterStore& store, Mesh& mesh, bool sequence_parallel);
+    GradientSync(Replica& replica, Mesh& mesh);
 
     // The last micro-batch's gradients of a layer are in the buffer: starts what can be reduced.
     void layer_done(std::int64_t layer);
@@ -24,12 +24,11 @@ private:
     void sum_tied_embedding();
     void sum_over_sequence_shards();
 
+    Replica& replica_;
     ParameterStore& store_;
     Mesh& mesh_;
-    bool sequence_parallel_;
     GradientReducer reducer_;
     std::vector<std::int64_t> missing_;  // of each bucket: parameters whose gradients are not complete
-    std::vector<float> packed_;
 };
 
 }  // namespace gpas

@@ -1,4 +1,5 @@
 #include "engine/training/plan.hpp"
+#include "kernels/error.hpp"
 
 #include <algorithm>
 

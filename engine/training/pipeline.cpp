@@ -1,5 +1,7 @@
 #include "engine/training/pipeline.hpp"
 
+#include "kernels/error.hpp"
+
 #include <deque>
 #include <map>
 #include <optional>
@@ -74,6 +76,9 @@ public:
         for (std::size_t c = 0; c < chunks_.size(); ++c)
             for (std::size_t slot = replica.memory().models[c].size(); slot-- > 0;) chunks_[c].free.push_back(slot);
         for (Chunk& chunk : chunks_) chunk.sending.resize(chunk.free.size());
+        for (std::size_t i = 0; i < pass.batches.size(); ++i)
+            rows_.push_back(replica.load_rows(rows_of(pass.batches[i], pass.mask_documents), std::int64_t(i)));
+        clear(replica.context, replica.memory().work.loss);
     }
 
     double run(const std::vector<PipelineAction>& actions) {
@@ -89,7 +94,7 @@ public:
                 if (sending) sending->wait();
         gradients_.wait();
         mesh_.world->log().set_place(pass_.step, -1);
-        return loss_;
+        return replica_.loss_sum();
     }
 
 private:
@@ -140,9 +145,7 @@ private:
         }
     }
 
-    TokenRows rows(const PipelineAction& action) {
-        return rows_of(pass_.batches[std::size_t(action.micro_batch)], pass_.mask_documents);
-    }
+    const TokenRows& rows(const PipelineAction& action) const { return rows_[std::size_t(action.micro_batch)]; }
     const ModelPart& part(const PipelineAction& action) const {
         return replica_.shape().parts[std::size_t(action.chunk)];
     }
@@ -167,7 +170,7 @@ private:
             chunk.in_flight[action.micro_batch] = {slot, input};
             return;
         }
-        if (part(action).head) loss_ += model.loss(replica_.context, rows(action));
+        if (part(action).head) model.loss(replica_.context, rows(action));
         inputs_.give_back(input);
         chunk.free.insert(chunk.free.begin(), slot);  // the others first: its output may still be on its way
     }
@@ -177,7 +180,7 @@ private:
         Model& model = replica_.memory().models[std::size_t(action.chunk)][chunk.in_flight.at(action.micro_batch).slot];
         const bool whole = action.work == PipelineWork::backward;
         const Model::LayerDone done = done_hook(chunk);
-        if (part(action).head) loss_ += model.loss_and_gradient(replica_.context, rows(action), d, pass_.factor, done);
+        if (part(action).head) model.loss_and_gradient(replica_.context, rows(action), d, pass_.factor, done);
         if (whole)
             model.backward(replica_.context, rows(action), d, done);
         else
@@ -220,7 +223,7 @@ private:
     GradientBuffers gradients_;
     std::vector<Chunk> chunks_;
     std::optional<Receiving> receiving_;
-    double loss_ = 0.0;
+    std::vector<TokenRows> rows_;  // of each micro-batch
 };
 
 // Micro-batches go through a chunk in groups of as many as there are stages, as in the interleaved schedule.

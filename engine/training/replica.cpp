@@ -1,8 +1,10 @@
 #include "engine/training/replica.hpp"
 
 #include "io/config/stage_layers.hpp"
+#include "kernels/error.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace gpas {
 namespace {
@@ -21,6 +23,20 @@ std::vector<std::int64_t> in_flight_of_chunks(const std::vector<PipelineAction>&
         if (action.work == last || action.work == PipelineWork::backward) --now[chunk];
     }
     return most;
+}
+
+// Norms and gates: with sequence parallelism each tensor-parallel rank has their gradients of its part of the sequence.
+std::int64_t sequence_sharded_elements(const ParameterStore& store) {
+    std::int64_t sum = 0;
+    for (const OwnedPiece& piece : store.owned())
+        if (store.specs()[piece.parameter].tensor_axis < 0) sum += piece.elements.size();
+    return sum;
+}
+
+std::int64_t scratch_bytes_of(const ReplicaShape& shape) {
+    ScratchShape scratch = scratch_shape(shape.model, shape.compute, shape.threads);
+    scratch.device = shape.device;
+    return scratch_bytes(scratch);
 }
 
 std::int64_t count(const std::vector<std::int64_t>& in_flight) {
@@ -42,6 +58,12 @@ ReplicaShape whole_replica(const ModelConfig& model, const OptimizerConfig& opti
             .threads = threads};
 }
 
+void place_on(ReplicaShape& shape, Device device) {
+    constexpr std::int64_t bf16_in_16_bytes = 8;
+    shape.device = device;
+    shape.compute.ffn_multiple = shape.store.ffn_multiple = device == Device::cuda ? bf16_in_16_bytes : 1;
+}
+
 PipelineShape pipeline_shape(const RunConfig& config, MeshSize mesh) {
     return {.schedule = config.parallel.schedule,
             .stages = mesh.pipeline,
@@ -50,7 +72,8 @@ PipelineShape pipeline_shape(const RunConfig& config, MeshSize mesh) {
                 config.training.global_batch_size / (config.training.micro_batch_size * std::int64_t(mesh.data))};
 }
 
-ReplicaShape replica_shape(const RunConfig& config, MeshSize mesh, MeshPlace place, int threads, bool training) {
+ReplicaShape replica_shape(const RunConfig& config, MeshSize mesh, MeshPlace place, int threads, bool training,
+                           Device device) {
     const ParallelConfig& parallel = config.parallel;
     const PipelineShape pipeline = pipeline_shape(config, mesh);
     const std::vector<Range> layers =
@@ -81,7 +104,9 @@ ReplicaShape replica_shape(const RunConfig& config, MeshSize mesh, MeshPlace pla
                   .sharded_optimizer = parallel.sharded_optimizer,
                   .bucket_elements = mesh.data > 1 ? parallel.bucket_mib * mebibyte / std::int64_t(sizeof(float)) : 0},
         .threads = threads,
+        .row_slots = pipeline.micro_batches,
         .has_neighbours = mesh.pipeline > 1};
+    place_on(shape, device);
     shape.in_flight = training ? in_flight_of_chunks(pipeline_actions(pipeline, place.pipeline), pipeline.chunks, split)
                                : std::vector<std::int64_t>(shape.parts.size(), mesh.pipeline > 1 ? 2 : 1);
     return shape;
@@ -102,6 +127,10 @@ ReplicaMemory::ReplicaMemory(const ReplicaShape& shape, const TensorParallel& te
     };
     for (std::int64_t i = 0; i < count(shape.in_flight); ++i) inputs.push_back(stream());
     activation_bytes = memory.used_bytes() - before;
+    if (shape.device == Device::cuda)
+        token_rows = memory.allocate(Dtype::int32, {shape.row_slots, 3, shape.compute.tokens()});
+    if (shape.compute.sequence_parallel && shape.compute.training)
+        packed = memory.allocate(Dtype::fp32, {sequence_sharded_elements(store)});
     if (shape.has_neighbours) inputs.push_back(stream());
     if (!shape.compute.training) return;
     const std::int64_t buffers = shape.has_neighbours ? gradient_buffers_with_neighbours : 1;
@@ -119,21 +148,27 @@ ReplicaPlan plan_replica(const ReplicaShape& shape) {
                      .optimizer_bytes = layout.store.optimizer_bytes(),
                      .activation_bytes = layout.activation_bytes,
                      .recomputed_bytes = recomputed.peak_bytes(),
-                     .scratch_bytes = scratch_bytes(scratch_shape(shape.model, shape.compute, shape.threads))};
+                     .scratch_bytes = scratch_bytes_of(shape)};
     plan.buffer_bytes =
         memory.used_bytes() - plan.weight_bytes - plan.gradient_bytes - plan.optimizer_bytes - plan.activation_bytes;
     return plan;
 }
 
-Replica::Replica(const ReplicaShape& shape, Communicator& tensor, Communicator& data)
+std::unique_ptr<Context> make_context(const ReplicaShape& shape) {
+    return std::make_unique<Context>(shape.threads, Arena(scratch_bytes_of(shape), shape.device));
+}
+
+Replica::Replica(const ReplicaShape& shape, std::unique_ptr<Context> own, Context* others, Communicator& tensor,
+                 Communicator& data)
     : shape_(shape),
       plan_(plan_replica(shape)),
       tensor_group_(&tensor),
       data_group_(&data),
       tensor_(tensor, shape.compute.sequence_parallel),
-      kept_(plan_.total_bytes() - plan_.recomputed_bytes - plan_.scratch_bytes),
-      recomputed_(plan_.recomputed_bytes),
-      context(shape.threads, Arena(plan_.scratch_bytes)),
+      own_context_(std::move(own)),
+      kept_(plan_.total_bytes() - plan_.recomputed_bytes - plan_.scratch_bytes, shape.device),
+      recomputed_(plan_.recomputed_bytes, shape.device),
+      context(others != nullptr ? *others : *own_context_),
       memory_(shape_, tensor_, kept_, recomputed_),
       store(memory_.store) {
     require(tensor.size() == shape.store.tensor_size && data.size() == shape.store.data_size,
@@ -144,6 +179,12 @@ Replica::Replica(const ReplicaShape& shape, Communicator& tensor, Communicator& 
     memory_.work.prepare(context, shape_.model);
 }
 
+Replica::Replica(const ReplicaShape& shape, Communicator& tensor, Communicator& data)
+    : Replica(shape, make_context(shape), nullptr, tensor, data) {}
+
+Replica::Replica(const ReplicaShape& shape, Context& others, Communicator& tensor, Communicator& data)
+    : Replica(shape, nullptr, &others, tensor, data) {}
+
 Replica::Replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& compute, int threads)
     : Replica(whole_replica(model, optimizer, compute, threads), make_self_communicator()) {}
 
@@ -153,23 +194,56 @@ Replica::Replica(const ReplicaShape& shape, std::unique_ptr<Communicator> self) 
 
 double Replica::loss(const TokenRows& rows, std::vector<Moments>* moments) {
     Model& model = memory_.models[0][0];
-    model.forward(context, rows, memory_.inputs[0], moments);
-    return model.loss(context, rows);
+    const TokenRows here = load_rows(rows, 0);
+    clear(context, memory_.work.loss);
+    model.forward(context, here, memory_.inputs[0], moments);
+    model.loss(context, here);
+    return loss_sum();
 }
 
 double Replica::loss_and_backward(const TokenRows& rows, float factor) {
     Model& model = memory_.models[0][0];
     const Tensor d = memory_.gradients[0];
-    model.forward(context, rows, memory_.inputs[0]);
-    const double sum = model.loss_and_gradient(context, rows, d, factor, {});
-    model.backward(context, rows, d, {});
-    return sum;
+    const TokenRows here = load_rows(rows, 0);
+    clear(context, memory_.work.loss);
+    model.forward(context, here, memory_.inputs[0]);
+    model.loss_and_gradient(context, here, d, factor, {});
+    model.backward(context, here, d, {});
+    return loss_sum();
 }
 
 void Replica::logits_at(Tensor logits, Tensor tokens, std::int64_t position) {
     Model& model = memory_.models[0][0];
-    model.forward(context, {.tokens = tokens}, memory_.inputs[0]);
-    model.logits_at(context, logits, position);
+    model.forward(context, load_rows({.tokens = tokens}, 0), memory_.inputs[0]);
+    if (context.on_cpu()) return model.logits_at(context, logits, position);
+    const Tensor here = memory_.work.logits.first({logits.rows(), logits.columns()});
+    model.logits_at(context, here, position);
+    copy(context, logits, here);
+}
+
+TokenRows Replica::load_rows(const TokenRows& rows, std::int64_t i) {
+    if (context.on_cpu()) return rows;
+    require(i < shape_.row_slots, "micro-batch {} of {} whose tokens have room", i, shape_.row_slots);
+    const std::int64_t tokens = shape_.compute.tokens();
+    const Tensor slot = memory_.token_rows.slice(i, i + 1).view({3, tokens});
+    const auto load = [&](const Tensor& from, std::int64_t row) {
+        if (!from) return Tensor{};
+        const Tensor to = slot.slice(row, row + 1).view({tokens});
+        copy(context, to, from);
+        return to;
+    };
+    return {
+        .tokens = load(rows.tokens, 0), .labels = load(rows.labels, 1), .segment_begin = load(rows.segment_begin, 2)};
+}
+
+std::int64_t Replica::row_slots() const {
+    return context.on_cpu() ? std::numeric_limits<std::int64_t>::max() : shape_.row_slots;
+}
+
+double Replica::loss_sum() {
+    double sum = 0.0;
+    copy(context, Tensor(&sum, Dtype::fp64, {1}), memory_.work.loss);
+    return sum;
 }
 
 TokenRows rows_of(Batch& batch, bool mask_documents) {

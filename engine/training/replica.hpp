@@ -34,15 +34,21 @@ struct ReplicaShape {
     std::vector<ModelPart> parts;         // the chunks of this rank's pipeline stage
     std::vector<std::int64_t> in_flight;  // of each chunk: micro-batches between forward and backward at most
     StoreShape store;
+    Device device = Device::cpu;
     int threads = 1;
+    std::int64_t row_slots = 1;   // micro-batches whose tokens a GPU holds at once: those of a step
     bool has_neighbours = false;  // other stages
 };
+
+// Lets the shape be computed on this device: rows of a GPU's tensors are whole 16 bytes.
+void place_on(ReplicaShape& shape, Device device);
 
 // One rank that has the whole model, and one micro-batch in flight.
 ReplicaShape whole_replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& compute,
                            int threads);
 // The rank at `place` of a run. training: false leaves out gradients and optimizer.
-ReplicaShape replica_shape(const RunConfig& config, MeshSize mesh, MeshPlace place, int threads, bool training);
+ReplicaShape replica_shape(const RunConfig& config, MeshSize mesh, MeshPlace place, int threads, bool training,
+                           Device device = Device::cpu);
 // The schedule of a run on this mesh, and what a rank does in it.
 PipelineShape pipeline_shape(const RunConfig& config, MeshSize mesh);
 
@@ -60,6 +66,10 @@ struct ReplicaMemory {
     std::vector<Tensor> inputs;
     // [R,C] gradients of the stream: one; with neighbours one that is received, one computed on, one being sent.
     std::vector<Tensor> gradients;
+    // On a GPU: tokens, labels and segment_begin of each micro-batch of a pass, [slots, 3, T] int32.
+    Tensor token_rows;
+    // With sequence parallelism: what norms and gates have as gradients, packed for one message; fp32.
+    Tensor packed;
 };
 
 class Replica {
@@ -67,6 +77,8 @@ public:
     // Weights are not yet set: initialise() or a checkpoint does that. tensor, data: the groups of the shape's sizes,
     // kept.
     Replica(const ReplicaShape& shape, Communicator& tensor, Communicator& data);
+    // The same with a context that others use, too (see make_context), kept.
+    Replica(const ReplicaShape& shape, Context& context, Communicator& tensor, Communicator& data);
     // Alone, with the whole model.
     Replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& compute, int threads);
     Replica(const Replica&) = delete;  // the models hold views into the arenas
@@ -85,8 +97,18 @@ public:
     double loss_and_backward(const TokenRows& rows, float factor);
     void logits_at(Tensor logits, Tensor tokens, std::int64_t position);
 
+    // Where operations find these rows: on a GPU in slot `i` (less than row_slots), else where they are. logits_at(),
+    // loss() and loss_and_backward() use slot 0.
+    TokenRows load_rows(const TokenRows& rows, std::int64_t i);
+    std::int64_t row_slots() const;  // unlimited on the CPU
+    // Σ of the losses since work.loss was cleared.
+    double loss_sum();
+
 private:
     Replica(const ReplicaShape& shape, std::unique_ptr<Communicator> self);
+
+    Replica(const ReplicaShape& shape, std::unique_ptr<Context> own, Context* others, Communicator& tensor,
+            Communicator& data);
 
     // Members in the order in which they depend on each other.
     ReplicaShape shape_;
@@ -95,11 +117,12 @@ private:
     Communicator* tensor_group_;
     Communicator* data_group_;
     TensorParallel tensor_;
+    std::unique_ptr<Context> own_context_;
     Arena kept_;
     Arena recomputed_;
 
 public:
-    Context context;
+    Context& context;
 
 private:
     ReplicaMemory memory_;
@@ -107,6 +130,9 @@ private:
 public:
     ParameterStore& store;
 };
+
+// A context with the scratch memory that the shape plans, on its device.
+std::unique_ptr<Context> make_context(const ReplicaShape& shape);
 
 // Views of a batch. segment_begin only where documents are masked. `batch` must outlive them.
 TokenRows rows_of(Batch& batch, bool mask_documents);

@@ -2,9 +2,13 @@
 
 #include "io/checkpoint/blocks.hpp"
 #include "io/config/load.hpp"
+#include "kernels/error.hpp"
+#include "kernels/ops.hpp"
 
 #include <xxhash.h>
 
+#include <algorithm>
+#include <array>
 #include <fstream>
 #include <iterator>
 
@@ -40,15 +44,85 @@ void add_slabs(std::vector<StateTensor>& tensors, const std::string& group, cons
     }
 }
 
+// The owned pieces where files can reach them: themselves, or copies (without padding) of what lies on a GPU.
+class HostState {
+public:
+    HostState(Context& context, const ParameterStore& store, bool moments)
+        : context_(context), store_(store), pieces_(store.owned()) {
+        if (context.on_cpu()) return;
+        std::int64_t elements = 0;
+        for (const OwnedPiece& piece : pieces_) elements += (moments ? 3 : 1) * piece.elements.size();
+        memory_.resize(std::size_t(elements));
+        float* next = memory_.data();
+        for (OwnedPiece& piece : pieces_)
+            for (Tensor* tensor : tensors(piece)) {
+                if (tensor != &piece.w && !moments) continue;
+                *tensor = Tensor(next, Dtype::fp32, {piece.elements.size()});
+                next += piece.elements.size();
+            }
+    }
+
+    const std::vector<OwnedPiece>& pieces() const { return pieces_; }
+
+    void download() {
+        for_each_tensor([&](Tensor here, Tensor there, const OwnedPiece& piece) {
+            stored_.resize(std::size_t(there.elements()));
+            copy(context_, whole(there), there);
+            for_each_run(piece, [&](std::int64_t element, std::int64_t stored, std::int64_t count) {
+                std::copy_n(stored_.data() + stored, count, here.as<float>() + element);
+            });
+        });
+    }
+    void upload() {
+        for_each_tensor([&](Tensor here, Tensor there, const OwnedPiece& piece) {
+            stored_.assign(std::size_t(there.elements()), 0.0F);
+            for_each_run(piece, [&](std::int64_t element, std::int64_t stored, std::int64_t count) {
+                std::copy_n(here.as<float>() + element, count, stored_.data() + stored);
+            });
+            copy(context_, there, whole(there));
+        });
+    }
+
+private:
+    static std::array<Tensor*, 3> tensors(OwnedPiece& piece) { return {&piece.w, &piece.m, &piece.v}; }
+    Tensor whole(const Tensor& there) { return {stored_.data(), Dtype::fp32, {there.elements()}}; }
+
+    // body(copy on the host, tensor on the GPU, the piece there)
+    template <class Body>
+    void for_each_tensor(Body&& body) {
+        if (context_.on_cpu()) return;
+        for (std::size_t i = 0; i < pieces_.size(); ++i) {
+            OwnedPiece there = store_.owned()[i];
+            for (std::size_t k = 0; k < 3; ++k) {
+                const Tensor here = *tensors(pieces_[i])[k];
+                if (here && here.device == Device::cpu) body(here, *tensors(there)[k], there);
+            }
+        }
+    }
+    // body(first element, where it is stored, how many), both from the piece's own beginning
+    template <class Body>
+    void for_each_run(const OwnedPiece& piece, Body&& body) const {
+        for_each_stored_run(store_.slab(piece.parameter), piece.elements, [&](Range run, std::int64_t stored) {
+            body(run.begin - piece.elements.begin, stored - piece.stored, run.size());
+        });
+    }
+
+    Context& context_;
+    const ParameterStore& store_;
+    std::vector<OwnedPiece> pieces_;
+    std::vector<float> memory_;
+    std::vector<float> stored_;  // one tensor as the GPU has it
+};
+
 // Every tensor of the model is named on every rank, whatever the rank has of it.
-std::vector<StateTensor> state_tensors(const RunConfig& config, const ParameterStore& store, bool moments,
-                                       Share share) {
+std::vector<StateTensor> state_tensors(const RunConfig& config, const ParameterStore& store,
+                                       const std::vector<OwnedPiece>& pieces, bool moments, Share share) {
     std::vector<StateTensor> tensors;
     for (const ParameterSpec& spec : parameter_specs(config.model, config.optimizer))
         for (const char* group : {"weights", "adam_m", "adam_v"})
             if (moments || std::string(group) == "weights")
                 tensors.push_back({.name = fmt::format("{}/{}", group, spec.name), .global_shape = spec.shape});
-    for (const OwnedPiece& piece : store.owned()) {
+    for (const OwnedPiece& piece : pieces) {
         const Range range = elements_of(store, piece, share);
         if (range.empty()) continue;
         const ParameterSpec& spec = store.specs()[piece.parameter];
@@ -68,7 +142,10 @@ std::filesystem::path checkpoint_directory(const RunConfig& config) {
 }
 
 std::filesystem::path save_run(Communicator& world, const RunConfig& config, const RunIdentity& identity,
-                               const Progress& progress, const ParameterStore& store, std::vector<std::string>& notes) {
+                               const Progress& progress, Context& context, const ParameterStore& store,
+                               std::vector<std::string>& notes) {
+    HostState state(context, store, true);
+    state.download();
     const CheckpointHeader header{.software = "gpas " GPAS_VERSION,
                                   .run_name = config.name,
                                   .step = progress.step,
@@ -81,7 +158,7 @@ std::filesystem::path save_run(Communicator& world, const RunConfig& config, con
                                   .dataset_fingerprint = identity.dataset_fingerprint,
                                   .tokenizer_fingerprint = identity.tokenizer_fingerprint};
     std::filesystem::path file = save_checkpoint(world, checkpoint_directory(config), header,
-                                                 state_tensors(config, store, true, Share::written));
+                                                 state_tensors(config, store, state.pieces(), true, Share::written));
     if (world.rank() == 0) notes = keep_last(checkpoint_directory(config), config.checkpoint.keep_last);
     return file;
 }
@@ -102,7 +179,10 @@ std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const 
 
 Progress load_run(Communicator& world, Communicator& data, const RunConfig& config, Context& context,
                   const std::filesystem::path& file, ParameterStore& store, bool moments) {
-    const CheckpointHeader header = load_checkpoint(world, file, state_tensors(config, store, moments, Share::wanted));
+    HostState state(context, store, moments);
+    const CheckpointHeader header =
+        load_checkpoint(world, file, state_tensors(config, store, state.pieces(), moments, Share::wanted));
+    state.upload();
     publish_weights(context, store, data);
     return {.step = header.step,
             .updates = header.optimizer_steps,

@@ -32,7 +32,8 @@ std::filesystem::path checkpoint_directory(const RunConfig& config);  // <direct
 // Collective over `world`, all ranks of the run: each writes what it updates, or a share of what several have alike.
 // Then removes checkpoints beyond checkpoint.keep_last; notes: what could not be removed.
 std::filesystem::path save_run(Communicator& world, const RunConfig& config, const RunIdentity& identity,
-                               const Progress& progress, const ParameterStore& store, std::vector<std::string>& notes);
+                               const Progress& progress, Context& context, const ParameterStore& store,
+                               std::vector<std::string>& notes);
 
 // The checkpoint that `checkpoint.resume` asks for: none for a run that starts anew. The same on every rank; rank 0
 // looks. notes: what was passed over and why.

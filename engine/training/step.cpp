@@ -2,6 +2,7 @@
 
 #include "engine/training/schedule.hpp"
 #include "engine/training/stopwatch.hpp"
+#include "kernels/error.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -30,7 +31,7 @@ TrainingStep::TrainingStep(const RunConfig& config, Replica& replica, const Samp
       micro_batches_(pipeline_shape(config, mesh.size).micro_batches),
       batches_(std::size_t(micro_batches_)),
       pipeline_(replica, mesh, pipeline_shape(config, mesh.size)),
-      sync_(replica.store, mesh, replica.shape().compute.sequence_parallel) {
+      sync_(replica, mesh) {
     require(micro_batches_ * config.training.micro_batch_size * mesh.size.data == config.training.global_batch_size,
             "global batch of {} samples over {} ranks in micro-batches of {}", config.training.global_batch_size,
             mesh.size.data, config.training.micro_batch_size);
@@ -69,13 +70,16 @@ TrainingStep::Sums TrainingStep::sum_over_ranks(double loss) {
 
 void TrainingStep::measure_gradients(StepResult& result) {
     const ParameterStore& store = replica_.store;
-    double squares[2] = {0.0, 0.0};  // of all parameters, of gates
+    const Tensor sums = replica_.memory().work.squares;
+    clear(replica_.context, sums);
     for (const OwnedPiece& piece : store.owned()) {
         if (!piece.counted) continue;
-        const double sum = squared_norm(replica_.context, piece.gradient);
-        squares[0] += sum;
-        if (store.specs()[piece.parameter].kind == ParameterKind::gate) squares[1] += sum;
+        const bool gate = store.specs()[piece.parameter].kind == ParameterKind::gate;
+        squared_norm(replica_.context, sums.slice(gate, gate + 1), piece.gradient);
     }
+    double squares[2];  // of all parameters, of gates
+    copy(replica_.context, Tensor(squares, Dtype::fp64, {2}), sums);
+    squares[0] += squares[1];
     mesh_.world->all_reduce(squares, 2, ReduceOp::sum, "squared gradient norm");
     const double tokens = double(std::max<std::int64_t>(result.loss_tokens, 1));
     result.gradient_norm = std::sqrt(squares[0]) / tokens;
@@ -91,18 +95,24 @@ void TrainingStep::update_weights(StepResult& result, std::int64_t update) {
     result.clipped = clip < 1.0;
     result.gates_clipped = gate_clip < 1.0;
 
-    AdamwStep adam{.learning_rate = result.learning_rate,
-                   .beta1 = optimizer.beta1,
-                   .beta2 = optimizer.beta2,
-                   .epsilon = optimizer.epsilon,
-                   .step = update};
+    const AdamwStep adam{.learning_rate = result.learning_rate,
+                         .beta1 = optimizer.beta1,
+                         .beta2 = optimizer.beta2,
+                         .epsilon = optimizer.epsilon,
+                         .step = update};
+    std::vector<AdamwPiece> pieces;
     for (const OwnedPiece& piece : store.owned()) {
         const ParameterSpec& spec = store.specs()[piece.parameter];
         if (!spec.trainable) continue;
-        adam.weight_decay = spec.decayed ? optimizer.weight_decay : 0.0;
-        adam.grad_factor = mean * clip * (spec.kind == ParameterKind::gate ? gate_clip : 1.0);
-        adamw(replica_.context, piece.w, piece.m, piece.v, piece.compute, piece.gradient, adam);
+        pieces.push_back({.w = piece.w,
+                          .m = piece.m,
+                          .v = piece.v,
+                          .compute = piece.compute,
+                          .gradient = piece.gradient,
+                          .weight_decay = spec.decayed ? optimizer.weight_decay : 0.0,
+                          .grad_factor = mean * clip * (spec.kind == ParameterKind::gate ? gate_clip : 1.0)});
     }
+    adamw(replica_.context, pieces, adam);
 }
 
 void TrainingStep::gather_stream(StepResult& result, const std::vector<Moments>& mine) {
@@ -130,8 +140,10 @@ void TrainingStep::gather_gates(StepResult& result) {
     std::vector<double> values;
     for (const ParameterSpec& spec : parameter_specs(config_.model, config_.optimizer)) {
         if (spec.kind != ParameterKind::gate) continue;
-        const bool here = store.contains(spec.name);
-        values.push_back(here ? double(store.master(store.index_of(spec.name)).as<float>()[0]) : 0.0);
+        float value = 0.0F;
+        if (store.contains(spec.name))
+            copy(replica_.context, Tensor(&value, Dtype::fp32, {1}), store.master(store.index_of(spec.name)));
+        values.push_back(double(value));
     }
     mesh_.pipeline_forward->all_reduce(values.data(), std::int64_t(values.size()), ReduceOp::sum, "gates");
     result.gates.assign(values.begin(), values.end());
@@ -142,8 +154,10 @@ std::string TrainingStep::local_trouble(double loss) {
     const auto bad = [&](const char* what, std::size_t i, const Tensor& tensor, std::int64_t first) -> std::string {
         const std::int64_t element = first_non_finite(replica_.context, tensor);
         if (element < 0) return {};
-        return fmt::format("{} of {} is {} at element {}", what, store.specs()[i].name, tensor.as<float>()[element],
-                           first + element);
+        float value = 0.0F;
+        copy(replica_.context, Tensor(&value, Dtype::fp32, {1}),
+             tensor.view({tensor.elements()}).slice(element, element + 1));
+        return fmt::format("{} of {} is {} at element {}", what, store.specs()[i].name, value, first + element);
     };
     for (const OwnedPiece& piece : store.owned()) {
         const std::string text = bad("the weight", piece.parameter, piece.w, piece.elements.begin);

@@ -1,5 +1,6 @@
 #include "engine/training/trainer.hpp"
 
+#include "engine/training/device.hpp"
 #include "engine/training/evaluate.hpp"
 #include "engine/training/peak.hpp"
 #include "engine/training/run_state.hpp"
@@ -10,6 +11,7 @@
 #include "io/config/enum_names.hpp"
 #include "io/metrics/metrics.hpp"
 #include "io/metrics/progress_bar.hpp"
+#include "kernels/error.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/mesh.hpp"
 
@@ -24,14 +26,19 @@ double gibibytes(std::int64_t bytes) { return double(bytes) / double(std::int64_
 
 class Trainer {
 public:
-    Trainer(const LoadedConfig& loaded, Mesh mesh, int threads)
+    Trainer(const LoadedConfig& loaded, Mesh mesh, int threads, const ChosenDevice& device)
         : loaded_(loaded),
           config_(loaded_.values),
           mesh_(std::move(mesh)),
           threads_(threads),
+          device_(device),
           dtype_(storage_dtype(config_.compute.dtype)),
           data_(agree(*mesh_.world, [&] { return open(); })),
-          replica_(agree(*mesh_.world, [&] { return make_replica(); })),
+          shape_(replica_shape(config_, mesh_.size, mesh_.place, threads_, true, device_.device)),
+          context_(agree(*mesh_.world, [&] { return make_checked_context(); })),
+          transport_(serve_device(mesh_, *context_)),
+          replica_(agree(*mesh_.world,
+                         [&] { return std::make_unique<Replica>(shape_, *context_, *mesh_.tensor, *mesh_.data); })),
           step_(config_, *replica_, data_.train, mesh_) {}
 
     void run() {
@@ -67,14 +74,13 @@ private:
                                         .threads = threads_});
     }
 
-    std::unique_ptr<Replica> make_replica() const {
-        if (!computes(dtype_))
+    std::unique_ptr<Context> make_checked_context() const {
+        if (!computes(device_.device, dtype_))
             fail(ExitCode::usage,
                  "compute.dtype: this processor has no {} matrix products (AVX-512 is needed); use fp32",
                  dtype_name(dtype_));
-        const ReplicaShape shape = replica_shape(config_, mesh_.size, mesh_.place, threads_, true);
-        check_memory(loaded_, plan_replica(shape).total_bytes(), device_memory_bytes());
-        return std::make_unique<Replica>(shape, *mesh_.tensor, *mesh_.data);
+        check_memory(loaded_, plan_replica(shape_).total_bytes(), device_memory_bytes(device_.device));
+        return make_context(shape_);
     }
 
     void prepare() {
@@ -88,15 +94,19 @@ private:
         resume_or_initialise();
         agree(*mesh_.world, [&] { open_outputs(); });
         const double rate = config_.compute.peak_tflops > 0 ? config_.compute.peak_tflops * 1e12
-                                                            : measure_matmul_rate(threads_, dtype_);
+                                                            : measure_matmul_rate(device_.device, threads_, dtype_);
         peak_flops_ = rate;
         mesh_.world->all_reduce(&peak_flops_, 1, ReduceOp::sum, "peak rate");
         say("peak {:.3g} TFLOP/s over {} ranks ({})", peak_flops_ / 1e12, mesh_.world->size(),
-            config_.compute.peak_tflops > 0 ? "compute.peak_tflops" : "measured: a 1024 x 1024 x 1024 product");
+            config_.compute.peak_tflops > 0
+                ? "compute.peak_tflops"
+                : fmt::format("measured: a {0} x {0} x {0} product", matmul_rate_side(device_.device)));
     }
 
     void describe() const {
         const ReplicaPlan& plan = replica_->plan();
+        if (!device_.note.empty()) say("{}", device_.note);
+        if (!transport_.empty()) say("{}", transport_);
         say("{}: {}, {} parameters, {} rank(s) x {} thread(s), {}", config_.name, name_of(config_.model.architecture),
             parameter_count(config_.model), mesh_.world->size(), threads_, dtype_name(dtype_));
         if (mesh_.size.tensor * mesh_.size.pipeline > 1)
@@ -237,7 +247,7 @@ private:
         if (metrics_) metrics_->flush();
         std::vector<std::string> notes;
         const std::filesystem::path file =
-            save_run(*mesh_.world, config_, identity_, progress_, replica_->store, notes);
+            save_run(*mesh_.world, config_, identity_, progress_, *context_, replica_->store, notes);
         const double seconds = watch.seconds();
         say("saved {} in {:.2f} s", file.string(), seconds);
         for (const std::string& note : notes) say("{}", note);
@@ -248,8 +258,12 @@ private:
     const RunConfig& config_;
     Mesh mesh_;
     int threads_;
+    ChosenDevice device_;
     Dtype dtype_;
     RunData data_;
+    ReplicaShape shape_;
+    std::unique_ptr<Context> context_;
+    std::string transport_;  // how groups talk, for the log
     std::unique_ptr<Replica> replica_;
     TrainingStep step_;
     RunIdentity identity_;
@@ -263,7 +277,7 @@ private:
 
 }  // namespace
 
-void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int threads) {
+void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int threads, const ChosenDevice& device) {
     const MeshSize size = agree(*world, [&] {
         check_for_training(config);
         return check_for_world(config, world->size());
@@ -272,7 +286,7 @@ void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int 
     world->log().settings = {.timeout_seconds = parallel.timeout_seconds,
                              .verify = parallel.verify_collectives,
                              .directory = config.values.directory};
-    Trainer(config, make_mesh(std::move(world), size, config.values.parallel.order), threads).run();
+    Trainer(config, make_mesh(std::move(world), size, config.values.parallel.order), threads, device).run();
 }
 
 }  // namespace gpas

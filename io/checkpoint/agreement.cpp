@@ -1,5 +1,7 @@
 #include "io/checkpoint/agreement.hpp"
 
+#include "kernels/error.hpp"
+
 namespace gpas {
 
 void agree(Communicator& group, const std::optional<Error>& mine, const char* what) {

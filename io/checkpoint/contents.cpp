@@ -1,6 +1,7 @@
 #include "io/checkpoint/contents.hpp"
 
 #include "io/checkpoint/blocks.hpp"
+#include "kernels/error.hpp"
 
 #include <xxhash.h>
 

@@ -1,6 +1,7 @@
 // Checkpoints of one run side by side: their names, which counts as the newest, which may go.
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/checkpoint/contents.hpp"
+#include "kernels/error.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -1,6 +1,7 @@
 #include "io/checkpoint/hdf5_file.hpp"
 
 #include "io/checkpoint/blocks.hpp"
+#include "kernels/error.hpp"
 #include "parallel/mpi_handle.hpp"
 
 #include <algorithm>

@@ -4,6 +4,7 @@
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/contents.hpp"
 #include "io/checkpoint/state_list.hpp"
+#include "kernels/error.hpp"
 
 #include <algorithm>
 #include <map>

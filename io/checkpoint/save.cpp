@@ -6,6 +6,7 @@
 #include "io/checkpoint/contents.hpp"
 #include "io/checkpoint/durable.hpp"
 #include "io/checkpoint/state_list.hpp"
+#include "kernels/error.hpp"
 #include "parallel/mpi_handle.hpp"
 
 #include <fcntl.h>

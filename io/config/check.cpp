@@ -2,6 +2,8 @@
 
 #include "io/config/checker.hpp"
 #include "io/config/stage_layers.hpp"
+#include "kernels/cuda/gpu.hpp"
+#include "kernels/error.hpp"
 
 #include <numeric>
 #include <set>
@@ -225,12 +227,7 @@ void check_parallel(const ConfigChecker& check, const RunConfig& run) {
 }
 
 void check_compute(const ConfigChecker& check, const RunConfig& run) {
-#ifdef GPAS_WITH_CUDA
-    constexpr bool built_with_cuda = true;
-#else
-    constexpr bool built_with_cuda = false;
-#endif
-    check.refuse_if(run.compute.device == DeviceKind::cuda && !built_with_cuda, {"compute.device"},
+    check.refuse_if(run.compute.device == DeviceKind::cuda && !cuda::built(), {"compute.device"},
                     "found cuda, but this gpas was built without CUDA; write auto or cpu, or use a build with CUDA");
     const std::string& resume = run.checkpoint.resume;
     check.refuse_if(resume.empty() || resume == "none" || resume == "no" || resume == "false" || resume == "off",

@@ -1,5 +1,7 @@
 #include "io/config/place.hpp"
 
+#include "kernels/error.hpp"
+
 #include <fmt/format.h>
 
 namespace gpas {

@@ -2,6 +2,7 @@
 
 #include "io/config/join.hpp"
 #include "io/config/schema.hpp"
+#include "kernels/error.hpp"
 
 #include <fmt/format.h>
 

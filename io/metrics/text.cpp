@@ -1,5 +1,7 @@
 #include "io/metrics/text.hpp"
 
+#include "kernels/error.hpp"
+
 #include <fmt/format.h>
 
 #include <cmath>

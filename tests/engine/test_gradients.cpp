@@ -10,18 +10,14 @@ namespace {
 
 using namespace testing_models;
 
-std::unique_ptr<Replica> test_replica(const ModelConfig& config, Dtype dtype, int threads) {
-    auto replica = std::make_unique<Replica>(config, OptimizerConfig{},
-                                             ModelShape{.batch = 2, .sequence = 9, .dtype = dtype}, threads);
-    set_test_weights(*replica);
-    return replica;
+TestReplica test_replica(const ModelConfig& config, Dtype dtype, int threads) {
+    return {config, {.batch = 2, .sequence = 9, .dtype = dtype}, threads};
 }
 
 // Relative to the tensor (L2); for a gate, whose gradient is a sum that cancels, to the sum of its terms' sizes.
-double error_of(const ParameterStore& store, std::size_t i, const reference::Model& reference,
-                const reference::Vec& expected) {
-    const float* engine = store.gradient(i).as<float>();
-    const auto terms = reference.gate_term_sums.find(store.specs()[i].name);
+double error_of(Replica& replica, std::size_t i, const reference::Model& reference, const reference::Vec& expected) {
+    const std::vector<float> engine = gradient_of(replica, i);
+    const auto terms = reference.gate_term_sums.find(replica.store.specs()[i].name);
     if (terms == reference.gate_term_sums.end()) return relative_difference(engine, expected, expected.size());
     return std::abs(double(engine[0]) - expected[0]) / terms->second;
 }
@@ -70,7 +66,7 @@ void expect_errors_of_rounding(const ModelConfig& config, Dtype dtype, double fa
     }
     typical /= tensors;
 
-    const auto replica = test_replica(config, dtype, 2);
+    auto replica = test_replica(config, dtype, 2);
     fill(replica->context, replica->store.all_gradients(), 0.0F);
     const double engine_loss = replica->loss_and_backward(rows_of(rows), 1.0F);
     EXPECT_LT(std::abs(engine_loss - loss), factor * std::max(std::abs(rounded_loss - loss), typical * loss)) << name;
@@ -80,8 +76,7 @@ void expect_errors_of_rounding(const ModelConfig& config, Dtype dtype, double fa
         const double own = spec.kind == ParameterKind::gate
                                ? 0.0
                                : relative_difference(rounded.gradients.at(spec.name), expected, expected.size());
-        EXPECT_LT(error_of(replica->store, i, exact, expected), factor * std::max(own, typical))
-            << name << ": " << spec.name;
+        EXPECT_LT(error_of(*replica, i, exact, expected), factor * std::max(own, typical)) << name << ": " << spec.name;
     }
 }
 
@@ -94,7 +89,7 @@ TEST(Gradients, fp32_agrees_with_the_reference_for_every_row) {
 }
 
 TEST(Gradients, bf16_is_off_by_no_more_than_bf16_rounding_of_the_reference) {
-    if (!computes(Dtype::bf16)) GTEST_SKIP() << "this processor has no bf16 matrix products";
+    if (!computes(test_support::test_device, Dtype::bf16)) GTEST_SKIP() << "this processor has no bf16 matrix products";
     for_every_variant([](const ModelConfig& config, const std::string& name) {
         expect_errors_of_rounding(config, Dtype::bf16, 3.0, name);
     });
@@ -103,16 +98,15 @@ TEST(Gradients, bf16_is_off_by_no_more_than_bf16_rounding_of_the_reference) {
 // Weights, loss and gradients of a run with `threads` threads.
 std::vector<float> all_gradients(const ModelConfig& config, Dtype dtype, int threads, double& loss) {
     reference::Rows rows = test_rows(config, 2, 9, true);
-    const auto replica = test_replica(config, dtype, threads);
+    auto replica = test_replica(config, dtype, threads);
     fill(replica->context, replica->store.all_gradients(), 0.0F);
     loss = replica->loss_and_backward(rows_of(rows), 1.0F);
-    const float* data = replica->store.all_gradients().as<float>();
-    return {data, data + replica->store.all_gradients().elements()};
+    return values_of(*replica, replica->store.all_gradients());
 }
 
 TEST(Gradients, any_number_of_threads_gives_the_same_bits) {
     for (const Dtype dtype : {Dtype::fp32, Dtype::bf16}) {
-        if (!computes(dtype)) continue;
+        if (!computes(test_support::test_device, dtype)) continue;
         for (const Architecture architecture : all_architectures()) {
             const ModelConfig config = small_model(architecture);
             double loss = 0.0;
@@ -129,23 +123,21 @@ TEST(Gradients, any_number_of_threads_gives_the_same_bits) {
 
 TEST(Gradients, add_up_over_micro_batches) {
     const ModelConfig config = small_model(Architecture::sandwich_gpas);
-    const auto replica = test_replica(config, Dtype::fp32, 2);
+    auto replica = test_replica(config, Dtype::fp32, 2);
     reference::Rows rows = test_rows(config, 2, 9, true);
     fill(replica->context, replica->store.all_gradients(), 0.0F);
     replica->loss_and_backward(rows_of(rows), 1.0F);
-    const float* gradients = replica->store.all_gradients().as<float>();
-    const std::size_t count = std::size_t(replica->store.all_gradients().elements());
-    const std::vector<float> once(gradients, gradients + count);
+    std::vector<float> doubled = values_of(*replica, replica->store.all_gradients());
+    for (float& g : doubled) g *= 2.0F;
     replica->loss_and_backward(rows_of(rows), 1.0F);
-    std::vector<float> twice(once);
-    for (float& g : twice) g *= 2.0F;
+    const std::vector<float> twice = values_of(*replica, replica->store.all_gradients());
     // One more rounding of each sum, of at most two thirds of a unit.
-    EXPECT_LT(relative_difference(gradients, twice, count), 2.0 / (1 << 24));
+    EXPECT_LT(relative_difference(twice, doubled, twice.size()), 2.0 / (1 << 24));
 }
 
 TEST(Gradients, forward_alone_gives_the_loss_of_the_training_pass) {
     const ModelConfig config = small_model(Architecture::pre_gpas);
-    const auto replica = test_replica(config, Dtype::fp32, 2);
+    auto replica = test_replica(config, Dtype::fp32, 2);
     reference::Rows rows = test_rows(config, 2, 9, false);
     const double forward = replica->loss(rows_of(rows));
     EXPECT_EQ(forward, replica->loss_and_backward(rows_of(rows), 1.0F));
@@ -154,7 +146,7 @@ TEST(Gradients, forward_alone_gives_the_loss_of_the_training_pass) {
 TEST(Model, reports_the_variances_of_the_residual_stream) {
     for (const Architecture architecture : all_architectures()) {
         const ModelConfig config = small_model(architecture);
-        const auto replica = test_replica(config, Dtype::fp32, 2);
+        auto replica = test_replica(config, Dtype::fp32, 2);
         reference::Rows rows = test_rows(config, 2, 9, true);
         reference::Model reference = reference_model(config);
         reference.loss(rows);

@@ -119,7 +119,7 @@ void save_initial(const LoadedConfig& loaded, std::unique_ptr<Communicator> worl
     Replica replica(replica_shape(config, mesh.size, mesh.place, 1, true), *mesh.tensor, *mesh.data);
     initialise(replica.context, replica.store, config.seed, *mesh.data);
     std::vector<std::string> notes;
-    save_run(*mesh.world, config, {}, {}, replica.store, notes);
+    save_run(*mesh.world, config, {}, {}, replica.context, replica.store, notes);
 }
 
 double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
@@ -228,7 +228,7 @@ TEST_F(Layouts, change_nothing) {
 
 // Masters, moments and checkpoints in fp32, the forward pass in bf16.
 TEST_F(Layouts, change_bf16_runs_by_no_more_than_bf16_rounding) {
-    if (!computes(Dtype::bf16)) GTEST_SKIP() << "this processor has no bf16 matrix products";
+    if (!computes(Device::cpu, Dtype::bf16)) GTEST_SKIP() << "this processor has no bf16 matrix products";
     const Settings bf16{"model.architecture=sandwich_gpas", "compute.dtype=bf16"};
     const std::vector<Layout> layouts{
         {"dp2", 2, {}},
@@ -255,7 +255,7 @@ TEST_F(Layouts, change_bf16_runs_by_no_more_than_bf16_rounding) {
 // A sum of two numbers has one order.
 TEST_F(Layouts, a_sharded_optimizer_on_two_ranks_gives_the_bits_of_a_replicated_one) {
     for (const char* dtype : {"fp32", "bf16"}) {
-        if (std::string(dtype) == "bf16" && !computes(Dtype::bf16)) continue;
+        if (std::string(dtype) == "bf16" && !computes(Device::cpu, Dtype::bf16)) continue;
         const Settings settings{"model.architecture=pre_gpas", "compute.dtype=" + std::string(dtype)};
         const std::string name = dtype;
         run(name + " sharded", 2, settings);

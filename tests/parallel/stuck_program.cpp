@@ -1,4 +1,5 @@
 // A job in which one rank does not do as the others: how it ends is what test_stuck.py looks at.
+#include "kernels/error.hpp"
 #include "parallel/mpi_communicator.hpp"
 
 #include <chrono>

@@ -1,4 +1,5 @@
 // Groups of ranks. Run alone (one rank) and under mpirun; every rank checks, and any rank's failure fails the program.
+#include "kernels/error.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/mesh.hpp"
 #include "parallel/mpi_communicator.hpp"

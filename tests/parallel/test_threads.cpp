@@ -1,4 +1,5 @@
 // Ranks as threads. This program is built with ThreadSanitizer.
+#include "kernels/error.hpp"
 #include "parallel/thread_communicator.hpp"
 
 #include <gtest/gtest.h>

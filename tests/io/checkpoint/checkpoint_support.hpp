@@ -3,6 +3,7 @@
 
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/checkpoint.hpp"
+#include "kernels/error.hpp"
 #include "parallel/mpi_communicator.hpp"
 #include "tests/support/scratch_directory.hpp"
 

@@ -1,4 +1,5 @@
 // Checkpoints over time: writers that die, disks that refuse, old ones that go.
+#include "kernels/error.hpp"
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 
 #include "io/checkpoint/durable.hpp"

@@ -1,6 +1,7 @@
 // The schema and configurations as text, and back.
 #include "io/config/describe.hpp"
 #include "io/config/schema.hpp"
+#include "kernels/error.hpp"
 #include "tests/io/config/config_files.hpp"
 
 #include <cstring>

@@ -1,5 +1,6 @@
 #include "data_fixtures.hpp"
 #include "io/data/batch.hpp"
+#include "kernels/error.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,25 @@
+// Which device the ranks of a run compute on, and how their groups talk about memory that lies there.
+#pragma once
+
+#include "io/config/run_config.hpp"
+#include "kernels/context.hpp"
+#include "parallel/mesh.hpp"
+
+#include <string>
+
+namespace gpas {
+
+struct ChosenDevice {
+    Device device = Device::cpu;
+    std::string note;  // one line for the log: the device, or why it is not a GPU; the same on every rank
+};
+
+// What compute.device asks for: auto takes GPUs where every rank sees one. Rank r of a node takes GPU r (modulo their
+// number). Collective over `world`; Error(environment) on every rank where a GPU was asked for and one has none.
+ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, Communicator& world);
+
+// Lets the groups of the mesh carry memory of the context's device: by NCCL, or over the host where NCCL cannot serve.
+// Nothing on the CPU. Returns a line that says which, and why. Collective over the world.
+std::string serve_device(Mesh& mesh, Context& context);
+
+}  // namespace gpas

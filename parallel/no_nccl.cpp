@@ -1,0 +1,16 @@
+// What stands in NCCL's place in a build without it.
+#include "kernels/error.hpp"
+#include "parallel/nccl_communicator.hpp"
+
+namespace gpas {
+
+bool nccl_can_serve(Communicator&, std::string* why_not) {
+    if (why_not != nullptr) *why_not = "this gpas was built without NCCL";
+    return false;
+}
+
+std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator>, Context&) {
+    fail(ExitCode::internal, "this gpas was built without NCCL");
+}
+
+}  // namespace gpas
