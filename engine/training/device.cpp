@@ -1,7 +1,10 @@
 #include "engine/training/device.hpp"
 
+#include "kernels/cuda/attention.hpp"
 #include "kernels/cuda/gpu.hpp"
+#include "kernels/cuda/stream.hpp"
 #include "kernels/error.hpp"
+#include "kernels/ops.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/nccl_communicator.hpp"
 #include "parallel/staged_communicator.hpp"
@@ -30,6 +33,20 @@ ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, 
                            double(cuda::device_memory_bytes()) / double(std::int64_t(1) << 30), mine, mpi.local_size());
     });
     return {.device = Device::cuda, .note = std::move(note)};
+}
+
+void check_device(const ModelConfig& model, const ModelShape& shape, Device device) {
+    if (!computes(device, shape.dtype))
+        fail(ExitCode::usage, "compute.dtype: this processor has no {} matrix products (AVX-512 is needed); use fp32",
+             dtype_name(shape.dtype));
+    if (device == Device::cpu) return;
+    const std::string refusal = cuda::attention_refusal(attention_shape(model, shape));
+    if (!refusal.empty()) fail(ExitCode::usage, "{}; change the model, or write compute.device: cpu", refusal);
+    if (model.hidden_size > cuda::widest_row(shape.dtype, model.hidden_size))
+        fail(ExitCode::usage,
+             "model.hidden_size: CUDA norms take rows of at most {} elements, not {}; change the model, or write "
+             "compute.device: cpu",
+             cuda::widest_row(shape.dtype, model.hidden_size), model.hidden_size);
 }
 
 std::string serve_device(Mesh& mesh, Context& context) {

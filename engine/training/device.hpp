@@ -1,6 +1,7 @@
 // Which device the ranks of a run compute on, and how their groups talk about memory that lies there.
 #pragma once
 
+#include "engine/model/workspace.hpp"
 #include "io/config/run_config.hpp"
 #include "kernels/context.hpp"
 #include "parallel/mesh.hpp"
@@ -17,6 +18,9 @@ struct ChosenDevice {
 // What compute.device asks for: auto takes GPUs where every rank sees one. Rank r of a node takes GPU r (modulo their
 // number). Collective over `world`; Error(environment) on every rank where a GPU was asked for and one has none.
 ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, Communicator& world);
+
+// Error(usage) where the device has no kernels for this model.
+void check_device(const ModelConfig& model, const ModelShape& shape, Device device);
 
 // Lets the groups of the mesh carry memory of the context's device: by NCCL, or over the host where NCCL cannot serve.
 // Nothing on the CPU. Returns a line that says which, and why. Collective over the world.

@@ -75,10 +75,7 @@ private:
     }
 
     std::unique_ptr<Context> make_checked_context() const {
-        if (!computes(device_.device, dtype_))
-            fail(ExitCode::usage,
-                 "compute.dtype: this processor has no {} matrix products (AVX-512 is needed); use fp32",
-                 dtype_name(dtype_));
+        check_device(config_.model, shape_.compute, device_.device);
         check_memory(loaded_, plan_replica(shape_).total_bytes(), device_memory_bytes(device_.device));
         return make_context(shape_);
     }

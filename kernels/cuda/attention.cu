@@ -2,9 +2,13 @@
 #include "kernels/cuda/attention.hpp"
 
 #include "kernels/cuda/attention_any.cuh"
+#include "kernels/cuda/attention_backward.cuh"
+#include "kernels/cuda/attention_forward.cuh"
+#include "kernels/cuda/launch_rows.hpp"
 #include "kernels/cuda/scratch.hpp"
 
 #include <cmath>
+#include <type_traits>
 
 namespace gpas::cuda {
 namespace {
@@ -47,6 +51,45 @@ void any_backward(Gpu& gpu, const Backward<T>& b, const float* delta) {
            score_scale(s));
 }
 
+// f(std::integral_constant<int, D>) where tensor cores have a kernel for heads of this size.
+template <class F>
+bool visit_tensor_core_head(const AttentionShape& s, bool aligned, F&& f) {
+    if (!aligned) return false;
+    switch (s.head_dim) {
+        case 48: f(std::integral_constant<int, 48>()); return true;
+        case 64: f(std::integral_constant<int, 64>()); return true;
+        case 96: f(std::integral_constant<int, 96>()); return true;
+        case 128: f(std::integral_constant<int, 128>()); return true;
+        default: return false;
+    }
+}
+
+bool tensor_core_forward(Gpu& gpu, bf16* o, float* lse, const bf16* qkv, const AttentionShape& s,
+                         const std::int32_t* segment_begin) {
+    return visit_tensor_core_head(s, aligned_16({o, qkv}), [&](auto d) {
+        launch(gpu,
+               {.grid = dim3(blocks_of_rows(s.sequence, tile_rows), unsigned(s.batch * s.heads)),
+                .threads = tile_threads,
+                .shared_bytes = forward_shared_bytes<d()>()},
+               attention_forward_kernel<d()>, o, lse, qkv, s, segment_begin, score_scale(s) * log2_of_e);
+    });
+}
+
+bool tensor_core_backward(Gpu& gpu, const Backward<bf16>& b, const float* delta) {
+    const AttentionShape& s = b.shape;
+    return visit_tensor_core_head(s, aligned_16({b.dqkv, b.d_o, b.qkv}), [&](auto d) {
+        const auto shape = [&](std::int64_t heads) {
+            return LaunchShape{.grid = dim3(blocks_of_rows(s.sequence, tile_rows), unsigned(s.batch * heads)),
+                               .threads = tile_threads,
+                               .shared_bytes = backward_shared_bytes<d()>()};
+        };
+        launch(gpu, shape(s.kv_heads), attention_dkv_kernel<d()>, b.dqkv, b.d_o, b.lse, delta, b.qkv, s,
+               b.segment_begin, score_scale(s));
+        launch(gpu, shape(s.heads), attention_dq_kernel<d()>, b.dqkv, b.d_o, b.lse, delta, b.qkv, s, b.segment_begin,
+               score_scale(s));
+    });
+}
+
 template <class T>
 void backward(Context& context, const Backward<T>& b) {
     const AttentionShape& s = b.shape;
@@ -55,6 +98,8 @@ void backward(Context& context, const Backward<T>& b) {
     auto* delta = scratch_array<float>(context, rows);
     launch(context.gpu(), {.grid = blocks_of_rows(rows, any_warps), .threads = any_threads}, attention_delta_kernel<T>,
            delta, b.d_o, b.o, s);
+    if constexpr (std::is_same_v<T, bf16>)
+        if (tensor_core_backward(context.gpu(), b, delta)) return;
     any_backward(context.gpu(), b, delta);
 }
 
@@ -65,6 +110,10 @@ const std::int32_t* segments(const Tensor& begin) { return begin ? begin.as<std:
 void attention(Context& context, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape, Tensor segment_begin) {
     const auto with = [&](auto zero) {
         using T = decltype(zero);
+        if constexpr (std::is_same_v<T, bf16>)
+            if (tensor_core_forward(context.gpu(), o.as<T>(), lse.as<float>(), qkv.as<T>(), shape,
+                                    segments(segment_begin)))
+                return;
         any_forward(context.gpu(), o.as<T>(), lse.as<float>(), qkv.as<T>(), shape, segments(segment_begin));
     };
     qkv.dtype == Dtype::bf16 ? with(bf16()) : with(float());
@@ -84,7 +133,15 @@ std::int64_t attention_scratch_bytes(AttentionShape shape) {
     return shape.batch * shape.heads * shape.sequence * std::int64_t(sizeof(float)) + Arena::alignment_bytes;
 }
 
-std::string attention_refusal(AttentionShape shape, Dtype) {
+std::string attention_refusal(AttentionShape shape) {
+    constexpr std::int64_t longest = std::int64_t(1) << 24;  // exact in fp32
+    constexpr std::int64_t most_heads = 65535;               // of a launch
+    if (shape.sequence > longest)
+        return "CUDA attention has sequences of at most " + std::to_string(longest) + " tokens, not " +
+               std::to_string(shape.sequence);
+    if (shape.batch * shape.heads > most_heads)
+        return "CUDA attention has at most " + std::to_string(most_heads) + " heads in a micro-batch, not " +
+               std::to_string(shape.batch * shape.heads);
     if (shape.head_dim <= any_largest_head) return {};
     return "CUDA attention has heads of at most " + std::to_string(any_largest_head) + " columns, not " +
            std::to_string(shape.head_dim);

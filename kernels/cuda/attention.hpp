@@ -12,6 +12,6 @@ void attention_backward(Context&, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse,
                         Tensor segment_begin);
 std::int64_t attention_scratch_bytes(AttentionShape shape);
 // Why this shape cannot run; empty: it can.
-std::string attention_refusal(AttentionShape shape, Dtype dtype);
+std::string attention_refusal(AttentionShape shape);
 
 }  // namespace gpas::cuda

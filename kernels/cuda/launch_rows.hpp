@@ -13,6 +13,9 @@ inline bool aligned_16(std::initializer_list<const void*> pointers) {
 
 [[noreturn]] void row_too_wide(std::int64_t columns);
 
+inline constexpr int most_packs = 4;             // of 16 bytes a thread
+inline constexpr int most_single_elements = 12;  // where rows are not whole packs
+
 template <class T, int V, int FEW, int SOME, int MANY, class F>
 void visit_packs(std::int64_t columns, F&& f) {
     if (columns <= row_threads * V * FEW) return f(RowLayout<T, V, FEW>{});
@@ -25,11 +28,11 @@ void visit_packs(std::int64_t columns, F&& f) {
 template <class F>
 void visit_row_layout(Dtype dtype, std::int64_t columns, bool aligned, F&& f) {
     if (dtype == Dtype::bf16) {
-        if (aligned && columns % 8 == 0) return visit_packs<bf16, 8, 1, 2, 4>(columns, f);
-        return visit_packs<bf16, 1, 1, 4, 12>(columns, f);
+        if (aligned && columns % 8 == 0) return visit_packs<bf16, 8, 1, 2, most_packs>(columns, f);
+        return visit_packs<bf16, 1, 1, 4, most_single_elements>(columns, f);
     }
-    if (aligned && columns % 4 == 0) return visit_packs<float, 4, 1, 2, 4>(columns, f);
-    return visit_packs<float, 1, 1, 4, 12>(columns, f);
+    if (aligned && columns % 4 == 0) return visit_packs<float, 4, 1, 2, most_packs>(columns, f);
+    return visit_packs<float, 1, 1, 4, most_single_elements>(columns, f);
 }
 
 // Threads of a block that holds a row of `columns`.

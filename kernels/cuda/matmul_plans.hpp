@@ -1,4 +1,5 @@
-// cuBLASLt's descriptors and chosen algorithms for the shapes met so far, its handle and its workspace. Belongs to a Gpu.
+// cuBLASLt's descriptors and chosen algorithms for the shapes met so far, its handle and its workspace. Belongs to a
+// Gpu.
 #pragma once
 
 #include <memory>

@@ -52,12 +52,13 @@ void rmsnorm_backward(Context&, Tensor, Tensor, GateGradients, Tensor, Residual,
 void residual_backward(Context&, Tensor, GateGradients, Tensor, Residual, Stream) { refuse(); }
 void apply_gate(Context&, Tensor, Stream) { refuse(); }
 Moments moments(Context&, Stream) { refuse(); }
+std::int64_t widest_row(Dtype, std::int64_t) { refuse(); }
 std::int64_t stream_scratch_bytes(std::int64_t) { refuse(); }
 
 void attention(Context&, Tensor, Tensor, Tensor, AttentionShape, Tensor) { refuse(); }
 void attention_backward(Context&, Tensor, Tensor, Tensor, Tensor, Tensor, AttentionShape, Tensor) { refuse(); }
 std::int64_t attention_scratch_bytes(AttentionShape) { refuse(); }
-std::string attention_refusal(AttentionShape, Dtype) { refuse(); }
+std::string attention_refusal(AttentionShape) { refuse(); }
 void rope(Context&, Tensor, AttentionShape, Tensor, Tensor, bool) { refuse(); }
 
 void embedding(Context&, Tensor, Tensor, Tensor, std::int64_t) { refuse(); }

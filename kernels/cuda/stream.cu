@@ -391,6 +391,11 @@ Moments moments(Context& context, Stream h) {
     return total;
 }
 
+std::int64_t widest_row(Dtype dtype, std::int64_t columns) {
+    const std::int64_t in_pack = 16 / bytes_per_element(dtype);
+    return columns % in_pack == 0 ? row_threads * most_packs * in_pack : row_threads * most_single_elements;
+}
+
 std::int64_t stream_scratch_bytes(std::int64_t columns) {
     return most_blocks * columns * std::int64_t(sizeof(float)) + most_blocks * 2 * std::int64_t(sizeof(double)) +
            2 * Arena::alignment_bytes;

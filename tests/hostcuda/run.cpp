@@ -326,7 +326,7 @@ void exchange(Place place, unsigned mask, const void* mine, void* all, std::size
     running->meet(place, mask, mine, all, bytes);
 }
 
-int shuffle_source(Place place, int from) { return settings.planted(FaultKind::wrong_lane, place) ? from ^ 1 : from; }
+int shuffle_source(Place place, int from) { return settings.planted(FaultKind::wrong_lane, place) ? from ^ 4 : from; }
 
 void cp_async_16(void* shared, const void* global, bool read) {
     require_aligned(shared, 16, "cp.async to shared memory");

@@ -34,7 +34,7 @@ void set_order(Order order, unsigned seed = 1);
 enum class FaultKind {
     none,
     drop_barrier,  // __syncthreads or __syncwarp does nothing
-    wrong_lane,    // a shuffle reads the next lane's neighbour
+    wrong_lane,    // a shuffle reads four lanes off
     last_block,    // the last block of the grid does not run
     late_copy,     // a wait for asynchronous copies does not wait
     no_zeroing,    // what asks for zeroes (copies past the end of a tensor, memory set to 0) leaves memory as it is
