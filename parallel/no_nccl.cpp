@@ -9,7 +9,7 @@ bool nccl_can_serve(Communicator&, std::string* why_not) {
     return false;
 }
 
-std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator>, Context&) {
+std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator>, Context&, NcclUse, const char*) {
     fail(ExitCode::internal, "this gpas was built without NCCL");
 }
 

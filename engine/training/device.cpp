@@ -53,12 +53,16 @@ std::string serve_device(Mesh& mesh, Context& context) {
     if (context.on_cpu()) return {};
     std::string why_not;
     const bool nccl = nccl_can_serve(*mesh.world, &why_not);
-    for (std::unique_ptr<Communicator>* group :
-         {&mesh.tensor, &mesh.data, &mesh.pipeline_forward, &mesh.pipeline_backward, &mesh.embedding}) {
-        if (!*group || (*group)->size() == 1) continue;
-        *group = nccl ? make_nccl_communicator(std::move(*group), context)
-                      : make_staged_communicator(std::move(*group), context);
-    }
+    const auto serve = [&](std::unique_ptr<Communicator>& group, NcclUse use, const char* name) {
+        if (!group || group->size() == 1) return;
+        group = nccl ? make_nccl_communicator(std::move(group), context, use, name)
+                     : make_staged_communicator(std::move(group), context);
+    };
+    serve(mesh.tensor, NcclUse::collectives, "tensor");
+    serve(mesh.data, NcclUse::collectives, "data");
+    serve(mesh.pipeline_forward, NcclUse::messages_to_next, "pipeline forward");
+    serve(mesh.pipeline_backward, NcclUse::messages_to_previous, "pipeline backward");
+    serve(mesh.embedding, NcclUse::collectives, "embedding");
     if (mesh.world->size() == 1) return {};
     return nccl ? "groups talk through NCCL" : fmt::format("groups talk through host memory and MPI: {}", why_not);
 }

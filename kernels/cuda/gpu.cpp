@@ -7,7 +7,9 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
+#include <map>
 
 namespace gpas::cuda {
 namespace {
@@ -26,22 +28,7 @@ private:
     void* memory_;
 };
 
-// What an error of the runtime asks of a person.
-const char* advice(cudaError_t error) {
-    switch (error) {
-        case cudaErrorMemoryAllocation:
-            return "; use a smaller training.micro_batch_size, parallel.recompute, or more ranks";
-        case cudaErrorNoKernelImageForDevice:
-            return "; this gpas was built for sm_80 and later: build it on a machine with this GPU's toolkit";
-        default: return "";
-    }
-}
-
 }  // namespace
-
-void report_failure(cudaError_t error, const char* call) {
-    fail(ExitCode::environment, "CUDA: {}: {}{}", call, cudaGetErrorString(error), advice(error));
-}
 
 bool built() { return true; }
 
@@ -72,6 +59,13 @@ cudaDeviceProp properties() {
 }  // namespace
 
 std::string device_name() { return properties().name; }
+std::array<std::int64_t, 2> device_identity() {
+    const cudaDeviceProp found = properties();
+    static_assert(sizeof found.uuid == 2 * sizeof(std::int64_t));
+    std::array<std::int64_t, 2> identity;
+    std::memcpy(identity.data(), &found.uuid, sizeof found.uuid);
+    return identity;
+}
 std::int64_t device_memory_bytes() { return std::int64_t(properties().totalGlobalMem); }
 
 void* allocate(std::int64_t bytes) {
@@ -98,6 +92,7 @@ struct Gpu::Impl {
     Impl& operator=(const Impl&) = delete;
 
     cudaStream_t stream = nullptr;
+    std::map<const void*, std::function<void(double)>> watchers;
     PinnedBuffer pinned;
     MatmulPlans matmul_plans;
     int multiprocessors = properties().multiProcessorCount;
@@ -110,7 +105,28 @@ void* Gpu::stream() const { return impl_->stream; }
 int Gpu::multiprocessors() const { return impl_->multiprocessors; }
 MatmulPlans& Gpu::matmul_plans() { return impl_->matmul_plans; }
 
-void Gpu::synchronize() { check(cudaStreamSynchronize(impl_->stream), "cudaStreamSynchronize"); }
+// By asking again and again, as cudaStreamSynchronize does, but able to give up.
+void Gpu::synchronize() {
+    using Clock = std::chrono::steady_clock;
+    constexpr std::chrono::milliseconds between_looks(100);
+    const Clock::time_point start = Clock::now();
+    Clock::time_point next_look = start + between_looks;
+    for (;;) {
+        const cudaError_t state = cudaStreamQuery(impl_->stream);
+        if (state == cudaSuccess) return;
+        if (state != cudaErrorNotReady) check(state, "work on the GPU");
+        const Clock::time_point now = Clock::now();
+        if (now < next_look) continue;
+        next_look = now + between_looks;
+        for (const auto& [owner, watcher] : impl_->watchers)
+            watcher(std::chrono::duration<double>(now - start).count());
+    }
+}
+
+void Gpu::add_watcher(const void* owner, std::function<void(double)> watcher) {
+    impl_->watchers[owner] = std::move(watcher);
+}
+void Gpu::remove_watcher(const void* owner) { impl_->watchers.erase(owner); }
 
 void Gpu::copy_to_pinned(void* to, const void* from, std::int64_t bytes) {
     check(cudaMemcpyAsync(to, from, std::size_t(bytes), cudaMemcpyDeviceToHost, impl_->stream),

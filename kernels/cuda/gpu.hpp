@@ -2,7 +2,9 @@
 // only passes these on builds without a toolkit.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -19,6 +21,7 @@ void choose_device(int index);
 // Of the chosen one.
 std::string device_name();
 std::int64_t device_memory_bytes();
+std::array<std::int64_t, 2> device_identity();  // no other GPU of the world has it
 
 // Device memory, zeroed, 256-byte aligned. Error(environment) when there is not enough.
 void* allocate(std::int64_t bytes);
@@ -38,8 +41,11 @@ public:
     void* stream() const;  // cudaStream_t
     int multiprocessors() const;
     MatmulPlans& matmul_plans();
-    // Waits until everything enqueued is done.
+    // Waits until everything enqueued is done. While it does, calls the watchers ten times a second with the seconds it
+    // has waited so far: they throw where waiting longer has no sense.
     void synchronize();
+    void add_watcher(const void* owner, std::function<void(double seconds)> watcher);
+    void remove_watcher(const void* owner);
     // In the order of the stream. Memory of the host may be touched again when these return.
     void copy_to_host(void* to, const void* from, std::int64_t bytes);
     void copy_to_device(void* to, const void* from, std::int64_t bytes);

@@ -27,6 +27,7 @@ int device_count(std::string* why_none) {
 void choose_device(int) { refuse(); }
 std::string device_name() { refuse(); }
 std::int64_t device_memory_bytes() { refuse(); }
+std::array<std::int64_t, 2> device_identity() { refuse(); }
 void* allocate(std::int64_t) { refuse(); }
 void release(void*) noexcept {}
 void* allocate_pinned(std::int64_t) { refuse(); }
@@ -39,6 +40,8 @@ void* Gpu::stream() const { refuse(); }
 int Gpu::multiprocessors() const { refuse(); }
 MatmulPlans& Gpu::matmul_plans() { refuse(); }
 void Gpu::synchronize() { refuse(); }
+void Gpu::add_watcher(const void*, std::function<void(double)>) { refuse(); }
+void Gpu::remove_watcher(const void*) { refuse(); }
 void Gpu::copy_to_host(void*, const void*, std::int64_t) { refuse(); }
 void Gpu::copy_to_device(void*, const void*, std::int64_t) { refuse(); }
 void Gpu::copy_to_pinned(void*, const void*, std::int64_t) { refuse(); }

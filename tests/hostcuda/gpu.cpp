@@ -15,6 +15,8 @@ void choose_device(int) {}
 std::string device_name() { return "host (kernels run as fibres)"; }
 std::int64_t device_memory_bytes() { return std::int64_t(4) << 30; }
 
+std::array<std::int64_t, 2> device_identity() { return {1, 1}; }  // one for all ranks
+
 void* allocate(std::int64_t bytes) {
     constexpr std::int64_t alignment_bytes = 256;
     void* memory = std::aligned_alloc(std::size_t(alignment_bytes),
@@ -33,6 +35,8 @@ Gpu::~Gpu() = default;
 void* Gpu::stream() const { return nullptr; }
 int Gpu::multiprocessors() const { return 4; }
 void Gpu::synchronize() {}
+void Gpu::add_watcher(const void*, std::function<void(double)>) {}
+void Gpu::remove_watcher(const void*) {}
 void Gpu::copy_to_host(void* to, const void* from, std::int64_t bytes) { std::memcpy(to, from, std::size_t(bytes)); }
 void Gpu::copy_to_device(void* to, const void* from, std::int64_t bytes) { std::memcpy(to, from, std::size_t(bytes)); }
 void Gpu::copy_to_pinned(void* to, const void* from, std::int64_t bytes) { std::memcpy(to, from, std::size_t(bytes)); }
