@@ -14,7 +14,7 @@ namespace {
 using namespace test_support;
 
 constexpr std::int64_t scratch_size = 1 << 22;
-constexpr std::int64_t lengths[] = {1, 15, 16, 17, 1000, 70001};
+constexpr std::int64_t lengths[] = {1, 15, 16, 17, 1000, 8192, 8200, 70001};
 
 TEST(Adamw, takes_the_steps_of_the_paper) {
     for (const std::int64_t n : lengths) {

@@ -38,7 +38,7 @@ double loss_of(Context& context, Tensor stats, Tensor labels) {
 struct Shape {
     std::int64_t rows, vocabulary;
 };
-constexpr Shape shapes[] = {{1, 2}, {9, 43}, {70, 1000}, {3, 32003}};
+constexpr Shape shapes[] = {{1, 1}, {1, 2}, {9, 43}, {70, 1000}, {5, 2047}, {4, 2048}, {2, 32000}, {3, 32003}};
 
 TEST(CrossEntropy, loss_and_gradient_are_those_of_the_reference) {
     for (const Shape s : shapes)
@@ -110,7 +110,7 @@ TEST(CrossEntropy, slices_of_the_vocabulary_combine_to_the_whole) {
 
 TEST(Embedding, copies_rows_and_adds_gradients_of_repeated_ids_in_row_order) {
     for (const Dtype dtype : dtypes)
-        for (const std::int64_t columns : {1, 7, 43, 511}) {
+        for (const std::int64_t columns : {1, 7, 8, 43, 64, 256, 511, 2049}) {
             std::vector<std::int32_t> ids{4, 0, 4, 10, 4, 0};
             const std::int64_t rows = std::int64_t(ids.size());
             OwnedTensor w(dtype, {11, columns}, random_values(11 * columns, 1)), h(dtype, {rows, columns});
@@ -132,7 +132,8 @@ TEST(Embedding, copies_rows_and_adds_gradients_of_repeated_ids_in_row_order) {
 
 TEST(Swiglu, forward_and_backward_are_those_of_the_reference_also_in_place) {
     for (const Dtype dtype : dtypes)
-        for (const Shape s : {Shape{1, 1}, Shape{3, 7}, Shape{33, 43}, Shape{5, 1368}, Shape{2, 5461}}) {
+        for (const Shape s : {Shape{1, 1}, Shape{3, 7}, Shape{2, 8}, Shape{33, 43}, Shape{7, 256}, Shape{5, 1368},
+                              Shape{2, 5461}, Shape{2, 5464}}) {
             const std::int64_t width = s.vocabulary;
             Vec values = random_values(s.rows * 2 * width, 3);
             for (double& x : values) x *= 9.0;

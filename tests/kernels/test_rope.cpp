@@ -87,6 +87,10 @@ TEST(Rope, RotatesQueriesAndKeysByPositionAndLeavesValues) {
             check({.sequence = 130, .batch = 1, .heads = 3, .kv_heads = 3, .head_dim = 64}, dtype, inverse);
             check({.sequence = 5, .batch = 2, .heads = 6, .kv_heads = 1, .head_dim = 2}, dtype, inverse);
             check({.sequence = 5, .batch = 2, .heads = 2, .kv_heads = 2, .head_dim = 86}, dtype, inverse);
+            check({.sequence = 1, .batch = 1, .heads = 1, .kv_heads = 1, .head_dim = 16}, dtype, inverse);
+            check({.sequence = 65, .batch = 2, .heads = 8, .kv_heads = 1, .head_dim = 128}, dtype, inverse);
+            check({.sequence = 7, .batch = 5, .heads = 2, .kv_heads = 1, .head_dim = 96}, dtype, inverse);
+            check({.sequence = 300, .batch = 1, .heads = 4, .kv_heads = 4, .head_dim = 8}, dtype, inverse);
         }
 }
 

@@ -20,8 +20,9 @@ constexpr Dtype dtypes[] = {Dtype::fp32, Dtype::bf16};
 struct Size {
     std::int64_t rows, columns;
 };
-// One row, one column, less than a vector, not whole vectors, the feed-forward sizes of 71M and 1B.
-constexpr Size sizes[] = {{1, 1}, {3, 7}, {130, 43}, {65, 511}, {9, 1368}, {5, 5461}};
+// One row, one column, less than a vector, not whole vectors, hidden sizes, the feed-forward sizes of 71M and 1B, more
+// than one pack a thread.
+constexpr Size sizes[] = {{1, 1}, {3, 7}, {130, 43}, {65, 511}, {17, 768}, {9, 1368}, {5, 5461}, {2, 8192}};
 
 struct Gates {
     GateFunction function;
