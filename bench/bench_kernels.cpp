@@ -325,7 +325,7 @@ void Bench::optimizer(const Shape& shape, Memory& memory) {
     time("adamw", text, moves(n * (7 * 4 + (compute ? 2 : 0))), [&] {
         adamw(context_, {&piece, 1}, {.learning_rate = 1e-3});
     });
-    time("squared_norm", text, moves(n * 4), [&] { squared_norm(context_, sum, gradient); });
+    time("squared_norm", text, moves(n * 4), [&] { squared_norm(context_, sum, {&gradient, 1}); });
 }
 
 void Bench::product(const std::string& of, std::int64_t t, std::int64_t n, std::int64_t k, Memory& memory) {

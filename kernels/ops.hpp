@@ -167,8 +167,8 @@ struct AdamwPiece {
     double grad_factor = 1.0;
 };
 void adamw(Context&, std::span<const AdamwPiece> pieces, const AdamwStep& step);
-// sum += Σ x² over fixed blocks        sum [1] fp64
-void squared_norm(Context&, Tensor sum, Tensor x);
+// sum += Σ x² of every tensor, over fixed blocks        sum [1] fp64
+void squared_norm(Context&, Tensor sum, std::span<const Tensor> xs);
 // index of the first NaN or Inf, -1: none
 std::int64_t first_non_finite(Context&, Tensor x);
 // y = x, rounded to y's dtype (fp32, bf16 either way)

@@ -21,9 +21,9 @@ void adamw(Context& context, std::span<const AdamwPiece> pieces, const AdamwStep
     context.on_cpu() ? cpu::adamw(context, pieces, step) : cuda::adamw(context, pieces, step);
 }
 
-void squared_norm(Context& context, Tensor sum, Tensor x) {
-    check_shapes(is_sum(sum) && is_floating(x), "squared_norm", {{"sum", sum}, {"x", x}});
-    context.on_cpu() ? cpu::squared_norm(context, sum, x) : cuda::squared_norm(context, sum, x);
+void squared_norm(Context& context, Tensor sum, std::span<const Tensor> xs) {
+    for (const Tensor& x : xs) check_shapes(is_sum(sum) && is_floating(x), "squared_norm", {{"sum", sum}, {"x", x}});
+    context.on_cpu() ? cpu::squared_norm(context, sum, xs) : cuda::squared_norm(context, sum, xs);
 }
 
 std::int64_t first_non_finite(Context& context, Tensor x) {

@@ -72,12 +72,12 @@ void TrainingStep::measure_gradients(StepResult& result) {
     const ParameterStore& store = replica_.store;
     const Tensor sums = replica_.memory().work.squares;
     clear(replica_.context, sums);
-    for (const OwnedPiece& piece : store.owned()) {
-        if (!piece.counted) continue;
-        const bool gate = store.specs()[piece.parameter].kind == ParameterKind::gate;
-        squared_norm(replica_.context, sums.slice(gate, gate + 1), piece.gradient);
-    }
-    double squares[2];  // of all parameters, of gates
+    std::vector<Tensor> gradients[2];  // of all other parameters, of gates
+    for (const OwnedPiece& piece : store.owned())
+        if (piece.counted)
+            gradients[store.specs()[piece.parameter].kind == ParameterKind::gate].push_back(piece.gradient);
+    for (const int gates : {0, 1}) squared_norm(replica_.context, sums.slice(gates, gates + 1), gradients[gates]);
+    double squares[2];
     copy(replica_.context, Tensor(squares, Dtype::fp64, {2}), sums);
     squares[0] += squares[1];
     mesh_.world->all_reduce(squares, 2, ReduceOp::sum, "squared gradient norm");

@@ -49,15 +49,7 @@ void adamw_piece(Context& context, const AdamwPiece& piece, const AdamwFactors& 
     });
 }
 
-}  // namespace
-
-void adamw(Context& context, std::span<const AdamwPiece> pieces, const AdamwStep& step) {
-    for (const AdamwPiece& piece : pieces) adamw_piece(context, piece, adamw_factors(step, piece));
-}
-
-std::int64_t flat_scratch_bytes() { return most_flat_blocks * std::int64_t(sizeof(double)) + Arena::alignment_bytes; }
-
-void squared_norm(Context& context, Tensor sum, Tensor x) {
+double squares_of(Context& context, const Tensor& x) {
     const Arena::Scope scope(context.scratch());
     const std::int64_t block = sum_block_elements(x.elements());
     const std::int64_t count = (x.elements() + block - 1) / block;
@@ -80,7 +72,19 @@ void squared_norm(Context& context, Tensor sum, Tensor x) {
     });
     double total = 0.0;
     for (std::int64_t i = 0; i < count; ++i) total += partial[i];
-    *sum.as<double>() += total;
+    return total;
+}
+
+}  // namespace
+
+void adamw(Context& context, std::span<const AdamwPiece> pieces, const AdamwStep& step) {
+    for (const AdamwPiece& piece : pieces) adamw_piece(context, piece, adamw_factors(step, piece));
+}
+
+std::int64_t flat_scratch_bytes() { return most_flat_blocks * std::int64_t(sizeof(double)) + Arena::alignment_bytes; }
+
+void squared_norm(Context& context, Tensor sum, std::span<const Tensor> xs) {
+    for (const Tensor& x : xs) *sum.as<double>() += squares_of(context, x);
 }
 
 std::int64_t first_non_finite(Context& context, Tensor x) {

@@ -88,20 +88,57 @@ AdamwEntry adamw_entry(const AdamwPiece& piece, const AdamwFactors& f, int first
 
 // ---- sums -----------------------------------------------------------------------------------------------------------
 
+// Many tensors at once, as for AdamW.
+struct SquaresEntry {
+    const void* x;
+    std::int64_t count;
+    int first_block;
+    int blocks;
+    bool is_bf16;
+    bool vectors;  // 16 bytes at a time
+};
+constexpr int most_squares = 96;
+constexpr int most_blocks_a_tensor = 256;
+struct SquaresTable {
+    SquaresEntry entries[most_squares];
+    int count = 0;
+};
+static_assert(sizeof(SquaresTable) <= 4000);
+
 template <class T, int V>
-GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) squares_kernel(double* parts, const T* x, std::int64_t elements) {
-    SHARED_ARRAY(double, block_parts, warp_size);
+GPAS_DEVICE double squares_of(const SquaresEntry& e) {
+    const T* x = static_cast<const T*>(e.x);
     double sum = 0.0;
-    const std::int64_t step = std::int64_t(gridDim.x) * blockDim.x * V;
-    for (std::int64_t i = flat_index(V); i < elements; i += step) {
+    const std::int64_t first = (std::int64_t(blockIdx.x) - e.first_block) * flat_threads + threadIdx.x;
+    for (std::int64_t i = first * V; i < e.count; i += std::int64_t(e.blocks) * flat_threads * V) {
         const auto pack = load_pack<V>(x + i);
         float squares = 0.0F;
 #pragma unroll
         for (int v = 0; v < V; ++v) squares += to_float(pack.v[v]) * to_float(pack.v[v]);
         sum += double(squares);
     }
-    sum = block_sum(sum, block_parts);
+    return sum;
+}
+
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) squares_kernel(double* parts, SquaresTable table) {
+    SHARED_ARRAY(double, block_parts, warp_size);
+    int which = 0;
+    while (which + 1 < table.count && table.entries[which + 1].first_block <= int(blockIdx.x)) ++which;
+    const SquaresEntry& e = table.entries[which];
+    const double mine = e.is_bf16 ? (e.vectors ? squares_of<bf16, 8>(e) : squares_of<bf16, 1>(e))
+                                  : (e.vectors ? squares_of<float, 4>(e) : squares_of<float, 1>(e));
+    const double sum = block_sum(mine, block_parts);
     if (threadIdx.x == 0) parts[blockIdx.x] = sum;
+}
+
+SquaresEntry squares_entry(const Tensor& x, int first_block) {
+    const std::int64_t a_block = flat_threads * 4 * (16 / bytes_per_element(x.dtype));
+    return {.x = x.data,
+            .count = x.elements(),
+            .first_block = first_block,
+            .blocks = int(std::clamp<std::int64_t>((x.elements() + a_block - 1) / a_block, 1, most_blocks_a_tensor)),
+            .is_bf16 = x.dtype == Dtype::bf16,
+            .vectors = aligned_16({x.data}) && x.bytes() % 16 == 0};
 }
 
 // *total += Σ parts, by one block
@@ -192,18 +229,22 @@ void adamw(Context& context, std::span<const AdamwPiece> pieces, const AdamwStep
     }
 }
 
-void squared_norm(Context& context, Tensor sum, Tensor x) {
-    const std::int64_t elements = x.elements();
-    if (elements == 0) return;
+void squared_norm(Context& context, Tensor sum, std::span<const Tensor> xs) {
     const Arena::Scope scope(context.scratch());
-    visit_flat(x, aligned_16({x.data}), [&](auto zero, auto v) {
-        using T = decltype(zero);
-        const std::int64_t blocks = sum_blocks(elements, v);
-        auto* parts = scratch_array<double>(context, blocks);
-        launch(context.gpu(), {.grid = unsigned(blocks), .threads = flat_threads}, squares_kernel<T, v()>, parts,
-               x.as<T>(), elements);
-        launch(context.gpu(), {.grid = 1, .threads = flat_threads}, add_parts_kernel, sum.as<double>(), parts, blocks);
-    });
+    auto* parts = scratch_array<double>(context, most_squares * most_blocks_a_tensor);
+    for (std::size_t i = 0; i < xs.size();) {
+        SquaresTable table{};
+        int blocks = 0;
+        for (; i < xs.size() && table.count < most_squares; ++i) {
+            if (xs[i].elements() == 0) continue;
+            table.entries[table.count++] = squares_entry(xs[i], blocks);
+            blocks += table.entries[table.count - 1].blocks;
+        }
+        if (table.count == 0) return;
+        launch(context.gpu(), {.grid = unsigned(blocks), .threads = flat_threads}, squares_kernel, parts, table);
+        launch(context.gpu(), {.grid = 1, .threads = flat_threads}, add_parts_kernel, sum.as<double>(), parts,
+               std::int64_t(blocks));
+    }
 }
 
 std::int64_t first_non_finite(Context& context, Tensor x) {
@@ -255,6 +296,9 @@ void scale(Context& context, Tensor y, float factor) {
     });
 }
 
-std::int64_t flat_scratch_bytes() { return most_blocks * std::int64_t(sizeof(double)) + Arena::alignment_bytes; }
+std::int64_t flat_scratch_bytes() {
+    return std::max<std::int64_t>(most_blocks, most_squares * most_blocks_a_tensor) * std::int64_t(sizeof(double)) +
+           Arena::alignment_bytes;
+}
 
 }  // namespace gpas::cuda

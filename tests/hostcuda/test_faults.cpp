@@ -222,7 +222,11 @@ TEST(Faults, of_flat_ranges_are_noticed) {
         1);
     expect_all_noticed(
         "squared_norm",
-        [](Context& c, Bench& b) { squared_norm(c, b.added_to(Dtype::fp64, {1}), b.in(Dtype::fp32, {n})); }, 3);
+        [](Context& c, Bench& b) {
+            const Tensor xs[] = {b.in(Dtype::fp32, {n}), b.in(Dtype::bf16, {n - 1}), b.in(Dtype::fp32, {7})};
+            squared_norm(c, b.added_to(Dtype::fp64, {1}), xs);
+        },
+        3);
     expect_all_noticed(
         "first_non_finite",
         [](Context& c, Bench& b) {

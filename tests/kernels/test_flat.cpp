@@ -60,12 +60,29 @@ TEST(SquaredNorm, is_exact_to_a_few_roundings_and_independent_of_threads) {
             for (int threads = 1; threads <= 4; ++threads) {
                 Context context(threads, poisoned_scratch(scratch_size));
                 const OwnedTensor sum(Dtype::fp64, {1}, {1.0});  // added to
-                squared_norm(context, sum, x);
+                const Tensor tensors[] = {x};
+                squared_norm(context, sum, tensors);
                 if (threads == 1) first = sum.at(0);
                 EXPECT_EQ(sum.at(0), first);
             }
             EXPECT_NEAR(first - 1.0, expected, 0x1p-50 + 260 * 0x1p-24 * expected);  // 4096 / 16 terms a chain
         }
+}
+
+TEST(SquaredNorm, of_many_tensors_is_the_sum_of_theirs) {
+    std::vector<OwnedTensor> owned;
+    double expected = 0.0;
+    for (unsigned i = 0; i < 230; ++i) {
+        const std::int64_t n = 1 + std::int64_t(i * i) % 701;
+        owned.emplace_back(i % 3 == 0 ? Dtype::bf16 : Dtype::fp32, std::initializer_list<std::int64_t>{n},
+                           random_values(n, i));
+        for (const double value : owned.back().values()) expected += value * value;
+    }
+    const std::vector<Tensor> tensors(owned.begin(), owned.end());
+    const OwnedTensor sum(Dtype::fp64, {1}, {0.0});
+    Context context(2, poisoned_scratch(scratch_size));
+    squared_norm(context, sum, tensors);
+    EXPECT_NEAR(sum.at(0), expected, 64 * 0x1p-24 * expected);
 }
 
 TEST(FirstNonFinite, finds_the_first_and_nothing_else) {
