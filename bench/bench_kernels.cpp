@@ -22,6 +22,7 @@
 namespace {
 
 using namespace gpas;
+using bench::GpuTimer;
 
 constexpr std::int64_t mebibyte = 1 << 20;
 

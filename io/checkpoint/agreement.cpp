@@ -13,7 +13,7 @@ void agree(Communicator& group, const std::optional<Error>& mine, const char* wh
     broadcast(group, message, int(failed), what);
     group.broadcast(&code, sizeof code, int(failed), what);
     if (group.size() > 1) message += fmt::format(" (rank {})", failed);
-    throw Error(ExitCode(code), message);
+    throw AgreedError(ExitCode(code), message);  // so that one rank tells
 }
 
 }  // namespace gpas

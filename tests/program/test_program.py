@@ -181,7 +181,7 @@ def wrong_configurations_end_with_2_and_the_place():
     refused(gpas("train", "run.yaml", "training.global_batch_size=7", ranks=2), 2, "7")
     refused(gpas("train", "run.yaml", "parallel.tensor=3", ranks=3), 2, "tensor")
     refused(gpas("train", "nofile.yaml"), 2, "nofile.yaml")
-    built = "built without CUDA" not in gpas("train", "run.yaml", "compute.device=cuda").stderr
+    built = "built without CUDA" not in gpas("train", "run.yaml", "compute.device=cuda").err
     refused(gpas("train", "run.yaml", "compute.device=cuda"), 5 if built else 2, "cuda")
 
 
