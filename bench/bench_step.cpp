@@ -8,6 +8,7 @@
 #include "io/config/check.hpp"
 #include "io/config/load.hpp"
 #include "io/data/indexed_writer.hpp"
+#include "kernels/cuda/matmul.hpp"
 #include "kernels/error.hpp"
 
 #include <fmt/format.h>
@@ -111,6 +112,7 @@ void run(const Options& options, const MpiSession& mpi) {
     const ReplicaShape shape = replica_shape(config, mesh.size, mesh.place, options.threads, true, device.device);
     const std::unique_ptr<Context> context = make_context(shape);
     serve_device(mesh, *context);
+    if (!context->on_cpu()) cuda::measure_matmul_plans(*context, "");  // kept nowhere
     Replica replica(shape, *context, *mesh.tensor, *mesh.data);
     initialise(replica.context, replica.store, config.seed, *mesh.data);
     TrainingStep step(config, replica, data.train, mesh);

@@ -90,6 +90,7 @@ private:
         describe();
         resume_or_initialise();
         agree(*mesh_.world, [&] { open_outputs(); });
+        choose_algorithms(*context_, config_.directory, mesh_.world->rank());
         const double rate = config_.compute.peak_tflops > 0 ? config_.compute.peak_tflops * 1e12
                                                             : measure_matmul_rate(device_.device, threads_, dtype_);
         peak_flops_ = rate;

@@ -48,7 +48,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
         equal[threadIdx.x] = t < tokens && ids[t] == id;
         __syncthreads();
         for (int i = 0; i < int(blockDim.x); ++i) {
-            if (equal[i] == 0 || column >= columns) continue;
+            if (equal[i] != 1 || column >= columns) continue;
             const auto pack = load_pack<V>(dh + (begin + i) * columns + column);
 #pragma unroll
             for (int v = 0; v < V; ++v) sum[v] += to_float(pack.v[v]);

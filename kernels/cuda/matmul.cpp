@@ -2,16 +2,18 @@
 
 #include "kernels/cuda/check.hpp"
 #include "kernels/cuda/gpu.hpp"
+#include "kernels/cuda/matmul_choices.hpp"
 #include "kernels/cuda/matmul_plans.hpp"
 #include "kernels/error.hpp"
 
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
-#include <array>
-#include <compare>
+#include <cstring>
 #include <map>
+#include <optional>
 #include <utility>
+#include <vector>
 
 namespace gpas::cuda {
 namespace {
@@ -65,17 +67,48 @@ std::uint32_t alignment(const void* pointer) {
     return bytes;
 }
 
-struct Key {
-    std::array<std::int64_t, 4> sizes;
-    std::array<int, 5> kinds;
-    std::array<std::uint32_t, 3> alignments;
-    auto operator<=>(const Key&) const = default;
-};
-
 struct Plan {
     Operation operation;
     Layout a, b, d;
     cublasLtMatmulAlgo_t algorithm{};
+};
+
+static_assert(sizeof(cublasLtMatmulAlgo_t) == sizeof(MatmulChoice));
+cublasLtMatmulAlgo_t algorithm_of(const MatmulChoice& choice) {
+    cublasLtMatmulAlgo_t algorithm;
+    std::memcpy(&algorithm, choice.data(), sizeof algorithm);
+    return algorithm;
+}
+MatmulChoice choice_of(const cublasLtMatmulAlgo_t& algorithm) {
+    MatmulChoice choice;
+    std::memcpy(choice.data(), &algorithm, sizeof algorithm);
+    return choice;
+}
+
+// Milliseconds between two points of a stream.
+class Timer {
+public:
+    Timer() {
+        check(cudaEventCreate(&begin_), "cudaEventCreate");
+        check(cudaEventCreate(&end_), "cudaEventCreate");
+    }
+    ~Timer() {
+        cudaEventDestroy(begin_);
+        cudaEventDestroy(end_);
+    }
+    Timer(const Timer&) = delete;
+    Timer& operator=(const Timer&) = delete;
+    void start(cudaStream_t stream) { check(cudaEventRecord(begin_, stream), "cudaEventRecord"); }
+    float stop(cudaStream_t stream) {
+        check(cudaEventRecord(end_, stream), "cudaEventRecord");
+        check(cudaEventSynchronize(end_), "cudaEventSynchronize");
+        float milliseconds = 0.0F;
+        check(cudaEventElapsedTime(&milliseconds, begin_, end_), "cudaEventElapsedTime");
+        return milliseconds;
+    }
+
+private:
+    cudaEvent_t begin_ = nullptr, end_ = nullptr;
 };
 
 void set(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t name, int value) {
@@ -106,18 +139,20 @@ struct MatmulPlans::Impl {
 
     Handle handle;
     void* workspace = nullptr;
-    std::map<Key, Plan> plans;
+    std::map<MatmulKey, Plan> plans;
+    std::optional<MatmulChoices> measured;  // absent: the first proposal is taken
 
-    Plan make(const Key& key, const Operand& a, const Operand& b, const Operand& d);
-    Plan& find(const Operand& a, const Operand& b, const Operand& d, bool accumulate);
+    Plan describe_product(const Operand& a, const Operand& b, const Operand& d);
+    std::vector<cublasLtMatmulHeuristicResult_t> proposals(const MatmulKey& key, const Plan& plan, int most);
+    cublasLtMatmulAlgo_t choose(const MatmulKey& key, const Plan& plan, const Operand& a, const Operand& b,
+                                const Operand& d, cudaStream_t stream);
+    Plan& find(const Operand& a, const Operand& b, const Operand& d, bool accumulate, cudaStream_t stream);
 };
 
 MatmulPlans::MatmulPlans() : impl_(std::make_unique<Impl>()) {}
 MatmulPlans::~MatmulPlans() = default;
 
-// The first of cuBLASLt's proposals: the same on every run with one library and one GPU, so that runs repeat to the
-// bit.
-Plan MatmulPlans::Impl::make(const Key& key, const Operand& a, const Operand& b, const Operand& d) {
+Plan MatmulPlans::Impl::describe_product(const Operand& a, const Operand& b, const Operand& d) {
     Plan plan;
     // fp32 stays fp32: TF32 would not agree with the CPU.
     check_blas(cublasLtMatmulDescCreate(plan.operation.out(), CUBLAS_COMPUTE_32F, CUDA_R_32F),
@@ -127,31 +162,97 @@ Plan MatmulPlans::Impl::make(const Key& key, const Operand& a, const Operand& b,
     describe(plan.a, a);
     describe(plan.b, b);
     describe(plan.d, d);
-    Preference preference;
-    check_blas(cublasLtMatmulPreferenceCreate(preference.out()), "cublasLtMatmulPreferenceCreate");
-    set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t(workspace_bytes));
-    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, key.alignments[0]);
-    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, key.alignments[1]);
-    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, key.alignments[2]);
-    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, key.alignments[2]);
-    cublasLtMatmulHeuristicResult_t proposal{};
-    int found = 0;
-    check_blas(cublasLtMatmulAlgoGetHeuristic(handle, plan.operation, plan.a, plan.b, plan.d, plan.d, preference, 1,
-                                              &proposal, &found),
-               "cublasLtMatmulAlgoGetHeuristic");
-    if (found == 0)
-        fail(ExitCode::environment, "cuBLASLt has no algorithm for a product of {} x {} x {} ({})", d.rows, d.columns,
-             a.transposed ? a.rows : a.columns, dtype_name(a.dtype));
-    plan.algorithm = proposal.algo;
     return plan;
 }
 
-Plan& MatmulPlans::Impl::find(const Operand& a, const Operand& b, const Operand& d, bool accumulate) {
-    const Key key{.sizes = {a.rows, a.columns, b.rows, b.columns},
-                  .kinds = {int(a.dtype), int(d.dtype), a.transposed, b.transposed, accumulate},
-                  .alignments = {alignment(a.data), alignment(b.data), alignment(d.data)}};
+// Best guesses of the library first: the same on every run with one library and one GPU.
+std::vector<cublasLtMatmulHeuristicResult_t> MatmulPlans::Impl::proposals(const MatmulKey& key, const Plan& plan,
+                                                                          int most) {
+    Preference preference;
+    check_blas(cublasLtMatmulPreferenceCreate(preference.out()), "cublasLtMatmulPreferenceCreate");
+    set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t(workspace_bytes));
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, std::uint32_t(key.alignments[0]));
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, std::uint32_t(key.alignments[1]));
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, std::uint32_t(key.alignments[2]));
+    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::uint32_t(key.alignments[2]));
+    std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<std::size_t>(most));
+    int count = 0;
+    check_blas(cublasLtMatmulAlgoGetHeuristic(handle, plan.operation, plan.a, plan.b, plan.d, plan.d, preference, most,
+                                              found.data(), &count),
+               "cublasLtMatmulAlgoGetHeuristic");
+    found.resize(static_cast<std::size_t>(count));
+    std::erase_if(found, [](const auto& proposal) { return proposal.state != CUBLAS_STATUS_SUCCESS; });
+    return found;
+}
+
+namespace {
+
+// Milliseconds of a few runs of the algorithm into `out`; a huge number where it does not run.
+float time_of(MatmulPlans::Impl& plans, const Plan& plan, const cublasLtMatmulAlgo_t& algorithm, const Operand& a,
+              const Operand& b, void* out, cudaStream_t stream) {
+    constexpr int runs = 4;
+    constexpr float never = 1e30F;
+    const float one = 1.0F;
+    const float zero = 0.0F;
+    Timer timer;
+    for (int i = 0; i <= runs; ++i) {  // the first one is not timed
+        if (i == 1) timer.start(stream);
+        if (cublasLtMatmul(plans.handle, plan.operation, &one, a.data, plan.a, b.data, plan.b, &zero, out, plan.d, out,
+                           plan.d, &algorithm, plans.workspace, std::size_t(workspace_bytes),
+                           stream) != CUBLAS_STATUS_SUCCESS)
+            return never;
+    }
+    return timer.stop(stream);
+}
+
+}  // namespace
+
+// Into memory of its own: what the product adds to must not change. Where there is none left, the first proposal does.
+cublasLtMatmulAlgo_t MatmulPlans::Impl::choose(const MatmulKey& key, const Plan& plan, const Operand& a,
+                                               const Operand& b, const Operand& d, cudaStream_t stream) {
+    constexpr int candidates = 8;
+    if (measured)
+        if (const auto kept = measured->find(key)) return algorithm_of(*kept);
+    const auto found = proposals(key, plan, measured ? candidates : 1);
+    if (found.empty())
+        fail(ExitCode::environment, "cuBLASLt has no algorithm for a product of {} x {} x {} ({})", d.rows, d.columns,
+             a.transposed ? a.rows : a.columns, dtype_name(a.dtype));
+    if (!measured) return found.front().algo;
+    std::size_t best = 0;
+    void* out = nullptr;
+    if (cudaMalloc(&out, std::size_t(d.rows * d.columns * bytes_per_element(d.dtype))) == cudaSuccess) {
+        float least = time_of(*this, plan, found[0].algo, a, b, out, stream);
+        for (std::size_t i = 1; i < found.size(); ++i) {
+            const float time = time_of(*this, plan, found[i].algo, a, b, out, stream);
+            if (time < least) {
+                least = time;
+                best = i;
+            }
+        }
+        cudaFree(out);
+    } else {
+        cudaGetLastError();  // forgotten
+    }
+    measured->add(key, choice_of(found[best].algo));
+    return found[best].algo;
+}
+
+Plan& MatmulPlans::Impl::find(const Operand& a, const Operand& b, const Operand& d, bool accumulate,
+                              cudaStream_t stream) {
+    const MatmulKey key{.sizes = {a.rows, a.columns, b.rows, b.columns},
+                        .kinds = {int(a.dtype), int(d.dtype), a.transposed, b.transposed, accumulate},
+                        .alignments = {alignment(a.data), alignment(b.data), alignment(d.data)}};
     const auto found = plans.find(key);
-    return found != plans.end() ? found->second : plans.emplace(key, make(key, a, b, d)).first->second;
+    if (found != plans.end()) return found->second;
+    Plan plan = describe_product(a, b, d);
+    plan.algorithm = choose(key, plan, a, b, d, stream);
+    return plans.emplace(key, std::move(plan)).first->second;
+}
+
+void measure_matmul_plans(Context& context, const std::string& file) {
+    MatmulPlans::Impl& plans = context.gpu().matmul_plans().impl();
+    plans.plans.clear();
+    plans.measured.emplace(file, fmt::format("{}, cuBLASLt {}", device_name(), cublasLtGetVersion()));
 }
 
 namespace {
@@ -160,13 +261,14 @@ namespace {
 void product(Context& context, const Tensor& out, const Operand& a, const Operand& b, bool accumulate) {
     if (out.elements() == 0) return;
     MatmulPlans::Impl& plans = context.gpu().matmul_plans().impl();
-    const Plan& plan = plans.find(a, b, operand(out, false), accumulate);
+    const auto stream = static_cast<cudaStream_t>(context.gpu().stream());
+    const Plan& plan = plans.find(a, b, operand(out, false), accumulate, stream);
     const float one = 1.0F;
     const float beta = accumulate ? 1.0F : 0.0F;
-    check_blas(cublasLtMatmul(plans.handle, plan.operation, &one, a.data, plan.a, b.data, plan.b, &beta, out.data,
-                              plan.d, out.data, plan.d, &plan.algorithm, plans.workspace, std::size_t(workspace_bytes),
-                              static_cast<cudaStream_t>(context.gpu().stream())),
-               "cublasLtMatmul");
+    check_blas(
+        cublasLtMatmul(plans.handle, plan.operation, &one, a.data, plan.a, b.data, plan.b, &beta, out.data, plan.d,
+                       out.data, plan.d, &plan.algorithm, plans.workspace, std::size_t(workspace_bytes), stream),
+        "cublasLtMatmul");
 }
 
 }  // namespace

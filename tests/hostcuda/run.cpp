@@ -11,10 +11,6 @@
 #include <random>
 #include <utility>
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#endif
-
 namespace gpas::hostcuda {
 namespace {
 
