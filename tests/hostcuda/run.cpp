@@ -1,5 +1,6 @@
 #include "tests/hostcuda/run.hpp"
 
+#include "tests/hostcuda/device_memory.hpp"
 #include "tests/hostcuda/fibre.hpp"
 
 #include <algorithm>
@@ -276,6 +277,7 @@ std::vector<Fault> possible_faults() { return std::exchange(settings.possible, {
 bool zeroing_is_dropped() { return settings.planted(FaultKind::no_zeroing, {"", 0}); }
 
 void run(Dim3 grid, int threads, std::int64_t shared_bytes, const std::function<void()>& kernel) {
+    const DeviceAccess access;
     Block block(grid, threads, shared_bytes, kernel);
     Block* const outer = std::exchange(running, &block);
     struct Restore {

@@ -1,3 +1,4 @@
+#include "kernels/cuda/gpu.hpp"
 #include "tests/support/test_device.hpp"
 
 #include <cstring>
@@ -7,6 +8,11 @@ namespace gpas::test_support {
 
 void* allocate_shared(std::size_t bytes) { return ::operator new(bytes); }
 void release_shared(void* memory) noexcept { ::operator delete(memory); }
-void set_device_bytes(void* memory, int value, std::size_t bytes) { std::memset(memory, value, bytes); }
+void set_device_bytes(void* memory, int value, std::size_t bytes) {
+    if (test_device == Device::cuda)
+        cuda::Gpu().set_bytes(memory, value, std::int64_t(bytes));
+    else
+        std::memset(memory, value, bytes);
+}
 
 }  // namespace gpas::test_support
