@@ -45,11 +45,12 @@ constexpr std::size_t stack_bytes = 128 << 10;  // touched pages only take memor
 constexpr std::size_t slot_bytes = page_bytes + stack_bytes;
 constexpr int saved_registers = 6;
 
-// The last fibre never returned from its functions, so AddressSanitizer still guards their variables.
+// Fibres never return from their functions, so AddressSanitizer still guards the variables of the last one, and would do
+// so in whatever else comes to lie at these addresses.
 #ifdef __SANITIZE_ADDRESS__
-void forget_frames(std::byte* stack) { __asan_unpoison_memory_region(stack, stack_bytes); }
+void forget_frames(std::byte* memory, std::size_t bytes) { __asan_unpoison_memory_region(memory, bytes); }
 #else
-void forget_frames(std::byte*) {}
+void forget_frames(std::byte*, std::size_t) {}
 #endif
 
 }  // namespace
@@ -62,10 +63,13 @@ Stacks::Stacks(std::size_t count) : count_(count) {
     for (std::size_t i = 0; i < count; ++i) mprotect(memory_ + i * slot_bytes, page_bytes, PROT_NONE);
 }
 
-Stacks::~Stacks() { munmap(memory_, count_ * slot_bytes); }
+Stacks::~Stacks() {
+    forget_frames(memory_, count_ * slot_bytes);
+    munmap(memory_, count_ * slot_bytes);
+}
 
 void* Stacks::prepare(std::size_t i, void (*entry)()) {
-    forget_frames(memory_ + i * slot_bytes + page_bytes);
+    forget_frames(memory_ + i * slot_bytes + page_bytes, stack_bytes);
     auto* top = reinterpret_cast<void**>(memory_ + (i + 1) * slot_bytes);
     *--top = nullptr;  // where a call would have left its return address: keeps the stack aligned
     *--top = reinterpret_cast<void*>(entry);
