@@ -1,17 +1,19 @@
 #include "engine/training/peak.hpp"
 
+#include "engine/training/device_table.hpp"
 #include "engine/training/stopwatch.hpp"
+#include "kernels/cuda/gpu.hpp"
+#include "kernels/error.hpp"
 #include "kernels/ops.hpp"
 
 #include <algorithm>
+#include <cctype>
 #include <vector>
 
 namespace gpas {
+namespace {
 
-std::int64_t matmul_rate_side(Device device) { return device == Device::cuda ? 8192 : 1024; }
-
-double measure_matmul_rate(Device device, int threads, Dtype dtype) {
-    const std::int64_t side = matmul_rate_side(device);
+double measured_rate(Device device, int threads, Dtype dtype, std::int64_t side) {
     const double operations = 2.0 * double(side) * double(side) * double(side);
     Context context(threads, Arena(0, device));
     Arena arena(3 * side * side * bytes_per_element(dtype) + 3 * Arena::alignment_bytes, device);
@@ -32,6 +34,36 @@ double measure_matmul_rate(Device device, int threads, Dtype dtype) {
     }
     std::nth_element(rates.begin(), rates.begin() + std::ptrdiff_t(rates.size() / 2), rates.end());
     return rates[rates.size() / 2];
+}
+
+Peak measured_peak(Device device, int threads, Dtype dtype) {
+    const std::int64_t side = device == Device::cuda ? 8192 : 1024;
+    try {
+        return {measured_rate(device, threads, dtype, side), fmt::format("measured: a {0} x {0} x {0} product", side)};
+    } catch (const Error& error) {
+        if (device == Device::cpu) throw;
+        return {0.0, fmt::format("unknown: {}", error.what())};  // the model has taken the memory
+    }
+}
+
+// "NVIDIA GeForce RTX 4090" as the table writes it: rtx4090
+std::string table_name(const std::string& device) {
+    std::string name;
+    for (const char c : device)
+        if (c != ' ') name += char(std::tolower(static_cast<unsigned char>(c)));
+    return name;
+}
+
+}  // namespace
+
+Peak peak_of_device(Device device, int threads, Dtype dtype) {
+    if (device == Device::cuda && dtype == Dtype::bf16) {
+        const std::string name = table_name(cuda::device_name());
+        for (const DeviceFigures& figures : device_table)
+            if (name.find(figures.name) != std::string::npos)
+                return {figures.bf16_tflops * 1e12, fmt::format("data sheet of {}", figures.name)};
+    }
+    return measured_peak(device, threads, dtype);
 }
 
 }  // namespace gpas

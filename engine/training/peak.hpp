@@ -3,13 +3,17 @@
 
 #include "kernels/context.hpp"
 
+#include <string>
+
 namespace gpas {
 
-// Floating-point operations per second of a large matrix product in this dtype, by the chosen GPU or this many threads:
-// the median of a few, all of them within about a third of a second.
-double measure_matmul_rate(Device device, int threads, Dtype dtype);
+struct Peak {
+    double flops = 0.0;  // floating-point operations per second; 0: unknown
+    std::string source;  // for the log
+};
 
-// Rows and columns of that product.
-std::int64_t matmul_rate_side(Device device);
+// Of the chosen GPU in bf16: its data sheet's figure, where device_table.hpp has it. Else measured: the median rate of
+// a few large matrix products in this dtype, on the GPU or by this many threads, within about a third of a second.
+Peak peak_of_device(Device device, int threads, Dtype dtype);
 
 }  // namespace gpas

@@ -91,14 +91,12 @@ private:
         resume_or_initialise();
         agree(*mesh_.world, [&] { open_outputs(); });
         choose_algorithms(*context_, config_.directory, mesh_.world->rank());
-        const double rate = config_.compute.peak_tflops > 0 ? config_.compute.peak_tflops * 1e12
-                                                            : measure_matmul_rate(device_.device, threads_, dtype_);
-        peak_flops_ = rate;
+        const Peak peak = config_.compute.peak_tflops > 0
+                              ? Peak{config_.compute.peak_tflops * 1e12, "compute.peak_tflops"}
+                              : peak_of_device(device_.device, threads_, dtype_);
+        peak_flops_ = peak.flops;
         mesh_.world->all_reduce(&peak_flops_, 1, ReduceOp::sum, "peak rate");
-        say("peak {:.3g} TFLOP/s over {} ranks ({})", peak_flops_ / 1e12, mesh_.world->size(),
-            config_.compute.peak_tflops > 0
-                ? "compute.peak_tflops"
-                : fmt::format("measured: a {0} x {0} x {0} product", matmul_rate_side(device_.device)));
+        say("peak {:.3g} TFLOP/s over {} ranks ({})", peak_flops_ / 1e12, mesh_.world->size(), peak.source);
     }
 
     void describe() const {

@@ -226,7 +226,9 @@ void declare_machine(SchemaBuilder& schema) {
     compute.add("threads", &ComputeConfig::threads, "threads", {0, 65536},
                 "CPU threads of a rank; 0: its share of the cores of the node.", {"omp_num_threads", "num_threads"});
     compute.add("peak_tflops", &ComputeConfig::peak_tflops, "TFLOP/s", not_negative,
-                "Peak of a rank's device, for the model-FLOPs utilisation; 0: measured at start-up.", {});
+                "Peak of a rank's device, for the model-FLOPs utilisation; 0: from the data sheet of a known GPU "
+                "(bf16), else measured at start-up.",
+                {});
 }
 
 void declare_records(SchemaBuilder& schema) {
