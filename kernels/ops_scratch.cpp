@@ -1,10 +1,8 @@
 #include "kernels/cpu/attention.hpp"
 #include "kernels/cpu/blocks.hpp"
 #include "kernels/cpu/flat.hpp"
-#include "kernels/cuda/attention.hpp"
-#include "kernels/cuda/flat.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "kernels/cuda/stream.hpp"
+#include "kernels/cuda/scratch_sizes.hpp"
 #include "kernels/ops.hpp"
 
 #include <unistd.h>

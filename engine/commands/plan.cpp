@@ -164,14 +164,19 @@ void print_time(const LoadedConfig& config, const RunPlan& plan, const DeviceFig
         seconds * double(config.values.training.steps) / 3600.0);
 }
 
+// A GPU where one is named: its kernels take other temporaries, and feed-forward columns are padded.
+Device planned_device(const Options& options, const LoadedConfig& config) {
+    return !options.gpu.empty() || config.values.compute.device == DeviceKind::cuda ? Device::cuda : Device::cpu;
+}
+
 void print_search(const Options& options, const LoadedConfig& config, const DeviceFigures& device, int threads) {
-    const auto choices =
-        search_layouts(config.values, options.ranks, threads, device.memory_gib * gibibyte,
-                       speed_of(device, config.values.compute.dtype), [&](const std::vector<std::string>& overrides) {
-                           ConfigArgument changed = *options.config;
-                           changed.words.insert(changed.words.end(), overrides.begin(), overrides.end());
-                           return changed.load();
-                       });
+    const auto choices = search_layouts(
+        config.values, options.ranks, threads, planned_device(options, config), device.memory_gib * gibibyte,
+        speed_of(device, config.values.compute.dtype), [&](const std::vector<std::string>& overrides) {
+            ConfigArgument changed = *options.config;
+            changed.words.insert(changed.words.end(), overrides.begin(), overrides.end());
+            return changed.load();
+        });
     if (choices.empty())
         fail(ExitCode::usage, "no layout of {} ranks fits; use more ranks, a smaller model or devices with more memory",
              options.ranks);
@@ -197,7 +202,7 @@ void run(const Options& options) {
     const DeviceFigures device = device_of(options);
     const int threads = config.values.compute.threads > 0 ? int(config.values.compute.threads) : 1;
     check_for_training(config);
-    const RunPlan plan = plan_run(config, options.ranks, threads);
+    const RunPlan plan = plan_run(config, options.ranks, threads, planned_device(options, config));
     print_mesh(config.values, plan);
     print_memory(plan);
     print_traffic(plan);

@@ -35,14 +35,14 @@ std::vector<std::string> overrides_of(std::int64_t tensor, bool sequence, std::i
 
 }  // namespace
 
-std::vector<LayoutChoice> search_layouts(const RunConfig& config, std::int64_t ranks, int threads, double memory_bytes,
-                                         const DeviceSpeed& speed,
+std::vector<LayoutChoice> search_layouts(const RunConfig& config, std::int64_t ranks, int threads, Device device,
+                                         double memory_bytes, const DeviceSpeed& speed,
                                          const std::function<LoadedConfig(const std::vector<std::string>&)>& reload) {
     std::vector<LayoutChoice> found;
     const auto consider = [&](const std::vector<std::string>& overrides) {
         try {
             const LoadedConfig loaded = reload(overrides);
-            LayoutChoice choice{.overrides = overrides, .plan = plan_run(loaded, ranks, threads)};
+            LayoutChoice choice{.overrides = overrides, .plan = plan_run(loaded, ranks, threads, device)};
             if (memory_bytes > 0 && double(choice.plan.largest().memory.total_bytes()) > memory_bytes) return;
             choice.seconds = predicted_step_seconds(loaded, choice.plan, speed);
             found.push_back(std::move(choice));

@@ -117,14 +117,14 @@ const RankPlan& RunPlan::largest() const {
     });
 }
 
-RunPlan plan_run(const LoadedConfig& loaded, std::int64_t ranks, int threads) {
+RunPlan plan_run(const LoadedConfig& loaded, std::int64_t ranks, int threads, Device device) {
     const RunConfig& config = loaded.values;
     RunPlan plan{.mesh = check_for_world(loaded, ranks)};
     plan.pipeline = pipeline_shape(config, plan.mesh);
     for (int stage = 0; stage < plan.mesh.pipeline; ++stage) {
         // The last tensor rank has the larger share where sizes do not divide.
         const MeshPlace place{.tensor = plan.mesh.tensor - 1, .data = 0, .pipeline = stage};
-        const ReplicaShape shape = replica_shape(config, plan.mesh, place, threads, true);
+        const ReplicaShape shape = replica_shape(config, plan.mesh, place, threads, true, device);
         RankPlan rank{.place = place,
                       .parts = shape.parts,
                       .parameters = parameters_of(shape),

@@ -47,7 +47,7 @@ struct RunPlan {
 };
 
 // Error(usage) for what `gpas train` refuses on so many ranks, in the same words.
-RunPlan plan_run(const LoadedConfig& config, std::int64_t ranks, int threads);
+RunPlan plan_run(const LoadedConfig& config, std::int64_t ranks, int threads, Device device = Device::cpu);
 
 // What a device and its connections can do.
 struct DeviceSpeed {
@@ -70,8 +70,8 @@ struct LayoutChoice {
 
 // Every layout that the configuration allows and that fits into memory_bytes (0: any), fastest first. reload: the
 // configuration with these overrides; layouts that it refuses are left out.
-std::vector<LayoutChoice> search_layouts(const RunConfig& config, std::int64_t ranks, int threads, double memory_bytes,
-                                         const DeviceSpeed& speed,
+std::vector<LayoutChoice> search_layouts(const RunConfig& config, std::int64_t ranks, int threads, Device device,
+                                         double memory_bytes, const DeviceSpeed& speed,
                                          const std::function<LoadedConfig(const std::vector<std::string>&)>& reload);
 
 }  // namespace gpas

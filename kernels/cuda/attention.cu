@@ -129,10 +129,6 @@ void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Ten
     qkv.dtype == Dtype::bf16 ? with(bf16()) : with(float());
 }
 
-std::int64_t attention_scratch_bytes(AttentionShape shape) {
-    return shape.batch * shape.heads * shape.sequence * std::int64_t(sizeof(float)) + Arena::alignment_bytes;
-}
-
 std::string attention_refusal(AttentionShape shape) {
     constexpr std::int64_t longest = std::int64_t(1) << 24;  // exact in fp32
     constexpr std::int64_t most_heads = 65535;               // of a launch

@@ -10,7 +10,6 @@ namespace gpas::cuda {
 void attention(Context&, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape, Tensor segment_begin);
 void attention_backward(Context&, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape,
                         Tensor segment_begin);
-std::int64_t attention_scratch_bytes(AttentionShape shape);
 // Why this shape cannot run; empty: it can.
 std::string attention_refusal(AttentionShape shape);
 

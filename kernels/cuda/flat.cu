@@ -4,14 +4,13 @@
 #include "kernels/adamw_factors.hpp"
 #include "kernels/cuda/launch_flat.hpp"
 #include "kernels/cuda/scratch.hpp"
+#include "kernels/cuda/scratch_sizes.hpp"
 
 #include <algorithm>
 #include <vector>
 
 namespace gpas::cuda {
 namespace {
-
-constexpr std::int64_t most_blocks = 1024;  // of a sum over a range: fixed, so that the sum is
 
 // ---- AdamW ----------------------------------------------------------------------------------------------------------
 
@@ -97,10 +96,8 @@ struct SquaresEntry {
     bool is_bf16;
     bool vectors;  // 16 bytes at a time
 };
-constexpr int most_squares = 96;
-constexpr int most_blocks_a_tensor = 256;
 struct SquaresTable {
-    SquaresEntry entries[most_squares];
+    SquaresEntry entries[most_squared_tensors];
     int count = 0;
 };
 static_assert(sizeof(SquaresTable) <= 4000);
@@ -202,7 +199,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) scale_kernel(T* y, float factor, std
 
 std::int64_t sum_blocks(std::int64_t elements, int v) {
     const std::int64_t a_block = std::int64_t(flat_threads) * v * 4;
-    return std::clamp<std::int64_t>((elements + a_block - 1) / a_block, 1, most_blocks);
+    return std::clamp<std::int64_t>((elements + a_block - 1) / a_block, 1, most_flat_blocks);
 }
 
 template <class F>
@@ -231,11 +228,11 @@ void adamw(Context& context, std::span<const AdamwPiece> pieces, const AdamwStep
 
 void squared_norm(Context& context, Tensor sum, std::span<const Tensor> xs) {
     const Arena::Scope scope(context.scratch());
-    auto* parts = scratch_array<double>(context, most_squares * most_blocks_a_tensor);
+    auto* parts = scratch_array<double>(context, most_squared_tensors * most_blocks_a_tensor);
     for (std::size_t i = 0; i < xs.size();) {
         SquaresTable table{};
         int blocks = 0;
-        for (; i < xs.size() && table.count < most_squares; ++i) {
+        for (; i < xs.size() && table.count < most_squared_tensors; ++i) {
             if (xs[i].elements() == 0) continue;
             table.entries[table.count++] = squares_entry(xs[i], blocks);
             blocks += table.entries[table.count - 1].blocks;
@@ -294,11 +291,6 @@ void scale(Context& context, Tensor y, float factor) {
         launch(context.gpu(), {.grid = blocks_of(y.elements(), v), .threads = flat_threads}, scale_kernel<T, v()>,
                y.as<T>(), factor, y.elements());
     });
-}
-
-std::int64_t flat_scratch_bytes() {
-    return std::max<std::int64_t>(most_blocks, most_squares * most_blocks_a_tensor) * std::int64_t(sizeof(double)) +
-           Arena::alignment_bytes;
 }
 
 }  // namespace gpas::cuda

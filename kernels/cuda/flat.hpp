@@ -11,6 +11,5 @@ std::int64_t first_non_finite(Context&, Tensor x);
 void cast(Context&, Tensor y, Tensor x);
 void fill(Context&, Tensor x, float value);
 void scale(Context&, Tensor y, float factor);
-std::int64_t flat_scratch_bytes();
 
 }  // namespace gpas::cuda

@@ -56,11 +56,9 @@ void residual_backward(Context&, Tensor, GateGradients, Tensor, Residual, Stream
 void apply_gate(Context&, Tensor, Stream) { refuse(); }
 Moments moments(Context&, Stream) { refuse(); }
 std::int64_t widest_row(Dtype, std::int64_t) { refuse(); }
-std::int64_t stream_scratch_bytes(std::int64_t) { refuse(); }
 
 void attention(Context&, Tensor, Tensor, Tensor, AttentionShape, Tensor) { refuse(); }
 void attention_backward(Context&, Tensor, Tensor, Tensor, Tensor, Tensor, AttentionShape, Tensor) { refuse(); }
-std::int64_t attention_scratch_bytes(AttentionShape) { refuse(); }
 std::string attention_refusal(AttentionShape) { refuse(); }
 void rope(Context&, Tensor, AttentionShape, Tensor, Tensor, bool) { refuse(); }
 
@@ -80,7 +78,6 @@ std::int64_t first_non_finite(Context&, Tensor) { refuse(); }
 void cast(Context&, Tensor, Tensor) { refuse(); }
 void fill(Context&, Tensor, float) { refuse(); }
 void scale(Context&, Tensor, float) { refuse(); }
-std::int64_t flat_scratch_bytes() { refuse(); }
 
 void matmul(Context&, Tensor, Tensor, Tensor) { refuse(); }
 void matmul_dx(Context&, Tensor, Tensor, Tensor) { refuse(); }

@@ -7,6 +7,7 @@
 #include "kernels/cuda/launch_flat.hpp"
 #include "kernels/cuda/launch_rows.hpp"
 #include "kernels/cuda/scratch.hpp"
+#include "kernels/cuda/scratch_sizes.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -14,7 +15,6 @@
 namespace gpas::cuda {
 namespace {
 
-constexpr std::int64_t most_blocks = 1056;  // of a kernel whose blocks take several rows: fixed, so that sums are
 constexpr std::int64_t rows_a_block = 16;
 
 // ---- forward --------------------------------------------------------------------------------------------------------
@@ -290,11 +290,11 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) moments_kernel(double* parts, Stream
 }
 
 std::int64_t blocks_for_rows(std::int64_t rows) {
-    return std::clamp<std::int64_t>((rows + rows_a_block - 1) / rows_a_block, 1, most_blocks);
+    return std::clamp<std::int64_t>((rows + rows_a_block - 1) / rows_a_block, 1, most_row_blocks);
 }
 std::int64_t blocks_for_elements(std::int64_t elements, int v) {
     const std::int64_t a_block = std::int64_t(flat_threads) * v * 4;
-    return std::clamp<std::int64_t>((elements + a_block - 1) / a_block, 1, most_blocks);
+    return std::clamp<std::int64_t>((elements + a_block - 1) / a_block, 1, most_row_blocks);
 }
 
 }  // namespace
@@ -394,11 +394,6 @@ Moments moments(Context& context, Stream h) {
 std::int64_t widest_row(Dtype dtype, std::int64_t columns) {
     const std::int64_t in_pack = 16 / bytes_per_element(dtype);
     return columns % in_pack == 0 ? row_threads * most_packs * in_pack : row_threads * most_single_elements;
-}
-
-std::int64_t stream_scratch_bytes(std::int64_t columns) {
-    return most_blocks * columns * std::int64_t(sizeof(float)) + most_blocks * 2 * std::int64_t(sizeof(double)) +
-           2 * Arena::alignment_bytes;
 }
 
 }  // namespace gpas::cuda

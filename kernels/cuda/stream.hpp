@@ -15,6 +15,5 @@ void apply_gate(Context&, Tensor y, Stream h);
 Moments moments(Context&, Stream h);
 // Of the rows that norms take, at most; depends on whether the row is a whole number of 16 bytes.
 std::int64_t widest_row(Dtype dtype, std::int64_t columns);
-std::int64_t stream_scratch_bytes(std::int64_t columns);
 
 }  // namespace gpas::cuda

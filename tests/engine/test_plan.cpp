@@ -100,6 +100,17 @@ TEST(RunPlan, recompute_and_sequence_parallelism_cut_activations_as_the_formulas
             }
 }
 
+TEST(RunPlan, for_gpus_counts_padding_and_their_temporaries_in_every_build) {
+    const LoadedConfig loaded = config({"model.ffn_size=5461", "model.hidden_size=2048", "model.heads=32"});
+    const RankPlan on_cpu = plan_run(loaded, 1, 1).stages[0], on_gpu = plan_run(loaded, 1, 1, Device::cuda).stages[0];
+    // Three columns more, of gate, up and down, in each layer.
+    const std::int64_t padding = 3 * 3 * 2048 * loaded.values.model.layers;
+    EXPECT_NEAR(double(on_gpu.memory.gradient_bytes - on_cpu.memory.gradient_bytes), double(4 * padding),
+                4.0 * 64 * 3 * double(loaded.values.model.layers));  // each parameter begins at a multiple of 64
+    EXPECT_GT(on_gpu.memory.scratch_bytes, 0);
+    EXPECT_EQ(on_gpu.parameters, on_cpu.parameters);
+}
+
 TEST(RunPlan, counts_the_bytes_that_ranks_hand_over) {
     const double stream = 4.0 * 4 * 32 * 64;  // fp32, of a micro-batch
     const double m = 16, layers = 8;
@@ -146,11 +157,11 @@ TEST(StageLayers, are_balanced_with_the_head_counted) {
 TEST(Search, ranks_the_layouts_that_fit) {
     const DeviceSpeed speed{.flops = 1e12, .link_bytes = 1e10, .network_bytes = 1e9, .per_node = 8};
     const auto reload = [](const std::vector<std::string>& overrides) { return config(overrides); };
-    const auto all = search_layouts(config({}).values, 8, 1, 0.0, speed, reload);
+    const auto all = search_layouts(config({}).values, 8, 1, Device::cpu, 0.0, speed, reload);
     ASSERT_GT(all.size(), 50U);
     for (std::size_t i = 1; i < all.size(); ++i) EXPECT_LE(all[i - 1].seconds, all[i].seconds);
     const double limit = 2e6;
-    const auto few = search_layouts(config({}).values, 8, 1, limit, speed, reload);
+    const auto few = search_layouts(config({}).values, 8, 1, Device::cpu, limit, speed, reload);
     EXPECT_LT(few.size(), all.size());
     for (const LayoutChoice& choice : few) {
         EXPECT_LE(double(choice.plan.largest().memory.total_bytes()), limit);
