@@ -244,7 +244,8 @@ TEST_F(Layouts, change_bf16_runs_by_no_more_than_bf16_rounding) {
     const std::vector<double> base = losses(shared_ + "bf16");
     const double rounding = std::max(largest_difference(base, losses(shared_ + "fp32")),
                                      largest_difference(base, losses(shared_ + "bf16 micro 8")));
-    EXPECT_LT(rounding, 0.05);  // or it would bound nothing
+    // Or it would bound nothing. How much it is depends on the processor: AMX and AVX-512 round at other places.
+    EXPECT_LT(rounding, 0.1 * (base.front() - base.back()));
     for (const Layout& layout : layouts) {
         const std::string name = shared_ + "bf16 " + layout.name;
         EXPECT_EQ(tensors(name + " initial", 0), tensors(shared_ + "bf16 initial", 0)) << layout.name;
