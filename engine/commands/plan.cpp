@@ -2,6 +2,7 @@
 #include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/training/device_table.hpp"
+#include "engine/training/host_state.hpp"
 #include "engine/training/run_state.hpp"
 #include "engine/training/schedule.hpp"
 #include "io/config/check.hpp"
@@ -83,7 +84,7 @@ void print_mesh(const RunConfig& config, const RunPlan& plan) {
          config.data.sequence_length, plan.mesh.data, plan.pipeline.micro_batches, config.training.micro_batch_size);
 }
 
-void print_memory(const RunPlan& plan) {
+void print_memory(const RunConfig& config, const RunPlan& plan) {
     line("");
     line("memory of a rank  {:>11}{:>11}{:>11}{:>13}{:>11}{:>11}  in flight", "weights", "gradients", "optimizer",
          "activations", "buffers", "total");
@@ -95,6 +96,13 @@ void print_memory(const RunPlan& plan) {
              bytes_text(double(m.buffer_bytes + m.recomputed_bytes + m.scratch_bytes)),
              bytes_text(double(m.total_bytes())), fmt::join(stage.in_flight, " + "));
     }
+    const std::int64_t saved = plan.largest().memory.saved_bytes;
+    const std::int64_t copy = checkpoint_copy_bytes(config.checkpoint, saved);
+    line("  checkpoints     {}",
+         copy > 0 ? fmt::format("{} of host memory beside that, so that training goes on during saves",
+                                bytes_text(double(copy)))
+                  : fmt::format("training waits for saves: a rank's part of {} is more than checkpoint.buffer_gib",
+                                bytes_text(double(saved))));
     line("");
     for (const RankPlan& stage : plan.stages)
         line("  stage {:<9} {}; {} parameters a rank", stage.place.pipeline, layers_text(stage.parts),
@@ -204,7 +212,7 @@ void run(const Options& options) {
     check_for_training(config);
     const RunPlan plan = plan_run(config, options.ranks, threads, planned_device(options, config));
     print_mesh(config.values, plan);
-    print_memory(plan);
+    print_memory(config.values, plan);
     print_traffic(plan);
     print_schedule(config.values, plan);
     print_disk(config.values, plan);

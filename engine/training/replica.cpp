@@ -1,5 +1,6 @@
 #include "engine/training/replica.hpp"
 
+#include "engine/training/host_state.hpp"
 #include "io/config/stage_layers.hpp"
 #include "kernels/error.hpp"
 
@@ -148,7 +149,8 @@ ReplicaPlan plan_replica(const ReplicaShape& shape) {
                      .optimizer_bytes = layout.store.optimizer_bytes(),
                      .activation_bytes = layout.activation_bytes,
                      .recomputed_bytes = recomputed.peak_bytes(),
-                     .scratch_bytes = scratch_bytes_of(shape)};
+                     .scratch_bytes = scratch_bytes_of(shape),
+                     .saved_bytes = saved_bytes(layout.store)};
     plan.buffer_bytes =
         memory.used_bytes() - plan.weight_bytes - plan.gradient_bytes - plan.optimizer_bytes - plan.activation_bytes;
     return plan;

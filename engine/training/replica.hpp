@@ -20,6 +20,7 @@ struct ReplicaPlan {
     std::int64_t buffer_bytes = 0;      // within one sub-layer, of the head, to and from other stages
     std::int64_t recomputed_bytes = 0;  // activations of one layer at a time
     std::int64_t scratch_bytes = 0;     // within one operation
+    std::int64_t saved_bytes = 0;       // what the rank adds to a checkpoint; not in the total
     std::int64_t total_bytes() const {
         return weight_bytes + gradient_bytes + optimizer_bytes + activation_bytes + buffer_bytes + recomputed_bytes +
                scratch_bytes;

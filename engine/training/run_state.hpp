@@ -6,6 +6,7 @@
 #include "parallel/communicator.hpp"
 
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,21 +30,29 @@ struct RunIdentity {
 
 std::filesystem::path checkpoint_directory(const RunConfig& config);  // <directory>/checkpoints
 
-// Collective over `world`, all ranks of the run: each writes what it updates, or a share of what several have alike.
-// Then removes checkpoints beyond checkpoint.keep_last; notes: what could not be removed.
-std::filesystem::path save_run(Communicator& world, const RunConfig& config, const RunIdentity& identity,
-                               const Progress& progress, Context& context, const ParameterStore& store,
-                               std::vector<std::string>& notes);
+CheckpointHeader checkpoint_header(const RunConfig& config, const RunIdentity& identity, const Progress& progress);
 
 // The checkpoint that `checkpoint.resume` asks for: none for a run that starts anew. The same on every rank; rank 0
-// looks. notes: what was passed over and why.
+// looks. With auto, the newest one below `below` that is complete; notes: what was passed over and why.
 std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const RunConfig& config,
-                                                     std::vector<std::string>* notes = nullptr);
+                                                     std::vector<std::string>* notes = nullptr,
+                                                     std::int64_t below = std::numeric_limits<std::int64_t>::max());
 
 // w (and, with moments, m and v) = those of the file; compute weights follow. Collective over `world`, all ranks that
 // load; data: the store's data-parallel group.
 Progress load_run(Communicator& world, Communicator& data, const RunConfig& config, Context& context,
                   const std::filesystem::path& file, ParameterStore& store, bool moments);
+
+struct Resumed {
+    std::filesystem::path file;
+    Progress progress;
+};
+// Lets a run go on as `checkpoint.resume` asks: nothing where it starts anew. With auto, a checkpoint whose data are
+// damaged is passed over for the one before it (notes say so); AgreedError(bad_file) where all are damaged, rather than
+// starting anew. Refuses what is not this run (check_same_run). Collective like load_run.
+std::optional<Resumed> resume_run(Communicator& world, Communicator& data, const RunConfig& config,
+                                  const RunIdentity& identity, Context& context, ParameterStore& store,
+                                  std::vector<std::string>& notes);
 
 // Refuses a resumed run whose data, seed or batch are not those of the checkpoint, naming both sides: Error(usage).
 void check_same_run(const CheckpointHeader& header, const RunConfig& config, const RunIdentity& identity,

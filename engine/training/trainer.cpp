@@ -4,6 +4,7 @@
 #include "engine/training/evaluate.hpp"
 #include "engine/training/peak.hpp"
 #include "engine/training/run_state.hpp"
+#include "engine/training/saves.hpp"
 #include "engine/training/step.hpp"
 #include "engine/training/stopwatch.hpp"
 #include "io/config/check.hpp"
@@ -48,7 +49,8 @@ public:
             train_step();
             const bool last = progress_.step == end;
             evaluation_seconds_ = is_due(config_.evaluation.every, last) ? evaluate_now() : 0.0;
-            checkpoint_seconds_ = is_due(config_.checkpoint.every, last) || last ? save() : 0.0;
+            if (metrics_ && saves_->is_due(progress_.step, last)) metrics_->flush();
+            checkpoint_seconds_ = saves_->after_step(progress_, last);
         }
         say("done: {} steps, {} tokens; checkpoints in {}", progress_.step, progress_.consumed_tokens,
             checkpoint_directory(config_).string());
@@ -76,7 +78,10 @@ private:
 
     std::unique_ptr<Context> make_checked_context() const {
         check_device(config_.model, shape_.compute, device_.device);
-        check_memory(loaded_, plan_replica(shape_).total_bytes(), device_memory_bytes(device_.device));
+        const ReplicaPlan plan = plan_replica(shape_);
+        const std::int64_t copy = checkpoint_copy_bytes(config_.checkpoint, plan.saved_bytes);
+        check_memory(loaded_, plan.total_bytes() + (device_.device == Device::cpu ? copy : 0),
+                     device_memory_bytes(device_.device));
         return make_context(shape_);
     }
 
@@ -90,6 +95,8 @@ private:
         describe();
         resume_or_initialise();
         agree(*mesh_.world, [&] { open_outputs(); });
+        saves_ = std::make_unique<RunSaves>(*mesh_.world, config_, identity_, *context_, replica_->store,
+                                            [this](const std::string& line) { say("{}", line); });
         choose_algorithms(*context_, config_.directory, mesh_.world->rank());
         const Peak peak = config_.compute.peak_tflops > 0
                               ? Peak{config_.compute.peak_tflops * 1e12, "compute.peak_tflops"}
@@ -122,16 +129,20 @@ private:
 
     void resume_or_initialise() {
         std::vector<std::string> notes;
-        const auto file = find_checkpoint(*mesh_.world, config_, &notes);
+        const auto resumed =
+            resume_run(*mesh_.world, *mesh_.data, config_, identity_, *context_, replica_->store, notes);
         for (const std::string& note : notes) say("{}", note);
-        if (!file) {
+        if (resumed) {
+            progress_ = resumed->progress;
+            say("resuming from {} at step {}", resumed->file.string(), progress_.step);
+        } else if (!config_.checkpoint.init_from.empty()) {
+            load_run(*mesh_.world, *mesh_.data, config_, *context_, config_.checkpoint.init_from, replica_->store,
+                     false);
+            say("starting from the weights of {}", config_.checkpoint.init_from);
+        } else {
             initialise(replica_->context, replica_->store, config_.seed, *mesh_.data);
             say("starting from initial weights of seed {}", config_.seed);
-            return;
         }
-        agree(*mesh_.world, [&] { check_same_run(read_header(*file), config_, identity_, *file); });
-        progress_ = load_run(*mesh_.world, *mesh_.data, config_, replica_->context, *file, replica_->store, true);
-        say("resuming from {} at step {}", file->string(), progress_.step);
     }
 
     // Rank 0's files: the resolved configuration and the metrics.
@@ -238,18 +249,6 @@ private:
         return result.seconds;
     }
 
-    double save() {
-        const Stopwatch watch;
-        if (metrics_) metrics_->flush();
-        std::vector<std::string> notes;
-        const std::filesystem::path file =
-            save_run(*mesh_.world, config_, identity_, progress_, *context_, replica_->store, notes);
-        const double seconds = watch.seconds();
-        say("saved {} in {:.2f} s", file.string(), seconds);
-        for (const std::string& note : notes) say("{}", note);
-        return seconds;
-    }
-
     LoadedConfig loaded_;
     const RunConfig& config_;
     Mesh mesh_;
@@ -265,6 +264,7 @@ private:
     RunIdentity identity_;
     Progress progress_;
     std::optional<MetricsWriter> metrics_;
+    std::unique_ptr<RunSaves> saves_;
     double peak_flops_ = 0.0;
     double evaluation_seconds_ = 0.0;
     double checkpoint_seconds_ = 0.0;

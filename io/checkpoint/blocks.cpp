@@ -126,18 +126,15 @@ void for_each_piece(
     }
 }
 
-void add_to_block_sums(std::span<std::uint64_t> sums, std::span<std::uint64_t> seen,
-                       std::span<const std::int64_t> shape, std::span<const std::int64_t> start,
-                       std::span<const std::int64_t> count, const float* data) {
-    for_each_run(shape, start, count, [&](std::int64_t flat, std::int64_t offset, std::int64_t n) {
-        while (n > 0) {
-            const std::int64_t block = flat / block_elements, position = flat % block_elements;
-            const std::int64_t part = std::min(n, block_elements - position);
-            sums[std::size_t(block)] += block_sum(position, data + offset, part);
-            seen[std::size_t(block)] += std::uint64_t(part);
-            flat += part, offset += part, n -= part;
-        }
-    });
+void add_to_block_sums(std::span<std::uint64_t> sums, std::span<std::uint64_t> seen, std::int64_t flat,
+                       const float* data, std::int64_t n) {
+    while (n > 0) {
+        const std::int64_t block = flat / block_elements, position = flat % block_elements;
+        const std::int64_t part = std::min(n, block_elements - position);
+        sums[std::size_t(block)] += block_sum(position, data, part);
+        seen[std::size_t(block)] += std::uint64_t(part);
+        flat += part, data += part, n -= part;
+    }
 }
 
 std::string shape_text(std::span<const std::int64_t> shape) {

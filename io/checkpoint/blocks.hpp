@@ -31,10 +31,10 @@ void for_each_piece(std::span<const std::int64_t> start, std::span<const std::in
                     const std::function<void(std::span<const std::int64_t> start, std::span<const std::int64_t> count,
                                              std::int64_t offset)>& body);
 
-// Adds a hyperslab to the sums of its tensor's blocks, and to the count of elements seen in each.
-void add_to_block_sums(std::span<std::uint64_t> sums, std::span<std::uint64_t> seen,
-                       std::span<const std::int64_t> shape, std::span<const std::int64_t> start,
-                       std::span<const std::int64_t> count, const float* data);
+// Adds n elements, from the row-major index `flat` of their tensor on, to the sums of its blocks and to the count of
+// elements seen in each.
+void add_to_block_sums(std::span<std::uint64_t> sums, std::span<std::uint64_t> seen, std::int64_t flat,
+                       const float* data, std::int64_t n);
 
 std::string shape_text(std::span<const std::int64_t> shape);  // "[32000, 512]"
 

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -50,20 +52,47 @@ struct TensorInfo {
     std::vector<std::int64_t> shape;
 };
 
-// Where saving stands, for progress and for tests. The first three are seen by every rank, the others by rank 0. What
-// an observer throws before `done` fails the whole save.
+// Where saving stands, for progress and for tests. creating and checksums are seen by every rank, writing by whoever
+// writes a rank's part, the others by rank 0. What an observer throws before `done` fails the whole save.
 enum class SavePoint { creating, writing, checksums, marker, renaming, done };
 
 struct CheckpointOptions {
-    std::int64_t piece_bytes = std::int64_t(256) << 20;  // largest single read or write
+    std::int64_t piece_bytes = std::int64_t(256) << 20;  // largest single read
     std::function<void(SavePoint)> observe;
 };
 
-// Writes <directory>/step_<8 digits>.h5. Collective. Every rank passes the same set of (name, global shape), in any
-// order, each with its own hyperslab; a name may occur several times with different hyperslabs. Together, the
-// hyperslabs of all ranks cover every tensor exactly once (see split_replicas); this is checked. rank 0's header
-// counts. On any error the temporary file is gone, earlier checkpoints are untouched, and every rank throws the same
-// Error: environment (space, permissions, I/O) or internal (a wrong list). Returns the path.
+// A checkpoint on its way to <directory>/step_<8 digits>.h5. All that is collective, and every call of HDF5, is in the
+// constructor and in finish(); between them each rank writes its own part, by a thread of its own if asked to.
+//
+// Every rank passes the same set of (name, global shape), in any order, each with its own hyperslab; a name may occur
+// several times with different hyperslabs. Together, the hyperslabs of all ranks cover every tensor exactly once (see
+// split_replicas); this is checked. rank 0's header counts. On any error the temporary file is gone, earlier
+// checkpoints are untouched, and every rank throws the same Error: environment (space, permissions, I/O) or internal (a
+// wrong list).
+class CheckpointSave {
+public:
+    enum class By { caller, thread };
+
+    // Collective: lays the file out, under a temporary name. By::thread starts writing. What the parts point to is
+    // neither changed nor freed until finish() has returned or this object is gone.
+    CheckpointSave(Communicator& group, std::filesystem::path directory, CheckpointHeader header,
+                   std::vector<StateTensor> tensors, By by, CheckpointOptions options = {});
+    ~CheckpointSave();  // without finish(): gives up, and leaves nothing
+    CheckpointSave(const CheckpointSave&) = delete;
+    CheckpointSave& operator=(const CheckpointSave&) = delete;
+
+    // Whether this rank's thread has nothing left to do: its part is on the disk, or it has failed.
+    bool written() const;
+    // Collective: waits until all ranks have written (By::caller: writes), adds checksums and completion marker, gives
+    // the file its name and returns it.
+    std::filesystem::path finish();
+
+private:
+    class Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+// The same in one call.
 std::filesystem::path save_checkpoint(Communicator& group, const std::filesystem::path& directory,
                                       const CheckpointHeader& header, std::span<const StateTensor> tensors,
                                       const CheckpointOptions& options = {});
@@ -92,13 +121,17 @@ struct VerifyReport {
 // Reads everything. Never throws for what is wrong inside the file.
 VerifyReport verify(const std::filesystem::path& file);
 
-// The checkpoint of the highest step in the directory that is complete; one line for each file passed over. A missing
-// directory holds none.
+// The checkpoint of the highest step below `below` in the directory that is complete; one line for each file passed
+// over. A missing directory holds none. Of a file's tensors only the place is looked at, not the data.
 std::optional<std::filesystem::path> newest_complete(const std::filesystem::path& directory,
-                                                     std::vector<std::string>* passed_over = nullptr);
-// Removes all complete checkpoints but the newest k; 0 keeps all. Not collective: rank 0 calls it. Does not throw,
-// since an old file too many is no reason to end a run: returns one line for each that could not be removed.
-std::vector<std::string> keep_last(const std::filesystem::path& directory, std::int64_t k);
+                                                     std::vector<std::string>* passed_over = nullptr,
+                                                     std::int64_t below = std::numeric_limits<std::int64_t>::max());
+// Removes all complete checkpoints but the newest k, and but those of steps that are multiples of keep_every (0: none
+// are); k 0 keeps all. Not collective: rank 0 calls it. Does not throw, since an old file too many is no reason to end
+// a run: returns one line for each that could not be removed.
+std::vector<std::string> keep_last(const std::filesystem::path& directory, std::int64_t k, std::int64_t keep_every = 0);
+// The step in the name of a checkpoint; nothing where it is another kind of file.
+std::optional<std::int64_t> checkpoint_step(const std::filesystem::path& file);
 std::string checkpoint_file_name(std::int64_t step);  // "step_00000100.h5"
 
 // The share of replica `rank` of `replicas` ranks that all hold `whole`: a range of its rows. Empty where rows run out.

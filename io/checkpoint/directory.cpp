@@ -16,22 +16,12 @@ struct StepFile {
     path file;
 };
 
-// step_<digits>.h5
-std::optional<std::int64_t> step_of(const std::string& name) {
-    if (!name.starts_with("step_") || !name.ends_with(".h5") || name.size() < 9) return std::nullopt;
-    std::int64_t step = 0;
-    const char* end = name.data() + name.size() - 3;
-    const auto parsed = std::from_chars(name.data() + 5, end, step);
-    if (parsed.ec != std::errc() || parsed.ptr != end || step < 0) return std::nullopt;
-    return step;
-}
-
 std::vector<StepFile> newest_first(const path& directory) {
     std::vector<StepFile> files;
     std::error_code error;
     for (std::filesystem::directory_iterator entry(directory, error), end; !error && entry != end;
          entry.increment(error))
-        if (const auto step = step_of(entry->path().filename().string())) files.push_back({*step, entry->path()});
+        if (const auto step = checkpoint_step(entry->path())) files.push_back({*step, entry->path()});
     if (error && error != std::errc::no_such_file_or_directory)
         fail(ExitCode::environment, "{}: reading the directory: {}", directory.string(), error.message());
     std::ranges::sort(files, std::greater(), &StepFile::step);
@@ -53,8 +43,20 @@ std::string why_incomplete(const StepFile& candidate) {
 
 std::string checkpoint_file_name(std::int64_t step) { return fmt::format("step_{:08}.h5", step); }
 
-std::optional<path> newest_complete(const path& directory, std::vector<std::string>* passed_over) {
+// step_<digits>.h5
+std::optional<std::int64_t> checkpoint_step(const path& file) {
+    const std::string name = file.filename().string();
+    if (!name.starts_with("step_") || !name.ends_with(".h5") || name.size() < 9) return std::nullopt;
+    std::int64_t step = 0;
+    const char* end = name.data() + name.size() - 3;
+    const auto parsed = std::from_chars(name.data() + 5, end, step);
+    if (parsed.ec != std::errc() || parsed.ptr != end || step < 0) return std::nullopt;
+    return step;
+}
+
+std::optional<path> newest_complete(const path& directory, std::vector<std::string>* passed_over, std::int64_t below) {
     for (const StepFile& candidate : newest_first(directory)) {
+        if (candidate.step >= below) continue;
         const std::string why = why_incomplete(candidate);
         if (why.empty()) return candidate.file;
         if (passed_over) passed_over->push_back(why);
@@ -62,7 +64,7 @@ std::optional<path> newest_complete(const path& directory, std::vector<std::stri
     return std::nullopt;
 }
 
-std::vector<std::string> keep_last(const path& directory, std::int64_t k) {
+std::vector<std::string> keep_last(const path& directory, std::int64_t k, std::int64_t keep_every) {
     if (k <= 0) return {};
     std::vector<std::string> problems;
     try {
@@ -70,6 +72,7 @@ std::vector<std::string> keep_last(const path& directory, std::int64_t k) {
         for (const StepFile& candidate : newest_first(directory)) {
             // What is damaged is left for a person to look at, and never counts as one of those kept.
             if (!why_incomplete(candidate).empty() || ++kept <= k) continue;
+            if (keep_every > 0 && candidate.step % keep_every == 0) continue;
             std::error_code error;
             std::filesystem::remove(candidate.file, error);
             if (error)

@@ -3,6 +3,7 @@
 #include "kernels/error.hpp"
 
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 
 #include <fcntl.h>
@@ -50,10 +51,33 @@ void check_free_space(const std::filesystem::path& directory, std::int64_t neede
              directory.string(), free_bytes / double(1 << 30), double(needed_bytes) / double(1 << 30));
 }
 
-void check_writable(const std::filesystem::path& file) {
-    const int descriptor = ::open(file.c_str(), O_RDWR | O_CLOEXEC);
-    if (descriptor < 0) fail_errno(file, "this rank cannot write it (is the directory shared by all nodes?)");
-    ::close(descriptor);
+PositionedFile::PositionedFile(const std::filesystem::path& path, Open how)
+    : path_(path),
+      descriptor_(::open(path.c_str(), O_RDWR | O_CLOEXEC | (how == Open::create ? O_CREAT | O_EXCL : 0), 0666)) {
+    if (descriptor_ >= 0) return;
+    fail_errno(path_, how == Open::create ? "creating the file"
+                                          : "this rank cannot write it (is the directory shared by all nodes?)");
+}
+
+PositionedFile::~PositionedFile() { ::close(descriptor_); }
+
+void PositionedFile::write(std::int64_t at, const void* data, std::int64_t bytes, std::string_view dataset) {
+    const auto* from = static_cast<const std::byte*>(data);
+    while (bytes > 0) {
+        const ::ssize_t written = ::pwrite(descriptor_, from, std::size_t(bytes), at);
+        if (written < 0 && errno == EINTR) continue;
+        if (written == 0) errno = ENOSPC;
+        if (written <= 0) fail_errno(path_, fmt::format("writing dataset {}", dataset).c_str());
+        from += written, at += written, bytes -= written;
+    }
+}
+
+void PositionedFile::set_size(std::int64_t bytes) {
+    if (::ftruncate(descriptor_, bytes) != 0) fail_errno(path_, "setting the size");
+}
+
+void PositionedFile::sync() {
+    if (::fsync(descriptor_) != 0) fail_errno(path_, "fsync");
 }
 
 }  // namespace gpas

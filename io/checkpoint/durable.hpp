@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <string_view>
 
 namespace gpas {
 
@@ -25,9 +26,28 @@ private:
     std::filesystem::path path_;
 };
 
+// A file that this rank writes into, at any place.
+class PositionedFile {
+public:
+    enum class Open { existing, create };
+    // Error(environment): `existing` is not there, `create` is, or there is no permission.
+    explicit PositionedFile(const std::filesystem::path& path, Open how = Open::existing);
+    ~PositionedFile();
+    PositionedFile(const PositionedFile&) = delete;
+    PositionedFile& operator=(const PositionedFile&) = delete;
+
+    // `bytes` of the data of `dataset` (for the message) at position `at`, all of them. Error(environment).
+    void write(std::int64_t at, const void* data, std::int64_t bytes, std::string_view dataset);
+    void set_size(std::int64_t bytes);  // Error(environment)
+    // Returns when the disk has what was written. Error(environment).
+    void sync();
+
+private:
+    std::filesystem::path path_;
+    int descriptor_ = -1;
+};
+
 // Error(environment) when the file system of `directory` cannot take that many bytes more.
 void check_free_space(const std::filesystem::path& directory, std::int64_t needed_bytes);
-// Error(environment) when this rank does not see the file, or may not write it.
-void check_writable(const std::filesystem::path& file);
 
 }  // namespace gpas

@@ -2,7 +2,6 @@
 
 #include "io/checkpoint/blocks.hpp"
 #include "kernels/error.hpp"
-#include "parallel/mpi_handle.hpp"
 
 #include <algorithm>
 
@@ -51,25 +50,6 @@ void read_integer(hid_t object, const std::string& name, hid_t type, T& value, c
     check(H5Aread(attribute, type, &value), at);
 }
 
-enum class Direction { write, read };
-
-void move_slab(Direction direction, hid_t dataset, std::span<const std::int64_t> start,
-               std::span<const std::int64_t> count, float* data, std::int64_t piece_bytes, const At& at) {
-    const std::int64_t piece = std::max<std::int64_t>(1, piece_bytes / std::int64_t(sizeof(float)));
-    Handle file_space(H5Dget_space(dataset), H5Sclose, at);
-    for_each_piece(start, count, piece, [&](auto piece_start, auto piece_count, std::int64_t offset) {
-        const auto from = dims_of(piece_start), extent = dims_of(piece_count);
-        check(H5Sselect_hyperslab(file_space, H5S_SELECT_SET, from.data(), nullptr, extent.data(), nullptr), at);
-        const hsize_t elements = hsize_t(element_count(piece_count));
-        Handle memory(H5Screate_simple(1, &elements, nullptr), H5Sclose, at);
-        float* values = data + offset;
-        check(direction == Direction::write
-                  ? H5Dwrite(dataset, H5T_NATIVE_FLOAT, memory, file_space, H5P_DEFAULT, values)
-                  : H5Dread(dataset, H5T_NATIVE_FLOAT, memory, file_space, H5P_DEFAULT, values),
-              at);
-    });
-}
-
 struct Links {
     std::vector<std::string> names;
     std::string refused;
@@ -105,13 +85,14 @@ std::string last_message() {
 
 void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
-Handle create_file(const std::filesystem::path& file) {
+Handle create_file(const std::filesystem::path& file, const std::function<void(hid_t access)>& set_driver) {
     silence();
     const At at{file, "creating the file", ExitCode::environment};
     Handle access = file_access(at);
+    set_driver(access);
     Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, at);
     check(H5Pset_obj_track_times(creation, false), at);  // same state, same bytes
-    return Handle(H5Fcreate(file.c_str(), H5F_ACC_EXCL, creation, access), H5Fclose, at);
+    return Handle(H5Fcreate(file.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, at);
 }
 
 Handle open_read(const std::filesystem::path& file) {
@@ -126,14 +107,6 @@ Handle open_read(const std::filesystem::path& file) {
              file.string());
     Handle access = file_access(at);
     return Handle(H5Fopen(file.c_str(), H5F_ACC_RDONLY, access), H5Fclose, at);
-}
-
-Handle open_write(const std::filesystem::path& file, const Communicator* group) {
-    silence();
-    const At at{file, "opening for writing", ExitCode::environment};
-    Handle access = file_access(at);
-    if (group && group->size() > 1) check(H5Pset_fapl_mpio(access, mpi_handle(*group), MPI_INFO_NULL), at);
-    return Handle(H5Fopen(file.c_str(), H5F_ACC_RDWR, access), H5Fclose, at);
 }
 
 Handle create_group(hid_t parent, const std::string& name, const At& at) {
@@ -152,6 +125,12 @@ Handle create_dataset(hid_t parent, const std::string& name, hid_t type, std::sp
     check(H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER), at);
     check(H5Pset_obj_track_times(creation, false), at);
     return Handle(H5Dcreate2(parent, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT), H5Dclose, at);
+}
+
+std::int64_t data_position(hid_t dataset, const At& at) {
+    const haddr_t position = H5Dget_offset(dataset);
+    if (position == HADDR_UNDEF) fail(at.code, "{}: {}: not allocated: {}", at.file.string(), at.what, last_message());
+    return std::int64_t(position);
 }
 
 void write_attribute(hid_t object, const std::string& name, const std::string& value, const At& at) {
@@ -215,14 +194,17 @@ std::vector<std::string> link_names(hid_t group, const At& at) {
     return links.names;
 }
 
-void write_slab(hid_t dataset, std::span<const std::int64_t> start, std::span<const std::int64_t> count,
-                const float* data, std::int64_t piece_bytes, const At& at) {
-    move_slab(Direction::write, dataset, start, count, const_cast<float*>(data), piece_bytes, at);
-}
-
 void read_slab(hid_t dataset, std::span<const std::int64_t> start, std::span<const std::int64_t> count, float* data,
                std::int64_t piece_bytes, const At& at) {
-    move_slab(Direction::read, dataset, start, count, data, piece_bytes, at);
+    const std::int64_t piece = std::max<std::int64_t>(1, piece_bytes / std::int64_t(sizeof(float)));
+    Handle file_space(H5Dget_space(dataset), H5Sclose, at);
+    for_each_piece(start, count, piece, [&](auto piece_start, auto piece_count, std::int64_t offset) {
+        const auto from = dims_of(piece_start), extent = dims_of(piece_count);
+        check(H5Sselect_hyperslab(file_space, H5S_SELECT_SET, from.data(), nullptr, extent.data(), nullptr), at);
+        const hsize_t elements = hsize_t(element_count(piece_count));
+        Handle memory(H5Screate_simple(1, &elements, nullptr), H5Sclose, at);
+        check(H5Dread(dataset, H5T_NATIVE_FLOAT, memory, file_space, H5P_DEFAULT, data + offset), at);
+    });
 }
 
 }  // namespace gpas::h5

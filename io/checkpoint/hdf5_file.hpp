@@ -5,7 +5,6 @@
 #define H5_USE_110_API  // the same calls with any newer library
 
 #include "kernels/error.hpp"
-#include "parallel/communicator.hpp"
 
 #include <hdf5.h>
 
@@ -64,15 +63,17 @@ private:
     Close close_ = nullptr;
 };
 
-Handle create_file(const std::filesystem::path& file);
+// A new file where the driver says that files are.
+Handle create_file(const std::filesystem::path& file, const std::function<void(hid_t access)>& set_driver);
 Handle open_read(const std::filesystem::path& file);
-// `group` nullptr, or of one rank: without MPI. Otherwise collective over the group, through MPI-IO.
-Handle open_write(const std::filesystem::path& file, const Communicator* group);
 
 Handle create_group(hid_t parent, const std::string& name, const At& at);
 // Contiguous, allocated at once, never filled.
 Handle create_dataset(hid_t parent, const std::string& name, hid_t type, std::span<const std::int64_t> shape,
                       const At& at);
+
+// Where its data begin in the file, in bytes.
+std::int64_t data_position(hid_t dataset, const At& at);
 
 void write_attribute(hid_t object, const std::string& name, const std::string& value, const At& at);
 void write_attribute(hid_t object, const std::string& name, std::int64_t value, const At& at);
@@ -86,9 +87,7 @@ std::vector<std::string> attribute_names(hid_t object, const At& at);  // sorted
 // Names in a group, sorted. Refuses links that are not plain: soft links, and links into other files.
 std::vector<std::string> link_names(hid_t group, const At& at);
 
-// Reads or writes one hyperslab, in pieces of at most piece_bytes.
-void write_slab(hid_t dataset, std::span<const std::int64_t> start, std::span<const std::int64_t> count,
-                const float* data, std::int64_t piece_bytes, const At& at);
+// Reads one hyperslab, in pieces of at most piece_bytes.
 void read_slab(hid_t dataset, std::span<const std::int64_t> start, std::span<const std::int64_t> count, float* data,
                std::int64_t piece_bytes, const At& at);
 

@@ -1,18 +1,26 @@
-// Who does what: rank 0 lays the file out and closes it; all ranks write their hyperslabs through MPI-IO, each on its
-// own; rank 0 adds checksums, then the marker, then the name. Between these stages the ranks agree that all is well.
+// Who does what: rank 0 lays the file out with HDF5 and closes it; every rank writes its hyperslabs to where the file
+// has them, by plain writes; rank 0 adds checksums, then the marker, then the name. Between these stages the ranks
+// agree that all is well. Plain writes, since they need no MPI: a thread can do them while the training talks (datasets
+// are contiguous and allocated at once, so HDF5 says where they lie), and MPI-IO is no faster
+// (docs/results/checkpoints.md).
 #include "io/checkpoint/agreement.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/checkpoint/contents.hpp"
 #include "io/checkpoint/durable.hpp"
+#include "io/checkpoint/memory_file.hpp"
+#include "io/checkpoint/part_writer.hpp"
 #include "io/checkpoint/state_list.hpp"
 #include "kernels/error.hpp"
-#include "parallel/mpi_handle.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
+#include <signal.h>
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <random>
+#include <thread>
+#include <type_traits>
 
 namespace gpas {
 namespace {
@@ -49,17 +57,21 @@ void remove_leftovers(const path& directory) {
     }
 }
 
-// Rank 0's sums are complete afterwards. Every element must have been seen once.
-void add_over_ranks(Communicator& group, std::vector<std::uint64_t>& sums, std::vector<std::uint64_t>& seen) {
+// values = their sums over ranks, modulo 2^64. By halves: a group adds signed numbers, which must not overflow.
+void add_over_ranks(Communicator& group, std::vector<std::uint64_t>& values) {
     if (group.size() == 1) return;
-    constexpr std::size_t chunk = std::size_t(1) << 24;
-    for (std::vector<std::uint64_t>* values : {&sums, &seen})
-        for (std::size_t i = 0; i < values->size(); i += chunk)
-            check_mpi(MPI_Allreduce(MPI_IN_PLACE, values->data() + i, int(std::min(chunk, values->size() - i)),
-                                    MPI_UINT64_T, MPI_SUM, mpi_handle(group)),
-                      "MPI_Allreduce", "checkpoint checksums");
+    std::vector<std::int64_t> halves;
+    halves.reserve(2 * values.size());
+    for (const std::uint64_t value : values) {
+        halves.push_back(std::int64_t(value >> 32));
+        halves.push_back(std::int64_t(value & 0xffffffffu));
+    }
+    group.all_reduce(halves.data(), std::int64_t(halves.size()), ReduceOp::sum, "checkpoint checksums");
+    for (std::size_t i = 0; i < values.size(); ++i)
+        values[i] = (std::uint64_t(halves[2 * i]) << 32) + std::uint64_t(halves[2 * i + 1]);
 }
 
+// Every element must have been seen once.
 void check_covered(const StateList& list, std::span<const std::uint64_t> seen) {
     for (std::size_t t = 0; t < list.tensors.size(); ++t) {
         std::int64_t left = element_count(list.tensors[t].shape);
@@ -73,55 +85,71 @@ void check_covered(const StateList& list, std::span<const std::uint64_t> seen) {
     }
 }
 
-class Saver {
-public:
-    Saver(Communicator& group, const path& directory, const CheckpointHeader& header,
-          std::span<const StateTensor> parts, const CheckpointOptions& options)
-        : group_(group), directory_(directory), header_(header), parts_(parts), options_(options) {}
+}  // namespace
 
-    path run() {
+class CheckpointSave::Impl {
+public:
+    Impl(Communicator& group, path directory, CheckpointHeader header, std::vector<StateTensor> parts, By by,
+         CheckpointOptions options)
+        : group_(group),
+          directory_(std::move(directory)),
+          header_(std::move(header)),
+          parts_(std::move(parts)),
+          by_(by),
+          options_(std::move(options)) {
         together(group_, "checkpoint", [&] {
             list_ = make_state_list(parts_);
             check_header(header_);
         });
         check_same_list(group_, list_);
-        sum_blocks();
         name_file();
         together(group_, "creating the checkpoint", [&] { create(); });
+        group_.broadcast(data_bytes_.data(), std::int64_t(data_bytes_.size() * sizeof(std::int64_t)), 0,
+                         "places of tensors in the checkpoint");
+        if (by_ == By::thread) start_thread();
+    }
+    ~Impl() {
+        cancelled_ = true;
+        if (thread_.joinable()) thread_.join();
+    }
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
+    bool written() const { return written_; }
+
+    path finish() {
+        if (by_ == By::thread) wait_for_all();
         together(group_, "writing the checkpoint", [&] {
-            observe(SavePoint::writing);
-            check_writable(file_);
+            if (by_ == By::caller) write();
+            if (error_) throw Error(*error_);
         });
-        write_data();
-        together(group_, "finishing the checkpoint", [&] { finish(); });
+        add_over_ranks(group_, sums_.sums);
+        add_over_ranks(group_, sums_.seen);
+        check_covered(list_, sums_.seen);  // the same on every rank
+        together(group_, "finishing the checkpoint", [&] { add_checksums(); });
         // Only now that no rank has anything to object does the file get its name.
         together(group_, "renaming the checkpoint", [&] { publish(); });
         return target_;
     }
 
 private:
+    // A slow disk is no missing rank: they go on telling each other that they are there. None writes on where one
+    // failed.
+    void wait_for_all() {
+        for (auto pause = std::chrono::milliseconds(1);; pause = std::min(2 * pause, std::chrono::milliseconds(50))) {
+            const bool written = written_;
+            std::int64_t all[2] = {written, !(written && error_)};
+            group_.all_reduce(all, 2, ReduceOp::min, "whether the checkpoint is written");
+            if (!all[1]) cancelled_ = true;
+            if (all[0]) break;
+            std::this_thread::sleep_for(pause);
+        }
+        if (thread_.joinable()) thread_.join();
+    }
+
     bool leads() const { return group_.rank() == 0; }
     void observe(SavePoint point) const {
         if (options_.observe) options_.observe(point);
-    }
-
-    void sum_blocks() {
-        const std::size_t blocks = std::size_t(list_.first_block.back());
-        std::vector<std::uint64_t> seen;
-        together(group_, "checkpoint checksums", [&] {
-            sums_.assign(blocks, 0);
-            seen.assign(blocks, 0);
-            for (std::size_t i = 0; i < parts_.size(); ++i) {
-                if (is_empty(parts_[i])) continue;
-                const std::size_t t = list_.tensor_of[i];
-                const std::size_t first = std::size_t(list_.first_block[t]);
-                const std::size_t count = std::size_t(list_.first_block[t + 1]) - first;
-                add_to_block_sums(std::span(sums_).subspan(first, count), std::span(seen).subspan(first, count),
-                                  parts_[i].global_shape, parts_[i].start, parts_[i].count, parts_[i].data);
-            }
-        });
-        add_over_ranks(group_, sums_, seen);
-        check_covered(list_, seen);  // the same on every rank
     }
 
     // A name of its own for every attempt, so that two writers never write one file.
@@ -137,62 +165,71 @@ private:
 
     void create() {
         observe(SavePoint::creating);
+        data_bytes_.assign(list_.tensors.size(), 0);
         if (!leads()) return;
         std::filesystem::create_directories(directory_);
         remove_leftovers(directory_);
         check_free_space(directory_, needed_bytes(list_, header_));
         temporary_ = TemporaryFile(file_);
-        h5::Handle file = h5::create_file(file_);
+        const PositionedFile empty(file_, PositionedFile::Open::create);
+        hdf5_ = memory_.create(file_);
         const h5::At at{file_, "creating datasets", ExitCode::environment};
-        write_header(file, header_, file_);
+        write_header(hdf5_, header_, file_);
         h5::Handle group;
         std::string group_name;
-        for (const TensorInfo& tensor : list_.tensors) {
-            const std::size_t slash = tensor.name.find('/');
-            if (tensor.name.substr(0, slash) != group_name) {
-                group_name = tensor.name.substr(0, slash);
-                group = h5::create_group(file, group_name, at);
+        for (std::size_t t = 0; t < list_.tensors.size(); ++t) {
+            const auto& [name, shape] = list_.tensors[t];
+            const std::size_t slash = name.find('/');
+            if (name.substr(0, slash) != group_name) {
+                group_name = name.substr(0, slash);
+                group = h5::create_group(hdf5_, group_name, at);
             }
-            h5::create_dataset(group, tensor.name.substr(slash + 1), H5T_IEEE_F32LE, tensor.shape, at);
+            const h5::Handle dataset = h5::create_dataset(group, name.substr(slash + 1), H5T_IEEE_F32LE, shape, at);
+            data_bytes_[t] = h5::data_position(dataset, at);
         }
-        file.close(at);
     }
 
-    // Opening, flushing and closing a file of MPI-IO are collective: every rank reaches them, whatever went wrong.
-    void write_data() {
-        h5::Handle file;
-        together(group_, "opening the checkpoint", [&] { file = h5::open_write(file_, &group_); });
-        together(group_, "writing the checkpoint", [&] {
-            for (const StateTensor& part : parts_) write_part(file, part);
-        });
-        const h5::At at{file_, "flushing", ExitCode::environment};
-        together(group_, "flushing the checkpoint", [&] { h5::check(H5Fflush(file, H5F_SCOPE_GLOBAL), at); });
-        together(group_, "closing the checkpoint", [&] { file.close(at); });
+    void write() {
+        try {
+            observe(SavePoint::writing);
+            sums_ = write_parts(file_, list_, parts_, data_bytes_, cancelled_);
+        } catch (const Error& error) {
+            error_ = error;
+        } catch (const std::exception& error) {
+            error_ = Error(ExitCode::environment, fmt::format("{}: writing: {}", file_.string(), error.what()));
+        }
+        written_ = true;
     }
 
-    void write_part(hid_t file, const StateTensor& part) const {
-        if (is_empty(part)) return;
-        const std::string what = fmt::format("writing dataset {}", part.name);
-        const h5::At at{file_, what, ExitCode::environment};
-        h5::Handle dataset(H5Dopen2(file, part.name.c_str(), H5P_DEFAULT), H5Dclose, at);
-        h5::write_slab(dataset, part.start, part.count, part.data, options_.piece_bytes, at);
+    // Signals are for the thread that trains.
+    void start_thread() {
+        sigset_t all, before;
+        sigfillset(&all);
+        pthread_sigmask(SIG_SETMASK, &all, &before);
+        try {
+            thread_ = std::thread([this] { write(); });
+        } catch (const std::system_error& error) {
+            error_ = Error(ExitCode::environment, fmt::format("starting a thread for a checkpoint: {}", error.what()));
+            written_ = true;
+        }
+        pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
 
-    void finish() {
+    void add_checksums() {
         observe(SavePoint::checksums);
         if (!leads()) return;
         const h5::At at{file_, "writing checksums", ExitCode::environment};
-        h5::Handle file = h5::open_write(file_, nullptr);
-        h5::Handle group = h5::create_group(file, "checksums", at);
-        const std::int64_t blocks = std::int64_t(sums_.size());
-        h5::Handle dataset = h5::create_dataset(group, "blocks", H5T_STD_U64LE, {&blocks, 1}, at);
-        h5::check(H5Dwrite(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, sums_.data()), at);
-        h5::check(H5Fflush(file, H5F_SCOPE_GLOBAL), at);
+        {
+            h5::Handle group = h5::create_group(hdf5_, "checksums", at);
+            const std::int64_t blocks = std::int64_t(sums_.sums.size());
+            h5::Handle dataset = h5::create_dataset(group, "blocks", H5T_STD_U64LE, {&blocks, 1}, at);
+            h5::check(H5Dwrite(dataset, H5T_NATIVE_UINT64, H5S_ALL, H5S_ALL, H5P_DEFAULT, sums_.sums.data()), at);
+        }
         observe(SavePoint::marker);
-        h5::write_attribute(file, marker_attribute, digest(header_, list_.tensors, sums_), at);
-        dataset.close(at);
-        group.close(at);
-        file.close(at);
+        h5::write_attribute(hdf5_, marker_attribute, digest(header_, list_.tensors, sums_.sums), at);
+        hdf5_.close(at);
+        PositionedFile file(file_);
+        memory_.write_to(file);
     }
 
     void publish() {
@@ -203,22 +240,38 @@ private:
     }
 
     Communicator& group_;
-    const path& directory_;
-    const CheckpointHeader& header_;
-    std::span<const StateTensor> parts_;
-    const CheckpointOptions& options_;
+    path directory_;
+    CheckpointHeader header_;
+    std::vector<StateTensor> parts_;
+    By by_;
+    CheckpointOptions options_;
     StateList list_;
-    std::vector<std::uint64_t> sums_;
     path target_;
     path file_;
     TemporaryFile temporary_;  // rank 0 only
+    h5::MemoryFile memory_;    // the file without the tensors' data; rank 0 only
+    h5::Handle hdf5_;
+    std::vector<std::int64_t> data_bytes_;  // where each tensor's data begin in the file
+    BlockSums sums_;                        // of this rank; in the end of all
+    std::thread thread_;
+    std::optional<Error> error_;  // of write(); read after it
+    std::atomic<bool> written_ = false;
+    std::atomic<bool> cancelled_ = false;
 };
 
-}  // namespace
+CheckpointSave::CheckpointSave(Communicator& group, path directory, CheckpointHeader header,
+                               std::vector<StateTensor> tensors, By by, CheckpointOptions options)
+    : impl_(std::make_unique<Impl>(group, std::move(directory), std::move(header), std::move(tensors), by,
+                                   std::move(options))) {}
+CheckpointSave::~CheckpointSave() = default;
+bool CheckpointSave::written() const { return impl_->written(); }
+path CheckpointSave::finish() { return impl_->finish(); }
 
 path save_checkpoint(Communicator& group, const path& directory, const CheckpointHeader& header,
                      std::span<const StateTensor> tensors, const CheckpointOptions& options) {
-    return Saver(group, directory, header, tensors, options).run();
+    return CheckpointSave(group, directory, header, {tensors.begin(), tensors.end()}, CheckpointSave::By::caller,
+                          options)
+        .finish();
 }
 
 }  // namespace gpas

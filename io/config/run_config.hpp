@@ -134,7 +134,11 @@ struct EvaluationConfig {
 struct CheckpointConfig {
     std::int64_t every = 1000;     // steps; 0: only at the end
     std::int64_t keep_last = 3;    // 0: keep all
+    std::int64_t keep_every = 0;   // steps whose multiples are kept for good; 0: none
+    double buffer_gib = 4.0;       // host memory of a rank for saves beside the training; 0: training waits
+    std::int64_t max_failures = 3; // saves in a row that may fail
     std::string resume = "auto";   // auto: newest complete one in the run directory; never; or a path
+    std::string init_from;         // weights of a run that starts anew; empty: random ones
 };
 
 struct MetricsConfig {

@@ -246,10 +246,23 @@ void declare_records(SchemaBuilder& schema) {
                    {"save_interval", "interval", "save_every", "save_steps"});
     checkpoint.add("keep_last", &CheckpointConfig::keep_last, "checkpoints", {0, 1e6},
                    "Older ones are deleted; 0: keep all.", {"keep_latest_k", "save_total_limit"});
+    checkpoint.add("keep_every", &CheckpointConfig::keep_every, "steps", step_count,
+                   "Those of steps that are multiples of it are never deleted; 0: none.",
+                   {"save_retain_interval", "keep_period"});
+    checkpoint.add("buffer_gib", &CheckpointConfig::buffer_gib, "GiB", not_negative,
+                   "Host memory of a rank for checkpoints: where its part fits, it is copied there and written while "
+                   "training goes on; else training waits.",
+                   {"async_save", "async_mode", "use_async"});
+    checkpoint.add("max_failures", &CheckpointConfig::max_failures, "saves", {1, 1e6},
+                   "A save that fails is tried again; so many in a row end the run.", {});
     checkpoint.add(
         "resume", &CheckpointConfig::resume, "", {},
         "auto: go on from the newest complete checkpoint in directory; never: start anew; or the path of one.",
         {"load", "resume_from_checkpoint", "continue_from"});
+    checkpoint.add("init_from", &CheckpointConfig::init_from, "path", {},
+                   "A checkpoint whose weights a run begins with that starts anew, without moments and step; empty: "
+                   "random ones.",
+                   {"initial_load_path", "pretrained_checkpoint", "finetune"});
 
     auto metrics = schema.section<MetricsConfig>("metrics", "Console and files",
                                                  [](RunConfig& c) -> MetricsConfig& { return c.metrics; });

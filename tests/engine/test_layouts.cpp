@@ -1,5 +1,6 @@
 // Run under mpirun on 8 ranks: the layout of the ranks changes nothing but the order of sums.
 #include "engine/training/replica.hpp"
+#include "engine/training/saves.hpp"
 #include "io/config/check.hpp"
 #include "kernels/ops.hpp"
 #include "parallel/mpi_communicator.hpp"
@@ -34,6 +35,13 @@ const std::string small_buckets = "parallel.bucket_mib=0";
 std::string schedule(const char* name) { return std::string("parallel.schedule=") + name; }
 std::string recompute(const char* what) { return std::string("parallel.recompute=") + what; }
 const std::string two_chunks = "parallel.virtual_chunks=2";
+
+// Every how many of the layouts are run.
+#ifdef __SANITIZE_ADDRESS__
+constexpr std::size_t layout_step = 3;  // they take minutes then
+#else
+constexpr std::size_t layout_step = 1;
+#endif
 
 // Sizes that divide by nothing: 215 feed-forward columns, 97 tokens, heads 6 wide in a stream of 20.
 const Settings model{"model.hidden_size=20",
@@ -118,8 +126,7 @@ void save_initial(const LoadedConfig& loaded, std::unique_ptr<Communicator> worl
     Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
     Replica replica(replica_shape(config, mesh.size, mesh.place, 1, true), *mesh.tensor, *mesh.data);
     initialise(replica.context, replica.store, config.seed, *mesh.data);
-    std::vector<std::string> notes;
-    save_run(*mesh.world, config, {}, {}, replica.context, replica.store, notes);
+    RunSaves(*mesh.world, config, {}, replica.context, replica.store, [](const std::string&) {}).after_step({}, true);
 }
 
 double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
@@ -200,7 +207,9 @@ TEST_F(Layouts, change_nothing) {
         run(base, 1, family.settings);
         run(base + " micro 8", 1, family.settings + Settings{"training.micro_batch_size=8"});
         run(base + " micro 1", 1, family.settings + Settings{"training.micro_batch_size=1"});
-        for (const Layout& layout : family.layouts)
+        std::vector<Layout> layouts;
+        for (std::size_t i = 0; i < family.layouts.size(); i += layout_step) layouts.push_back(family.layouts[i]);
+        for (const Layout& layout : layouts)
             run(family.name + ", " + layout.name, layout.ranks, family.settings + layout.settings);
         if (world_->rank() != 0) continue;
 
@@ -216,13 +225,13 @@ TEST_F(Layouts, change_nothing) {
         EXPECT_LT(spread.curve, 1e-3);  // or it would bound nothing
         EXPECT_LT(spread.gradients, 1e-5);
         EXPECT_GT(spread.gradients, 0.0);
-        for (const Layout& layout : family.layouts) {
+        for (const Layout& layout : layouts) {
             compare(shared_, base, family.name + ", " + layout.name, spread);
             ++compared;
         }
     }
     if (world_->rank() == 0) {
-        EXPECT_GE(compared, 24);
+        EXPECT_GE(compared, 24 / int(layout_step));
     }
 }
 

@@ -123,6 +123,14 @@ TEST_F(Directory, IsUntouchedByASaveThatFailsAtAnyPoint) {
     EXPECT_EQ(newest_complete(directory), good);
 }
 
+TEST_F(Directory, KeepsTheStepsThatAreKeptForGood) {
+    for (const std::int64_t step : {10, 15, 20, 25, 30, 35}) save(step);
+    EXPECT_TRUE(keep_last(directory, 1, 20).empty());
+    EXPECT_EQ(names_in(directory), (std::vector<std::string>{"step_00000020.h5", "step_00000035.h5"}));
+    EXPECT_EQ(newest_complete(directory, nullptr, 35), directory / "step_00000020.h5");
+    EXPECT_EQ(newest_complete(directory, nullptr, 20), std::nullopt);
+}
+
 TEST_F(Directory, OfFullDiskKeepsItsLastCheckpoint) {
     const path good = save(1);
     // A limit on the size of files stands for a disk that is full.

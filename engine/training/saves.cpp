@@ -1,0 +1,128 @@
+#include "engine/training/saves.hpp"
+
+#include "engine/training/stopwatch.hpp"
+#include "kernels/error.hpp"
+#include "parallel/agree.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+namespace gpas {
+namespace {
+
+double in_gibibytes(std::int64_t bytes) { return double(bytes) / double(std::int64_t(1) << 30); }
+
+}  // namespace
+
+struct RunSaves::UnderWay {
+    std::int64_t step;
+    Stopwatch watch;
+    CheckpointSave save;
+    double waited = 0.0;  // by training
+};
+
+RunSaves::RunSaves(Communicator& world, const RunConfig& config, const RunIdentity& identity, Context& context,
+                   const ParameterStore& store, std::function<void(const std::string&)> say)
+    : world_(world), config_(config), identity_(identity), context_(context), store_(store), say_(std::move(say)) {
+    std::int64_t most = saved_bytes(store);
+    world.all_reduce(&most, 1, ReduceOp::max, "bytes of a checkpoint a rank");
+    beside_ = checkpoint_copy_bytes(config.checkpoint, most) > 0;
+    if (!beside_ && config.checkpoint.buffer_gib > 0.0)
+        say_(fmt::format("training will wait for checkpoints: a rank's part is {:.2f} GiB, checkpoint.buffer_gib is {}",
+                         in_gibibytes(most), config.checkpoint.buffer_gib));
+    if (beside_) take_memory();  // now, not in the middle of the run
+}
+
+RunSaves::~RunSaves() = default;
+
+void RunSaves::take_memory() {
+    state_ = agree(world_, [&] {
+        try {
+            return std::make_unique<HostState>(config_, context_, store_, Share::written, true, beside_);
+        } catch (const std::bad_alloc&) {
+            fail(ExitCode::environment,
+                 "no memory for {:.2f} GiB of a checkpoint; lower checkpoint.buffer_gib so that training waits for "
+                 "checkpoints instead",
+                 in_gibibytes(saved_bytes(store_)));
+        }
+    });
+}
+
+bool RunSaves::is_due(std::int64_t step, bool last) const {
+    const std::int64_t every = config_.checkpoint.every;
+    return last || (every > 0 && step % every == 0) || (retry_step_ >= 0 && step >= retry_step_);
+}
+
+double RunSaves::after_step(const Progress& progress, bool last) {
+    now_ = Stopwatch();
+    step_ = progress.step;
+    if (under_way_ && (is_due(step_, last) || written_everywhere())) finish();
+    if (is_due(step_, last)) start(progress);
+    if (under_way_ && (last || !beside_)) finish();
+    for (std::int64_t wait = 1; last && retry_step_ >= 0; wait *= 2) {  // there is no later step
+        std::this_thread::sleep_for(std::chrono::seconds(wait));
+        start(progress);
+        if (under_way_) finish();
+    }
+    const double seconds = now_.seconds();
+    if (under_way_) under_way_->waited += seconds;
+    return seconds;
+}
+
+bool RunSaves::written_everywhere() {
+    std::int64_t written = under_way_->save.written() ? 1 : 0;
+    world_.all_reduce(&written, 1, ReduceOp::min, "whether a checkpoint is written");
+    return written == 1;
+}
+
+void RunSaves::start(const Progress& progress) {
+    retry_step_ = -1;
+    try {
+        if (!state_) take_memory();
+        const Stopwatch watch;
+        state_->download();
+        under_way_.reset(
+            new UnderWay{progress.step,
+                         watch,
+                         {world_, checkpoint_directory(config_), checkpoint_header(config_, identity_, progress),
+                          state_->tensors(), CheckpointSave::By::thread}});
+    } catch (const AgreedError& error) {
+        failed(error, progress.step);
+    }
+}
+
+void RunSaves::finish() {
+    try {
+        const std::filesystem::path file = under_way_->save.finish();
+        failures_ = 0;
+        const double waited = under_way_->waited + now_.seconds();
+        say_(fmt::format("saved {} in {:.2f} s{}", file.string(), under_way_->watch.seconds(),
+                         beside_ ? fmt::format(", of which training waited {:.2f} s", waited) : ""));
+        if (world_.rank() == 0)
+            for (const std::string& problem :
+                 keep_last(checkpoint_directory(config_), config_.checkpoint.keep_last, config_.checkpoint.keep_every))
+                say_(problem);
+    } catch (const AgreedError& error) {
+        failed(error, under_way_->step);
+    }
+    under_way_.reset();
+    if (!beside_) state_.reset();
+}
+
+void RunSaves::failed(const AgreedError& error, std::int64_t step) {
+    if (error.code() != ExitCode::environment) throw AgreedError(error);
+    ++failures_;
+    if (failures_ >= config_.checkpoint.max_failures)
+        throw AgreedError(ExitCode::environment,
+                          fmt::format("saving step {} failed, {} times in a row (checkpoint.max_failures): {}; earlier "
+                                      "checkpoints are untouched",
+                                      step, failures_, error.what()));
+    retry_step_ = step_ + std::max<std::int64_t>(1, config_.checkpoint.every / 10);
+    say_(
+        fmt::format("saving step {} failed, {} of {} times: {}; earlier checkpoints are untouched, the next try comes "
+                    "after step {} or at the end",
+                    step, failures_, config_.checkpoint.max_failures, error.what(), retry_step_));
+}
+
+}  // namespace gpas

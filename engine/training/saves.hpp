@@ -1,0 +1,55 @@
+// The checkpoints that a run writes: beside the training where host memory allows, tried again where they fail, old
+// ones removed.
+#pragma once
+
+#include "engine/training/host_state.hpp"
+#include "engine/training/run_state.hpp"
+#include "engine/training/stopwatch.hpp"
+#include "kernels/error.hpp"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace gpas {
+
+class RunSaves {
+public:
+    // Keeps references to all but the texts. `say` gets lines for people, on every rank. Collective.
+    RunSaves(Communicator& world, const RunConfig& config, const RunIdentity& identity, Context& context,
+             const ParameterStore& store, std::function<void(const std::string&)> say);
+    ~RunSaves();
+
+    // After every step, collective. Saves where checkpoint.every, the end of the run or an earlier failure asks for it,
+    // and ends a save that is written: with `last`, none is under way when this returns. A save that fails is told,
+    // leaves what there was and is tried again; AgreedError(environment) after checkpoint.max_failures in a row.
+    // Returns the seconds that training waited.
+    double after_step(const Progress& progress, bool last);
+    // Whether after_step() will save this step.
+    bool is_due(std::int64_t step, bool last) const;
+
+private:
+    struct UnderWay;
+    void take_memory();
+    bool written_everywhere();
+    void start(const Progress& progress);
+    void finish();
+    void failed(const AgreedError& error, std::int64_t step);
+
+    Communicator& world_;
+    const RunConfig& config_;
+    RunIdentity identity_;
+    Context& context_;
+    const ParameterStore& store_;
+    std::function<void(const std::string&)> say_;
+    bool beside_ = false;               // training goes on while a save is written
+    std::unique_ptr<HostState> state_;  // for the run where beside_, else for a save
+    std::unique_ptr<UnderWay> under_way_;
+    Stopwatch now_;              // since after_step() began
+    std::int64_t step_ = 0;      // after which it was called
+    std::int64_t failures_ = 0;  // in a row
+    std::int64_t retry_step_ = -1;
+};
+
+}  // namespace gpas
