@@ -33,6 +33,15 @@ def wait_for_pids(directory, job):
     return pids
 
 
+def end(pid):
+    try:
+        os.kill(pid, signal.SIGKILL)
+        while open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] != "Z":
+            time.sleep(0.001)
+    except (ProcessLookupError, FileNotFoundError):
+        pass
+
+
 def trial(program, directory, chance):
     for rank in range(RANKS):
         path = os.path.join(directory, f"pid_{rank}")
@@ -42,15 +51,13 @@ def trial(program, directory, chance):
                            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
     pids = wait_for_pids(directory, job)
     time.sleep(chance.uniform(0.0, 0.25))
-    os.kill(pids[chance.randrange(RANKS)], signal.SIGKILL)
+    unlucky = chance.randrange(RANKS)
+    os.kill(pids[unlucky], signal.SIGKILL)
+    time.sleep(chance.uniform(0.0, 0.05))  # the others go on for a while
+    for pid in pids:
+        end(pid)
+    job.kill()
     said = job.communicate(timeout=120)[0]
-    for pid in pids:  # mpirun has ended them, but they may still be about to go
-        while os.path.exists(f"/proc/{pid}/fd"):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                break
-            time.sleep(0.002)
     return max((int(line.split()[1]) for line in said.splitlines() if line.startswith("saved ")), default=0)
 
 
@@ -61,7 +68,10 @@ def main():
     os.environ.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_mpi_yield_when_idle="1",
                       OMPI_MCA_plm_rsh_agent="")
     saved, leftovers = 0, 0
-    with tempfile.TemporaryDirectory(prefix="gpas-kills-") as directory:
+    with tempfile.TemporaryDirectory(prefix="gpas-kills-") as place:
+        directory = os.path.join(place, "checkpoints")
+        os.mkdir(directory)
+        os.environ["TMPDIR"] = place  # of mpirun, which is killed, too
         for number in range(trials):
             saved = max(saved, trial(program, directory, chance))
             leftovers += any(".tmp." in name for name in os.listdir(directory))
