@@ -271,7 +271,7 @@ void Bench::attend(const Shape& shape, Memory& memory) {
     const Tensor lse = memory.empty(Dtype::fp32, {a.batch * a.heads, a.sequence});
     const Tensor cos = memory.empty(Dtype::fp32, {a.sequence, a.head_dim / 2}),
                  sin = memory.empty(Dtype::fp32, {a.sequence, a.head_dim / 2});
-    rope_table(context_, cos, sin, 10000.0);
+    rope_table(context_, cos, sin, {});
     time("rope", text, moves(2 * qkv.bytes() / a.qkv_columns() * (a.heads + a.kv_heads) * a.head_dim),
          [&] { rope(context_, qkv, a, cos, sin, false); });
     // Per query and key that it sees, two products of head_dim forward and five backward.

@@ -74,6 +74,7 @@ int main(int argc, char** argv) {
     gpas::add_generate(app, chosen);
     gpas::add_prepare(app, chosen);
     gpas::add_inspect(app, chosen);
+    gpas::add_convert(app, chosen);
     gpas::add_plan(app, chosen);
     gpas::add_config(app, chosen);
     try {

@@ -114,8 +114,19 @@ struct AttentionShape {
     constexpr std::int64_t qkv_columns() const { return (heads + 2 * kv_heads) * head_dim; }
 };
 
-// cos, sin [sequence, head_dim/2] fp32 of position · base^(-2i/head_dim), computed in fp64
-void rope_table(Context&, Tensor cos, Tensor sin, double base);
+// Rotary position frequencies base^(-2i/head_dim), those of long waves lowered by `factor` as Llama 3 does to reach
+// beyond original_length: with s = (original_length/wavelength − low_freq) / (high_freq − low_freq) clamped to [0, 1],
+// f ← (1 − s) f/factor + s f.
+struct RopeFrequencies {
+    double base = 10000.0;
+    double factor = 1.0;  // 1: as they are
+    double low_freq = 1.0;
+    double high_freq = 4.0;
+    double original_length = 8192.0;
+    double at(std::int64_t i, std::int64_t half) const;  // of pair i of head_dim/2
+};
+// cos, sin [sequence, head_dim/2] fp32 of position · frequency, computed in fp64
+void rope_table(Context&, Tensor cos, Tensor sin, const RopeFrequencies& frequencies);
 // Rotates query and key heads in place, pairs (i, i + head_dim/2) ("rotate-half"); inverse: the backward rotation.
 void rope(Context&, Tensor qkv, AttentionShape shape, Tensor cos, Tensor sin, bool inverse);
 

@@ -5,6 +5,9 @@
 #include "kernels/cuda/rope.hpp"
 #include "kernels/ops.hpp"
 
+#include <algorithm>
+#include <cmath>
+#include <numbers>
 #include <vector>
 
 namespace gpas {
@@ -33,13 +36,21 @@ bool is_table(const Tensor& table, const AttentionShape& s) {
 
 }  // namespace
 
-void rope_table(Context& context, Tensor cos, Tensor sin, double base) {
+double RopeFrequencies::at(std::int64_t i, std::int64_t half) const {
+    const double frequency = std::pow(base, -double(i) / double(half));
+    if (factor == 1.0) return frequency;
+    const double wavelength = 2.0 * std::numbers::pi / frequency;
+    const double s = std::clamp((original_length / wavelength - low_freq) / (high_freq - low_freq), 0.0, 1.0);
+    return (1.0 - s) * frequency / factor + s * frequency;
+}
+
+void rope_table(Context& context, Tensor cos, Tensor sin, const RopeFrequencies& frequencies) {
     check_shapes(is_fp32(cos) && same(cos, sin), "rope_table", {{"cos", cos}, {"sin", sin}});
-    if (context.on_cpu()) return cpu::rope_table(context, cos, sin, base);
+    if (context.on_cpu()) return cpu::rope_table(context, cos, sin, frequencies);
     std::vector<float> tables(std::size_t(2 * cos.elements()));
     const Tensor c(tables.data(), Dtype::fp32, {cos.rows(), cos.columns()});
     const Tensor s(tables.data() + cos.elements(), Dtype::fp32, {cos.rows(), cos.columns()});
-    cpu::rope_table(context, c, s, base);
+    cpu::rope_table(context, c, s, frequencies);
     copy(context, cos, c);
     copy(context, sin, s);
 }

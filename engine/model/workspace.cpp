@@ -61,6 +61,13 @@ Workspace::Workspace(const ModelConfig& model, const ModelShape& shape, bool wit
     dqkv = inside(attention.qkv_columns());
 }
 
-void Workspace::prepare(Context& context, const ModelConfig& model) { rope_table(context, cos, sin, model.rope_base); }
+void Workspace::prepare(Context& context, const ModelConfig& model) {
+    rope_table(context, cos, sin,
+               {.base = model.rope_base,
+                .factor = model.rope_scaling.factor,
+                .low_freq = model.rope_scaling.low_freq_factor,
+                .high_freq = model.rope_scaling.high_freq_factor,
+                .original_length = double(model.rope_scaling.original_length)});
+}
 
 }  // namespace gpas

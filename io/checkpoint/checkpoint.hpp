@@ -45,6 +45,9 @@ struct StateTensor {
     std::vector<std::int64_t> start;         // first element along each dimension
     std::vector<std::int64_t> count;         // extent along each; any 0 (or an empty vector): nothing on this rank
     float* data = nullptr;                   // contiguous, row-major, of shape `count`; written by loading only
+    // Saving without `data`: puts them at `to`, called once by whoever writes, one part after the other. What it throws
+    // fails the save.
+    std::function<void(float* to)> produce;
 };
 
 struct TensorInfo {
@@ -110,6 +113,20 @@ CheckpointHeader read_header(const std::filesystem::path& file);
 std::vector<TensorInfo> list_tensors(const std::filesystem::path& file);  // sorted by name
 // One whole tensor, verified. For inspection and conversion.
 std::vector<float> read_tensor(const std::filesystem::path& file, const std::string& name);
+
+// The same of many tensors of one file. Error(bad_file).
+class CheckpointFile {
+public:
+    explicit CheckpointFile(const std::filesystem::path& file);
+    ~CheckpointFile();
+    const CheckpointHeader& header() const;
+    const std::vector<TensorInfo>& tensors() const;  // sorted by name
+    std::vector<float> read(const std::string& name) const;
+
+private:
+    std::filesystem::path path_;
+    std::unique_ptr<struct Contents> contents_;
+};
 
 struct VerifyReport {
     std::vector<std::string> problems;  // one line each; empty: intact

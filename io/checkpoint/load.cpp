@@ -159,13 +159,20 @@ std::vector<float> read_whole(const Contents& contents, const path& file, std::s
     return values;
 }
 
-std::vector<float> read_tensor(const path& file, const std::string& name) {
-    const Contents contents = open_contents(file);
-    const std::size_t t = find_tensor(contents, name);
-    if (t == contents.tensors.size() || contents.tensors[t].name != name)
-        fail(ExitCode::bad_file, "{}: {} is missing", file.string(), name);
-    return read_whole(contents, file, t);
+CheckpointFile::CheckpointFile(const path& file)
+    : path_(file), contents_(std::make_unique<Contents>(open_contents(file))) {}
+CheckpointFile::~CheckpointFile() = default;
+const CheckpointHeader& CheckpointFile::header() const { return contents_->header; }
+const std::vector<TensorInfo>& CheckpointFile::tensors() const { return contents_->tensors; }
+
+std::vector<float> CheckpointFile::read(const std::string& name) const {
+    const std::size_t t = find_tensor(*contents_, name);
+    if (t == contents_->tensors.size() || contents_->tensors[t].name != name)
+        fail(ExitCode::bad_file, "{}: {} is missing", path_.string(), name);
+    return read_whole(*contents_, path_, t);
 }
+
+std::vector<float> read_tensor(const path& file, const std::string& name) { return CheckpointFile(file).read(name); }
 
 VerifyReport verify(const path& file) {
     VerifyReport report;

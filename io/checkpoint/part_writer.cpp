@@ -1,8 +1,8 @@
 #include "io/checkpoint/part_writer.hpp"
 
 #include "io/checkpoint/blocks.hpp"
-#include "io/checkpoint/durable.hpp"
 #include "io/checkpoint/state_list.hpp"
+#include "io/files/durable.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -22,9 +22,16 @@ BlockSums write_parts(const std::filesystem::path& file, const StateList& list, 
     const std::size_t blocks = std::size_t(list.first_block.back());
     BlockSums result{.sums = std::vector<std::uint64_t>(blocks, 0), .seen = std::vector<std::uint64_t>(blocks, 0)};
     PositionedFile out(file);
+    std::vector<float> produced;
     for (std::size_t i = 0; i < parts.size(); ++i) {
         const StateTensor& part = parts[i];
-        if (is_empty(part)) continue;
+        if (is_empty(part) || cancelled) continue;
+        const float* values = part.data;
+        if (values == nullptr) {
+            produced.resize(std::size_t(element_count(part.count)));
+            part.produce(produced.data());
+            values = produced.data();
+        }
         const std::size_t tensor = list.tensor_of[i];
         const std::size_t first = std::size_t(list.first_block[tensor]);
         const std::size_t count = std::size_t(list.first_block[tensor + 1]) - first;
@@ -35,7 +42,7 @@ BlockSums write_parts(const std::filesystem::path& file, const StateList& list, 
                      [&](std::int64_t flat, std::int64_t offset, std::int64_t n) {
                          for (std::int64_t done = 0; done < n && !cancelled; done += piece_elements) {
                              const std::int64_t piece = std::min(piece_elements, n - done);
-                             const float* data = part.data + offset + done;
+                             const float* data = values + offset + done;
                              add_to_block_sums(sums, seen, flat + done, data, piece);
                              out.write(data_bytes[tensor] + (flat + done) * bytes_per_element, data,
                                        piece * bytes_per_element, part.name);

@@ -7,10 +7,10 @@
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/checkpoint/contents.hpp"
-#include "io/checkpoint/durable.hpp"
 #include "io/checkpoint/memory_file.hpp"
 #include "io/checkpoint/part_writer.hpp"
 #include "io/checkpoint/state_list.hpp"
+#include "io/files/durable.hpp"
 #include "kernels/error.hpp"
 
 #include <signal.h>

@@ -32,7 +32,8 @@ void check_slab(const StateTensor& part) {
         inside = part.start[i] >= 0 && part.count[i] >= 0 && part.start[i] + part.count[i] <= part.global_shape[i];
     require(inside, "checkpoint: {}: hyperslab {} + {} is not inside {}", part.name, shape_text(part.start),
             shape_text(part.count), shape_text(part.global_shape));
-    require(part.data != nullptr || element_count(part.count) == 0, "checkpoint: {}: no data", part.name);
+    require(part.data != nullptr || part.produce || element_count(part.count) == 0, "checkpoint: {}: no data",
+            part.name);
 }
 
 }  // namespace

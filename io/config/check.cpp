@@ -74,6 +74,10 @@ void check_gates(const ConfigChecker& check, const RunConfig& run) {
 void check_model(const ConfigChecker& check, const ModelConfig& model) {
     check_heads(check, model);
     const auto architecture = name_of(model.architecture);
+    const RopeScalingConfig& rope = model.rope_scaling;
+    check.refuse_if(rope.high_freq_factor <= rope.low_freq_factor,
+                    {"model.rope_scaling.high_freq_factor", "model.rope_scaling.low_freq_factor"},
+                    "found {} and {}, expected the first to be larger", rope.high_freq_factor, rope.low_freq_factor);
     check.refuse_if(model.mix_post_layers > model.layers, {"model.mix_post_layers", "model.layers"},
                     "found {} Post-LN layers in a model of {}; lower it to at most {}", model.mix_post_layers,
                     model.layers, model.layers);

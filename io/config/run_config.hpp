@@ -27,6 +27,14 @@ struct GateConfig {
     bool stop_gradient = true;     // true is GPAS; false lets the gate scale gradients too
 };
 
+// Llama 3's change of the rotary frequencies (RopeFrequencies in kernels/ops.hpp).
+struct RopeScalingConfig {
+    double factor = 1.0;           // 1: none
+    double low_freq_factor = 1.0;
+    double high_freq_factor = 4.0;
+    std::int64_t original_length = 8192;
+};
+
 struct ModelConfig {
     Architecture architecture = Architecture::pre_gpas;
     std::int64_t vocab_size = 32000;
@@ -38,6 +46,7 @@ struct ModelConfig {
     std::int64_t head_dim = 0;     // 0: hidden_size / heads
     bool tied_embeddings = false;
     double rope_base = 10000.0;
+    RopeScalingConfig rope_scaling;
     double norm_eps = 1e-6;
     double init_std = 0.02;
     EmbeddingInit embedding_init = EmbeddingInit::scaled;

@@ -73,6 +73,18 @@ void declare_model(SchemaBuilder& schema) {
     model.add("mix_post_layers", &ModelConfig::mix_post_layers, "layers", {-1, 10000},
               "Mix-LN rows: how many of the first layers are Post-LN; -1: layers / 4, rounded down.", {"post_num"});
 
+    auto rope = schema.section<RopeScalingConfig>(
+        "model.rope_scaling", "Rotary frequencies of long waves lowered as in Llama 3, to reach further",
+        [](RunConfig& c) -> RopeScalingConfig& { return c.model.rope_scaling; });
+    rope.add("factor", &RopeScalingConfig::factor, "", {1, 1e6}, "What the lowest frequencies are divided by; 1: none.",
+             {});
+    rope.add("low_freq_factor", &RopeScalingConfig::low_freq_factor, "", {0, 1e6, true},
+             "Waves longer than original_length over this are divided.", {});
+    rope.add("high_freq_factor", &RopeScalingConfig::high_freq_factor, "", {0, 1e6, true},
+             "Waves shorter than original_length over this stay; those between are blended.", {});
+    rope.add("original_length", &RopeScalingConfig::original_length, "tokens", {1, 1 << 30},
+             "Sequence length of the first training.", {"original_max_position_embeddings"});
+
     auto gate = schema.section<GateConfig>("model.gate", "The GPAS gate: y = x - s(g) stop_gradient(x)",
                                            [](RunConfig& c) -> GateConfig& { return c.model.gate; });
     gate.add("function", &GateConfig::function, "", {}, "s(g); the paper's is silu.",

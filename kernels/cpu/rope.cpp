@@ -24,11 +24,11 @@ void rotate(T* head, const float* cos, const float* sin, std::int64_t half, floa
 
 }  // namespace
 
-void rope_table(Context&, Tensor cos, Tensor sin, double base) {
+void rope_table(Context&, Tensor cos, Tensor sin, const RopeFrequencies& frequencies) {
     const std::int64_t half = cos.columns();
     for (std::int64_t t = 0; t < cos.rows(); ++t)
         for (std::int64_t i = 0; i < half; ++i) {
-            const double angle = double(t) * std::pow(base, -double(i) / double(half));
+            const double angle = double(t) * frequencies.at(i, half);
             cos.as<float>()[t * half + i] = float(std::cos(angle));
             sin.as<float>()[t * half + i] = float(std::sin(angle));
         }

@@ -5,7 +5,7 @@
 
 namespace gpas::cpu {
 
-void rope_table(Context&, Tensor cos, Tensor sin, double base);
+void rope_table(Context&, Tensor cos, Tensor sin, const RopeFrequencies& frequencies);
 void rope(Context&, Tensor qkv, AttentionShape shape, Tensor cos, Tensor sin, bool inverse);
 
 }  // namespace gpas::cpu

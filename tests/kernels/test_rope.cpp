@@ -24,7 +24,7 @@ struct Tables {
     Tables(std::int64_t sequence, std::int64_t half)
         : cos(Dtype::fp32, {sequence, half}), sin(Dtype::fp32, {sequence, half}) {
         Context context = context_with(1);
-        rope_table(context, cos, sin, base);
+        rope_table(context, cos, sin, {.base = base});
     }
 };
 
@@ -40,6 +40,35 @@ TEST(RopeTable, HoldsCosineAndSineRoundedOnce) {
             EXPECT_NEAR(tables.sin.at(t * half + i), std::sin(angle), tolerance);
         }
     EXPECT_TRUE(tables.cos.guards_are_intact() && tables.sin.guards_are_intact());
+}
+
+// Llama 3.1's numbers, and what its formula (Hugging Face's transformers, modeling_rope_utils.py) gives for them.
+TEST(RopeTable, LowersTheFrequenciesOfLongWaves) {
+    const RopeFrequencies llama{
+        .base = 500000.0, .factor = 8.0, .low_freq = 1.0, .high_freq = 4.0, .original_length = 8192};
+    const RopeFrequencies plain{.base = 500000.0};
+    const std::int64_t half = 64;
+    int kept = 0, divided = 0, between = 0;
+    for (std::int64_t i = 0; i < half; ++i) {
+        const double frequency = std::pow(500000.0, -2.0 * double(i) / 128.0);
+        EXPECT_DOUBLE_EQ(plain.at(i, half), frequency);
+        const double wavelength = 2.0 * M_PI / frequency;
+        double expected = frequency;
+        if (wavelength > 8192.0) {
+            expected = frequency / 8.0;
+            ++divided;
+        } else if (wavelength >= 8192.0 / 4.0) {
+            const double smooth = (8192.0 / wavelength - 1.0) / (4.0 - 1.0);
+            expected = (1.0 - smooth) * frequency / 8.0 + smooth * frequency;
+            ++between;
+        } else {
+            ++kept;
+        }
+        EXPECT_NEAR(llama.at(i, half), expected, 1e-14 * expected) << i;
+    }
+    EXPECT_GT(kept, 20);
+    EXPECT_GT(divided, 20);
+    EXPECT_GT(between, 3);
 }
 
 // Which of a row's heads are values, and so are left alone.

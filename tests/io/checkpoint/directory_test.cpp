@@ -2,7 +2,7 @@
 #include "kernels/error.hpp"
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 
-#include "io/checkpoint/durable.hpp"
+#include "io/files/durable.hpp"
 
 #include <csignal>
 

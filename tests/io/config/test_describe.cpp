@@ -70,6 +70,7 @@ TEST(Describe, RandomConfigurationsComeBack) {
         }
         config.optimizer.clip_gate_grad = config.model.gate.frozen ? 0 : config.optimizer.clip_gate_grad;
         config.model.gate.scale = 1;
+        config.model.rope_scaling = {.factor = 8, .low_freq_factor = 1.5, .high_freq_factor = 2.5};
         config.data.mask_documents = false;
         config.parallel.sequence_parallel = false;
         config.data.valid_fraction = 0.25;

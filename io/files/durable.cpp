@@ -1,4 +1,4 @@
-#include "io/checkpoint/durable.hpp"
+#include "io/files/durable.hpp"
 
 #include "kernels/error.hpp"
 
@@ -61,13 +61,13 @@ PositionedFile::PositionedFile(const std::filesystem::path& path, Open how)
 
 PositionedFile::~PositionedFile() { ::close(descriptor_); }
 
-void PositionedFile::write(std::int64_t at, const void* data, std::int64_t bytes, std::string_view dataset) {
+void PositionedFile::write(std::int64_t at, const void* data, std::int64_t bytes, std::string_view what) {
     const auto* from = static_cast<const std::byte*>(data);
     while (bytes > 0) {
         const ::ssize_t written = ::pwrite(descriptor_, from, std::size_t(bytes), at);
         if (written < 0 && errno == EINTR) continue;
         if (written == 0) errno = ENOSPC;
-        if (written <= 0) fail_errno(path_, fmt::format("writing dataset {}", dataset).c_str());
+        if (written <= 0) fail_errno(path_, fmt::format("writing {}", what).c_str());
         from += written, at += written, bytes -= written;
     }
 }

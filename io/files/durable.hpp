@@ -1,4 +1,4 @@
-// Files that are either whole or not there. Internal to io/checkpoint.
+// Files that are either whole or not there.
 #pragma once
 
 #include <cstdint>
@@ -36,8 +36,8 @@ public:
     PositionedFile(const PositionedFile&) = delete;
     PositionedFile& operator=(const PositionedFile&) = delete;
 
-    // `bytes` of the data of `dataset` (for the message) at position `at`, all of them. Error(environment).
-    void write(std::int64_t at, const void* data, std::int64_t bytes, std::string_view dataset);
+    // `bytes` of data at position `at`, all of them; `what` is for the message. Error(environment).
+    void write(std::int64_t at, const void* data, std::int64_t bytes, std::string_view what);
     void set_size(std::int64_t bytes);  // Error(environment)
     // Returns when the disk has what was written. Error(environment).
     void sync();

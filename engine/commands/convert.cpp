@@ -1,0 +1,114 @@
+#include "engine/convert/convert.hpp"
+
+#include "engine/commands/command.hpp"
+#include "engine/training/threads.hpp"
+#include "io/checkpoint/checkpoint.hpp"
+#include "kernels/error.hpp"
+#include "parallel/agree.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <map>
+#include <memory>
+
+namespace gpas {
+namespace {
+
+namespace fs = std::filesystem;
+
+enum class Kind { checkpoint, hugging_face };
+
+struct Source {
+    Kind kind = Kind::checkpoint;
+    fs::path path;
+};
+
+[[noreturn]] void refuse(const fs::path& path, const std::string& why) {
+    fail(ExitCode::usage, "{}: {}", path.string(), why);
+}
+
+// Formats that others write, and how to get here from them.
+void refuse_known(const fs::path& path) {
+    const std::string extension = path.extension().string();
+    if (fs::exists(path / "latest_checkpointed_iteration.txt") || path.filename().string().starts_with("mp_rank_") ||
+        extension == ".pt" || extension == ".pth" || extension == ".ckpt")
+        refuse(path,
+               "is pickled (Megatron-LM, torchtitan, PyTorch): reading it runs the code in it, so it is not read; "
+               "convert it to Hugging Face's format with the tool that wrote it, then from there");
+    if (fs::exists(path / "model_config.json") || fs::exists(path / "model" / "model"))
+        refuse(path,
+               "is a checkpoint of nanotron: convert it to Hugging Face's format with its "
+               "examples/llama/convert_nanotron_to_hf.py, then from there");
+    if (extension == ".bin")
+        refuse(path,
+               "llm.c's files hold GPT-2 (learned positions, LayerNorm, biases), which is no model of this engine");
+}
+
+Source source_of(const fs::path& path) {
+    if (!fs::exists(path)) refuse(path, "no such file or directory");
+    if (fs::exists(path / "config.json")) return {Kind::hugging_face, path};
+    if (fs::is_regular_file(path) && path.extension() == ".h5") return {Kind::checkpoint, path};
+    if (fs::is_directory(path))
+        for (const fs::path& directory : {path, path / "checkpoints"})
+            if (const auto newest = newest_complete(directory)) return {Kind::checkpoint, *newest};
+    refuse_known(path);
+    refuse(path,
+           "found neither a checkpoint of gpas (step_….h5, or the directory of a run) nor a Hugging Face model (a "
+           "directory with config.json)");
+}
+
+struct Options {
+    ConvertOptions convert;
+    double shard_gb = 5.0;
+};
+
+void run(const Options& options, MpiSession& mpi) {
+    const std::unique_ptr<Communicator> world = mpi.world();
+    ConvertOptions convert = options.convert;
+    const Source source = agree(*world, [&] { return source_of(convert.source); });
+    convert.source = source.path;
+    convert.shard_bytes = std::int64_t(options.shard_gb * 1e9);
+    convert.threads = compute_threads(0, mpi);
+    convert.say = [&](const std::string& line) {
+        if (world->rank() == 0) fmt::print(stderr, "gpas: {}\n", line);
+    };
+    agree(*world, [&] {
+        if (source.kind == Kind::hugging_face && convert.fold_gates)
+            fail(ExitCode::usage, "--fold-gates is for exports; {} is imported", convert.source.string());
+        if (source.kind == Kind::checkpoint && !convert.architecture.empty())
+            fail(ExitCode::usage, "--architecture is for imports; {} says its own", convert.source.string());
+    });
+    source.kind == Kind::hugging_face ? import_hugging_face(*world, convert) : export_hugging_face(*world, convert);
+}
+
+}  // namespace
+
+void add_convert(CLI::App& app, Chosen& chosen) {
+    auto options = std::make_shared<Options>();
+    ConvertOptions& convert = options->convert;
+    CLI::App* command =
+        app.add_subcommand("convert", "Write a checkpoint as a Hugging Face model, or the other way round");
+    command
+        ->add_option("SOURCE", convert.source,
+                     "a checkpoint or the directory of a run (its newest one), or a Hugging Face model's directory")
+        ->required();
+    command->add_option("TARGET", convert.target, "a new directory")->required();
+    const std::map<std::string, StoredDtype> dtypes{
+        {"fp32", StoredDtype::fp32}, {"bf16", StoredDtype::bf16}, {"fp16", StoredDtype::fp16}};
+    command->add_option("--dtype", convert.dtype, "of exported weights: bf16, fp16 or fp32 (checkpoints hold fp32)")
+        ->transform(CLI::CheckedTransformer(dtypes));
+    command->add_flag("--fold-gates", convert.fold_gates,
+                      "export a gated Pre-LN or LNS model as a plain LLaMA that computes the same");
+    command->add_option("--shard-gb", options->shard_gb, "largest file of exported weights, 10^9 bytes")
+        ->check(CLI::PositiveNumber);
+    command->add_option("--tokenizer", convert.tokenizer, "SentencePiece model; default: that of the source");
+    command->add_option(
+        "--architecture", convert.architecture,
+        "of an imported model of the GPAS paper's code, whose config.json does not say it: pre_gpas, …");
+    command->add_flag("!--no-logits", convert.logits,
+                      "do not compute logits of source and result (that takes the model's size in memory)");
+    command->add_option("--tokens", convert.tokens, "token files (prefix) for the logits; default: the run's");
+    command->callback([&chosen, options] { chosen.parallel = [options](MpiSession& mpi) { run(*options, mpi); }; });
+}
+
+}  // namespace gpas

@@ -1,0 +1,231 @@
+#include "engine/convert/convert.hpp"
+#include "engine/convert/fold.hpp"
+#include "engine/convert/hugging_face_weights.hpp"
+#include "engine/convert/shared.hpp"
+#include "io/checkpoint/checkpoint.hpp"
+#include "io/config/enum_names.hpp"
+#include "io/config/load.hpp"
+#include "io/data/tokenizer.hpp"
+#include "io/hugging_face/config.hpp"
+#include "kernels/error.hpp"
+#include "parallel/agree.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <cstring>
+#include <memory>
+#include <optional>
+
+namespace gpas {
+namespace {
+
+using std::filesystem::path;
+
+struct Shard {
+    std::string file;
+    std::vector<HuggingFaceTensor> tensors;
+    std::int64_t bytes = 0;
+};
+
+// In the order of the model; parameters that are cut into several tensors stay in one file.
+std::vector<Shard> shards_of(const std::vector<HuggingFaceTensor>& tensors, std::int64_t bytes_per_element,
+                             std::int64_t most_bytes) {
+    std::vector<Shard> shards(1);
+    for (const HuggingFaceTensor& tensor : tensors) {
+        const std::int64_t bytes = tensor.elements() * bytes_per_element;
+        const bool same = !shards.back().tensors.empty() && shards.back().tensors.back().parameter == tensor.parameter;
+        if (!same && shards.back().bytes > 0 && shards.back().bytes + bytes > most_bytes) shards.emplace_back();
+        shards.back().tensors.push_back(tensor);
+        shards.back().bytes += bytes;
+    }
+    for (std::size_t i = 0; i < shards.size(); ++i)
+        shards[i].file = shards.size() == 1 ? "model.safetensors"
+                                            : fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
+    return shards;
+}
+
+// Keeps the parameter that was read last: its tensors follow each other.
+class LastRead {
+public:
+    explicit LastRead(Weights weights) : weights_(std::move(weights)) {}
+    const std::vector<float>& operator()(const std::string& parameter) {
+        if (parameter != name_) values_ = weights_(parameter);
+        name_ = parameter;
+        return values_;
+    }
+
+private:
+    Weights weights_;
+    std::string name_;
+    std::vector<float> values_;
+};
+
+void write_shard(const path& directory, const Shard& shard, StoredDtype dtype, const Weights& weights) {
+    SafetensorsPlan plan{.dtype = dtype, .metadata = {{"format", "pt"}}};
+    for (const HuggingFaceTensor& tensor : shard.tensors) plan.tensors.push_back({tensor.name, tensor.shape});
+    SafetensorsWriter writer(directory / shard.file, plan);
+    LastRead read(weights);
+    for (const HuggingFaceTensor& tensor : shard.tensors) writer.write(taken(tensor, read(tensor.parameter)));
+    writer.finish();
+}
+
+// Reads it back.
+void verify_shard(const path& directory, const Shard& shard, StoredDtype dtype, const Weights& weights) {
+    const SafetensorsFile file(directory / shard.file);
+    LastRead read(weights);
+    for (const HuggingFaceTensor& tensor : shard.tensors) {
+        const SafetensorsEntry* entry = file.find(tensor.name);
+        require(entry != nullptr && entry->shape == tensor.shape, "{}: {} is not what was written",
+                file.path().string(), tensor.name);
+        const std::vector<float> found = file.read(*entry);
+        std::vector<float> expected = taken(tensor, read(tensor.parameter));
+        if (dtype != StoredDtype::fp32)
+            for (float& value : expected) value = from_stored(dtype, to_stored(dtype, value));
+        if (std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) != 0)
+            fail(ExitCode::environment, "{}: {} is not what was written: is the disk sound?", file.path().string(),
+                 tensor.name);
+    }
+}
+
+std::string index_text(const std::vector<Shard>& shards) {
+    nlohmann::ordered_json index;
+    std::int64_t bytes = 0;
+    for (const Shard& shard : shards) bytes += shard.bytes;
+    index["metadata"]["total_size"] = bytes;
+    for (const Shard& shard : shards)
+        for (const HuggingFaceTensor& tensor : shard.tensors) index["weight_map"][tensor.name] = shard.file;
+    return index.dump(2) + "\n";
+}
+
+std::string tokenizer_config_text(const Tokenizer& tokenizer, std::int64_t max_length) {
+    const auto piece = [&](std::int32_t id) {
+        return id >= 0 ? nlohmann::ordered_json(tokenizer.piece(id)) : nlohmann::ordered_json();
+    };
+    nlohmann::ordered_json out;
+    out["tokenizer_class"] = "LlamaTokenizer";
+    out["add_bos_token"] = false;  // documents are joined by EOS
+    out["add_eos_token"] = false;
+    out["bos_token"] = piece(tokenizer.bos_id());
+    out["eos_token"] = piece(tokenizer.eos_id());
+    out["unk_token"] = piece(tokenizer.unk_id());
+    out["pad_token"] = nullptr;
+    out["legacy"] = false;
+    out["clean_up_tokenization_spaces"] = false;
+    out["model_max_length"] = max_length;
+    return out.dump(2) + "\n";
+}
+
+class Export {
+public:
+    Export(Communicator& world, const ConvertOptions& options) : world_(world), options_(options) {}
+
+    void run() {
+        agree(world_, [&] { open(); });
+        make_directory();
+        agree(world_, [&] {
+            for (std::size_t i = std::size_t(world_.rank()); i < shards_.size(); i += std::size_t(world_.size())) {
+                write_shard(directory_, shards_[i], options_.dtype, weights_);
+                verify_shard(directory_, shards_[i], options_.dtype, weights_);
+            }
+        });
+        agree(world_, [&] {
+            if (leads()) finish();
+        });
+    }
+
+private:
+    bool leads() const { return world_.rank() == 0; }
+
+    void open() {
+        check_new(options_.target);
+        file_ = std::make_unique<CheckpointFile>(options_.source);
+        run_ = load_config_text(file_->header().config, options_.source.string() + " (its configuration)").values;
+        source_ = [this](const std::string& parameter) { return file_->read("weights/" + parameter); };
+        weights_ = source_;
+        config_.model = run_.model;
+        config_.max_length = run_.data.sequence_length;
+        if (options_.fold_gates) {
+            const Fold fold = fold_gates(run_.model, source_);
+            weights_ = apply(fold, source_);
+            config_.model = fold.model;
+        }
+        const std::string tokenizer = options_.tokenizer.empty() ? run_.data.tokenizer : options_.tokenizer;
+        if (!tokenizer.empty() && (!options_.tokenizer.empty() || std::filesystem::exists(tokenizer)))
+            tokenizer_.emplace(tokenizer);
+        if (tokenizer_) {
+            config_.bos = tokenizer_->bos_id();
+            config_.eos = tokenizer_->eos_id();
+        }
+        shards_ = shards_of(hugging_face_tensors(config_.model), bytes_of(options_.dtype), options_.shard_bytes);
+    }
+
+    // Beside the target: it gets its name when all is there.
+    void make_directory() {
+        directory_ = options_.target;
+        if (!directory_.has_filename()) directory_ = directory_.parent_path();
+        directory_ = directory_.parent_path() / ("." + directory_.filename().string() + ".tmp");
+        agree(world_, [&] {
+            if (!leads()) return;
+            std::filesystem::remove_all(directory_);
+            std::filesystem::create_directories(directory_);
+        });
+    }
+
+    void finish() {
+        if (shards_.size() > 1) write_text(directory_ / "model.safetensors.index.json", index_text(shards_));
+        write_text(directory_ / "generation_config.json", generation_config_text(config_));
+        if (tokenizer_) {
+            write_text(directory_ / "tokenizer.model", tokenizer_->model_bytes());
+            write_text(directory_ / "tokenizer_config.json", tokenizer_config_text(*tokenizer_, config_.max_length));
+        }
+        write_text(directory_ / "config.json", hugging_face_config_text(config_, options_.dtype));
+        report();
+        std::error_code ignored;
+        std::filesystem::remove(options_.target, ignored);  // an empty directory
+        std::filesystem::rename(directory_, options_.target);
+        options_.say(fmt::format("wrote {}", options_.target.string()));
+    }
+
+    void report() const {
+        std::int64_t bytes = 0, tensors = 0;
+        for (const Shard& shard : shards_) bytes += shard.bytes, tensors += std::int64_t(shard.tensors.size());
+        options_.say(fmt::format("{} tensors, {:.3f} GB in {} file(s), {}: read back, and the same bits as the source",
+                                 tensors, double(bytes) / 1e9, shards_.size(), safetensors_name(options_.dtype)));
+        if (!is_plain_llama(config_.model))
+            options_.say(
+                fmt::format("config.json has the model type gpas_llama: {} is no plain LLaMA, and transformers would "
+                            "leave out what "
+                            "makes it one{}",
+                            name_of(config_.model.architecture),
+                            config_.model.architecture == Architecture::pre_gpas ||
+                                    config_.model.architecture == Architecture::lns_gpas ||
+                                    config_.model.architecture == Architecture::lns
+                                ? " (--fold-gates makes it one)"
+                                : ""));
+        if (!tokenizer_) options_.say("no tokenizer was found: name it with --tokenizer, or add its files yourself");
+        if (!options_.logits) return;
+        std::string tokens = options_.tokens;
+        if (tokens.empty() && !run_.data.train.empty() &&
+            std::filesystem::exists(run_.data.train.front().path + ".idx"))
+            tokens = run_.data.train.front().path;
+        const HuggingFaceWeights result(directory_, config_.model);
+        report_logits(options_, tokens, run_.model, source_, config_.model, result.weights(),
+                      !options_.fold_gates && options_.dtype == StoredDtype::fp32);
+    }
+
+    Communicator& world_;
+    const ConvertOptions& options_;
+    std::unique_ptr<CheckpointFile> file_;
+    RunConfig run_;
+    Weights source_, weights_;
+    HuggingFaceConfig config_;
+    std::optional<Tokenizer> tokenizer_;
+    std::vector<Shard> shards_;
+    path directory_;
+};
+
+}  // namespace
+
+void export_hugging_face(Communicator& world, const ConvertOptions& options) { Export(world, options).run(); }
+
+}  // namespace gpas

@@ -1,0 +1,122 @@
+#include "engine/convert/convert.hpp"
+#include "engine/convert/hugging_face_weights.hpp"
+#include "engine/convert/shared.hpp"
+#include "io/checkpoint/checkpoint.hpp"
+#include "io/config/describe.hpp"
+#include "io/config/load.hpp"
+#include "io/hugging_face/config.hpp"
+#include "kernels/error.hpp"
+#include "parallel/agree.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+namespace gpas {
+namespace {
+
+using std::filesystem::path;
+
+class Import {
+public:
+    Import(Communicator& world, const ConvertOptions& options) : world_(world), options_(options) {}
+
+    void run() {
+        agree(world_, [&] { open(); });
+        const path file = save();
+        agree(world_, [&] { verify(file); });
+        agree(world_, [&] {
+            if (world_.rank() == 0) finish(file);
+        });
+    }
+
+private:
+    void open() {
+        check_new(options_.target);
+        const HuggingFaceConfig config =
+            read_hugging_face_config(options_.source / "config.json", options_.architecture);
+        weights_ = std::make_unique<HuggingFaceWeights>(options_.source, config.model);
+        std::string name = options_.target.filename().string();
+        if (name.empty()) name = options_.target.parent_path().filename().string();
+        std::vector<std::string> overrides = model_overrides(config.model);
+        overrides.push_back(fmt::format("directory=\"{}\"", options_.target.string()));
+        overrides.push_back(
+            fmt::format("data.sequence_length={}", std::clamp<std::int64_t>(config.max_length, 1, 4096)));
+        tokenizer_ = options_.tokenizer.empty() ? options_.source / "tokenizer.model" : path(options_.tokenizer);
+        if (std::filesystem::exists(tokenizer_))
+            overrides.push_back(fmt::format("data.tokenizer=\"{}\"", (options_.target / "tokenizer.model").string()));
+        else if (!options_.tokenizer.empty())
+            fail(ExitCode::bad_file, "{}: no such file", options_.tokenizer);
+        run_ = load_config_text("name: imported\n", options_.source.string(), overrides).values;
+        specs_ = parameter_specs(run_.model, run_.optimizer);
+    }
+
+    // Each parameter by one rank, one after the other.
+    path save() {
+        std::vector<StateTensor> tensors;
+        for (std::size_t i = 0; i < specs_.size(); ++i) {
+            StateTensor tensor{.name = "weights/" + specs_[i].name, .global_shape = specs_[i].shape};
+            if (mine(i)) {
+                tensor.start.assign(specs_[i].shape.size(), 0);
+                tensor.count = specs_[i].shape;
+                tensor.produce = [this, name = specs_[i].name](float* to) {
+                    std::ranges::copy(weights_->read(name), to);
+                };
+            }
+            tensors.push_back(std::move(tensor));
+        }
+        const CheckpointHeader header{.software = "gpas " GPAS_VERSION,
+                                      .run_name = run_.name,
+                                      .seed = std::int64_t(run_.seed),
+                                      .config = dump_config(run_),
+                                      .layout = "gpas convert",
+                                      .extra = {{"source", options_.source.string()}}};
+        return save_checkpoint(world_, options_.target / "checkpoints", header, tensors);
+    }
+
+    bool mine(std::size_t i) const { return int(i % std::size_t(world_.size())) == world_.rank(); }
+
+    void verify(const path& file) const {
+        const CheckpointFile saved(file);
+        for (std::size_t i = 0; i < specs_.size(); ++i) {
+            if (!mine(i)) continue;
+            const std::vector<float> found = saved.read("weights/" + specs_[i].name);
+            const std::vector<float> expected = weights_->read(specs_[i].name);
+            if (found.size() != expected.size() ||
+                std::memcmp(found.data(), expected.data(), found.size() * sizeof(float)) != 0)
+                fail(ExitCode::environment, "{}: {} is not what was written: is the disk sound?", file.string(),
+                     specs_[i].name);
+        }
+    }
+
+    void finish(const path& file) const {
+        if (!run_.data.tokenizer.empty()) copy_whole(tokenizer_, options_.target / "tokenizer.model");
+        write_text(options_.target / "config.yaml", dump_config(run_));
+        options_.say(fmt::format("{} parameters in {} tensors: read back, and the same bits as the source",
+                                 parameter_count(run_.model), specs_.size()));
+        if (run_.data.tokenizer.empty())
+            options_.say(
+                "no tokenizer.model was found (only SentencePiece models are read); name one with --tokenizer");
+        if (options_.logits) {
+            const CheckpointFile saved(file);
+            report_logits(
+                options_, options_.tokens, run_.model, weights_->weights(), run_.model,
+                [&](const std::string& parameter) { return saved.read("weights/" + parameter); }, true);
+        }
+        options_.say(fmt::format("wrote {}; go on with: gpas train RUN.yaml checkpoint.init_from={}",
+                                 (options_.target / "config.yaml").string(), file.string()));
+    }
+
+    Communicator& world_;
+    const ConvertOptions& options_;
+    std::unique_ptr<HuggingFaceWeights> weights_;
+    RunConfig run_;
+    std::vector<ParameterSpec> specs_;
+    path tokenizer_;
+};
+
+}  // namespace
+
+void import_hugging_face(Communicator& world, const ConvertOptions& options) { Import(world, options).run(); }
+
+}  // namespace gpas

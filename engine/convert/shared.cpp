@@ -1,0 +1,48 @@
+#include "engine/convert/shared.hpp"
+
+#include "io/files/durable.hpp"
+#include "kernels/error.hpp"
+
+#include <fstream>
+
+namespace gpas {
+
+void check_new(const std::filesystem::path& directory) {
+    std::error_code error;
+    if (std::filesystem::exists(directory, error) && !std::filesystem::is_empty(directory, error))
+        fail(ExitCode::usage, "{}: exists already; name a new directory", directory.string());
+}
+
+void write_text(const std::filesystem::path& file, const std::string& text) {
+    const std::filesystem::path temporary = file.string() + ".tmp";
+    std::error_code ignored;
+    std::filesystem::remove(temporary, ignored);
+    PositionedFile out(temporary, PositionedFile::Open::create);
+    TemporaryFile guard(temporary);
+    out.write(0, text.data(), std::int64_t(text.size()), file.filename().string());
+    guard.rename_to(file);
+}
+
+void copy_whole(const std::filesystem::path& from, const std::filesystem::path& to) {
+    std::ifstream in(from, std::ios::binary);
+    if (!in) fail(ExitCode::bad_file, "{}: cannot be read", from.string());
+    write_text(to, std::string((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>()));
+}
+
+void report_logits(const ConvertOptions& options, const std::string& tokens, const ModelConfig& source_model,
+                   const Weights& source, const ModelConfig& result_model, const Weights& result, bool exact) {
+    constexpr std::int64_t length = 64;
+    const ProbeTokens probe = probe_tokens(tokens, length, source_model.vocab_size);
+    // One model after the other, so that memory holds one.
+    const std::vector<float> before = logits_of(source_model, source, probe, options.threads);
+    const std::vector<float> after = logits_of(result_model, result, probe, options.threads);
+    const LogitsDifference difference = compare_logits(before, after, source_model.vocab_size);
+    options.say(
+        fmt::format("logits of source and result differ by at most {:.3g} (largest logit {:.3g}); the likeliest "
+                    "token is the same at {} of {} positions; {}",
+                    difference.largest, difference.of, difference.same_top, difference.positions, probe.source));
+    if (exact && difference.largest != 0.0)
+        fail(ExitCode::internal, "the weights are the same, but the logits are not");
+}
+
+}  // namespace gpas

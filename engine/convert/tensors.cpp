@@ -1,0 +1,112 @@
+#include "engine/convert/tensors.hpp"
+
+#include "engine/model/architecture.hpp"
+#include "kernels/error.hpp"
+
+#include <algorithm>
+
+namespace gpas {
+namespace {
+
+struct SiteNames {
+    std::string attention, mlp;
+};
+
+// As the classes of transformers (Llama; Gemma 2 for Sandwich) and of the paper's code have them.
+SiteNames pre_norms(const ResidualRow& row) {
+    return {"input_layernorm", row.branch_norm ? "pre_feedforward_layernorm" : "post_attention_layernorm"};
+}
+constexpr const char* after_attention = "post_attention_layernorm";
+constexpr const char* after_mlp = "post_feedforward_layernorm";
+
+class List {
+public:
+    explicit List(const ModelConfig& model) : model_(model) {
+        for (const ParameterSpec& spec : parameter_specs(model, {})) add(spec);
+    }
+    std::vector<HuggingFaceTensor> tensors;
+
+private:
+    void add(const ParameterSpec& spec) {
+        if (spec.name == "embedding.weight") return whole(spec, "model.embed_tokens.weight");
+        if (spec.name == "head.weight") return whole(spec, "lm_head.weight");
+        if (spec.name == "final_norm.weight") return whole(spec, "model.norm.weight");
+        layer_ = fmt::format("model.layers.{}.", spec.layer);
+        const std::string name = spec.name.substr(fmt::format("layers.{}.", spec.layer).size());
+        if (spec.kind == ParameterKind::gate) return gate(spec, name);
+        if (spec.kind == ParameterKind::norm) return norm(spec, name);
+        if (name == "attention.qkv.weight") return qkv(spec);
+        if (name == "attention.out.weight") return whole(spec, layer_ + "self_attn.o_proj.weight");
+        if (name == "mlp.gate_up.weight") return gate_up(spec);
+        if (name == "mlp.down.weight") return whole(spec, layer_ + "mlp.down_proj.weight");
+        fail(ExitCode::internal, "{} has no name in Hugging Face's files", spec.name);
+    }
+    void whole(const ParameterSpec& spec, const std::string& name) {
+        tensors.push_back({name, spec.shape, spec.name, {{0, spec.elements()}}});
+    }
+    void gate(const ParameterSpec& spec, const std::string& name) {
+        const char* site = name == "gate" ? "" : name.starts_with("attention.") ? "self_attn." : "mlp.";
+        tensors.push_back({layer_ + site + "gpas_block.gate", {}, spec.name, {{0, 1}}});
+    }
+    void norm(const ParameterSpec& spec, const std::string& name) {
+        const SiteNames pre = pre_norms(residual_row(model_, spec.layer));
+        const bool attention = name.starts_with("attention.");
+        const std::string is = name.ends_with(".pre_norm.weight") ? (attention ? pre.attention : pre.mlp)
+                                                                  : (attention ? after_attention : after_mlp);
+        whole(spec, layer_ + is + ".weight");
+    }
+    // [kv heads, heads/kv heads + 2, head dim, hidden]: of each key/value head its queries, key, value.
+    void qkv(const ParameterSpec& spec) {
+        const std::int64_t groups = spec.shape[0], queries = spec.shape[1] - 2, hidden = spec.shape[3];
+        const std::int64_t head = spec.shape[2] * hidden;
+        const auto rows = [&](const char* name, std::int64_t first, std::int64_t heads) {
+            HuggingFaceTensor tensor{
+                layer_ + "self_attn." + name, {groups * heads * spec.shape[2], hidden}, spec.name, {}};
+            for (std::int64_t group = 0; group < groups; ++group) {
+                const std::int64_t begin = (group * (queries + 2) + first) * head;
+                tensor.slices.push_back({begin, begin + heads * head});
+            }
+            tensors.push_back(std::move(tensor));
+        };
+        rows("q_proj.weight", 0, queries);
+        rows("k_proj.weight", queries, 1);
+        rows("v_proj.weight", queries + 1, 1);
+    }
+    void gate_up(const ParameterSpec& spec) {
+        const std::int64_t half = spec.elements() / 2;
+        const std::vector<std::int64_t> shape{spec.shape[1], spec.shape[2]};
+        tensors.push_back({layer_ + "mlp.gate_proj.weight", shape, spec.name, {{0, half}}});
+        tensors.push_back({layer_ + "mlp.up_proj.weight", shape, spec.name, {{half, 2 * half}}});
+    }
+
+    const ModelConfig& model_;
+    std::string layer_;
+};
+
+}  // namespace
+
+std::int64_t HuggingFaceTensor::elements() const {
+    std::int64_t count = 0;
+    for (const Range& slice : slices) count += slice.size();
+    return count;
+}
+
+std::vector<HuggingFaceTensor> hugging_face_tensors(const ModelConfig& model) { return List(model).tensors; }
+
+std::vector<float> taken(const HuggingFaceTensor& tensor, const std::vector<float>& parameter) {
+    std::vector<float> values;
+    values.reserve(std::size_t(tensor.elements()));
+    for (const Range& slice : tensor.slices)
+        values.insert(values.end(), parameter.begin() + slice.begin, parameter.begin() + slice.end);
+    return values;
+}
+
+void put(const HuggingFaceTensor& tensor, const std::vector<float>& values, std::vector<float>& parameter) {
+    auto from = values.begin();
+    for (const Range& slice : tensor.slices) {
+        std::copy_n(from, slice.size(), parameter.begin() + slice.begin);
+        from += slice.size();
+    }
+}
+
+}  // namespace gpas

@@ -1,0 +1,149 @@
+// config.json: what it says is what comes back, what this engine does not compute is refused.
+#include "io/hugging_face/config.hpp"
+#include "kernels/error.hpp"
+#include "tests/support/scratch_directory.hpp"
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+namespace gpas {
+namespace {
+
+using nlohmann::json;
+
+class HuggingFaceConfigFile : public testing::Test {
+protected:
+    HuggingFaceConfig read(const std::string& text, const std::string& architecture = "") {
+        std::ofstream(file_) << text;
+        return read_hugging_face_config(file_, architecture);
+    }
+    std::string refusal(const std::string& text, const std::string& architecture = "") {
+        try {
+            read(text, architecture);
+        } catch (const Error& error) {
+            const std::string message = error.what();
+            EXPECT_EQ(error.code(), ExitCode::bad_file) << message;
+            EXPECT_EQ(message.find('\n'), std::string::npos) << message;
+            EXPECT_NE(message.find("config.json"), std::string::npos) << message;
+            return message;
+        }
+        return "accepted";
+    }
+    // Llama 2's, with changes; null takes a key away.
+    std::string llama(const json& changes = json::object()) const {
+        json config = {{"model_type", "llama"},
+                       {"vocab_size", 32000},
+                       {"hidden_size", 4096},
+                       {"intermediate_size", 11008},
+                       {"num_hidden_layers", 32},
+                       {"num_attention_heads", 32},
+                       {"num_key_value_heads", 32},
+                       {"rms_norm_eps", 1e-5},
+                       {"hidden_act", "silu"},
+                       {"max_position_embeddings", 4096},
+                       {"tie_word_embeddings", false},
+                       {"rope_scaling", nullptr},
+                       {"pretraining_tp", 1},
+                       {"torch_dtype", "float16"},
+                       {"bos_token_id", 1},
+                       {"eos_token_id", 2}};
+        config.merge_patch(changes);
+        return config.dump();
+    }
+
+    test_support::ScratchDirectory scratch_;
+    std::string file_ = scratch_ / "config.json";
+};
+
+#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+
+TEST_F(HuggingFaceConfigFile, of_llama_2_is_read) {
+    const HuggingFaceConfig config = read(llama());
+    EXPECT_EQ(config.model.architecture, Architecture::pre);
+    EXPECT_EQ(config.model.hidden_size, 4096);
+    EXPECT_EQ(config.model.ffn_size, 11008);
+    EXPECT_EQ(config.model.kv_heads, 0);
+    EXPECT_EQ(config.model.norm_eps, 1e-5);
+    EXPECT_EQ(config.model.rope_base, 10000.0);
+    EXPECT_EQ(config.max_length, 4096);
+    EXPECT_EQ(config.eos, 2);
+}
+
+TEST_F(HuggingFaceConfigFile, of_llama_3_is_read_in_both_spellings) {
+    const json rope = {{"factor", 8.0},
+                       {"low_freq_factor", 1.0},
+                       {"high_freq_factor", 4.0},
+                       {"original_max_position_embeddings", 8192},
+                       {"rope_type", "llama3"}};
+    json both = rope;
+    both["rope_theta"] = 500000.0;
+    for (const json& changes :
+         {json{{"rope_theta", 500000.0}, {"rope_scaling", rope}}, json{{"rope_parameters", both}}}) {
+        const ModelConfig model = read(llama(changes)).model;
+        EXPECT_EQ(model.rope_base, 500000.0);
+        EXPECT_EQ(model.rope_scaling.factor, 8.0);
+        EXPECT_EQ(model.rope_scaling.original_length, 8192);
+    }
+}
+
+TEST_F(HuggingFaceConfigFile, that_is_written_is_read_back) {
+    ModelConfig model;
+    model.kv_heads = 2;
+    model.head_dim = 20;
+    model.rope_base = 12345.0;
+    model.rope_scaling = {.factor = 4, .low_freq_factor = 1.5, .high_freq_factor = 5, .original_length = 77};
+    for (const Architecture architecture :
+         {Architecture::pre, Architecture::post_gpas, Architecture::lns_gpas, Architecture::post_pre_gpas}) {
+        model.architecture = architecture;
+        model.lns = architecture == Architecture::lns_gpas ? LnsMode::output : LnsMode::init;
+        model.mix_post_layers = architecture == Architecture::post_pre_gpas ? 5 : -1;
+        if (architecture != Architecture::pre)
+            model.gate = {.function = GateFunction::scaled_silu, .scale = 0.5, .per_sublayer = true};
+        const std::string text =
+            hugging_face_config_text({.model = model, .max_length = 99, .bos = 1, .eos = 2}, StoredDtype::bf16);
+        const HuggingFaceConfig found = read(text);
+        EXPECT_EQ(model_overrides(found.model), model_overrides(model)) << text;
+        EXPECT_EQ(found.max_length, 99);
+        EXPECT_EQ(json::parse(text).at("model_type"), architecture == Architecture::pre ? "llama" : "gpas_llama");
+    }
+}
+
+TEST_F(HuggingFaceConfigFile, of_the_papers_code_needs_the_architecture) {
+    EXPECT_EQ(read(llama(), "sandwich_gpas").model.architecture, Architecture::sandwich_gpas);
+    EXPECT_HAS(refusal(llama(), "gpas"), "--architecture: found \"gpas\", expected one of post, ");
+}
+
+TEST_F(HuggingFaceConfigFile, of_what_is_not_computed_is_refused) {
+    EXPECT_HAS(refusal(llama({{"model_type", "mixtral"}})), "model_type: found \"mixtral\", expected llama");
+    EXPECT_HAS(refusal(llama({{"hidden_act", "gelu"}})), "hidden_act: found \"gelu\", expected \"silu\"");
+    EXPECT_HAS(refusal(llama({{"attention_bias", true}})), "attention_bias: found true, expected false");
+    EXPECT_HAS(refusal(llama({{"mlp_bias", true}})), "mlp_bias");
+    EXPECT_HAS(refusal(llama({{"quantization_config", {{"bits", 4}}}})), "quantization_config");
+    EXPECT_HAS(refusal(llama({{"rope_scaling", {{"type", "linear"}, {"factor", 2}}}})), "found \"linear\"");
+    EXPECT_HAS(refusal(llama({{"rope_scaling", 2}})), "rope_scaling: found 2, expected an object");
+}
+
+TEST_F(HuggingFaceConfigFile, with_absurd_or_broken_values_is_refused) {
+    EXPECT_HAS(refusal(llama({{"hidden_size", nullptr}})), "hidden_size is missing");
+    EXPECT_HAS(refusal(llama({{"hidden_size", 1LL << 62}})), "hidden_size: found 4611686018427387904");
+    EXPECT_HAS(refusal(llama({{"hidden_size", 1LL << 39}})), "model.hidden_size");
+    EXPECT_HAS(refusal(llama({{"hidden_size", -4096}})), "hidden_size: found -4096, expected a whole number");
+    EXPECT_HAS(refusal(llama({{"hidden_size", "4096"}})), "hidden_size: found \"4096\"");
+    EXPECT_HAS(refusal(llama({{"hidden_size", 4097}})), "model.heads");
+    EXPECT_HAS(refusal(llama({{"num_attention_heads", 0}})), "model.heads");
+    EXPECT_HAS(refusal(llama({{"num_hidden_layers", 1 << 30}})), "model.layers");
+    EXPECT_HAS(refusal(llama({{"num_key_value_heads", 5}})), "model.kv_heads");
+    EXPECT_HAS(refusal(llama({{"rms_norm_eps", "x"}})), "rms_norm_eps: found \"x\", expected a number");
+    EXPECT_HAS(refusal(llama({{"tie_word_embeddings", 1}})), "expected true or false");
+    EXPECT_HAS(refusal("{"), "is not JSON");
+    EXPECT_HAS(refusal("[]"), "is not a JSON object");
+    EXPECT_HAS(refusal(std::string(100000, '[')), "too many levels");
+    EXPECT_HAS(refusal(std::string(17 << 20, ' ')), "no configuration of a model");
+    std::filesystem::remove(file_);
+    EXPECT_THROW(read_hugging_face_config(file_, ""), Error);
+}
+
+}  // namespace
+}  // namespace gpas
