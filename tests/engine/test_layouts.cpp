@@ -1,63 +1,11 @@
 // Run under mpirun on 8 ranks: the layout of the ranks changes nothing but the order of sums.
-#include "engine/training/replica.hpp"
-#include "engine/training/saves.hpp"
-#include "io/config/check.hpp"
 #include "kernels/ops.hpp"
-#include "parallel/mpi_communicator.hpp"
-#include "tests/support/tiny_run.hpp"
-
-#include <gtest/gtest.h>
-
-#include <cmath>
+#include "tests/engine/layouts.hpp"
 
 namespace gpas {
 namespace {
 
-using namespace tiny_run;
-using Settings = std::vector<std::string>;
-
-struct Layout {
-    std::string name;
-    int ranks;
-    Settings settings;
-};
-
-Settings operator+(Settings a, const Settings& b) {
-    a.insert(a.end(), b.begin(), b.end());
-    return a;
-}
-
-std::string tensor(int n) { return "parallel.tensor=" + std::to_string(n); }
-std::string pipeline(int n) { return "parallel.pipeline=" + std::to_string(n); }
-const std::string sequence = "parallel.sequence_parallel=true";
-const std::string replicated = "parallel.sharded_optimizer=false";
-const std::string small_buckets = "parallel.bucket_mib=0";
-std::string schedule(const char* name) { return std::string("parallel.schedule=") + name; }
-std::string recompute(const char* what) { return std::string("parallel.recompute=") + what; }
-const std::string two_chunks = "parallel.virtual_chunks=2";
-
-// Every how many of the layouts are run.
-#ifdef __SANITIZE_ADDRESS__
-constexpr std::size_t layout_step = 3;  // they take minutes then
-#else
-constexpr std::size_t layout_step = 1;
-#endif
-
-// Sizes that divide by nothing: 215 feed-forward columns, 97 tokens, heads 6 wide in a stream of 20.
-const Settings model{"model.hidden_size=20",
-                     "model.ffn_size=215",
-                     "model.vocab_size=97",
-                     "model.layers=4",
-                     "model.heads=8",
-                     "model.kv_heads=4",
-                     "model.head_dim=6",
-                     "training.steps=30",
-                     "training.global_batch_size=16",
-                     "training.micro_batch_size=2",
-                     "training.stop_after=1",
-                     "evaluation.every=15",
-                     "optimizer.clip_grad=0",
-                     "metrics.gpas_every=1"};
+using namespace layouts;
 
 struct Family {
     std::string name;
@@ -112,29 +60,6 @@ std::vector<Family> families() {
     };
 }
 
-// Runs body(group) on the first `ranks` ranks.
-template <class Body>
-void on_ranks(Communicator& world, int ranks, Body&& body) {
-    auto group = world.split(world.rank() < ranks ? 0 : 1, world.rank(), "layout");
-    if (world.rank() < ranks) body(std::move(group));
-    world.barrier("the end of a layout");
-}
-
-void save_initial(const LoadedConfig& loaded, std::unique_ptr<Communicator> world) {
-    const RunConfig& config = loaded.values;
-    const MeshSize size = check_for_world(loaded, world->size());
-    Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
-    Replica replica(replica_shape(config, mesh.size, mesh.place, 1, true), *mesh.tensor, *mesh.data);
-    initialise(replica.context, replica.store, config.seed, *mesh.data);
-    RunSaves(*mesh.world, config, {}, replica.context, replica.store, [](const std::string&) {}).after_step({}, true);
-}
-
-double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
-    double largest = a.size() == b.size() ? 0.0 : HUGE_VAL;
-    for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
-    return largest;
-}
-
 using Tensors = std::map<std::string, std::vector<float>>;
 
 // L2, relative to the tensor.
@@ -146,33 +71,6 @@ double relative_difference(const std::vector<float>& a, const std::vector<float>
     }
     return size == 0.0 ? std::sqrt(difference) : std::sqrt(difference / size);
 }
-
-class Layouts : public testing::Test {
-protected:
-    Layouts() : world_(MpiCommunicator(MPI_COMM_WORLD).duplicate()) {
-        if (world_->rank() == 0) {
-            directory_ = std::make_unique<Directory>();
-            shared_ = *directory_ / "";
-            write_tokens(shared_ + "tokens");
-        }
-        broadcast(*world_, shared_, 0, "the directory");
-    }
-    LoadedConfig config(const std::string& name, const Settings& settings) const {
-        return tiny_config(shared_ + "tokens", shared_ + name, model + settings);
-    }
-    // Initial weights, one step, and on to the thirtieth from the checkpoint of the first.
-    void run(const std::string& name, int ranks, const Settings& settings) {
-        on_ranks(*world_, ranks, [&](std::unique_ptr<Communicator> group) {
-            save_initial(config(name + " initial", settings), group->duplicate());
-            train(config(name, settings), group->duplicate(), 1);
-            train(config(name, settings + Settings{"training.stop_after=30"}), std::move(group), 1);
-        });
-    }
-
-    std::unique_ptr<Communicator> world_;
-    std::unique_ptr<Directory> directory_;
-    std::string shared_;
-};
 
 // Of each tensor, and of the curve, what another order of the same sums does to them on one rank.
 struct Spread {

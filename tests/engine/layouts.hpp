@@ -1,0 +1,112 @@
+// Layouts of up to 8 ranks, and runs of a small model on them: under mpirun.
+#pragma once
+
+#include "engine/training/replica.hpp"
+#include "engine/training/saves.hpp"
+#include "io/config/check.hpp"
+#include "parallel/mpi_communicator.hpp"
+#include "tests/support/tiny_run.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+namespace gpas::layouts {
+
+using namespace tiny_run;
+using Settings = std::vector<std::string>;
+
+struct Layout {
+    std::string name;
+    int ranks;
+    Settings settings;
+};
+
+inline Settings operator+(Settings a, const Settings& b) {
+    a.insert(a.end(), b.begin(), b.end());
+    return a;
+}
+
+inline std::string tensor(int n) { return "parallel.tensor=" + std::to_string(n); }
+inline std::string pipeline(int n) { return "parallel.pipeline=" + std::to_string(n); }
+inline const std::string sequence = "parallel.sequence_parallel=true";
+inline const std::string replicated = "parallel.sharded_optimizer=false";
+inline const std::string small_buckets = "parallel.bucket_mib=0";
+inline std::string schedule(const char* name) { return std::string("parallel.schedule=") + name; }
+inline std::string recompute(const char* what) { return std::string("parallel.recompute=") + what; }
+inline const std::string two_chunks = "parallel.virtual_chunks=2";
+
+// Every how many of the layouts are run.
+#ifdef __SANITIZE_ADDRESS__
+inline constexpr std::size_t layout_step = 3;  // they take minutes then
+#else
+inline constexpr std::size_t layout_step = 1;
+#endif
+
+// Sizes that divide by nothing: 215 feed-forward columns, 97 tokens, heads 6 wide in a stream of 20.
+inline const Settings model{"model.hidden_size=20",
+                            "model.ffn_size=215",
+                            "model.vocab_size=97",
+                            "model.layers=4",
+                            "model.heads=8",
+                            "model.kv_heads=4",
+                            "model.head_dim=6",
+                            "training.steps=30",
+                            "training.global_batch_size=16",
+                            "training.micro_batch_size=2",
+                            "training.stop_after=1",
+                            "evaluation.every=15",
+                            "optimizer.clip_grad=0",
+                            "metrics.gpas_every=1"};
+
+// Runs body(group) on the first `ranks` ranks.
+template <class Body>
+void on_ranks(Communicator& world, int ranks, Body&& body) {
+    auto group = world.split(world.rank() < ranks ? 0 : 1, world.rank(), "layout");
+    if (world.rank() < ranks) body(std::move(group));
+    world.barrier("the end of a layout");
+}
+
+inline void save_initial(const LoadedConfig& loaded, std::unique_ptr<Communicator> world) {
+    const RunConfig& config = loaded.values;
+    const MeshSize size = check_for_world(loaded, world->size());
+    Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
+    Replica replica(replica_shape(config, mesh.size, mesh.place, 1, true), *mesh.tensor, *mesh.data);
+    initialise(replica.context, replica.store, config.seed, *mesh.data);
+    RunSaves(*mesh.world, config, {}, replica.context, replica.store, [](const std::string&) {}).after_step({}, true);
+}
+
+inline double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {
+    double largest = a.size() == b.size() ? 0.0 : HUGE_VAL;
+    for (std::size_t i = 0; i < std::min(a.size(), b.size()); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
+    return largest;
+}
+
+class Layouts : public testing::Test {
+protected:
+    Layouts() : world_(MpiCommunicator(MPI_COMM_WORLD).duplicate()) {
+        if (world_->rank() == 0) {
+            directory_ = std::make_unique<Directory>();
+            shared_ = *directory_ / "";
+            write_tokens(shared_ + "tokens");
+        }
+        broadcast(*world_, shared_, 0, "the directory");
+    }
+    LoadedConfig config(const std::string& name, const Settings& settings) const {
+        return tiny_config(shared_ + "tokens", shared_ + name, model + settings);
+    }
+    // Initial weights, one step, and on to the thirtieth from the checkpoint of the first.
+    void run(const std::string& name, int ranks, const Settings& settings) {
+        on_ranks(*world_, ranks, [&](std::unique_ptr<Communicator> group) {
+            save_initial(config(name + " initial", settings), group->duplicate());
+            train(config(name, settings), group->duplicate(), 1);
+            train(config(name, settings + Settings{"training.stop_after=30"}), std::move(group), 1);
+        });
+    }
+
+    std::unique_ptr<Communicator> world_;
+    std::unique_ptr<Directory> directory_;
+    std::string shared_;
+};
+
+}  // namespace gpas::layouts

@@ -1,0 +1,101 @@
+// Run under mpirun on 8 ranks: a checkpoint of any layout goes on on any other.
+#include "tests/engine/layouts.hpp"
+
+namespace gpas {
+namespace {
+
+using namespace layouts;
+namespace fs = std::filesystem;
+
+const std::vector<Layout> all_layouts{
+    {"one", 1, {}},
+    {"dp3", 3, {"training.micro_batch_size=4"}},
+    {"dp8", 8, {"training.micro_batch_size=1"}},
+    {"dp4 replicated", 4, {replicated}},
+    {"tp4 sp", 4, {tensor(4), sequence}},
+    {"tp2 dp2 small buckets", 4, {tensor(2), small_buckets}},
+    {"pp4 zb", 4, {pipeline(4), schedule("zb_h1")}},
+    {"uneven pp2 dp2", 4, {pipeline(2), "parallel.stage_layers=1,3"}},
+    {"interleaved tp2 sp", 4, {pipeline(2), schedule("interleaved"), two_chunks, tensor(2), sequence}},
+    {"tp2 sp pp2 dp2", 8, {tensor(2), sequence, pipeline(2)}},
+    {"pp3", 3, {pipeline(3)}},
+};
+const Settings run_settings{"model.architecture=post_gpas", "model.gate.per_sublayer=true",
+                            "model.tied_embeddings=true", "training.global_batch_size=24", "evaluation.every=0"};
+
+class Resharding : public Layouts {
+protected:
+    LoadedConfig on(const Layout& layout, const std::string& name, std::int64_t stop) const {
+        return config(name, run_settings + layout.settings + Settings{"training.stop_after=" + std::to_string(stop)});
+    }
+    void train_on(const Layout& layout, const std::string& name, std::int64_t stop) {
+        on_ranks(*world_, layout.ranks,
+                 [&](std::unique_ptr<Communicator> group) { train(on(layout, name, stop), std::move(group), 1); });
+    }
+    fs::path checkpoint(const std::string& name, std::int64_t step) const {
+        return fs::path(shared_ + name) / "checkpoints" / checkpoint_file_name(step);
+    }
+    // Loads it and saves what it has loaded, without a step between.
+    void load_and_save(const Layout& layout, const std::string& from, const std::string& to) {
+        on_ranks(*world_, layout.ranks, [&](std::unique_ptr<Communicator> group) {
+            const LoadedConfig loaded = on(layout, to, 10);
+            const RunConfig& config = loaded.values;
+            const MeshSize size = check_for_world(loaded, group->size());
+            Mesh mesh = make_mesh(std::move(group), size, config.parallel.order);
+            Replica replica(replica_shape(config, mesh.size, mesh.place, 1, true), *mesh.tensor, *mesh.data);
+            const Progress progress =
+                load_run(*mesh.world, *mesh.data, config, replica.context, checkpoint(from, 10), replica.store, true);
+            RunSaves(*mesh.world, config, {}, replica.context, replica.store, [](const std::string&) {
+            }).after_step(progress, true);
+        });
+    }
+    void copy_run(const std::string& from, const std::string& to) {
+        if (world_->rank() == 0) fs::copy(shared_ + from, shared_ + to, fs::copy_options::recursive);
+        world_->barrier("a copied run");
+    }
+};
+
+TEST_F(Resharding, any_layout_loads_what_any_other_has_saved) {
+    std::vector<Layout> layouts;
+    for (std::size_t i = 0; i < all_layouts.size(); i += layout_step) layouts.push_back(all_layouts[i]);
+    // What another order of the same sums does to the curve.
+    for (const char* micro : {"1", "2", "8"})
+        train_on({"", 1, {std::string("training.micro_batch_size=") + micro}}, std::string("micro ") + micro, 20);
+    std::vector<double> expected;
+    double spread = 0.0;
+    if (world_->rank() == 0) {
+        expected = losses(shared_ + "micro 2");
+        for (const char* micro : {"micro 1", "micro 8"})
+            spread = std::max(spread, largest_difference(expected, losses(shared_ + micro)));
+        EXPECT_LT(spread, 1e-3);  // or it would bound nothing
+    }
+    int pairs = 0;
+    for (const Layout& from : layouts) {
+        train_on(from, from.name, 10);
+        for (const Layout& to : layouts) {
+            const std::string name = from.name + " to " + to.name;
+            copy_run(from.name, name);
+            train_on(to, name, 20);
+            load_and_save(to, from.name, name + " saved");
+            if (world_->rank() != 0) continue;
+            SCOPED_TRACE(name);
+            EXPECT_TRUE(tensors(shared_ + name + " saved", 10) == tensors(shared_ + from.name, 10));
+            EXPECT_LE(largest_difference(losses(shared_ + name), expected), 8.0 * spread);
+            ++pairs;
+        }
+        // On the same layout, nothing shows that it was stopped.
+        train_on(from, from.name + " whole", 20);
+        if (world_->rank() != 0) continue;
+        EXPECT_EQ(losses(shared_ + from.name + " whole"), losses(shared_ + from.name + " to " + from.name))
+            << from.name;
+        EXPECT_TRUE(tensors(shared_ + from.name + " whole", 20) ==
+                    tensors(shared_ + from.name + " to " + from.name, 20))
+            << from.name;
+    }
+    if (world_->rank() != 0) return;
+    EXPECT_EQ(pairs, int(layouts.size() * layouts.size()));
+    std::printf("%d pairs of layouts\n", pairs);
+}
+
+}  // namespace
+}  // namespace gpas
