@@ -16,7 +16,7 @@ struct ConfigNode {
     std::string text = {};                  // scalar
     bool quoted = false;                    // scalar: written in quotes, so meant as text
     std::vector<ConfigNode> items = {};     // sequence
-    std::vector<ConfigEntry> entries = {};  // mapping, in the order of the file, no key twice
+    std::vector<ConfigEntry> entries;       // mapping, in the order of the file, no key twice
 };
 
 struct ConfigEntry {
