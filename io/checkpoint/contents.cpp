@@ -1,6 +1,7 @@
 #include "io/checkpoint/contents.hpp"
 
 #include "io/checkpoint/blocks.hpp"
+#include "io/checkpoint/seal.hpp"
 #include "kernels/error.hpp"
 
 #include <xxhash.h>
@@ -155,6 +156,8 @@ void write_header(hid_t file, const CheckpointHeader& header, const path& path) 
 
 Contents open_contents(const path& path) {
     Contents contents;
+    h5::check_is_file(path);
+    check_seal(path);
     contents.file = h5::open_read(path);
     const hid_t file = contents.file;
     const std::int64_t file_bytes = std::int64_t(std::filesystem::file_size(path));

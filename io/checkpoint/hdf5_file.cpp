@@ -95,12 +95,15 @@ Handle create_file(const std::filesystem::path& file, const std::function<void(h
     return Handle(H5Fcreate(file.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, at);
 }
 
-Handle open_read(const std::filesystem::path& file) {
-    silence();
+void check_is_file(const std::filesystem::path& file) {
     std::error_code error;
     if (!std::filesystem::is_regular_file(file, error))
         fail(ExitCode::bad_file, "{}: no such checkpoint file{}", file.string(),
              std::filesystem::is_directory(file, error) ? " (it is a directory; name a step_*.h5 in it)" : "");
+}
+
+Handle open_read(const std::filesystem::path& file) {
+    silence();
     const At at{file, "opening"};
     if (check(H5Fis_hdf5(file.c_str()), at) == 0)
         fail(ExitCode::bad_file, "{}: not a checkpoint: not an HDF5 file, or its first bytes are damaged",

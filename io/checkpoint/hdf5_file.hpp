@@ -65,6 +65,7 @@ private:
 
 // A new file where the driver says that files are.
 Handle create_file(const std::filesystem::path& file, const std::function<void(hid_t access)>& set_driver);
+void check_is_file(const std::filesystem::path& file);  // Error(bad_file)
 Handle open_read(const std::filesystem::path& file);
 
 Handle create_group(hid_t parent, const std::string& name, const At& at);

@@ -9,6 +9,7 @@
 #include "io/checkpoint/contents.hpp"
 #include "io/checkpoint/memory_file.hpp"
 #include "io/checkpoint/part_writer.hpp"
+#include "io/checkpoint/seal.hpp"
 #include "io/checkpoint/state_list.hpp"
 #include "io/files/durable.hpp"
 #include "kernels/error.hpp"
@@ -230,6 +231,11 @@ private:
         hdf5_.close(at);
         PositionedFile file(file_);
         memory_.write_to(file);
+        std::vector<ByteRange> data;
+        for (std::size_t t = 0; t < list_.tensors.size(); ++t)
+            data.push_back({data_bytes_[t], element_count(list_.tensors[t].shape) * std::int64_t(sizeof(float))});
+        write_seal(file, memory_.size(), std::move(data),
+                   [&](std::int64_t from, void* to, std::int64_t bytes) { memory_.read(from, to, bytes); });
     }
 
     void publish() {

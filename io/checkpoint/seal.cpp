@@ -1,0 +1,89 @@
+#include "io/checkpoint/seal.hpp"
+
+#include "kernels/error.hpp"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <memory>
+
+namespace gpas {
+namespace {
+
+// Behind the ranges, little-endian like all of the file.
+struct Tail {
+    std::uint64_t ranges = 0;
+    std::uint64_t sum = 0;
+    char name[8] = {'G', 'P', 'A', 'S', 'S', 'E', 'A', 'L'};
+};
+static_assert(sizeof(Tail) == 24 && sizeof(ByteRange) == 16);
+
+constexpr std::int64_t piece_bytes = std::int64_t(1) << 20;
+
+// XXH3-64 of the bytes outside the ranges (ascending), then of the ranges.
+std::uint64_t sum_of(std::int64_t size, const std::vector<ByteRange>& data, const ReadBytes& read) {
+    const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
+    if (!state) throw std::bad_alloc();
+    XXH3_64bits_reset(state.get());
+    std::vector<char> piece;
+    const auto add = [&](std::int64_t begin, std::int64_t end) {
+        while (begin < end) {
+            piece.resize(std::size_t(std::min(piece_bytes, end - begin)));
+            read(begin, piece.data(), std::int64_t(piece.size()));
+            XXH3_64bits_update(state.get(), piece.data(), piece.size());
+            begin += std::int64_t(piece.size());
+        }
+    };
+    std::int64_t next = 0;
+    for (const ByteRange& range : data) {
+        add(next, range.begin);
+        next = range.begin + range.bytes;
+    }
+    add(next, size);
+    XXH3_64bits_update(state.get(), data.data(), data.size() * sizeof(ByteRange));
+    return XXH3_64bits_digest(state.get());
+}
+
+}  // namespace
+
+void write_seal(PositionedFile& file, std::int64_t size, std::vector<ByteRange> data, const ReadBytes& read) {
+    std::ranges::sort(data, {}, &ByteRange::begin);
+    const Tail tail{.ranges = data.size(), .sum = sum_of(size, data, read)};
+    const std::int64_t bytes = std::int64_t(data.size() * sizeof(ByteRange));
+    file.write(size, data.data(), bytes, "the seal");
+    file.write(size + bytes, &tail, sizeof tail, "the seal");
+}
+
+void check_seal(const std::filesystem::path& path) {
+    const auto refuse = [&](const char* what) { fail(ExitCode::bad_file, "{}: {}", path.string(), what); };
+    std::ifstream in(path, std::ios::binary | std::ios::ate);
+    const std::int64_t file_bytes = in ? std::int64_t(in.tellg()) : -1;
+    const auto read = [&](std::int64_t at, void* to, std::int64_t bytes) {
+        in.seekg(at);
+        if (!in.read(static_cast<char*>(to), bytes)) refuse("cannot be read to its end");
+    };
+    if (file_bytes < 0) refuse("cannot be opened");
+    Tail tail;
+    if (file_bytes < std::int64_t(sizeof tail)) refuse("not a checkpoint, or cut off");
+    read(file_bytes - std::int64_t(sizeof tail), &tail, sizeof tail);
+    if (std::memcmp(tail.name, Tail().name, sizeof tail.name) != 0)
+        refuse("not a checkpoint, or damaged: its end is not that of a checkpoint (cut off?)");
+    if (tail.ranges > std::uint64_t(file_bytes) / sizeof(ByteRange)) refuse("damaged: its end is not sound");
+    std::vector<ByteRange> data(std::size_t(tail.ranges));
+    const std::int64_t bytes = std::int64_t(data.size() * sizeof(ByteRange));
+    const std::int64_t size = file_bytes - std::int64_t(sizeof tail) - bytes;
+    if (size < 0) refuse("damaged: its end is not sound");
+    read(size, data.data(), bytes);
+    std::int64_t next = 0;
+    for (const ByteRange& range : data) {
+        if (range.begin < next || range.bytes < 0 || range.begin > size || range.bytes > size - range.begin)
+            refuse("damaged: its end is not sound");
+        next = range.begin + range.bytes;
+    }
+    if (sum_of(size, data, read) != tail.sum)
+        refuse("damaged: bytes outside the tensors' data are not those that were written");
+}
+
+}  // namespace gpas

@@ -1,0 +1,29 @@
+// The end of a checkpoint file, after all that HDF5 knows of: a checksum of every byte that is not a tensor's data
+// (those have their own). Looked at before HDF5 sees the file, so that damage does not reach its reader. Internal to
+// io/checkpoint.
+#pragma once
+
+#include "io/files/durable.hpp"
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <vector>
+
+namespace gpas {
+
+struct ByteRange {
+    std::int64_t begin = 0, bytes = 0;
+};
+
+// Reads `bytes` of the file at `at`.
+using ReadBytes = std::function<void(std::int64_t at, void* data, std::int64_t bytes)>;
+
+// Writes the seal of a file of `size` bytes behind them. data: the tensors' data in it, in any order.
+// Error(environment).
+void write_seal(PositionedFile& file, std::int64_t size, std::vector<ByteRange> data, const ReadBytes& read);
+
+// Error(bad_file) where it is missing, or does not fit the file.
+void check_seal(const std::filesystem::path& path);
+
+}  // namespace gpas
