@@ -88,10 +88,11 @@ int check(const path& directory) {
 
 int main(int argc, char** argv) {
     using namespace gpas;
-    MpiSession mpi(&argc, &argv);
     const std::filesystem::path directory = argv[1];
+    if (argc > 2) return checkpoint_tests::check(directory);
+    MpiSession mpi(&argc, &argv);
     try {
-        return argc > 2 ? checkpoint_tests::check(directory) : checkpoint_tests::run(directory);
+        return checkpoint_tests::run(directory);
     } catch (const std::exception& error) {
         std::printf("%s\n", error.what());
         std::fflush(stdout);
