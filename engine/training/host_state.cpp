@@ -6,6 +6,7 @@
 #include "kernels/ops.hpp"
 
 #include <algorithm>
+#include <cstring>
 
 namespace gpas {
 namespace {
@@ -21,13 +22,16 @@ Range elements_of(const ParameterStore& store, const OwnedPiece& piece, Share sh
     return {piece.elements.begin + part.begin, piece.elements.begin + part.end};
 }
 
-// Not zeroed: pages are taken when they are first written.
-std::shared_ptr<float> host_memory(std::int64_t elements, bool pinned) {
+// touched: its pages are there, so that the first save is no slower than the next.
+std::shared_ptr<float> host_memory(std::int64_t elements, bool pinned, bool touched) {
     if (elements == 0) return nullptr;
     if (pinned)
         return {static_cast<float*>(cuda::allocate_pinned(elements * std::int64_t(sizeof(float)))),
                 [](float* memory) { cuda::release_pinned(memory); }};
-    return {new float[std::size_t(elements)], [](float* memory) { delete[] memory; }};
+    std::shared_ptr<float> memory(new float[std::size_t(elements)], [](float* all) { delete[] all; });
+    constexpr std::int64_t page_elements = 4096 / sizeof(float);
+    for (std::int64_t i = 0; touched && i < elements; i += page_elements) memory.get()[i] = 0.0F;
+    return memory;
 }
 
 }  // namespace
@@ -46,26 +50,48 @@ std::int64_t checkpoint_copy_bytes(const CheckpointConfig& config, std::int64_t 
 HostState::HostState(const RunConfig& config, Context& context, const ParameterStore& store, Share share, bool moments,
                      bool beside)
     : config_(config), context_(context), store_(store), moments_(moments), copies_(beside || !context.on_cpu()) {
-    std::int64_t elements = 0;
     for (std::size_t i = 0; i < store.owned().size(); ++i) {
         const OwnedPiece& piece = store.owned()[i];
         const Range range = elements_of(store, piece, share);
         if (range.empty()) continue;
         add(i, range, "weights", piece.w);
-        elements += range.size();
         if (!moments) continue;
         add(i, range, "adam_m", piece.m);
         add(i, range, "adam_v", piece.v);
-        elements += 2 * range.size();
     }
-    if (copies_) memory_ = host_memory(elements, beside && !context.on_cpu());
-    float* next = memory_.get();
+    if (!copies_) {
+        for (Copied& copied : all_) copied.here = stored_part(copied).as<float>();
+        return;
+    }
+    const bool pinned = beside && !context.on_cpu();
+    const std::int64_t elements = context.on_cpu() ? lay_out_runs() : lay_out_pieces();
+    memory_ = host_memory(elements, pinned, beside);
+    for (Copied& copied : all_) copied.here = memory_.get() + copied.at;
+}
+
+std::int64_t HostState::lay_out_pieces() {
+    std::int64_t next = 0;
     for (Copied& copied : all_) {
-        copied.here =
-            copies_ ? next
-                    : copied.there.as<float>() + (copied.elements.begin - store.owned()[copied.piece].elements.begin);
-        next += copies_ ? copied.elements.size() : 0;
+        copied.at = next;
+        next += copied.elements.size();
     }
+    return next;
+}
+
+std::int64_t HostState::lay_out_runs() {
+    constexpr std::int64_t largest_gap = 1024;  // elements; alignment leaves less
+    std::ranges::sort(all_, {}, [&](const Copied& copied) { return stored_part(copied).as<float>(); });
+    std::int64_t next = 0;
+    for (Copied& copied : all_) {
+        const float* there = stored_part(copied).as<float>();
+        const float* end = runs_.empty() ? nullptr : runs_.back().there + runs_.back().elements;
+        if (end == nullptr || there < end || there - end > largest_gap) runs_.push_back({.there = there, .here = next});
+        Run& run = runs_.back();
+        copied.at = run.here + (there - run.there);
+        run.elements = there - run.there + copied.elements.size();
+        next = run.here + run.elements;
+    }
+    return next;
 }
 
 void HostState::add(std::size_t piece, Range elements, const char* group, const Tensor& there) {
@@ -98,7 +124,10 @@ std::vector<StateTensor> HostState::tensors() const {
 
 void HostState::download() {
     if (!copies_) return;
-    for (const Copied& copied : all_) download(copied);
+    if (!context_.on_cpu())
+        for (const Copied& copied : all_) download(copied);
+    for (const Run& run : runs_)
+        std::memcpy(memory_.get() + run.here, run.there, std::size_t(run.elements) * sizeof(float));
 }
 
 void HostState::upload() {

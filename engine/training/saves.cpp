@@ -54,10 +54,10 @@ bool RunSaves::is_due(std::int64_t step, bool last) const {
     return last || (every > 0 && step % every == 0) || (retry_step_ >= 0 && step >= retry_step_);
 }
 
-double RunSaves::after_step(const Progress& progress, bool last) {
+double RunSaves::after_step(const Progress& progress, bool last, std::optional<bool> written_everywhere) {
     now_ = Stopwatch();
     step_ = progress.step;
-    if (under_way_ && (is_due(step_, last) || written_everywhere())) finish();
+    if (under_way_ && (is_due(step_, last) || (written_everywhere ? *written_everywhere : ask_all()))) finish();
     if (is_due(step_, last)) start(progress);
     if (under_way_ && (last || !beside_)) finish();
     for (std::int64_t wait = 1; last && retry_step_ >= 0; wait *= 2) {  // there is no later step
@@ -70,10 +70,12 @@ double RunSaves::after_step(const Progress& progress, bool last) {
     return seconds;
 }
 
-bool RunSaves::written_everywhere() {
-    std::int64_t written = under_way_->save.written() ? 1 : 0;
-    world_.all_reduce(&written, 1, ReduceOp::min, "whether a checkpoint is written");
-    return written == 1;
+bool RunSaves::written() const { return under_way_ && under_way_->save.written(); }
+
+bool RunSaves::ask_all() {
+    std::int64_t all = written() ? 1 : 0;
+    world_.all_reduce(&all, 1, ReduceOp::min, "whether a checkpoint is written");
+    return all == 1;
 }
 
 void RunSaves::start(const Progress& progress) {

@@ -24,15 +24,18 @@ public:
     // After every step, collective. Saves where checkpoint.every, the end of the run or an earlier failure asks for it,
     // and ends a save that is written: with `last`, none is under way when this returns. A save that fails is told,
     // leaves what there was and is tried again; AgreedError(environment) after checkpoint.max_failures in a row.
+    // written_everywhere: what written() says on all ranks, where they have told each other; else they do so here.
     // Returns the seconds that training waited.
-    double after_step(const Progress& progress, bool last);
+    double after_step(const Progress& progress, bool last, std::optional<bool> written_everywhere = std::nullopt);
+    // Whether this rank has nothing left to write. For a message that goes to all ranks anyway.
+    bool written() const;
     // Whether after_step() will save this step.
     bool is_due(std::int64_t step, bool last) const;
 
 private:
     struct UnderWay;
     void take_memory();
-    bool written_everywhere();
+    bool ask_all();
     void start(const Progress& progress);
     void finish();
     void failed(const AgreedError& error, std::int64_t step);

@@ -58,14 +58,14 @@ double TrainingStep::forward_backward(std::int64_t step, std::vector<Moments>* m
                             .done = done});
 }
 
-TrainingStep::Sums TrainingStep::sum_over_ranks(double loss) {
-    double sums[2] = {0.0, 0.0};
+TrainingStep::Sums TrainingStep::sum_over_ranks(double loss, bool vote) {
+    double sums[3] = {0.0, 0.0, vote ? 1.0 : 0.0};
     if (mesh_.last_stage() && mesh_.place.tensor == 0) {  // tensor-parallel ranks have the same loss
         sums[0] = loss;
         for (const Batch& batch : batches_) sums[1] += double(batch.loss_tokens);
     }
-    mesh_.world->all_reduce(sums, 2, ReduceOp::sum, "loss");
-    return {.loss = sums[0], .tokens = sums[1]};
+    mesh_.world->all_reduce(sums, 3, ReduceOp::sum, "loss");
+    return {.loss = sums[0], .tokens = sums[1], .all_agree = sums[2] == double(mesh_.world->size())};
 }
 
 void TrainingStep::measure_gradients(StepResult& result) {
@@ -180,7 +180,7 @@ std::string TrainingStep::find_trouble(std::int64_t step) {
     return fmt::format("rank {}: {}", first, text);
 }
 
-StepResult TrainingStep::run(std::int64_t step, std::int64_t update, bool with_gpas_view) {
+StepResult TrainingStep::run(std::int64_t step, std::int64_t update, bool with_gpas_view, bool vote) {
     StepResult result;
     result.learning_rate =
         learning_rate(config_.schedule, config_.optimizer.learning_rate, config_.training.steps, step + 1);
@@ -194,7 +194,8 @@ StepResult TrainingStep::run(std::int64_t step, std::int64_t update, bool with_g
     result.seconds.communication += waited;
     result.seconds.compute += watch.lap() - waited;
     sync_.finish();
-    const Sums sums = sum_over_ranks(loss);
+    const Sums sums = sum_over_ranks(loss, vote);
+    result.all_agree = sums.all_agree;
     result.loss_tokens = std::int64_t(sums.tokens);
     result.loss = sums.loss / std::max(sums.tokens, 1.0);
     if (with_gpas_view) gather_stream(result, moments);

@@ -27,8 +27,9 @@ struct StepResult {
     double learning_rate = 0.0;
     bool clipped = false;
     bool gates_clipped = false;
-    bool skipped = false;  // NaN or Inf, and the run is configured to go on
-    std::string trouble;   // where they were, when skipped
+    bool skipped = false;    // NaN or Inf, and the run is configured to go on
+    std::string trouble;     // where they were, when skipped
+    bool all_agree = false;  // every rank passed `vote`
     // When asked for, of every layer, on every rank:
     std::vector<Moments> stream;  // of the residual stream after each sub-layer (attention and MLP of layer 0, of layer
                                   // 1, …), of this data-parallel rank's last micro-batch, before the update
@@ -43,7 +44,8 @@ public:
 
     // Step `step` (from 0) of the run, as its update number `update` (from 1) of AdamW. The same bits on every rank.
     // Error(bad_numbers) on every rank, naming step, rank and tensor, where NaN or Inf turns up and the run is to stop.
-    StepResult run(std::int64_t step, std::int64_t update, bool with_gpas_view = false);
+    // vote: of this rank, on whatever the caller wants to know of all; it travels with the loss.
+    StepResult run(std::int64_t step, std::int64_t update, bool with_gpas_view = false, bool vote = false);
 
     std::int64_t micro_batches() const { return micro_batches_; }  // of each rank
 
@@ -51,10 +53,11 @@ private:
     struct Sums {
         double loss = 0.0;
         double tokens = 0.0;
+        bool all_agree = false;
     };
     void load_batches(std::int64_t step);
     double forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce);
-    Sums sum_over_ranks(double loss);
+    Sums sum_over_ranks(double loss, bool vote);
     void measure_gradients(StepResult& result);
     void update_weights(StepResult& result, std::int64_t update);
     void gather_stream(StepResult& result, const std::vector<Moments>& mine);

@@ -46,11 +46,11 @@ public:
         prepare();
         const std::int64_t end = last_step();
         while (progress_.step < end) {
-            train_step();
+            const bool written = train_step();
             const bool last = progress_.step == end;
             evaluation_seconds_ = is_due(config_.evaluation.every, last) ? evaluate_now() : 0.0;
             if (metrics_ && saves_->is_due(progress_.step, last)) metrics_->flush();
-            checkpoint_seconds_ = saves_->after_step(progress_, last);
+            checkpoint_seconds_ = saves_->after_step(progress_, last, written);
         }
         say("done: {} steps, {} tokens; checkpoints in {}", progress_.step, progress_.consumed_tokens,
             checkpoint_directory(config_).string());
@@ -164,16 +164,18 @@ private:
                                         .resumed_step = progress_.step});
     }
 
-    void train_step() {
+    // Whether all ranks have written their parts of the checkpoint under way.
+    bool train_step() {
         const std::int64_t number = progress_.step + 1;
         const bool with_stream = config_.metrics.gpas_every > 0 && number % config_.metrics.gpas_every == 0;
-        const StepResult result = step_.run(progress_.step, progress_.updates + 1, with_stream);
+        const StepResult result = step_.run(progress_.step, progress_.updates + 1, with_stream, saves_->written());
         progress_.step = number;
         progress_.updates += result.skipped ? 0 : 1;
         progress_.consumed_samples += config_.training.global_batch_size;
         progress_.consumed_tokens += config_.training.global_batch_size * config_.data.sequence_length;
         note_skipped(result);
         if (metrics_) record(result);
+        return result.all_agree;
     }
 
     void note_skipped(const StepResult& result) {

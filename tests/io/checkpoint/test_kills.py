@@ -71,7 +71,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="gpas-kills-") as place:
         directory = os.path.join(place, "checkpoints")
         os.mkdir(directory)
-        os.environ["TMPDIR"] = place  # of mpirun, which is killed, too
+        # mpirun is killed, too: what it would have cleared away goes with the directory.
+        os.environ.update(TMPDIR=place, OMPI_MCA_btl_vader_backing_directory=place)
         for number in range(trials):
             saved = max(saved, trial(program, directory, chance))
             leftovers += any(".tmp." in name for name in os.listdir(directory))
