@@ -134,16 +134,16 @@ void compare_watching(const Options& options, const MpiSession& mpi, const RunCo
             world.barrier("the next step");
             const std::int64_t calls_before = world.log().board().call_count;
             const Stopwatch watch;
-            step.run({.step = number,
-                      .update = number + 1,
-                      .first_sample = number * config.training.global_batch_size});
+            step.run(
+                {.step = number, .update = number + 1, .first_sample = number * config.training.global_batch_size});
             calls = world.log().board().call_count - calls_before;
             if (block >= 2) seconds[on].push_back(watch.seconds());
         }
     }
     if (mpi.rank() != 0) return;
-    fmt::print("{{\"ranks\":{},\"on\":[{:.6f}],\"off\":[{:.6f}],\"calls_per_step\":{},\"log_nanoseconds_per_call\":{:.1f}}}\n",
-               world.size(), fmt::join(seconds[1], ","), fmt::join(seconds[0], ","), calls, log_nanoseconds(world.log()));
+    fmt::print(
+        "{{\"ranks\":{},\"on\":[{:.6f}],\"off\":[{:.6f}],\"calls_per_step\":{},\"log_nanoseconds_per_call\":{:.1f}}}\n",
+        world.size(), fmt::join(seconds[1], ","), fmt::join(seconds[0], ","), calls, log_nanoseconds(world.log()));
 }
 
 void run(const Options& options, const MpiSession& mpi) {

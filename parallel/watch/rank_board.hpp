@@ -67,6 +67,7 @@ struct RankBoard {
     std::array<std::atomic<void*>, frames_kept> frames = {};
     std::atomic<std::int32_t> frame_count = 0;
     std::atomic<bool> doomed = false;  // whoever asked has given the rank up: it must not go on
+    std::atomic<bool> ended = false;   // the job is: another rank of the node has written the report
 
     std::atomic<std::int64_t> call_count = 0;
     std::array<CallRecord, calls_kept> calls;  // a ring: number n stands at n % calls_kept

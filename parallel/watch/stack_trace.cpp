@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -29,10 +30,12 @@ constexpr std::array crash_signals = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 std::atomic<RankBoard*> answering = nullptr;
 std::array<struct sigaction, crash_signals.size()> earlier_handlers;
 
-void write_stack(RankBoard& board) {
-    std::array<void*, RankBoard::frames_kept> frames;
-    const int count = backtrace(frames.data(), int(frames.size()));
-    for (int i = 0; i < count; ++i) board.frames[std::size_t(i)] = frames[std::size_t(i)];
+// Not inlined, so that it is known which frames are the handler's own.
+[[gnu::noinline]] void write_stack(RankBoard& board) {
+    constexpr int own_frames = 3;  // this function, the handler, and what the kernel returns from it by
+    std::array<void*, RankBoard::frames_kept + own_frames> frames;
+    const int count = std::max(0, backtrace(frames.data(), int(frames.size())) - own_frames);
+    for (int i = 0; i < count; ++i) board.frames[std::size_t(i)] = frames[std::size_t(i + own_frames)];
     board.frame_count = count;
 }
 
@@ -49,8 +52,9 @@ void answer(int) {
     errno = kept;
 }
 
-// The handler before is put back, and meets the same fault when this one returns.
-void crash(int signal, siginfo_t*, void*) {
+// The handler before is put back, and meets the same fault when this one returns; a signal that somebody has sent does
+// not come again by itself.
+void crash(int signal, siginfo_t* info, void*) {
     for (std::size_t i = 0; i < crash_signals.size(); ++i)
         if (crash_signals[i] == signal) sigaction(signal, &earlier_handlers[i], nullptr);
     RankBoard* board = answering;
@@ -59,6 +63,7 @@ void crash(int signal, siginfo_t*, void*) {
         board->signal = signal;
         board->state = RankState::crashed;
     }
+    if (info->si_code <= 0) raise(signal);
 }
 
 void note_exit() {

@@ -29,12 +29,12 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr double stack_seconds = 0.3;    // for a thread to answer
-constexpr double details_seconds = 1.0;  // for other nodes to send theirs
-constexpr double settle_seconds = 0.05;  // for what else is lost by the same cause
-constexpr double hearsay_seconds = 0.4;  // for those who know better than a connection does
+constexpr double stack_seconds = 0.3;      // for a thread to answer
+constexpr double details_seconds = 1.0;    // for other nodes to send theirs
+constexpr double settle_seconds = 0.05;    // for what else is lost by the same cause
+constexpr double hearsay_seconds = 0.4;    // for those who know better than a connection does
 constexpr double gathering_seconds = 5.0;  // in which the ranks of a node come
-constexpr double leader_seconds = 3.0;   // for rank 0 to end the job
+constexpr double leader_seconds = 3.0;     // for rank 0 to end the job
 
 double seconds_since(std::int64_t nanoseconds) { return double(monotonic_nanoseconds() - nanoseconds) * 1e-9; }
 
@@ -249,7 +249,8 @@ private:
 
     // At first ranks come one by one.
     double longest_pause() const {
-        return seconds_since(board_->made_nanoseconds) < gathering_seconds ? 0.1 : beat_seconds_;
+        const bool soon = seconds_since(board_->made_nanoseconds) < gathering_seconds || concluding;
+        return soon ? 0.1 : beat_seconds_;
     }
 
     void wait_for_events(double seconds) {
@@ -417,6 +418,7 @@ private:
     }
 
     void look() {
+        if (board_->ended) end_process();
         if (board_->state == RankState::failed) return;  // it tells itself why the job ends
         for (const auto& [rank, view] : views()) {
             if (const auto loss = judge(view, settings_.limits))
@@ -428,10 +430,11 @@ private:
         if (superseded_) add({.how = Loss::superseded, .last = status(), .seen_by = rank_});
         if (findings_.empty() || over_) return;
         concluding = true;
-        if (const bool alone = !can_reach_leader(); alone || rank_ == 0)
-            conclude();
-        else
-            tell_leader();
+        if (!noticed_nanoseconds_) noticed_nanoseconds_ = monotonic_nanoseconds();
+        const bool late = seconds_since(*noticed_nanoseconds_) > leader_seconds;
+        if (rank_ != 0 && can_reach_leader()) tell_leader();
+        // Without rank 0, the lowest rank of each node.
+        if (rank_ == 0 || late || (!can_reach_leader() && leads_node())) conclude();
     }
 
     void add(const Finding& finding) {
@@ -455,8 +458,6 @@ private:
         Link& link = links_.at(0);
         for (std::size_t i = told_; i < findings_.size(); ++i) link.send(Message::finding, findings_[i]);
         told_ = findings_.size();
-        if (told_nanoseconds_ == 0) told_nanoseconds_ = monotonic_nanoseconds();
-        if (seconds_since(told_nanoseconds_) > leader_seconds) conclude();
     }
 
     // --- the end
@@ -528,6 +529,7 @@ private:
         for (const std::string& text : details_) report.append(text);
         if (rank_ == 0)
             for (auto& [rank, link] : links_) link.send(Message::end);
+        for (auto& [rank, neighbour] : neighbours_) neighbour.board->ended = true;
         pause_for(0.05);  // for the frames to leave
         end_process();
     }
@@ -589,7 +591,7 @@ private:
     std::vector<Finding> findings_;
     std::map<int, Finding> settled_;  // ranks that are not looked at any more: lost, or ended in order
     std::size_t told_ = 0;
-    std::int64_t told_nanoseconds_ = 0;
+    std::optional<std::int64_t> noticed_nanoseconds_;  // when the first was
     std::int64_t nodes_answered_ = 0;
     std::vector<std::string> details_;
     std::thread thread_;  // last: it uses all of the above
