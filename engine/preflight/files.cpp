@@ -36,7 +36,8 @@ void write_durably(const fs::path& path, const std::string& text) {
 class TriedDirectory {
 public:
     explicit TriedDirectory(fs::path directory) {
-        for (; !directory.empty() && !fs::exists(directory); directory = directory.parent_path())
+        std::error_code ignored;  // what cannot be looked at cannot be made either
+        for (; !directory.empty() && !fs::exists(directory, ignored); directory = directory.parent_path())
             made_.push_back(directory);
     }
     ~TriedDirectory() {
@@ -64,7 +65,9 @@ std::string look_for(const fs::path& token, double wait_seconds) {
     const Stopwatch watch;
     for (;;) {
         if (text_of_file(token) == token.filename()) return {};
-        if (watch.seconds() > wait_seconds) return fs::exists(token.parent_path()) ? "it has other contents" : "absent";
+        std::error_code error;
+        if (watch.seconds() > wait_seconds)
+            return fs::exists(token.parent_path(), error) ? "there is no such file" : "there is no such directory";
         std::this_thread::sleep_for(std::chrono::milliseconds(50));
     }
 }

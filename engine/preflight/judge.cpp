@@ -14,21 +14,6 @@ constexpr std::size_t most_named = 8;   // ranges of ranks, hosts
 constexpr std::size_t most_keys = 3;    // of differing configurations
 constexpr std::size_t most_groups = 4;  // of a tie
 
-std::vector<int> ranks_of(const Hosts& hosts, const std::string& host) {
-    std::vector<int> ranks;
-    for (int rank = 0; rank < int(hosts.size()); ++rank)
-        if (hosts[std::size_t(rank)] == host) ranks.push_back(rank);
-    return ranks;
-}
-
-// Distinct, in the order of their first ranks.
-std::vector<std::string> nodes_of(const Hosts& hosts) {
-    std::vector<std::string> nodes;
-    for (const std::string& host : hosts)
-        if (std::find(nodes.begin(), nodes.end(), host) == nodes.end()) nodes.push_back(host);
-    return nodes;
-}
-
 std::string joined(const std::vector<std::string>& words) {
     std::string text;
     for (std::size_t i = 0; i < std::min(words.size(), most_named); ++i) text += (i > 0 ? ", " : "") + words[i];
@@ -57,6 +42,20 @@ std::vector<std::pair<std::string, std::string>> keys_of(const std::string& dump
 }
 
 }  // namespace
+
+std::vector<int> ranks_of(const Hosts& hosts, const std::string& host) {
+    std::vector<int> ranks;
+    for (int rank = 0; rank < int(hosts.size()); ++rank)
+        if (hosts[std::size_t(rank)] == host) ranks.push_back(rank);
+    return ranks;
+}
+
+std::vector<std::string> nodes_of(const Hosts& hosts) {
+    std::vector<std::string> nodes;
+    for (const std::string& host : hosts)
+        if (std::find(nodes.begin(), nodes.end(), host) == nodes.end()) nodes.push_back(host);
+    return nodes;
+}
 
 std::string ranks_text(const std::vector<int>& ranks, const Hosts& hosts) {
     std::vector<std::string> ranges;
@@ -157,6 +156,25 @@ Findings judge_clocks(const std::vector<double>& offsets, const std::vector<doub
     return findings;
 }
 
+std::vector<NodeMemory> memory_of_nodes(const std::vector<RankMemory>& ranks, const Hosts& hosts) {
+    std::vector<NodeMemory> nodes;
+    for (const std::string& host : nodes_of(hosts)) {
+        NodeMemory& node = nodes.emplace_back();
+        node.ranks = ranks_of(hosts, host);
+        for (const int rank : node.ranks) {
+            const RankMemory& mine = ranks[std::size_t(rank)];
+            if (rank == node.ranks[0] || mine.available_bytes < node.available_bytes) {
+                node.available_bytes = mine.available_bytes;
+                node.limit = mine.limit;
+            }
+            node.needed_bytes += mine.needed_bytes;
+            node.shared_needed_bytes += node.ranks.size() > 1 ? mine.shared_needed_bytes : 0.0;
+            node.shared_free_bytes = mine.shared_free_bytes;
+        }
+    }
+    return nodes;
+}
+
 Findings judge_memory(const std::vector<NodeMemory>& nodes, const Hosts& hosts) {
     Findings findings;
     for (const NodeMemory& node : nodes) {
@@ -202,121 +220,16 @@ Findings judge_file(const std::string& path, const std::vector<std::string>& sta
     return {{Severity::bad_file, fmt::format("{}: {} on every rank", path, groups[0].value)}};
 }
 
-std::vector<Round> tournament(int n) {
-    std::vector<Round> rounds;
-    const int others = n + n % 2 - 1;  // who turn around the last one; of an odd number one rests in each round
-    for (int round = 0; n > 1 && round < others; ++round) {
-        Round& pairs = rounds.emplace_back();
-        if (n % 2 == 0) pairs.emplace_back(round, others);
-        for (int i = 1; i <= (others - 1) / 2; ++i) {
-            const int a = (round + i) % others;
-            const int b = (round + others - i) % others;
-            pairs.emplace_back(std::min(a, b), std::max(a, b));
-        }
-    }
-    return rounds;
-}
-
-std::vector<Round> link_rounds(const Hosts& hosts, int few) {
-    if (int(hosts.size()) <= few) return tournament(int(hosts.size()));
-    std::vector<Round> rounds;
-    std::vector<int> first;
-    for (const std::string& node : nodes_of(hosts)) {
-        const std::vector<int> ranks = ranks_of(hosts, node);
-        first.push_back(ranks[0]);
-        const std::vector<Round> within = tournament(int(ranks.size()));
-        rounds.resize(std::max(rounds.size(), within.size()));  // all nodes at the same time
-        for (std::size_t i = 0; i < within.size(); ++i)
-            for (const auto& [a, b] : within[i]) rounds[i].emplace_back(ranks[std::size_t(a)], ranks[std::size_t(b)]);
-    }
-    for (const Round& between : tournament(int(first.size()))) {
-        rounds.emplace_back();
-        for (const auto& [a, b] : between) rounds.back().emplace_back(first[std::size_t(a)], first[std::size_t(b)]);
-    }
-    return rounds;
-}
-
-namespace {
-
-struct Judged {
-    const Link* link = nullptr;
-    double usual = 0.0;  // bytes a second of its kind
-    double usual_seconds = 0.0;
-    bool narrow = false;
-    bool late = false;
-    bool slow() const { return narrow || late; }
-};
-
-// The median. Of three links or fewer the best: one bad rank of three makes two of them slow.
-double usual_of(std::vector<double> values, bool most_is_best) {
-    if (values.empty() || values.size() > 3) return median(std::move(values));
-    const auto [least, most] = std::minmax_element(values.begin(), values.end());
-    return most_is_best ? *most : *least;
-}
-
-std::vector<Judged> against_their_kind(const std::vector<Link>& links, const Hosts& hosts, double slow_factor) {
-    constexpr double late_seconds = 50e-6;  // beyond what a busy processor does to a small message
-    std::vector<Judged> judged;
-    for (const bool within : {true, false}) {
-        std::vector<const Link*> kind;
-        std::vector<double> rates, seconds;
-        for (const Link& link : links)
-            if ((hosts[std::size_t(link.a)] == hosts[std::size_t(link.b)]) == within) {
-                kind.push_back(&link);
-                rates.push_back(link.bytes_per_second);
-                seconds.push_back(link.seconds);
-            }
-        const double rate = usual_of(rates, true), second = usual_of(seconds, false);
-        for (const Link* link : kind)
-            judged.push_back(
-                {.link = link,
-                 .usual = rate,
-                 .usual_seconds = second,
-                 .narrow = link->bytes_per_second * slow_factor<rate, .late = link->seconds> slow_factor * second +
-                           late_seconds});
-    }
-    return judged;
-}
-
-std::string link_text(const Judged& judged) {
-    if (judged.narrow)
-        return fmt::format("{}, such links usually reach {}", rate_text(judged.link->bytes_per_second),
-                           rate_text(judged.usual));
-    return fmt::format("a small message takes {}, usually {}", seconds_text(judged.link->seconds),
-                       seconds_text(judged.usual_seconds));
-}
-
-bool touches(const Judged& judged, int rank) { return judged.link->a == rank || judged.link->b == rank; }
-
-}  // namespace
-
-Findings judge_links(const std::vector<Link>& links, const Hosts& hosts, double slow_factor) {
-    std::vector<Judged> judged = against_their_kind(links, hosts, slow_factor);
-    Findings findings;
-    for (int rank = 0; rank < int(hosts.size()); ++rank) {
-        const auto count = [&](auto&& wanted) {
-            return std::count_if(judged.begin(), judged.end(),
-                                 [&](const Judged& j) { return touches(j, rank) && wanted(j); });
-        };
-        const auto all = count([](const Judged&) { return true; });
-        if (all < 2 || count([](const Judged& j) { return j.slow(); }) < all) continue;
-        const auto worst =
-            std::find_if(judged.begin(), judged.end(), [&](const Judged& j) { return touches(j, rank); });
-        findings.push_back(
-            {Severity::slow,
-             fmt::format("{}: all {} of its links are slow, as that to rank {}: {}; look at its network card, cable, "
-                         "driver and what else its node does",
-                         ranks_text({rank}, hosts), all, worst->link->a == rank ? worst->link->b : worst->link->a,
-                         link_text(*worst))});
-        std::erase_if(judged, [&](const Judged& j) { return touches(j, rank); });
-    }
-    for (const Judged& j : judged)
-        if (j.slow())
-            findings.push_back(
-                {Severity::slow,
-                 fmt::format("{} to {}: {}; look at the cables and switches between them",
-                             ranks_text({j.link->a}, hosts), ranks_text({j.link->b}, hosts), link_text(j))});
-    return findings;
+Findings judge_times(const std::string& what, const std::vector<double>& seconds, const Hosts& hosts,
+                     double slow_factor) {
+    const double usual = median(seconds);
+    std::vector<int> slow;
+    for (int rank = 0; rank < int(seconds.size()); ++rank)
+        if (seconds[std::size_t(rank)] > slow_factor * usual) slow.push_back(rank);
+    if (slow.empty()) return {};
+    return {{Severity::slow,
+             fmt::format("{}: {}: {}, usually {}; look at the links of these ranks", ranks_text(slow, hosts), what,
+                         seconds_text(seconds[std::size_t(slow[0])]), seconds_text(usual))}};
 }
 
 Findings judge_products(const std::vector<double>& flops, const Hosts& hosts) {

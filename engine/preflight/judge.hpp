@@ -22,6 +22,8 @@ struct Finding {
 using Findings = std::vector<Finding>;
 using Hosts = std::vector<std::string>;  // of each rank
 
+std::vector<std::string> nodes_of(const Hosts& hosts);  // distinct, in the order of their first ranks
+std::vector<int> ranks_of(const Hosts& hosts, const std::string& host);
 // "rank 3 (n2)", "ranks 0-3, 7 (n1, n2)"
 std::string ranks_text(const std::vector<int>& ranks, const Hosts& hosts);
 
@@ -54,14 +56,18 @@ std::string config_differences(const std::string& mine, const std::string& their
 Findings judge_clocks(const std::vector<double>& offsets, const std::vector<double>& bounds, const Hosts& hosts);
 constexpr double most_clock_seconds = 1.0;
 
-struct NodeMemory {
-    std::vector<int> ranks;
-    double needed_bytes = 0.0;  // of its ranks together
+struct RankMemory {
+    double needed_bytes = 0.0;
     double available_bytes = 0.0;
-    std::string limit;  // what sets it: "memory", "cgroup limit"
-    double shared_needed_bytes = 0.0;
-    double shared_free_bytes = 0.0;  // of /dev/shm
+    std::string limit;                 // what sets that
+    double shared_needed_bytes = 0.0;  // of /dev/shm, where a node has other ranks
+    double shared_free_bytes = 0.0;
 };
+struct NodeMemory : RankMemory {
+    std::vector<int> ranks;
+};
+// What the ranks of a node need together; they share what is available to the one that has least.
+std::vector<NodeMemory> memory_of_nodes(const std::vector<RankMemory>& ranks, const Hosts& hosts);
 Findings judge_memory(const std::vector<NodeMemory>& nodes, const Hosts& hosts);
 
 // Checkpoints that lie there at the same time at most.
@@ -95,6 +101,10 @@ struct Link {
 };
 // Links within nodes and between nodes have medians of their own. A rank all of whose links are slow is named once.
 Findings judge_links(const std::vector<Link>& links, const Hosts& hosts, double slow_factor);
+
+// Seconds that ranks took for the same.
+Findings judge_times(const std::string& what, const std::vector<double>& seconds, const Hosts& hosts,
+                     double slow_factor);
 
 constexpr double least_share_of_median = 0.8;
 Findings judge_products(const std::vector<double>& flops, const Hosts& hosts);

@@ -117,6 +117,7 @@ std::string vector_instructions(const std::string& cpuinfo) {
     const auto has = [&](std::initializer_list<const char*> all) {
         return std::all_of(all.begin(), all.end(), [&](const char* flag) { return flags.contains(flag); });
     };
+    if (flags.empty()) return "unknown";  // not x86
     std::vector<std::string> names;
     if (has({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2"}))
         names.emplace_back("x86-64-v4");

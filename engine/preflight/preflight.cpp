@@ -20,7 +20,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <map>
 #include <optional>
 
 namespace gpas::preflight {
@@ -105,7 +104,7 @@ private:
             const bool tie = groups[i].ranks.size() == groups[0].ranks.size();
             findings.push_back(
                 {Severity::problem,
-                 fmt::format("{}: configuration: {}, as {} have it{}; start every rank with the same "
+                 fmt::format("{}: configuration: {}, compared with {}{}; start every rank with the same "
                              "files and overrides",
                              ranks_text(groups[i].ranks, hosts_), config_differences(other, theirs),
                              ranks_text(groups[0].ranks, hosts_), tie ? " (as many: there is no majority)" : "")});
@@ -144,6 +143,7 @@ private:
     }
 
     void check_clocks() {
+        if (world_.size() == 1) return;
         const Clocks clocks = measure_clocks(world_);
         const auto [least, most] = std::minmax_element(clocks.offsets.begin(), clocks.offsets.end());
         report_.add("clocks",
@@ -244,27 +244,16 @@ private:
         const std::vector<double> there = gather(world_, double(available.bytes), "memory that is available");
         const std::vector<double> shared = gather(world_, shared_memory(), "shared memory that is free");
         const std::vector<std::string> limits = gather(world_, available.limit, "limits of memory");
-        std::map<std::string, NodeMemory> nodes;
-        for (std::size_t rank = 0; rank < hosts_.size(); ++rank) {
-            NodeMemory& node = nodes[hosts_[rank]];
-            if (node.ranks.empty() || there[rank] < node.available_bytes) {
-                node.available_bytes = there[rank];
-                node.limit = limits[rank];
-            }
-            node.ranks.push_back(int(rank));
-            node.needed_bytes += needed[rank];
-            node.shared_needed_bytes += cpu ? shared_bytes : shared_bytes_gpu;
-            node.shared_free_bytes = shared[rank];
-        }
-        std::vector<NodeMemory> list;
-        for (auto& [host, node] : nodes) {
-            if (node.ranks.size() == 1) node.shared_needed_bytes = 0.0;
-            list.push_back(node);
-        }
-        const auto tightest = *std::min_element(list.begin(), list.end(), [](const NodeMemory& a, const NodeMemory& b) {
-            return a.available_bytes - a.needed_bytes < b.available_bytes - b.needed_bytes;
-        });
-        Findings findings = judge_memory(list, hosts_);
+        std::vector<RankMemory> ranks;
+        for (std::size_t rank = 0; rank < hosts_.size(); ++rank)
+            ranks.push_back(
+                {needed[rank], there[rank], limits[rank], cpu ? shared_bytes : shared_bytes_gpu, shared[rank]});
+        const std::vector<NodeMemory> nodes = memory_of_nodes(ranks, hosts_);
+        const auto tightest =
+            *std::min_element(nodes.begin(), nodes.end(), [](const NodeMemory& a, const NodeMemory& b) {
+                return a.available_bytes - a.needed_bytes < b.available_bytes - b.needed_bytes;
+            });
+        Findings findings = judge_memory(nodes, hosts_);
         if (!cpu) take_device_memory(findings);
         report_.add("memory",
                     fmt::format("{}: needs {} of {} ({}), /dev/shm {} free", ranks_text(tightest.ranks, hosts_),
@@ -320,48 +309,47 @@ private:
 
     void check_speed() {
         Context context(threads_, Arena(0, device_));
-        if (device_ == Device::cpu) {
-            check_all_reduce(world_, context, "all-reduce");
-        } else {
-            std::unique_ptr<Communicator> copy = world_.duplicate();
-            Mesh mesh = make_mesh(std::move(copy), mesh_size_, config().parallel.order);
-            serve_device(mesh, context);
-            check_all_reduce(*mesh.tensor, context, "tensor group");
-            check_all_reduce(*mesh.data, context, "data group");
-        }
+        if (device_ == Device::cpu) check_all_reduce(world_, context, "all-reduce");
+        std::unique_ptr<Communicator> copy = world_.duplicate();
+        Mesh mesh = make_mesh(std::move(copy), mesh_size_, config().parallel.order);
+        serve_device(mesh, context);
+        if (is_news(*mesh.tensor)) check_all_reduce(*mesh.tensor, context, "tensor groups");
+        if (is_news(*mesh.data)) check_all_reduce(*mesh.data, context, "data groups");
+        if (mesh_size_.pipeline > 1) check_neighbours(*mesh.pipeline_forward, context);
         check_products(context);
     }
 
+    // On the CPU a group of all ranks is as fast as the world.
+    bool is_news(const Communicator& group) const { return device_ != Device::cpu || group.size() < world_.size(); }
+
     // Of the world, or of each of the groups of a kind, which are held against each other.
     void check_all_reduce(Communicator& group, Context& context, const char* name) {
-        const std::int64_t ranks = group.size();
+        const double ranks = group.size();
         if (ranks == 1) return;
-        const double seconds = all_reduce_seconds(group, context, reduced_bytes);
-        const std::vector<double> times = gather(world_, seconds, "times of all_reduce");
-        const double usual = median(times);
-        Findings findings;
-        std::vector<int> slow;
-        for (int rank = 0; rank < world_.size(); ++rank)
-            if (times[std::size_t(rank)] > options_.slow_factor * usual) slow.push_back(rank);
-        if (!slow.empty())
-            findings.push_back(
-                {Severity::slow, fmt::format("{}: all-reduce of a {} takes {}, usually {}; look at their links",
-                                             ranks_text(slow, hosts_), name, seconds_text(times[std::size_t(slow[0])]),
-                                             seconds_text(usual))});
-        const double rate = double(reduced_bytes) / usual;
+        const std::vector<double> times =
+            gather(world_, all_reduce_seconds(group, context, reduced_bytes), "times of all_reduce");
+        const double rate = double(reduced_bytes) / median(times);
         report_.add(name,
                     fmt::format("{} MiB over {} ranks: {} (algorithm), {} (bus)", reduced_bytes / mebibyte, ranks,
-                                rate_text(rate), rate_text(rate * 2.0 * double(ranks - 1) / double(ranks))),
-                    findings);
+                                rate_text(rate), rate_text(rate * 2.0 * (ranks - 1.0) / ranks)),
+                    judge_times(fmt::format("all-reduce of {} MiB", reduced_bytes / mebibyte), times, hosts_,
+                                options_.slow_factor));
+    }
+
+    void check_neighbours(Communicator& stages, Context& context) {
+        const std::vector<double> times =
+            gather(world_, neighbour_seconds(stages, context, link_bytes), "times between stages");
+        report_.add("stages",
+                    fmt::format("{} MiB from each to the next: {}", link_bytes / mebibyte,
+                                rate_text(double(link_bytes) / median(times))),
+                    judge_times("messages between pipeline stages", times, hosts_, options_.slow_factor));
     }
 
     void check_products(Context& context) {
-        const std::int64_t most_rows = device_ == Device::cpu ? 512 : 8192;
-        const ProductShape shape{
-            .rows = std::min(config().training.micro_batch_size * config().data.sequence_length, most_rows),
-            .out = config().model.ffn_size,
-            .in = config().model.hidden_size,
-            .dtype = storage_dtype(config().compute.dtype)};
+        const ProductShape shape{.rows = device_ == Device::cpu ? 512 : 8192,  // enough to be busy with
+                                 .out = config().model.ffn_size,
+                                 .in = config().model.hidden_size,
+                                 .dtype = storage_dtype(config().compute.dtype)};
         const std::vector<double> rates =
             gather(world_, product_rate(world_, context, shape, product_seconds), "rates of matrix products");
         const auto [least, most] = std::minmax_element(rates.begin(), rates.end());

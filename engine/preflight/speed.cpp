@@ -13,7 +13,7 @@ namespace {
 constexpr std::int64_t small_elements = 2;
 constexpr int small_repetitions = 21;
 constexpr int large_repetitions = 5;
-constexpr int reduce_repetitions = 7;
+constexpr int group_repetitions = 7;
 
 // Median seconds of one way; the first of the pair sends first. One message before those that count.
 double one_way_seconds(Communicator& world, Tensor data, int partner, bool first, int repetitions) {
@@ -64,7 +64,7 @@ double all_reduce_seconds(Communicator& group, Context& context, std::int64_t by
     Arena arena = agree(group, [&] { return Arena(bytes, context.device()); });
     const Tensor data = arena.allocate(Dtype::fp32, {bytes / std::int64_t(sizeof(float))});
     std::vector<double> seconds;
-    for (int i = 0; i <= reduce_repetitions; ++i) {
+    for (int i = 0; i <= group_repetitions; ++i) {
         context.synchronize();
         group.barrier("a test of all_reduce");
         const Stopwatch watch;
@@ -75,6 +75,28 @@ double all_reduce_seconds(Communicator& group, Context& context, std::int64_t by
     double slowest = median(std::move(seconds));
     group.all_reduce(&slowest, 1, ReduceOp::max, "the time of all_reduce");
     return slowest;
+}
+
+double neighbour_seconds(Communicator& stages, Context& context, std::int64_t bytes) {
+    const std::int64_t elements = bytes / std::int64_t(sizeof(float));
+    Arena arena = agree(stages, [&] { return Arena(2 * bytes + 2 * Arena::alignment_bytes, context.device()); });
+    const Tensor out = arena.allocate(Dtype::fp32, {elements});
+    const Tensor in = arena.allocate(Dtype::fp32, {elements});
+    const int rank = stages.rank();
+    std::vector<double> seconds;
+    for (int i = 0; i <= group_repetitions; ++i) {
+        context.synchronize();
+        stages.barrier("a test of pipeline messages");
+        const Stopwatch watch;
+        std::unique_ptr<Transfer> received, sent;
+        if (rank > 0) received = stages.start_receive(in, rank - 1, "a test of pipeline messages");
+        if (rank + 1 < stages.size()) sent = stages.start_send(out, rank + 1, "a test of pipeline messages");
+        if (received) received->wait();
+        if (sent) sent->wait();
+        context.synchronize();
+        if (i > 0) seconds.push_back(watch.seconds());
+    }
+    return median(std::move(seconds));
 }
 
 double product_rate(Communicator& world, Context& context, const ProductShape& shape, double seconds) {

@@ -16,6 +16,10 @@ std::vector<Link> measure_links(Communicator& world, const std::vector<Round>& r
 // slowest rank of the group had it.
 double all_reduce_seconds(Communicator& group, Context& context, std::int64_t bytes);
 
+// Seconds until this rank has sent so many bytes to the next one of a pipeline and received as many from the one
+// before, while all do so: the median of a few.
+double neighbour_seconds(Communicator& stages, Context& context, std::int64_t bytes);
+
 // Floating-point operations a second of y [rows,out] = x [rows,in] wᵀ on this rank: the median over `seconds`, while
 // the other ranks of the world do the same.
 struct ProductShape {

@@ -346,8 +346,10 @@ def preflight_finds_nothing_wrong_and_leaves_nothing_behind():
         expect(any(line.startswith(row + " ") for line in result.out.splitlines()), result, f"a row '{row}'")
     expect("PROBLEM" not in result.out, result, "no problem")
     expect(not os.path.exists("checked"), result, "no directory")
+    result = succeeds(gpas("preflight", "run.yaml", "parallel.tensor=2", "parallel.pipeline=2", "--slow-factor=1000", ranks=4))
+    expect("tensor groups" in result.out and "stages" in result.out, result, "the groups of the mesh")
     before = sorted(os.listdir("run"))
-    succeeds(gpas("preflight", "run.yaml", "--quick"))
+    succeeds(gpas("preflight", "run.yaml"))
     assert sorted(os.listdir("run")) == before
 
 

@@ -84,23 +84,18 @@ TEST(Judge, a_wrong_clock_of_rank_0_is_its_own_and_a_node_is_told_once) {
 }
 
 TEST(Judge, memory_and_shared_memory_are_held_against_the_need_of_a_node) {
-    NodeMemory enough{.ranks = {0, 1},
-                      .needed_bytes = 5,
-                      .available_bytes = 5,
-                      .limit = "x",
-                      .shared_needed_bytes = 1,
-                      .shared_free_bytes = 1};
-    NodeMemory little{.ranks = {2, 3},
-                      .needed_bytes = 6,
-                      .available_bytes = 5,
-                      .limit = "x",
-                      .shared_needed_bytes = 2,
-                      .shared_free_bytes = 1};
-    EXPECT_TRUE(judge_memory({enough}, two_nodes).empty());
-    const Findings found = judge_memory({enough, little}, two_nodes);
+    const auto rank = [](double needed, double available, double shared) {
+        return RankMemory{needed, available, "x", shared, 3};
+    };
+    const auto judge = [](const std::vector<RankMemory>& ranks) {
+        return judge_memory(memory_of_nodes(ranks, two_nodes), two_nodes);
+    };
+    EXPECT_TRUE(judge({rank(2, 5, 1), rank(3, 5, 2), rank(2, 5, 1), rank(3, 5, 2)}).empty());
+    const Findings found = judge({rank(2, 5, 1), rank(3, 5, 1), rank(2, 5, 2), rank(3, 4, 2)});
     ASSERT_EQ(found.size(), 2U);
     EXPECT_TRUE(has(found[0].text, "ranks 2-3 (n2)")) << found[0].text;
     EXPECT_TRUE(has(found[1].text, "/dev/shm")) << found[1].text;
+    EXPECT_TRUE(judge_memory(memory_of_nodes({rank(1, 1, 9)}, {"n1"}), {"n1"}).empty());  // alone: no messages
 }
 
 TEST(Judge, checkpoints_at_the_same_time) {
@@ -199,6 +194,13 @@ TEST(Judge, a_rank_below_four_fifths_of_the_median_is_slow) {
     const Findings found = judge_products({100, 101, 99, 70}, two_nodes);
     ASSERT_EQ(found.size(), 1U);
     EXPECT_TRUE(has(found[0].text, "rank 3 (n2)")) << found[0].text;
+}
+
+TEST(Judge, ranks_that_take_long_are_named_together) {
+    EXPECT_TRUE(judge_times("x", {1, 1, 1.9, 1}, two_nodes, 2.0).empty());
+    const Findings found = judge_times("x", {1, 1, 1, 3}, two_nodes, 2.0);
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_TRUE(has(found[0].text, "rank 3 (n2): x: ")) << found[0].text;
 }
 
 TEST(Report, what_is_slow_is_a_problem_only_where_that_is_asked_for) {
