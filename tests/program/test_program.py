@@ -395,8 +395,8 @@ def preflight_names_the_node_without_enough_memory():
 def preflight_names_the_rank_whose_directory_is_another():
     if not can_mount():
         return
-    os.makedirs("checked")
-    os.makedirs("elsewhere")
+    os.makedirs("checked", exist_ok=True)
+    os.makedirs("elsewhere", exist_ok=True)
     last = ["unshare", "-m", "sh", "-c", 'mount --bind elsewhere checked && exec "$0" "$@"', GPAS]
     finds(preflight(last), 5, "rank 3", "checked", "not the directory")
     assert not os.listdir("checked") and not os.listdir("elsewhere")
@@ -407,10 +407,20 @@ def preflight_names_the_rank_whose_directory_is_another():
 def preflight_finds_a_disk_too_small_for_the_checkpoints():
     if not can_mount():
         return
-    os.makedirs("checked")
+    os.makedirs("checked", exist_ok=True)
     mount = 'mount -t tmpfs -o size=512k none checked && exec "$0" "$@"'
     finds(preflight([GPAS], launcher=["unshare", "-m", "sh", "-c", mount]), 5, "checked", "checkpoints need")
     os.rmdir("checked")
+
+
+@check
+def preflight_does_not_wait_for_ever_for_a_rank():
+    os.mkfifo("never.yaml")  # a rank that reads it stands still
+    common = ["preflight", "--quick", "--wait-seconds=2"]
+    result = Result(subprocess.run(["mpirun", "-n", "2", GPAS, *common, "run.yaml", ":", "-n", "1", GPAS, *common, "never.yaml"],
+                                   capture_output=True, text=True, timeout=TIMEOUT))
+    expect(result.code == 5, result, "exit code 5")
+    expect(any("no answer from rank 2" in line for line in result.lines()), result, "the rank that does not answer")
 
 
 def main():

@@ -180,13 +180,14 @@ TEST(Judge, a_slow_link_is_named_and_a_slow_rank_once) {
 }
 
 TEST(Judge, links_between_nodes_are_not_held_against_those_within) {
+    const Hosts hosts{"n1", "n1", "n1", "n2"};
     std::vector<Link> links;
     for (const Round& round : tournament(4))
         for (const auto& [a, b] : round) {
-            const bool within = two_nodes[std::size_t(a)] == two_nodes[std::size_t(b)];
+            const bool within = hosts[std::size_t(a)] == hosts[std::size_t(b)];
             links.push_back({.a = a, .b = b, .seconds = within ? 1e-6 : 1e-3, .bytes_per_second = within ? 1e10 : 1e9});
         }
-    EXPECT_TRUE(judge_links(links, two_nodes, 2.0).empty());
+    EXPECT_TRUE(judge_links(links, hosts, 2.0).empty());
 }
 
 TEST(Judge, a_rank_below_four_fifths_of_the_median_is_slow) {
