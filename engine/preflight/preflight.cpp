@@ -104,7 +104,7 @@ private:
             const bool tie = groups[i].ranks.size() == groups[0].ranks.size();
             findings.push_back(
                 {Severity::problem,
-                 fmt::format("{}: configuration: {}, compared with {}{}; start every rank with the same "
+                 fmt::format("{}: configuration: {}; compared with {}{}; start every rank with the same "
                              "files and overrides",
                              ranks_text(groups[i].ranks, hosts_), config_differences(other, theirs),
                              ranks_text(groups[0].ranks, hosts_), tie ? " (as many: there is no majority)" : "")});
