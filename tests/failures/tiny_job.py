@@ -33,11 +33,22 @@ def make_world(gpas):
         file.write(CONFIG)
 
 
-def train(gpas, directory, *overrides, ranks=4, rehearse="", attempt=0, timeout=120, launcher=None):
+def start(gpas, directory, *overrides, ranks=4, rehearse="", attempt=0, launcher=None, stderr=subprocess.PIPE):
     environment = dict(os.environ, GPAS_REHEARSE=rehearse, GPAS_ATTEMPT=str(attempt))
     launcher = launcher or (["mpirun", "-n", str(ranks)] if ranks > 1 else [])
-    return subprocess.run([*launcher, gpas, "train", "run.yaml", f"directory={directory}", *overrides], timeout=timeout,
-                          capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
+    return subprocess.Popen([*launcher, gpas, "train", "run.yaml", f"directory={directory}", *overrides],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True, env=environment)
+
+
+def train(gpas, directory, *overrides, timeout=120, **options):
+    """Runs to its end; .returncode and .stderr tell how that was."""
+    process = start(gpas, directory, *overrides, **options)
+    try:
+        out, err = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 def records(directory, kind="step"):
@@ -61,12 +72,17 @@ def reports(directory):
 def processes_of(directory):
     """Living processes that have this run's directory on their command line."""
     found = []
-    for path in glob.glob("/proc/[0-9]*/cmdline"):
+    for process in glob.glob("/proc/[0-9]*"):
         try:
-            with open(path, "rb") as file:
+            with open(f"{process}/cmdline", "rb") as file:
                 words = file.read().split(b"\0")
+            here = os.readlink(f"{process}/cwd") == os.getcwd()
         except OSError:
             continue
-        if f"directory={directory}".encode() in words and words[0] != b"mpirun":
-            found.append(path)
+        if here and f"directory={directory}".encode() in words and b"gpas" in os.path.basename(words[0]):
+            found.append(process)
     return found
+
+
+def has_checkpoint(directory):
+    return bool(glob.glob(f"{directory}/checkpoints/step_*.h5"))
