@@ -76,6 +76,7 @@ int main(int argc, char** argv) {
     gpas::add_inspect(app, chosen);
     gpas::add_convert(app, chosen);
     gpas::add_plan(app, chosen);
+    gpas::add_top(app, chosen);
     gpas::add_config(app, chosen);
     try {
         app.parse(argc, argv);
