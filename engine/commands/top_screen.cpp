@@ -14,7 +14,7 @@ namespace gpas {
 namespace {
 
 constexpr std::size_t label_columns = 8;
-constexpr std::size_t wide_columns = 140;  // fields stand in two columns
+constexpr std::size_t wide_columns = 160;  // fields stand in two columns
 constexpr std::size_t tall_rows = 40;
 constexpr std::size_t short_rows = 30;
 constexpr double stale_seconds = 30.0;  // live.json is written about every two
@@ -264,8 +264,8 @@ private:
             line.push_back({sparkline(shown, {least->value, most->value}) + " ", Style::accent});
         }
         line.push_back({fmt::format("{} layers", layers.size()), Style::faint});
-        line.push_back({fmt::format(" {:.3g} (layer {}) to {:.3g} (layer {})", least->value, least->layer, most->value,
-                                    most->layer)});
+        line.push_back({fmt::format(" · {:.3g} (layer {}) to {:.3g} (layer {})", least->value, least->layer,
+                                    most->value, most->layer)});
         return labelled("gates", line);
     }
 
@@ -309,10 +309,10 @@ private:
     Line event_line(const EventView& event, const char* label) const {
         std::vector<Span> parts{
             {fmt::format("step {}", event.step), Style::faint},
+            {ago(event.time), Style::faint},
             {printable(event.event) + (event.action.empty() ? "" : " → " + printable(event.action)), Style::warning},
             {event.rank >= 0 ? fmt::format("rank {}", event.rank) : ""},
-            {printable(event.text)},
-            {ago(event.time), Style::faint}};
+            {printable(event.text)}};
         return labelled(label, joined(parts));
     }
 

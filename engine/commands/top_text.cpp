@@ -6,16 +6,15 @@ namespace gpas {
 namespace {
 
 struct Character {
-    char32_t code = 0;
+    char32_t code = 0;  // 0: not UTF-8
     std::size_t bytes = 1;
-    bool valid = false;
 };
 
 // The one that starts at `at`.
 Character character(std::string_view text, std::size_t at) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
     const unsigned char first = byte(0);
-    if (first < 0x80) return {first, 1, true};
+    if (first < 0x80) return {first, 1};
     const std::size_t bytes = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2;
     if (first < 0xC2 || first > 0xF4 || at + bytes > text.size()) return {};
     char32_t code = first & (0xFFu >> (bytes + 1));
@@ -25,7 +24,7 @@ Character character(std::string_view text, std::size_t at) {
     }
     const bool too_long = (bytes == 3 && code < 0x800) || (bytes == 4 && code < 0x10000);
     if (too_long || code > 0x10FFFF || (code >= 0xD800 && code < 0xE000)) return {};
-    return {code, bytes, true};
+    return {code, bytes};
 }
 
 bool is_control(char32_t c) {
@@ -77,7 +76,7 @@ std::string printable(std::string_view text) {
     std::string result;
     for (std::size_t at = 0; at < text.size();) {
         const Character c = character(text, at);
-        if (c.valid && !is_control(c.code))
+        if (!is_control(c.code))
             result += text.substr(at, c.bytes);
         else
             result += '?';

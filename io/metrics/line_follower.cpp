@@ -44,8 +44,7 @@ ssize_t read_at(int descriptor, char* to, std::size_t bytes, std::int64_t positi
 
 bool LineFollower::same_file(int descriptor) const {
     struct stat now = {};
-    if (fstat(descriptor, &now) != 0 || now.st_dev != device_ || now.st_ino != inode_ || now.st_size < position_)
-        return false;
+    if (fstat(descriptor, &now) != 0 || now.st_dev != device_ || now.st_ino != inode_) return false;
     char found[most_tail_bytes];
     const ssize_t n = read_at(descriptor, found, tail_.size(), position_ - std::int64_t(tail_.size()));
     return n == ssize_t(tail_.size()) && std::equal(tail_.begin(), tail_.end(), found);

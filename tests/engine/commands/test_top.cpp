@@ -177,7 +177,7 @@ TEST(TopScreen, ShowsARun) {
 
 TEST(TopScreen, FitsAnyWindow) {
     for (const std::int64_t ranks : {0, 1, 8, 1000})
-        for (const std::size_t columns : {1, 10, 40, 80, 139, 140, 200, 400})
+        for (const std::size_t columns : {1, 10, 40, 80, 159, 160, 200, 400})
             for (const std::size_t rows : {1, 5, 10, 24, 40, 60, 200}) screen(made_up_run(ranks), columns, rows);
 }
 
@@ -262,6 +262,7 @@ TEST(TopRanks, ShowsThoseThatStandOutWhereNotAllFit) {
     ASSERT_EQ(text.size(), 7u);
     EXPECT_TRUE(shows(text[0], "1000 on 125 hosts · 1000 forward · 1 silent · 1 slow")) << text[0];
     EXPECT_TRUE(text[2].starts_with("   0 ")) << text[2];
+    EXPECT_FALSE(shows(text[2], "cluster")) << text[2];
     EXPECT_TRUE(text[3].starts_with("   1 ")) << text[3];
     EXPECT_TRUE(text[4].starts_with(" 555 ")) << text[4];
     EXPECT_TRUE(text[5].starts_with(" 777 ")) << text[5];

@@ -45,7 +45,8 @@ TEST_F(RunFiles, AreReadAsTheRunWroteThem) {
         sink.write(gpas_metrics(120));
     }
     write("checkpoints/step_00000100.h5", "1234");
-    write("checkpoints/step_00000050.h5", "12");
+    for (const char* older : {"10", "20", "30", "40", "50"})
+        write(fmt::format("checkpoints/step_000000{}.h5", older), "12");
     write("checkpoints/step_00000120.h5.tmp", "");
     write("failures/20260101T000000Z_job1.txt", "older\n");
     write("failures/20260102T000000Z_job2.txt", "\nrank 3 on n2 died\nmore\n");
@@ -76,8 +77,8 @@ TEST_F(RunFiles, AreReadAsTheRunWroteThem) {
     EXPECT_EQ(view.gates[1].site, "mlp");
     EXPECT_EQ(view.gates[1].value, -0.125);
     EXPECT_EQ(view.checkpoint->name, "step_00000100.h5");
-    EXPECT_EQ(view.checkpoint->count, 2);
-    EXPECT_EQ(view.checkpoint->bytes, 6.0);
+    EXPECT_EQ(view.checkpoint->count, 6);
+    EXPECT_EQ(view.checkpoint->bytes, 14.0);
     EXPECT_EQ(view.failure->first_line, "rank 3 on n2 died");
     EXPECT_EQ(view.failure->count, 2);
     EXPECT_FALSE(view.live);
@@ -180,6 +181,7 @@ TEST_F(RunFiles, AreReadOnFromWhereTheyWereRead) {
     reader.read(now);
     EXPECT_EQ(view.step(), 1);
     EXPECT_EQ(view.losses.size(), 1u);
+    EXPECT_EQ(view.recent.size(), 1u);
     EXPECT_TRUE(view.events.empty());
 }
 
