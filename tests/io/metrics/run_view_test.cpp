@@ -44,9 +44,8 @@ TEST_F(RunFiles, AreReadAsTheRunWroteThem) {
         sink.write(EvalMetrics{120, 2.75, 100, 1.0});
         sink.write(gpas_metrics(120));
     }
-    write("checkpoints/step_00000100.h5", "1234");
-    for (const char* older : {"10", "20", "30", "40", "50"})
-        write(fmt::format("checkpoints/step_000000{}.h5", older), "12");
+    for (const char* step : {"010", "020", "100", "030", "040", "050"})
+        write(fmt::format("checkpoints/step_00000{}.h5", step), "12");
     write("checkpoints/step_00000120.h5.tmp", "");
     write("failures/20260101T000000Z_job1.txt", "older\n");
     write("failures/20260102T000000Z_job2.txt", "\nrank 3 on n2 died\nmore\n");
@@ -78,7 +77,7 @@ TEST_F(RunFiles, AreReadAsTheRunWroteThem) {
     EXPECT_EQ(view.gates[1].value, -0.125);
     EXPECT_EQ(view.checkpoint->name, "step_00000100.h5");
     EXPECT_EQ(view.checkpoint->count, 6);
-    EXPECT_EQ(view.checkpoint->bytes, 14.0);
+    EXPECT_EQ(view.checkpoint->bytes, 12.0);
     EXPECT_EQ(view.failure->first_line, "rank 3 on n2 died");
     EXPECT_EQ(view.failure->count, 2);
     EXPECT_FALSE(view.live);
@@ -139,6 +138,17 @@ TEST_F(RunFiles, TellWhatEachRankDoes) {
     EXPECT_EQ(view.ranks[1].phase, "");
     EXPECT_EQ(view.ranks[1].step, -1);
     EXPECT_TRUE(std::isnan(view.ranks[1].compute));
+}
+
+// In whatever order the file system lists them.
+TEST_F(RunFiles, OfTheLastStepAreTheNewestCheckpoint) {
+    write("metrics.jsonl", "");
+    RunReader reader(directory);
+    for (const int step : {7, 90, 100, 400, 2000, 30000, 500000}) {
+        const std::string name = fmt::format("step_{:08}.h5", step);
+        write("checkpoints/" + name, "");
+        EXPECT_EQ(reader.read(now).checkpoint->name, name);
+    }
 }
 
 TEST_F(RunFiles, AreAsOldAsTheirLastChange) {
