@@ -72,7 +72,9 @@ std::string screen(const RunView& view, std::size_t columns = 80, std::size_t ro
     EXPECT_LE(lines.size(), rows);
     std::string text;
     for (const std::string& line : lines) {
-        if (!color) EXPECT_LE(columns_of(line), columns) << line;
+        if (!color) {
+            EXPECT_LE(columns_of(line), columns) << line;
+        }
         text += line + "\n";
     }
     return text;
