@@ -89,6 +89,7 @@ int main(int argc, char** argv) {
     gpas::add_convert(app, chosen);
     gpas::add_plan(app, chosen);
     gpas::add_preflight(app, chosen);
+    gpas::add_top(app, chosen);
     gpas::add_config(app, chosen);
     try {
         app.parse(argc, argv);

@@ -5,6 +5,7 @@ Prints TAP. Each check is a function; `world` is prepared once: a token file, a 
 """
 import json
 import os
+import pty
 import shutil
 import subprocess
 import sys
@@ -107,7 +108,7 @@ def cut(data):
 
 @check
 def every_command_explains_itself():
-    for command in ("train", "prepare", "eval", "generate", "inspect", "plan", "config"):
+    for command in ("train", "prepare", "eval", "generate", "inspect", "plan", "config", "top"):
         expect("--help" in succeeds(gpas(command, "--help")).out, gpas(command, "--help"), "help")
     expect("Exit codes" in gpas("--help").out, gpas("--help"), "exit codes in the help")
     expect(gpas().code == 2 and gpas("trian").code == 2, gpas(), "no command, an unknown one: 2")
@@ -421,6 +422,34 @@ def preflight_does_not_wait_for_ever_for_a_rank():
                                    capture_output=True, text=True, timeout=TIMEOUT))
     expect(result.code == 5, result, "exit code 5")
     expect(any("no answer from rank 2" in line for line in result.lines()), result, "the rank that does not answer")
+@check
+def top_shows_a_run_from_its_files():
+    for arguments in (["run", "--once"], ["run"], ["run.yaml", "--once"], ["run.yaml", "directory=run"]):
+        result = succeeds(gpas("top", *arguments))
+        for word in ("small", "10/10", "pre_gpas", "step_00000010.h5", "loss", "eval", "2 layers"):
+            expect(word in result.out, result, f"'{word}' expected in the frame")
+        expect("\x1b" not in result.out, result, "no escapes where stdout is no terminal")
+        expect(len(result.out.splitlines()) <= 24, result, "as many lines as a terminal has")
+    os.makedirs("norun", exist_ok=True)
+    refused(gpas("top", "norun", "--once"), 3, "norun", "metrics.jsonl")
+    refused(gpas("top", "absent", "--once"), 3, "absent")
+    # On a terminal: drawn in place until q or a signal, and the terminal is given back.
+    for ending in (lambda process, terminal: os.write(terminal, b"q"), lambda process, terminal: process.send_signal(2)):
+        terminal, inside = pty.openpty()
+        process = subprocess.Popen([GPAS, "top", "run", "--interval", "0.1"], stdin=inside, stdout=inside, stderr=inside,
+                                   env={**os.environ, "TERM": "xterm"})
+        os.close(inside)
+        shown = b""
+        try:
+            while shown.count(b"\x1b[H") < 3:  # frames
+                shown += os.read(terminal, 65536)
+            ending(process, terminal)
+            while True:
+                shown += os.read(terminal, 65536)
+        except OSError:  # the program has closed its side
+            os.close(terminal)
+        assert process.wait(timeout=TIMEOUT) == 0, shown
+        assert shown.startswith(b"\x1b[?1049h") and shown.endswith(b"\x1b[?1049l") and b"\x1b[?25h" in shown, shown
 
 
 def main():

@@ -1,0 +1,108 @@
+// Shows the state of a run from its files alone, again and again.
+#include "engine/commands/command.hpp"
+#include "engine/commands/terminal.hpp"
+#include "engine/commands/top_screen.hpp"
+#include "engine/model/parameters.hpp"
+#include "io/config/load.hpp"
+#include "io/metrics/run_view.hpp"
+#include "kernels/error.hpp"
+
+#include <unistd.h>
+#include <CLI/CLI.hpp>
+
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+namespace gpas {
+namespace {
+
+struct Options {
+    std::vector<std::string> words;
+    double interval = 2.0;
+    bool once = false;
+};
+
+double now_seconds() {
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+std::filesystem::path directory_of(const std::vector<std::string>& words) {
+    const std::filesystem::path first(words[0]);
+    if (words.size() == 1 && std::filesystem::is_directory(first)) return first;
+    if (words.size() == 1 && !std::filesystem::exists(first))
+        fail(ExitCode::bad_file, "{}: no such file or directory; expected the directory of a run, or its configuration",
+             words[0]);
+    const ConfigArguments split = split_config_arguments(words);
+    return load_config(split.files, split.overrides).values.directory;
+}
+
+// A run of another version may have a configuration that this one does not read.
+std::int64_t parameters_of(const std::filesystem::path& directory) {
+    try {
+        const std::filesystem::path file = directory / "config.yaml";
+        return std::filesystem::exists(file) ? parameter_count(load_config(file.string()).values.model) : -1;
+    } catch (const Error&) {
+        return -1;
+    }
+}
+
+bool is_set(const char* name) {
+    const char* value = std::getenv(name);
+    return value != nullptr && *value != '\0';
+}
+
+ScreenOptions screen_options(std::int64_t parameters, bool color) {
+    const TerminalSize size = terminal_size();
+    return {.columns = size.columns, .rows = size.rows, .color = color, .now = now_seconds(), .parameters = parameters};
+}
+
+void print_once(RunReader& reader, std::int64_t parameters) {
+    const ScreenOptions options = screen_options(parameters, false);
+    for (const std::string& line : top_screen(reader.read(options.now), options)) std::printf("%s\n", line.c_str());
+    if (std::fflush(stdout) != 0) fail(ExitCode::environment, "writing to stdout failed");
+}
+
+void watch(RunReader& reader, std::int64_t parameters, double interval) {
+    const bool color = !is_set("NO_COLOR");  // https://no-color.org
+    Terminal terminal;
+    for (;;) {
+        const ScreenOptions options = screen_options(parameters, color);
+        terminal.draw(top_screen(reader.read(options.now), options));
+        const Terminal::Wake wake = terminal.wait(interval);
+        const bool quit = wake == Terminal::Wake::key && (terminal.key() == 'q' || terminal.key() == 'Q');
+        if (quit || wake == Terminal::Wake::end) return;
+    }
+}
+
+void run(const Options& options) {
+    const std::filesystem::path directory = directory_of(options.words);
+    RunReader reader(directory);
+    const std::int64_t parameters = parameters_of(directory);
+    const char* kind = std::getenv("TERM");
+    const bool dumb = kind == nullptr || std::string_view(kind) == "dumb";
+    if (options.once || dumb || !isatty(STDOUT_FILENO))
+        print_once(reader, parameters);
+    else
+        watch(reader, parameters, options.interval);
+}
+
+}  // namespace
+
+void add_top(CLI::App& app, Chosen& chosen) {
+    auto options = std::make_shared<Options>();
+    CLI::App* command =
+        app.add_subcommand("top", "Watch a run from its files: progress, loss, speed, what each rank does");
+    command
+        ->add_option(
+            "RUN", options->words,
+            "the directory of a run, or its configuration (YAML files and overrides), whose `directory` is taken")
+        ->required();
+    command->add_option("--interval", options->interval, "seconds between frames (2)")->check(CLI::Range(0.1, 3600.0));
+    command->add_flag("--once", options->once, "print one frame as plain text; so does a stdout that is no terminal");
+    command->footer("q or Ctrl-C ends it.");
+    command->callback([&chosen, options] { chosen.alone = [options] { run(*options); }; });
+}
+
+}  // namespace gpas

@@ -1,0 +1,352 @@
+#include "engine/commands/top_screen.hpp"
+
+#include "engine/commands/top_chart.hpp"
+#include "engine/commands/top_ranks.hpp"
+#include "engine/commands/top_text.hpp"
+#include "io/metrics/text.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+namespace gpas {
+namespace {
+
+constexpr std::size_t label_columns = 8;
+constexpr std::size_t wide_columns = 160;  // fields stand in two columns
+constexpr std::size_t tall_rows = 40;
+constexpr std::size_t short_rows = 30;
+constexpr double stale_seconds = 30.0;  // live.json is written about every two
+constexpr double gibibyte = double(std::int64_t(1) << 30);
+
+// "a · b · c" out of parts that are empty where there is nothing to tell.
+Line joined(const std::vector<Span>& parts) {
+    Line line;
+    for (const Span& part : parts) {
+        if (part.text.empty()) continue;
+        if (!line.empty()) line.push_back({" · ", Style::faint});
+        line.push_back(part);
+    }
+    if (line.empty()) line.push_back({"unknown", Style::faint});
+    return line;
+}
+
+Line labelled(const char* label, const Line& text) {
+    Line line{{padded(label, label_columns), Style::faint}};
+    line.insert(line.end(), text.begin(), text.end());
+    return line;
+}
+
+template <class... Args>
+std::string known(double number, fmt::format_string<Args...> format, Args&&... args) {
+    return std::isfinite(number) ? fmt::format(format, std::forward<Args>(args)...) : "";
+}
+
+std::string bytes_text(double bytes) {
+    return bytes < gibibyte ? fmt::format("{:.0f} MiB", bytes / gibibyte * 1024)
+                            : fmt::format("{:.2f} GiB", bytes / gibibyte);
+}
+
+// The lines of one frame, from the top; each function is one part of it.
+class Screen {
+public:
+    Screen(const RunView& view, const ScreenOptions& options) : view_(view), o_(options) {
+        if (!view_.recent.empty()) last_ = view_.recent.back();
+    }
+
+    std::vector<Line> lines() {
+        add_heading();
+        add_progress();
+        const std::vector<Line> facts = field_lines(), notes = note_lines();
+        const std::size_t ranks = view_.live ? view_.live->ranks.size() : 0;
+        // Two blank lines, and the rank table's summary and heading.
+        const std::size_t taken = lines_.size() + 1 + facts.size() + notes.size() + 3;
+        add_loss(chart_rows(o_.rows > taken ? o_.rows - taken : 0, ranks));
+        lines_.insert(lines_.end(), facts.begin(), facts.end());
+        lines_.insert(lines_.end(), notes.begin(), notes.end());
+        lines_.emplace_back();
+        const std::size_t room = o_.rows > lines_.size() ? o_.rows - lines_.size() : 0;
+        for (Line& line : rank_lines(view_, o_.columns, room)) lines_.push_back(std::move(line));
+        if (lines_.size() > o_.rows) lines_.resize(o_.rows);
+        return std::move(lines_);
+    }
+
+private:
+    // Of `room` lines that the chart and the ranks share.
+    std::size_t chart_rows(std::size_t room, std::size_t ranks) const {
+        const std::size_t least = std::min<std::size_t>(std::max<std::size_t>(o_.rows / 7, 1), room);
+        const std::size_t most = std::max(least, o_.rows / 4);
+        return std::clamp(room - std::min(room, ranks), least, most);
+    }
+
+    bool has_news() const { return view_.live && view_.news_age <= stale_seconds; }
+    bool over() const { return view_.live && view_.live->over(); }
+    bool at_the_end() const { return view_.total() > 0 && view_.step() >= view_.total(); }
+
+    std::string ago(double time) const {
+        return std::isfinite(time) ? duration_text(std::max(0.0, o_.now - time)) + " ago" : "";
+    }
+
+    Line state() const {
+        if (!view_.live) {
+            if (at_the_end()) return {{"all steps done", Style::good}};
+            if (view_.has_metrics)
+                return {{"state unknown", Style::warning},
+                        {" · last record " + duration_text(view_.record_age) + " ago", Style::faint}};
+            return {{"state unknown", Style::warning}};
+        }
+        const LiveView& live = *view_.live;
+        const std::string name = live.state.empty() ? "state unknown" : printable(live.state);
+        if (over()) return ending(name, live);
+        if (!has_news())
+            return {{"no news for " + duration_text(view_.news_age), Style::bad}, {" · was " + name, Style::faint}};
+        return {{name, live.state == "training" ? Style::good : Style::accent}};
+    }
+
+    Line ending(const std::string& name, const LiveView& live) const {
+        Line line{{name, live.state == "failed" ? Style::bad : Style::good}};
+        if (live.exit_code == 75) line.push_back({" at a checkpoint, to go on", Style::warning});
+        if (live.exit_code > 0) line.push_back({fmt::format(" · exit code {}", live.exit_code), Style::faint});
+        line.push_back({" · " + ago(live.time), Style::faint});
+        return line;
+    }
+
+    void add_heading() {
+        const std::string name = view_.live && !view_.live->name.empty() ? view_.live->name : view_.name;
+        const std::string shown = name.empty() ? view_.directory.filename().string() : name;
+        lines_.push_back(
+            spread({{"gpas top  ", Style::faint}, {printable(shown), Style::strong}}, state(), o_.columns));
+        std::string job;
+        if (view_.live && !view_.live->job.empty()) job = "job " + printable(view_.live->job);
+        if (view_.live && view_.live->restart > 0)
+            job += fmt::format("{}restarted {} time{}", job.empty() ? "" : ", ", view_.live->restart,
+                               view_.live->restart == 1 ? "" : "s");
+        const std::string size =
+            o_.parameters >= 0 ? quantity_text(double(o_.parameters)) + " parameters" : std::string();
+        Line about = joined({{printable(view_.architecture)}, {size}, {job}, {printable(view_.directory.string())}});
+        for (Span& span : about) span.style = Style::faint;
+        lines_.push_back(about);
+        lines_.emplace_back();
+    }
+
+    double seconds_per_step() const {
+        const double recorded = view_.seconds_per_step();
+        if (std::isfinite(recorded) || !view_.live || view_.live->ranks.empty()) return recorded;
+        const RankView& rank = view_.live->ranks[0];
+        return rank.data + rank.compute + rank.communication + rank.optimizer;
+    }
+
+    void add_progress() {
+        const std::int64_t step = view_.step(), total = view_.total();
+        const double share = total > 0 && step >= 0 ? double(step) / double(total) : unknown_number;
+        const std::string count =
+            fmt::format("{}/{}", step < 0 ? "?" : std::to_string(step), total < 0 ? "?" : std::to_string(total));
+        Line times;
+        if (!over() && !at_the_end())
+            times = {
+                {"  ETA ", Style::faint},
+                {duration_text(double(total - step) * (total > 0 && step >= 0 ? seconds_per_step() : unknown_number)),
+                 Style::strong}};
+        const double end = view_.live && (over() || !has_news()) ? view_.live->time : o_.now;
+        if (view_.live)
+            times.insert(times.end(), {{"  elapsed ", Style::faint}, {duration_text(end - view_.live->started)}});
+        Line left = labelled("step", {{count, Style::strong}, {known(share, "  {:.1f}%  ", 100.0 * share)}});
+        const std::size_t taken = columns_of(left) + columns_of(times);
+        const Bar done = bar(share, o_.columns > taken ? o_.columns - taken : 0);
+        left.push_back({done.filled, Style::accent});
+        left.push_back({done.rest, Style::faint});
+        left.insert(left.end(), times.begin(), times.end());
+        lines_.push_back(left);
+    }
+
+    double recent_mean_loss() const {
+        double sum = 0.0;
+        std::int64_t count = 0;
+        for (const StepView& record : view_.recent)
+            if (std::isfinite(record.loss)) sum += record.loss, ++count;
+        return count > 1 ? sum / double(count) : unknown_number;
+    }
+
+    void add_loss(std::size_t rows) {
+        const double mean = recent_mean_loss();
+        Line text = joined({{known(last_.loss, "{:.4f}", last_.loss), Style::strong},
+                            {known(last_.loss, "perplexity {:.4g}", std::exp(last_.loss))},
+                            {known(mean, "mean of last {}: {:.4f}", view_.recent.size(), mean)},
+                            {!view_.recent.empty() && std::isnan(last_.loss) ? "NaN or Inf" : "", Style::bad},
+                            {last_.skipped ? "skipped" : "", Style::bad}});
+        if (!view_.has_metrics) text = {{"unknown: the run writes no metrics.jsonl", Style::faint}};
+        lines_.push_back(labelled("loss", text));
+        if (rows == 0) return;
+        constexpr std::size_t axis_columns = 8;
+        if (o_.columns < label_columns + axis_columns + 8) return;
+        std::vector<double> losses;
+        losses.reserve(view_.losses.size());
+        for (const LossPoint& point : view_.losses) losses.push_back(point.loss);
+        const std::vector<double> shown = resampled(losses, o_.columns - label_columns - axis_columns);
+        if (shown.empty()) return;
+        const ChartRange range = chart_range(shown);
+        const std::vector<std::string> curve = chart(shown, range, rows);
+        for (std::size_t i = 0; i < rows; ++i) {
+            const double at = i == 0 ? range.high : i + 1 == rows ? range.low : unknown_number;
+            lines_.push_back(labelled("", {{curve[i], Style::accent}, {known(at, " {:.4g}", at), Style::faint}}));
+        }
+    }
+
+    Line evaluation_field() const {
+        if (!view_.evaluation) return labelled("eval", {{"none yet", Style::faint}});
+        const EvalView& e = *view_.evaluation;
+        const EvalView& best = *view_.best_evaluation;
+        return labelled("eval",
+                        joined({{known(e.loss, "{:.4f}", e.loss), Style::strong},
+                                {known(e.loss, "perplexity {:.4g}", std::exp(e.loss))},
+                                {fmt::format("at step {}", e.step)},
+                                {best.step == e.step ? "" : fmt::format("best {:.4f} at {}", best.loss, best.step)}}));
+    }
+
+    Line speed_field() const {
+        std::vector<double> speeds;
+        for (const StepView& record : view_.recent) speeds.push_back(record.tokens_per_second);
+        constexpr std::size_t most = 12;
+        const std::vector<double> shown = resampled(speeds, std::min(most, speeds.size()));
+        const double speed = last_.tokens_per_second, seconds = seconds_per_step();
+        return labelled("speed", joined({{known(speed, "{} tok/s", quantity_text(speed)), Style::strong},
+                                         {last_.mfu > 0 ? fmt::format("MFU {:.1f}%", 100.0 * last_.mfu) : ""},
+                                         {known(seconds, "{:.3g} s/step", seconds)},
+                                         {sparkline(shown, chart_range(shown)), Style::accent}}));
+    }
+
+    Line update_field() const {
+        return labelled(
+            "update",
+            joined({{known(last_.learning_rate, "lr {:.2e}", last_.learning_rate)},
+                    {known(last_.gradient_norm, "gradient norm {:.4g}", last_.gradient_norm),
+                     last_.clipped ? Style::warning : Style::plain},
+                    {last_.clipped ? "clipped" : "", Style::warning},
+                    {last_.gate_gradient_norm > 0 ? fmt::format("of gates {:.2g}", last_.gate_gradient_norm) : ""}}));
+    }
+
+    Line memory_field() const {
+        const double resident = last_.resident_bytes, planned = last_.arena_bytes;
+        return labelled(
+            "memory", joined({{known(resident, "{} resident", bytes_text(resident))},
+                              {known(planned, "{} planned (rank 0)", bytes_text(planned))},
+                              {known(last_.consumed_tokens, "{} tokens seen", quantity_text(last_.consumed_tokens))}}));
+    }
+
+    Line saved_field() const {
+        if (!view_.checkpoint) return labelled("saved", {{"no checkpoint yet", Style::faint}});
+        const CheckpointView& c = *view_.checkpoint;
+        return labelled("saved", joined({{printable(c.name), Style::strong},
+                                         {ago(c.time)},
+                                         {fmt::format("{} kept, {}", c.count, bytes_text(c.bytes))}}));
+    }
+
+    // A curve over the layers for each site that has gates.
+    Line gates_field() const {
+        std::vector<std::string> sites;
+        for (const GateView& gate : view_.gates)
+            if (std::ranges::find(sites, gate.site) == sites.end()) sites.push_back(gate.site);
+        if (sites.empty()) return labelled("gates", {{"none recorded", Style::faint}});
+        const auto by_value = [](const GateView& a, const GateView& b) { return a.value < b.value; };
+        std::vector<GateView> numbers = view_.gates;
+        std::erase_if(numbers, [](const GateView& gate) { return !std::isfinite(gate.value); });
+        if (numbers.empty()) return labelled("gates", {{"NaN or Inf", Style::bad}});
+        const auto [least, most] = std::ranges::minmax_element(numbers, by_value);
+        std::set<std::int64_t> layers;
+        Line line;
+        for (const std::string& site : sites) {
+            std::vector<double> values;
+            for (const GateView& gate : view_.gates)
+                if (gate.site == site) values.push_back(gate.value), layers.insert(gate.layer);
+            const std::vector<double> shown = resampled(values, std::min<std::size_t>(values.size(), 24));
+            if (sites.size() > 1) line.push_back({printable(site) + " ", Style::faint});
+            line.push_back({sparkline(shown, {least->value, most->value}) + " ", Style::accent});
+        }
+        line.push_back({fmt::format("{} layers", layers.size()), Style::faint});
+        line.push_back({fmt::format(" · {:.3g} (layer {}) to {:.3g} (layer {})", least->value, least->layer,
+                                    most->value, most->layer)});
+        return labelled("gates", line);
+    }
+
+    // Shares of the recent steps on rank 0.
+    Line time_field() const {
+        constexpr std::pair<const char*, double StepView::*> parts[] = {
+            {"data", &StepView::seconds_data},          {"compute", &StepView::seconds_compute},
+            {"comm", &StepView::seconds_communication}, {"optimizer", &StepView::seconds_optimizer},
+            {"eval", &StepView::seconds_evaluation},    {"saving", &StepView::seconds_checkpoint}};
+        double total = 0.0;
+        std::vector<double> sums;
+        for (const auto& [name, member] : parts) {
+            double sum = 0.0;
+            for (const StepView& record : view_.recent)
+                if (std::isfinite(record.*member)) sum += record.*member;
+            sums.push_back(sum);
+            total += sum;
+        }
+        std::vector<Span> shares;
+        for (std::size_t i = 0; i < std::size(parts) && total > 0; ++i)
+            if (sums[i] / total >= 0.0005)
+                shares.push_back({fmt::format("{} {:.1f}%", parts[i].first, 100.0 * sums[i] / total)});
+        return labelled("time", joined(shares));
+    }
+
+    std::vector<Line> field_lines() const {
+        std::vector<Line> fields{evaluation_field(), speed_field(), update_field()};
+        if (o_.rows >= tall_rows || !view_.live) fields.push_back(time_field());
+        fields.insert(fields.end(), {saved_field(), memory_field(), gates_field()});
+        if (o_.columns < wide_columns) return fields;
+        std::vector<Line> pairs;
+        const std::size_t half = (fields.size() + 1) / 2, left_columns = o_.columns / 2;
+        for (std::size_t i = 0; i < half; ++i) {
+            Line line = spread(fields[i], {}, left_columns);
+            if (i + half < fields.size()) line.insert(line.end(), fields[i + half].begin(), fields[i + half].end());
+            pairs.push_back(line);
+        }
+        return pairs;
+    }
+
+    Line event_line(const EventView& event, const char* label) const {
+        std::vector<Span> parts{
+            {fmt::format("step {}", event.step), Style::faint},
+            {ago(event.time), Style::faint},
+            {printable(event.event) + (event.action.empty() ? "" : " → " + printable(event.action)), Style::warning},
+            {event.rank >= 0 ? fmt::format("rank {}", event.rank) : ""},
+            {printable(event.text)}};
+        return labelled(label, joined(parts));
+    }
+
+    // What happened: the last events, newest first, and the last failure.
+    std::vector<Line> note_lines() const {
+        std::vector<Line> lines;
+        if (view_.failure) {
+            // One from before this start was dealt with.
+            const bool old = view_.live && view_.failure->time < view_.live->started;
+            lines.push_back(
+                labelled("failure", joined({{ago(view_.failure->time), Style::faint},
+                                            {printable(view_.failure->first_line), old ? Style::faint : Style::bad},
+                                            {"failures/" + printable(view_.failure->name), Style::faint}})));
+        }
+        const std::size_t most = o_.rows >= tall_rows ? 6 : o_.rows >= short_rows ? 2 : 1;
+        const std::size_t count = std::min(most, view_.events.size());
+        for (std::size_t i = 0; i < count; ++i)
+            lines.push_back(event_line(view_.events[view_.events.size() - 1 - i], i == 0 ? "events" : ""));
+        return lines;
+    }
+
+    const RunView& view_;
+    const ScreenOptions& o_;
+    StepView last_;
+    std::vector<Line> lines_;
+};
+
+}  // namespace
+
+std::vector<std::string> top_screen(const RunView& view, const ScreenOptions& options) {
+    std::vector<std::string> result;
+    for (const Line& line : Screen(view, options).lines())
+        result.push_back(rendered(line, options.columns, options.color));
+    return result;
+}
+
+}  // namespace gpas

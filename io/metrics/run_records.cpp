@@ -1,0 +1,166 @@
+#include "io/metrics/run_records.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <charconv>
+
+namespace gpas {
+namespace {
+
+using Json = nlohmann::json;
+
+// Members by name; of anything but an object there are none.
+class Object {
+public:
+    explicit Object(const Json& json) : json_(json) {}
+
+    double number(const char* key) const {
+        const Json* found = find(key);
+        return found && found->is_number() ? found->get<double>() : unknown_number;
+    }
+    std::int64_t whole(const char* key) const {
+        const Json* found = find(key);
+        return found && found->is_number_integer() ? found->get<std::int64_t>() : -1;
+    }
+    // A job's id may be written as either.
+    std::string text(const char* key) const {
+        const Json* found = find(key);
+        if (found && found->is_string()) return found->get<std::string>();
+        return found && found->is_number_integer() ? found->dump() : "";
+    }
+    bool flag(const char* key) const {
+        const Json* found = find(key);
+        return found && found->is_boolean() && found->get<bool>();
+    }
+    const Json& member(const char* key) const {
+        static const Json nothing;
+        const Json* found = find(key);
+        return found ? *found : nothing;
+    }
+
+private:
+    const Json* find(const char* key) const {
+        if (!json_.is_object()) return nullptr;
+        const auto found = json_.find(key);
+        return found == json_.end() ? nullptr : &*found;
+    }
+
+    const Json& json_;
+};
+
+Json parsed(std::string_view text) { return Json::parse(text.begin(), text.end(), nullptr, false); }
+
+RankView rank_view(const Json& json) {
+    const Object o(json), seconds(o.member("seconds"));
+    return {.rank = o.whole("rank"),
+            .host = o.text("host"),
+            .pid = o.whole("pid"),
+            .phase = o.text("phase"),
+            .step = o.whole("step"),
+            .micro_batch = o.whole("micro_batch"),
+            .call = o.text("call"),
+            .seconds_in_phase = o.number("seconds_in_phase"),
+            .silent_seconds = o.number("silent_seconds"),
+            .data = seconds.number("data"),
+            .compute = seconds.number("compute"),
+            .communication = seconds.number("communication"),
+            .optimizer = seconds.number("optimizer")};
+}
+
+constexpr std::string_view step_start = R"({"kind":"step","step":)";
+
+}  // namespace
+
+std::optional<LossPoint> scan_step(std::string_view line) {
+    if (!line.starts_with(step_start) || !line.ends_with('}')) return std::nullopt;
+    LossPoint point;
+    const char* end = line.data() + line.size();
+    const auto step = std::from_chars(line.data() + step_start.size(), end, point.step);
+    if (step.ec != std::errc()) return std::nullopt;
+    constexpr std::string_view key = R"("loss":)";
+    const std::size_t found = line.find(key, std::size_t(step.ptr - line.data()));
+    if (found == std::string_view::npos) return std::nullopt;
+    double loss = 0.0;
+    if (std::from_chars(line.data() + found + key.size(), end, loss).ec == std::errc()) point.loss = loss;
+    return point;
+}
+
+RecordKind record_kind(std::string_view line) {
+    const Json record = parsed(line);
+    const std::string kind = Object(record).text("kind");
+    if (kind == "step") return RecordKind::step;
+    if (kind == "eval") return RecordKind::evaluation;
+    if (kind == "gpas") return RecordKind::gates;
+    return kind == "event" ? RecordKind::event : RecordKind::other;
+}
+
+StepView parse_step(std::string_view line) {
+    const Json record = parsed(line);
+    const Object o(record);
+    return {.step = o.whole("step"),
+            .loss = o.number("loss"),
+            .learning_rate = o.number("learning_rate"),
+            .gradient_norm = o.number("gradient_norm"),
+            .gate_gradient_norm = o.number("gate_gradient_norm"),
+            .tokens_per_second = o.number("tokens_per_second"),
+            .mfu = o.number("mfu_megatron"),
+            .consumed_tokens = o.number("consumed_tokens"),
+            .seconds_data = o.number("seconds_data"),
+            .seconds_compute = o.number("seconds_compute"),
+            .seconds_communication = o.number("seconds_communication"),
+            .seconds_optimizer = o.number("seconds_optimizer"),
+            .seconds_evaluation = o.number("seconds_evaluation"),
+            .seconds_checkpoint = o.number("seconds_checkpoint"),
+            .arena_bytes = o.number("arena_bytes"),
+            .resident_bytes = o.number("resident_bytes"),
+            .clipped = o.flag("clipped"),
+            .skipped = o.flag("skipped")};
+}
+
+EvalView parse_evaluation(std::string_view line) {
+    const Json record = parsed(line);
+    const Object o(record);
+    return {.step = o.whole("step"), .loss = o.number("loss")};
+}
+
+std::vector<GateView> parse_gates(std::string_view line) {
+    const Json record = parsed(line);
+    std::vector<GateView> gates;
+    for (const Json& gate : Object(record).member("gates")) {
+        const Object o(gate);
+        gates.push_back({.layer = o.whole("layer"), .site = o.text("site"), .value = o.number("value")});
+    }
+    return gates;
+}
+
+EventView parse_event(std::string_view line) {
+    const Json record = parsed(line);
+    const Object o(record);
+    return {.step = o.whole("step"),
+            .time = o.number("time"),
+            .event = o.text("event"),
+            .action = o.text("action"),
+            .rank = o.whole("rank"),
+            .text = o.text("text")};
+}
+
+std::optional<LiveView> parse_live(std::string_view text) {
+    const Json record = parsed(text);
+    if (!record.is_object()) return std::nullopt;
+    const Object o(record);
+    LiveView live{.time = o.number("time"),
+                  .started = o.number("started"),
+                  .state = o.text("state"),
+                  .job = o.text("job"),
+                  .restart = o.whole("restart"),
+                  .host = o.text("host"),
+                  .name = o.text("name"),
+                  .step = o.whole("step"),
+                  .steps_total = o.whole("steps_total"),
+                  .exit_code = o.whole("exit_code"),
+                  .ranks = {}};
+    for (const Json& rank : o.member("ranks")) live.ranks.push_back(rank_view(rank));
+    return live;
+}
+
+}  // namespace gpas

@@ -1,0 +1,174 @@
+// What the files of a run say about it, for whoever watches it from outside: docs/metrics.md lists them. Whatever is
+// missing, damaged or of another version is unknown; only a directory that is no run is an error.
+#pragma once
+
+#include "io/metrics/line_follower.hpp"
+
+#include <cmath>
+#include <cstdint>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace gpas {
+
+// Numbers that no file tells are NaN, or -1 where they are whole; times are seconds since 1970.
+inline constexpr double unknown_number = std::numeric_limits<double>::quiet_NaN();
+
+struct LossPoint {
+    std::int64_t step = 0;
+    double loss = unknown_number;  // also where it was NaN or Inf
+};
+
+// The last records of steps; names as in docs/metrics.md.
+struct StepView {
+    std::int64_t step = -1;
+    double loss = unknown_number;
+    double learning_rate = unknown_number;
+    double gradient_norm = unknown_number;
+    double gate_gradient_norm = unknown_number;
+    double tokens_per_second = unknown_number;
+    double mfu = unknown_number;  // mfu_megatron
+    double consumed_tokens = unknown_number;
+    double seconds_data = unknown_number;
+    double seconds_compute = unknown_number;
+    double seconds_communication = unknown_number;
+    double seconds_optimizer = unknown_number;
+    double seconds_evaluation = unknown_number;
+    double seconds_checkpoint = unknown_number;
+    double arena_bytes = unknown_number;
+    double resident_bytes = unknown_number;
+    bool clipped = false;
+    bool skipped = false;
+};
+
+struct EvalView {
+    std::int64_t step = -1;
+    double loss = unknown_number;
+};
+
+struct GateView {
+    std::int64_t layer = -1;
+    std::string site;
+    double value = unknown_number;
+};
+
+struct EventView {
+    std::int64_t step = -1;
+    double time = unknown_number;
+    std::string event;
+    std::string action;
+    std::int64_t rank = -1;
+    std::string text;
+};
+
+struct RankView {
+    std::int64_t rank = -1;
+    std::string host;
+    std::int64_t pid = -1;
+    std::string phase;
+    std::int64_t step = -1;
+    std::int64_t micro_batch = -1;
+    std::string call;  // what it waits for
+    double seconds_in_phase = unknown_number;
+    double silent_seconds = unknown_number;
+    double data = unknown_number;  // seconds a step, of recent steps
+    double compute = unknown_number;
+    double communication = unknown_number;
+    double optimizer = unknown_number;
+};
+
+struct LiveView {
+    double time = unknown_number;
+    double started = unknown_number;
+    std::string state;
+    std::string job;
+    std::int64_t restart = -1;
+    std::string host;
+    std::string name;
+    std::int64_t step = -1;
+    std::int64_t steps_total = -1;
+    std::int64_t exit_code = -1;
+    std::vector<RankView> ranks;
+
+    bool over() const { return state == "ended" || state == "failed"; }
+};
+
+struct CheckpointView {
+    std::string name;
+    double time = unknown_number;
+    std::int64_t count = 0;  // checkpoints in the directory
+    double bytes = 0.0;      // of all of them
+};
+
+struct FailureView {
+    std::string name;
+    double time = unknown_number;
+    std::string first_line;
+    std::int64_t count = 0;
+};
+
+struct RunView {
+    std::filesystem::path directory;
+    // config.yaml
+    std::string name;
+    std::string architecture;
+    std::int64_t steps_total = -1;
+    double silent_limit = unknown_number;      // watch.silent_seconds
+    double straggler_factor = unknown_number;  // watch.straggler_factor
+
+    std::optional<LiveView> live;
+    double news_age = unknown_number;  // seconds since live.json last changed
+
+    // metrics.jsonl
+    bool has_metrics = false;
+    double record_age = unknown_number;  // seconds since it last changed
+    std::vector<LossPoint> losses;       // every step that was recorded
+    std::vector<StepView> recent;        // the last of them, newest last
+    std::optional<EvalView> evaluation;
+    std::optional<EvalView> best_evaluation;
+    std::vector<GateView> gates;
+    std::vector<EventView> events;  // the last of them, newest last
+
+    std::optional<CheckpointView> checkpoint;
+    std::optional<FailureView> failure;
+
+    std::int64_t step() const;        // steps done, -1: unknown
+    std::int64_t total() const;       // of the whole run, -1: unknown
+    double seconds_per_step() const;  // mean of recent steps, evaluations and checkpoints included
+};
+
+// Whether this looks like the directory of a run: one of its files is there.
+bool is_run_directory(const std::filesystem::path& directory);
+
+class RunReader {
+public:
+    // Error(bad_file) where is_run_directory is false.
+    explicit RunReader(std::filesystem::path directory);
+
+    // The state of the files; from the second time on only what is new is read. `now`: seconds since 1970.
+    const RunView& read(double now);
+
+private:
+    void read_config();
+    void read_live(double now);
+    void read_metrics(double now);
+    void take_record(std::string_view line);
+    void read_checkpoints();
+    void read_failures();
+
+    RunView view_;
+    LineFollower metrics_;
+    double config_time_ = unknown_number;
+    std::string live_text_;
+    double live_changed_ = unknown_number;  // by our own clock, once we saw it change
+    std::int64_t metrics_position_ = -1;
+    double metrics_changed_ = unknown_number;
+    std::vector<std::string> recent_lines_;  // a ring
+    std::size_t recent_count_ = 0;
+    std::string gates_line_;
+};
+
+}  // namespace gpas
