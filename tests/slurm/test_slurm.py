@@ -295,6 +295,7 @@ def main():
     if able.returncode == 77:
         print(f"1..0 # SKIP {able.stderr.strip()}")
         return 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what follows `finally` is done
     directory = tempfile.mkdtemp(prefix="gpas-slurm-")
     try:
         os.chmod(directory, 0o755)
