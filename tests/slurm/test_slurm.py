@@ -30,7 +30,7 @@ def check(function):
 # ---- commands, jobs, and what they leave
 
 def run(*command, code=0, **options):
-    result = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, stdin=subprocess.DEVNULL, **options)
+    result = subprocess.run(command, capture_output=True, text=True, timeout=2 * PATIENCE, stdin=subprocess.DEVNULL, **options)
     assert result.returncode == code, f"{command}: exit code {result.returncode}\n{result.stdout}{result.stderr}"
     return result.stdout
 
@@ -86,7 +86,7 @@ def train(name, *options, overrides=()):
     """Submits a run with its own directory, log and file of changes."""
     stop_at(name, 0)
     return run("sbatch", "--parsable", *FOUR_RANKS, f"--output={name}.log", *options, "slurm/train.sbatch", "long.yaml",
-               f"{name}.yaml", f"directory=runs/{name}", *overrides).strip()
+               "mine.yaml", f"{name}.yaml", f"directory=runs/{name}", *overrides).strip()
 
 
 def stop_at(name, step):
@@ -131,7 +131,7 @@ def prepare_world():
     with open("texts/numbers.txt", "w") as file:  # words enough for a tokenizer of 4096 pieces
         file.writelines(f"{i * 7919 % 10007} and {i * i % 7919} make {i * 104729 % 65537}.\n\n" for i in range(1, 6000))
     model = """model: {architecture: pre_gpas, vocab_size: 4096, hidden_size: 32, ffn_size: 40, layers: 2, heads: 4}
-data: {train: data/mine_text_document, tokenizer: data/mine.model, sequence_length: 16}
+data: {sequence_length: 16}
 schedule: {warmup_steps: 2}
 evaluation: {every: 0}
 compute: {peak_tflops: 1}
@@ -148,10 +148,8 @@ def the_commands_of_the_documentation_do_what_it_says():
     text = read(f"{SOURCE}/docs/slurm.md").split("<!-- walk-through -->")[1].split("<!-- end of walk-through -->")[0]
     commands = re.findall(r"^    (\S.*)", text, re.MULTILINE)
     assert len(commands) > 5, commands
-    for command in commands:
-        run("bash", "-c", command)
-        wait_for_jobs()
-    wait_for_jobs()
+    # A user reads on when his job has ended.
+    run("bash", "-ec", "\n".join(f"{command}\nwhile [[ -n $(squeue --noheader) ]]; do sleep 0.2; done" for command in commands))
     for name in ("first", "study/pre/seed_1", "study/pre/seed_2", "study/pre_gpas/seed_1", "study/pre_gpas/seed_2", "chain"):
         assert len(steps(name)) == 8, (name, steps(name))
     losses = {steps(f"study/{row}/seed_{seed}")[0]["loss"] for row in ("pre", "pre_gpas") for seed in (1, 2)}
@@ -164,7 +162,7 @@ def the_commands_of_the_documentation_do_what_it_says():
 def links_of_a_chain_go_on_one_after_another():
     stop_at("linked", 0)
     run("slurm/chain.sh", "3", "linked", *FOUR_RANKS, "--time=10", "--output=linked.log", "slurm/train.sbatch", "long.yaml",
-        "linked.yaml", "directory=runs/linked")
+        "mine.yaml", "linked.yaml", "directory=runs/linked")
     wait_for_step("linked", 5)
     stop_at("linked", len(steps("linked")) + 20)
     run("scancel", "--batch", "--signal=USR1", "--name=linked", "--state=RUNNING")
@@ -181,7 +179,7 @@ def an_error_that_somebody_must_look_at_ends_the_job_and_its_chain():
     wait_for_jobs()
     assert (job(number)["ExitCode"], job(number)["Restarts"]) == ("2:0", "0"), job(number)
     run("slurm/chain.sh", "3", "broken", *FOUR_RANKS, "--output=broken.log", "slurm/train.sbatch", "long.yaml",
-        "data.train=absent", "directory=runs/broken")
+        "mine.yaml", "data.train=absent", "directory=runs/broken")
     wait_for_jobs()
     assert len(starts("broken")) == 1 and "exit code 3" in log("broken"), log("broken")
 
@@ -250,7 +248,7 @@ def a_run_saves_before_its_time_is_over_and_goes_on():
 @check
 def all_curves_are_those_of_an_undisturbed_run():
     longest = max(len(steps(name)) for name in DISTURBED)
-    run("srun", "--mpi=pmix", *FOUR_RANKS, "--time=10", GPAS, "train", "long.yaml", "directory=runs/undisturbed",
+    run("srun", "--mpi=pmix", *FOUR_RANKS, "--time=10", GPAS, "train", "long.yaml", "mine.yaml", "directory=runs/undisturbed",
         "compute.threads=1", f"training.stop_after={longest}")
     undisturbed = curve("undisturbed")
     for name in DISTURBED:
