@@ -8,6 +8,7 @@
 #include "io/config/check.hpp"
 #include "io/config/load.hpp"
 #include "io/data/indexed_writer.hpp"
+#include "io/metrics/live_file.hpp"
 #include "kernels/cuda/matmul.hpp"
 #include "kernels/error.hpp"
 
@@ -67,6 +68,7 @@ private:
 };
 
 struct Options {
+    int watch_blocks = 0;
     std::vector<std::string> config;
     int steps = 5;
     int warmup = 2;
@@ -95,6 +97,55 @@ std::vector<double> of_all_ranks(Communicator& world, double mine) {
     return all;
 }
 
+// Nanoseconds of what the log does for one call that is waited for.
+double log_nanoseconds(CommLog& log) {
+    constexpr int calls = 200000;
+    const std::string group = "data", data = "fp32[16777216]";
+    const Stopwatch watch;
+    for (int i = 0; i < calls; ++i) {
+        log.enter(Phase::forward, i, 1);
+        const std::int64_t call = log.begin(group, "all_reduce", "gradients", data);
+        log.wait(call);
+        log.end(call);
+        log.waited();
+    }
+    return 1e9 * watch.seconds() / calls;
+}
+
+// Blocks of steps with and without watchers and live.json, one after the other in one process; prints one JSON object.
+void compare_watching(const Options& options, const MpiSession& mpi, const RunConfig& config, TrainingStep& step,
+                      Communicator& world, const std::filesystem::path& directory) {
+    std::int64_t nodes = mpi.local_rank() == 0;
+    world.all_reduce(&nodes, 1, ReduceOp::sum, "nodes");
+    mpi.watcher().connect(world, int(nodes));
+    std::vector<double> seconds[2];
+    std::int64_t number = 0;
+    std::int64_t calls = 0;
+    for (int block = 0; block < 2 * options.watch_blocks + 2; ++block) {
+        // on off, off on, …: what drifts falls on both
+        const bool on = (block % 2 == 0) == (block / 2 % 2 == 0);
+        mpi.watcher().rest(!on);
+        std::unique_ptr<LiveFile> live;
+        if (on && mpi.rank() == 0)
+            live = std::make_unique<LiveFile>(
+                directory, LiveRun{.name = "bench", .steps_total = 1}, [&] { return mpi.watcher().ranks(); }, [] {},
+                [](const std::string&) {});
+        for (int i = 0; i < options.steps; ++i, ++number) {
+            world.barrier("the next step");
+            const std::int64_t calls_before = world.log().board().call_count;
+            const Stopwatch watch;
+            step.run(
+                {.step = number, .update = number + 1, .first_sample = number * config.training.global_batch_size});
+            calls = world.log().board().call_count - calls_before;
+            if (block >= 2) seconds[on].push_back(watch.seconds());
+        }
+    }
+    if (mpi.rank() != 0) return;
+    fmt::print(
+        "{{\"ranks\":{},\"on\":[{:.6f}],\"off\":[{:.6f}],\"calls_per_step\":{},\"log_nanoseconds_per_call\":{:.1f}}}\n",
+        world.size(), fmt::join(seconds[1], ","), fmt::join(seconds[0], ","), calls, log_nanoseconds(world.log()));
+}
+
 void run(const Options& options, const MpiSession& mpi) {
     const ConfigArguments arguments = split_config_arguments(options.config);
     LoadedConfig loaded = load_config(arguments.files, arguments.overrides);
@@ -116,6 +167,9 @@ void run(const Options& options, const MpiSession& mpi) {
     Replica replica(shape, *context, *mesh.tensor, *mesh.data);
     initialise(replica.context, replica.store, config.seed, *mesh.data);
     TrainingStep step(config, replica, data.train, mesh);
+    if (options.watch_blocks > 0)
+        return compare_watching(options, mpi, config, step, *mesh.world,
+                                std::filesystem::path(tokens.prefix()).parent_path());
 
     std::vector<double> seconds;
     PhaseSeconds phases;
@@ -125,7 +179,8 @@ void run(const Options& options, const MpiSession& mpi) {
         mesh.world->barrier("the next step");
         if (i == options.warmup) before = waited_in(mesh);
         const Stopwatch watch;
-        const StepResult result = step.run(i, i + 1);
+        const StepResult result =
+            step.run({.step = i, .update = i + 1, .first_sample = i * config.training.global_batch_size});
         loss = result.loss;
         if (i < options.warmup) continue;
         seconds.push_back(watch.seconds());
@@ -166,6 +221,8 @@ int main(int argc, char** argv) {
     app.add_option("--steps", options.steps, "timed steps");
     app.add_option("--warmup", options.warmup, "steps before");
     app.add_option("--threads", options.threads, "of this process");
+    app.add_option("--watch-blocks", options.watch_blocks,
+                   "compare so many blocks of --steps steps with watchers to as many without");
     app.add_flag("!--no-onednn", options.onednn, "leave out oneDNN's own rate");
     CLI11_PARSE(app, argc, argv);
     const MpiSession mpi(&argc, &argv);

@@ -7,24 +7,30 @@
 
 #include <chrono>
 #include <cstdio>
+#include <optional>
 #include <thread>
 
 namespace {
 
 constexpr const char* footer =
     "Exit codes: 0 done; 1 a bug in gpas; 2 command line or configuration; 3 a data file, tokenizer or checkpoint;\n"
-    "4 NaN or Inf in training; 5 MPI, memory, disk or permissions.\n"
+    "4 NaN or Inf in training; 5 MPI, memory, disk or permissions; 6 a rank was lost; 75 stopped when asked to, start\n"
+    "again to go on; 130 interrupted twice.\n"
     "`gpas COMMAND --help` tells more. Configuration keys: `gpas config`.";
 
 int report(const gpas::Error& error) {
     std::fflush(stdout);
-    std::fprintf(stderr, "gpas: error: %s\n", error.what());
+    // Being asked to stop is none.
+    const bool is_error = error.code() != gpas::ExitCode::unfinished;
+    std::fprintf(stderr, "gpas: %s%s\n", is_error ? "error: " : "", error.what());
     return int(error.code());
 }
 
 // Errors that reach this place were not agreed upon with the other ranks, which may be waiting in a collective: the job
 // is ended for all. Rank 0 goes first, so that one that all ranks have met is told once.
 [[noreturn]] void end_job(const gpas::MpiSession& mpi, int rank, const gpas::Error& error) {
+    // Where MPI fails, a rank may be lost; its report says more than MPI's own words.
+    mpi.watcher().failed(error.code() == gpas::ExitCode::environment);
     if (rank > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
     const gpas::Error named(error.code(),
                             rank > 0 ? "rank " + std::to_string(rank) + ": " + error.what() : error.what());
@@ -34,7 +40,13 @@ int report(const gpas::Error& error) {
 }
 
 int run_parallel(const gpas::Chosen& chosen, int argc, char** argv) {
-    gpas::MpiSession mpi(&argc, &argv);
+    std::optional<gpas::MpiSession> session;
+    try {
+        session.emplace(&argc, &argv, chosen.watch());
+    } catch (const gpas::Error& error) {
+        return report(error);
+    }
+    gpas::MpiSession& mpi = *session;
     const int rank = mpi.rank();
     try {
         chosen.parallel(mpi);
@@ -76,6 +88,7 @@ int main(int argc, char** argv) {
     gpas::add_inspect(app, chosen);
     gpas::add_convert(app, chosen);
     gpas::add_plan(app, chosen);
+    gpas::add_preflight(app, chosen);
     gpas::add_config(app, chosen);
     try {
         app.parse(argc, argv);

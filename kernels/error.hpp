@@ -12,11 +12,14 @@ namespace gpas {
 // Documented in README.md ("Exit codes"); scripts and schedulers act on them.
 enum class ExitCode : int {
     ok = 0,
-    internal = 1,     // a bug in gpas, or a failure nobody foresaw
-    usage = 2,        // command line or configuration: fix it and start again
-    bad_file = 3,     // a data file, tokenizer or checkpoint is missing, damaged or foreign
-    bad_numbers = 4,  // NaN or Inf in the loss or the gradients
-    environment = 5,  // MPI, memory, disk space, permissions
+    internal = 1,       // a bug in gpas, or a failure nobody foresaw
+    usage = 2,          // command line or configuration: fix it and start again
+    bad_file = 3,       // a data file, tokenizer or checkpoint is missing, damaged or foreign
+    bad_numbers = 4,    // NaN or Inf in the loss or the gradients
+    environment = 5,    // MPI, memory, disk space, permissions
+    rank_lost = 6,      // a rank died, stood still or could not be reached: start again, it goes on from its checkpoint
+    unfinished = 75,    // stopped at a checkpoint because it was asked to: start again to go on (EX_TEMPFAIL)
+    interrupted = 130,  // stopped at once by a second SIGINT
 };
 
 // One line: where, what was found, what was expected, what to do.

@@ -53,4 +53,12 @@ GPAS_HOST_DEVICE T gate_slope(GateFunction function, T g, T scale) {
     return T(0);
 }
 
+// What element i adds to a range's fingerprint: for a given i another value for every other `bits`, so that one changed
+// element always shows.
+GPAS_HOST_DEVICE inline std::uint64_t fingerprint_term(std::int64_t i, std::uint32_t bits) {
+    std::uint64_t z = (std::uint64_t(i) + 1) * 0x9e3779b97f4a7c15ULL ^ bits * 0xbf58476d1ce4e5b9ULL;
+    z = (z ^ (z >> 32)) * 0x94d049bb133111ebULL;
+    return z ^ (z >> 29);
+}
+
 }  // namespace gpas

@@ -182,6 +182,9 @@ void adamw(Context&, std::span<const AdamwPiece> pieces, const AdamwStep& step);
 void squared_norm(Context&, Tensor sum, std::span<const Tensor> xs);
 // index of the first NaN or Inf, -1: none
 std::int64_t first_non_finite(Context&, Tensor x);
+// Σ of fingerprint_term(index, bits of the element) over x, modulo 2^64: the same on every device and for any number of
+// threads, another one where one bit differs.
+std::uint64_t fingerprint(Context&, Tensor x);
 // y = x, rounded to y's dtype (fp32, bf16 either way)
 void cast(Context&, Tensor y, Tensor x);
 // x = value

@@ -31,6 +31,11 @@ std::int64_t first_non_finite(Context& context, Tensor x) {
     return context.on_cpu() ? cpu::first_non_finite(context, x) : cuda::first_non_finite(context, x);
 }
 
+std::uint64_t fingerprint(Context& context, Tensor x) {
+    check_shapes(is_floating(x), "fingerprint", {{"x", x}});
+    return context.on_cpu() ? cpu::fingerprint(context, x) : cuda::fingerprint(context, x);
+}
+
 void cast(Context& context, Tensor y, Tensor x) {
     check_shapes(is_floating(x) && is_floating(y) && x.elements() == y.elements(), "cast", {{"y", y}, {"x", x}});
     context.on_cpu() ? cpu::cast(context, y, x) : cuda::cast(context, y, x);

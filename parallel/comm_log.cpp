@@ -1,18 +1,31 @@
 #include "parallel/comm_log.hpp"
 
-#include "kernels/error.hpp"
+#include "parallel/watch/rehearsal.hpp"
+
+#include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
+#include <cstring>
 #include <fstream>
-#include <utility>
+#include <string_view>
 
 namespace gpas {
 namespace {
 
-std::int64_t nanoseconds() {
-    const auto since = std::chrono::steady_clock::now().time_since_epoch();
-    return std::chrono::duration_cast<std::chrono::nanoseconds>(since).count();
+template <std::size_t n>
+void copy_text(char (&to)[n], std::string_view text) {
+    const std::size_t length = std::min(text.size(), n - 1);
+    std::memcpy(to, text.data(), length);
+    to[length] = '\0';
+}
+
+template <std::size_t n>
+std::string text_in(const char (&from)[n]) {
+    return std::string(from, strnlen(from, n));
+}
+
+CallRecord& place_of(RankBoard& board, std::int64_t number) {
+    return board.calls[std::size_t(number) % RankBoard::calls_kept];
 }
 
 }  // namespace
@@ -29,45 +42,89 @@ std::string text_of(const CommCall& call) {
     return details.empty() ? text : fmt::format("{} ({})", text, details);
 }
 
-double CommLog::now() const { return double(nanoseconds() - started_nanoseconds_) * 1e-9; }
-
-void CommLog::set_place(std::int64_t step, std::int64_t micro_batch) {
-    step_ = step;
-    micro_batch_ = micro_batch;
+CommCall read_call(const RankBoard& board, std::int64_t number) {
+    const CallRecord& record = board.calls[std::size_t(number) % RankBoard::calls_kept];
+    CommCall call;
+    if (record.number == number)
+        call = {.number = number,
+                .group = text_in(record.group),
+                .op = text_in(record.op),
+                .what = text_in(record.what),
+                .data = text_in(record.data),
+                .step = record.step,
+                .micro_batch = record.micro_batch,
+                .start_seconds = record.start_seconds,
+                .end_seconds = record.end_seconds};
+    if (record.number != number) return {.number = number, .op = "a call", .what = "long ago"};
+    return call;
 }
 
-std::int64_t CommLog::begin(const std::string& group, const char* op, const char* what, std::string data) {
-    if (calls_.empty()) {
-        calls_.resize(capacity);
-        started_nanoseconds_ = nanoseconds();
-    }
-    const std::int64_t number = ++count_;
-    calls_[std::size_t(number) % capacity] = {.number = number,
-                                              .group = group,
-                                              .op = op,
-                                              .what = what,
-                                              .data = std::move(data),
-                                              .step = step_,
-                                              .micro_batch = micro_batch_,
-                                              .start_seconds = now()};
+std::vector<CommCall> read_calls(const RankBoard& board) {
+    std::vector<CommCall> calls;
+    const std::int64_t count = board.call_count;
+    for (std::int64_t n = std::max<std::int64_t>(1, count + 1 - std::int64_t(RankBoard::calls_kept)); n <= count; ++n)
+        calls.push_back(read_call(board, n));
+    return calls;
+}
+
+CommLog::CommLog() : own_(std::make_unique<RankBoard>()), board_(own_.get()) {
+    board_->made_nanoseconds = monotonic_nanoseconds();
+}
+
+CommLog::CommLog(RankBoard& board) : board_(&board) {}
+
+double CommLog::now() {
+    const std::int64_t nanoseconds = monotonic_nanoseconds();
+    board_->moved_nanoseconds.store(nanoseconds, std::memory_order_relaxed);
+    return double(nanoseconds - board_->made_nanoseconds) * 1e-9;
+}
+
+void CommLog::enter(Phase phase, std::int64_t step, std::int64_t micro_batch) {
+    now();
+    board_->phase.store(phase, std::memory_order_relaxed);
+    set_place(step, micro_batch);
+    if (rehearsal) rehearsal->at(*board_);
+}
+
+void CommLog::enter(Phase phase) { enter(phase, board_->step.load(std::memory_order_relaxed)); }
+
+void CommLog::set_place(std::int64_t step, std::int64_t micro_batch) {
+    board_->step.store(step, std::memory_order_relaxed);
+    board_->micro_batch.store(micro_batch, std::memory_order_relaxed);
+}
+
+std::int64_t CommLog::begin(const std::string& group, const char* op, const char* what, const std::string& data) {
+    const std::int64_t number = board_->call_count.load(std::memory_order_relaxed) + 1;
+    CallRecord& record = place_of(*board_, number);
+    record.number.exchange(0, std::memory_order_acq_rel);  // before anything else of it changes
+    record.step = board_->step.load(std::memory_order_relaxed);
+    record.micro_batch = board_->micro_batch.load(std::memory_order_relaxed);
+    record.start_seconds = now();
+    record.end_seconds.store(-1.0, std::memory_order_relaxed);
+    copy_text(record.group, group);
+    copy_text(record.op, op);
+    copy_text(record.what, what);
+    copy_text(record.data, data);
+    record.number.store(number, std::memory_order_release);
+    board_->call_count.store(number, std::memory_order_release);
     return number;
 }
 
 void CommLog::end(std::int64_t number) {
-    CommCall& call = calls_[std::size_t(number) % capacity];
-    if (call.number == number) call.end_seconds = now();
+    CallRecord& record = place_of(*board_, number);
+    if (record.number.load(std::memory_order_relaxed) == number)
+        record.end_seconds.store(now(), std::memory_order_relaxed);
 }
 
-CommCall CommLog::call(std::int64_t number) const {
-    const CommCall& call = calls_[std::size_t(number) % capacity];
-    return call.number == number ? call : CommCall{.number = number, .op = "a call", .what = "long ago"};
+void CommLog::wait(std::int64_t number) {
+    now();
+    board_->waiting.store(number, std::memory_order_relaxed);
+    if (rehearsal) rehearsal->at(*board_);
 }
 
-std::vector<CommCall> CommLog::last() const {
-    std::vector<CommCall> calls;
-    for (std::int64_t n = std::max<std::int64_t>(1, count_ + 1 - std::int64_t(capacity)); n <= count_; ++n)
-        calls.push_back(call(n));
-    return calls;
+void CommLog::waited() {
+    now();
+    board_->waiting.store(0, std::memory_order_relaxed);
 }
 
 std::filesystem::path CommLog::write(int rank) const {

@@ -1,21 +1,24 @@
-// What this rank said to others, and how it waits for them: the last calls, for whoever has to find out why a job
-// stands still. One for all groups that descend from one world.
+// What this rank is doing, and what it said to others: the last calls, for whoever has to find out why a job stands
+// still. One for all groups that descend from one world. It lies on the rank's board, which others can read.
 #pragma once
 
-#include "kernels/tensor.hpp"
+#include "parallel/watch/rank_board.hpp"
 
 #include <cstdint>
 #include <filesystem>
+#include <memory>
 #include <string>
 #include <vector>
 
 namespace gpas {
 
+class Rehearsal;
+
 struct CommCall {
     std::int64_t number = 0;  // 1, 2, … of this rank
     std::string group;        // "data"
-    const char* op = "";      // "all_reduce"
-    const char* what = "";    // "gradients"
+    std::string op;           // "all_reduce"
+    std::string what;         // "gradients"
     std::string data;         // "fp32[1024]"; of point-to-point calls with the peer: "fp32[1024] to rank 3"
     std::int64_t step = -1;   // of the run, from 1; -1: not in a step
     std::int64_t micro_batch = -1;
@@ -24,6 +27,10 @@ struct CommCall {
 };
 
 std::string text_of(const CommCall& call);  // "all_reduce of gradients over data (fp32[1024], step 3, micro-batch 1)"
+// This call, if it is still among the last.
+CommCall read_call(const RankBoard& board, std::int64_t number);
+// The last calls, oldest first.
+std::vector<CommCall> read_calls(const RankBoard& board);
 
 struct CommSettings {
     double timeout_seconds = 600.0;   // longest wait; 0: for ever
@@ -33,31 +40,38 @@ struct CommSettings {
 
 class CommLog {
 public:
-    static constexpr std::size_t capacity = 256;
+    static constexpr std::size_t capacity = RankBoard::calls_kept;
+
+    CommLog();                           // on a board of its own
+    explicit CommLog(RankBoard& board);  // which outlives it
 
     CommSettings settings;
+    std::shared_ptr<Rehearsal> rehearsal;  // of a failure; nothing where none is asked for
 
     // Where the program is; goes into the calls that follow.
+    void enter(Phase phase, std::int64_t step, std::int64_t micro_batch = -1);
+    void enter(Phase phase);  // of the same step
+    // The same without a change of phase.
     void set_place(std::int64_t step, std::int64_t micro_batch);
     // Returns the call's number.
-    std::int64_t begin(const std::string& group, const char* op, const char* what, std::string data);
+    std::int64_t begin(const std::string& group, const char* op, const char* what, const std::string& data);
     void end(std::int64_t number);
-    // The last calls, oldest first.
-    std::vector<CommCall> last() const;
-    // This call, if it is still among the last.
-    CommCall call(std::int64_t number) const;
+    // The program waits for this call to end; and it no longer does.
+    void wait(std::int64_t number);
+    void waited();
+
+    std::vector<CommCall> last() const { return read_calls(*board_); }
+    CommCall call(std::int64_t number) const { return read_call(*board_, number); }
+    RankBoard& board() { return *board_; }
     // Writes the last calls to <directory>/calls_rank_<rank>.txt, if a directory is set. Returns the file, or nothing
     // if it could not be written: this is for reports of something worse.
     std::filesystem::path write(int rank) const;
 
 private:
-    double now() const;
+    double now();  // and marks that the rank has moved
 
-    std::vector<CommCall> calls_;  // a ring: number n stands at n % capacity
-    std::int64_t count_ = 0;
-    std::int64_t step_ = -1;
-    std::int64_t micro_batch_ = -1;
-    std::int64_t started_nanoseconds_ = 0;
+    std::unique_ptr<RankBoard> own_;
+    RankBoard* board_;
 };
 
 }  // namespace gpas

@@ -75,10 +75,15 @@ void broadcast(Communicator& group, std::string& text, int root, const char* wha
 
 std::unique_ptr<Communicator> make_self_communicator();
 
-// Owns MPI_Init and MPI_Finalize of the process. Without a launcher (no mpirun, no srun) the world has one rank.
+class Watcher;
+struct WatchSettings;
+
+// Owns MPI_Init and MPI_Finalize of the process, and its watcher, which begins before and ends after. Without a launcher
+// (no mpirun, no srun) the world has one rank.
 class MpiSession {
 public:
     MpiSession(int* argc, char*** argv);
+    MpiSession(int* argc, char*** argv, const WatchSettings& watch);
     ~MpiSession();
     MpiSession(const MpiSession&) = delete;
     MpiSession& operator=(const MpiSession&) = delete;
@@ -88,10 +93,13 @@ public:
     // Ranks of this node, and this rank's place among them (for threads and devices).
     int local_rank() const { return local_rank_; }
     int local_size() const { return local_size_; }
+    Watcher& watcher() const { return *watcher_; }
     // Ends every rank of the job with this exit code; for errors that only one rank has seen. Does not return.
     [[noreturn]] void abort(int exit_code) const;
 
 private:
+    std::unique_ptr<Watcher> watcher_;
+    std::shared_ptr<Rehearsal> rehearsal_;
     int rank_ = 0;
     int local_rank_ = 0;
     int local_size_ = 1;

@@ -83,6 +83,11 @@ MpiCommunicator::MpiCommunicator(MPI_Comm comm) : comm_(comm), name_("world"), j
     set_up();
 }
 
+MpiCommunicator::MpiCommunicator(MPI_Comm comm, RankBoard& board)
+    : comm_(comm), name_("world"), job_(std::make_shared<MpiJob>(comm, board)) {
+    set_up();
+}
+
 MpiCommunicator::MpiCommunicator(MPI_Comm comm, std::string name, std::shared_ptr<MpiJob> job)
     : comm_(comm), name_(std::move(name)), job_(std::move(job)) {
     set_up();
@@ -148,14 +153,14 @@ void MpiCommunicator::verify(std::int64_t call) {
         job_->wait_until(
             [&] {
                 int done = 0;
-                check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "comparison", mine.what);
+                check_mpi(MPI_Test(&request, &done, MPI_STATUS_IGNORE), "comparison", mine.what.c_str());
                 return done != 0;
             },
             call);
     };
     const auto start = std::chrono::steady_clock::now();
     check_mpi(MPI_Iallreduce(MPI_IN_PLACE, extremes, 2, MPI_INT64_T, MPI_MAX, comm_, &request), "comparison",
-              mine.what);
+              mine.what.c_str());
     wait();
     waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (extremes[0] == -extremes[1]) return;
@@ -165,7 +170,7 @@ void MpiCommunicator::verify(std::int64_t call) {
     std::string own = text.substr(0, width - 1);
     own.resize(width, '\0');
     check_mpi(MPI_Iallgather(own.data(), int(width), MPI_CHAR, all.data(), int(width), MPI_CHAR, comm_, &request),
-              "comparison", mine.what);
+              "comparison", mine.what.c_str());
     wait();
     std::string differences;
     for (int rank = 0; rank < std::min(size_, 8); ++rank)

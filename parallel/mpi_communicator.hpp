@@ -17,6 +17,8 @@ class MpiCommunicator final : public Communicator {
 public:
     // The first group of a job: takes the communicator over and frees it, unless it is one of MPI's own. Collective.
     explicit MpiCommunicator(MPI_Comm comm);
+    // The same, on a board that a watcher looks at, and that outlives all groups.
+    MpiCommunicator(MPI_Comm comm, RankBoard& board);
     ~MpiCommunicator() override;
     MpiCommunicator(const MpiCommunicator&) = delete;
     MpiCommunicator& operator=(const MpiCommunicator&) = delete;

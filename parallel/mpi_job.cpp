@@ -41,7 +41,11 @@ std::string ranks_text(const std::vector<int>& ranks) {
 
 }  // namespace
 
-MpiJob::MpiJob(MPI_Comm world) {
+MpiJob::MpiJob(MPI_Comm world) { set_up(world); }
+
+MpiJob::MpiJob(MPI_Comm world, RankBoard& board) : log(board), watched_(true) { set_up(world); }
+
+void MpiJob::set_up(MPI_Comm world) {
     check_mpi(MPI_Comm_dup(world, &questions_), "MPI_Comm_dup", "the channel for questions");
     check_mpi(MPI_Comm_set_errhandler(questions_, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler", "a communicator");
     check_mpi(MPI_Comm_rank(questions_, &rank_), "MPI_Comm_rank", "a communicator");
@@ -58,15 +62,19 @@ void MpiJob::wait_until(const std::function<bool()>& done, std::int64_t call) {
     constexpr double answers_every_seconds = 0.01;
     const Clock::time_point start = Clock::now();
     double next_answers = 0.5;
+    // A watcher knows more of who is missing, and goes first.
+    const double limit = log.settings.timeout_seconds * (watched_ ? 1.2 : 1.0);
+    log.wait(call);
     for (std::int64_t tries = 0; !done(); ++tries) {
         const double waited = seconds_since(start);
-        if (log.settings.timeout_seconds > 0 && waited > log.settings.timeout_seconds) give_up(call);
+        if (limit > 0 && waited > limit) give_up(call);
         if (waited > next_answers) {
             answer_questions(call);
             next_answers = waited + answers_every_seconds;
         }
         pause(tries, waited);
     }
+    log.waited();
 }
 
 void MpiJob::answer_questions(std::int64_t call) {

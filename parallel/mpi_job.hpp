@@ -17,6 +17,7 @@ class MpiJob {
 public:
     // Collective over world.
     explicit MpiJob(MPI_Comm world);
+    MpiJob(MPI_Comm world, RankBoard& board);  // that a watcher looks at
     ~MpiJob();
     MpiJob(const MpiJob&) = delete;
     MpiJob& operator=(const MpiJob&) = delete;
@@ -30,6 +31,7 @@ public:
     bool failed() const { return failed_; }
 
 private:
+    void set_up(MPI_Comm world);
     [[noreturn]] void give_up(std::int64_t call);
     void answer_questions(std::int64_t call);
 
@@ -37,6 +39,7 @@ private:
     int rank_ = 0;
     int size_ = 1;
     bool failed_ = false;
+    bool watched_ = false;
     std::list<std::pair<std::string, MPI_Request>> answers_;  // on their way
 };
 

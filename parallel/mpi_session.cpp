@@ -2,12 +2,19 @@
 #include "parallel/communicator.hpp"
 #include "parallel/mpi_communicator.hpp"
 #include "parallel/mpi_handle.hpp"
+#include "parallel/watch/rehearsal.hpp"
+#include "parallel/watch/watcher.hpp"
 
 #include <cstdlib>
 
 namespace gpas {
 
-MpiSession::MpiSession(int* argc, char*** argv) {
+MpiSession::MpiSession(int* argc, char*** argv) : MpiSession(argc, argv, WatchSettings{}) {}
+
+MpiSession::MpiSession(int* argc, char*** argv, const WatchSettings& watch)
+    : watcher_(std::make_unique<Watcher>(launch_of_environment(), watch)) {
+    rehearsal_ = Rehearsal::of_environment(watcher_->launch());
+    if (rehearsal_) rehearsal_->at(watcher_->board());
     int provided = 0;
     check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread", "the process");
     if (provided < MPI_THREAD_FUNNELED)
@@ -19,13 +26,21 @@ MpiSession::MpiSession(int* argc, char*** argv) {
     check_mpi(MPI_Comm_rank(node, &local_rank_), "MPI_Comm_rank", "the node");
     check_mpi(MPI_Comm_size(node, &local_size_), "MPI_Comm_size", "the node");
     MPI_Comm_free(&node);
+    int size = 1;
+    check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size", "the process");
+    watcher_->joined(rank_, size);
 }
 
-MpiSession::~MpiSession() { MPI_Finalize(); }
+MpiSession::~MpiSession() {
+    watcher_->finished();
+    MPI_Finalize();
+}
 
 std::unique_ptr<Communicator> MpiSession::world() const {
     // A duplicate: what other libraries do on MPI_COMM_WORLD never meets our messages.
-    return MpiCommunicator(MPI_COMM_WORLD).duplicate();
+    std::unique_ptr<Communicator> world = MpiCommunicator(MPI_COMM_WORLD, watcher_->board()).duplicate();
+    world->log().rehearsal = rehearsal_;
+    return world;
 }
 
 void MpiSession::abort(int exit_code) const {

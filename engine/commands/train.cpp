@@ -10,11 +10,18 @@ void add_train(CLI::App& app, Chosen& chosen) {
     CLI::App* command = app.add_subcommand("train", "Train a model, or go on where its run was left");
     const auto config = add_config_argument(*command);
     command->callback([&chosen, config] {
+        chosen.watch = [config] {
+            try {
+                return watch_settings(config->load().values);
+            } catch (const Error&) {
+                return WatchSettings();  // told later, by one rank for all
+            }
+        };
         chosen.parallel = [config](MpiSession& mpi) {
             std::unique_ptr<Communicator> world = mpi.world();
             const LoadedConfig loaded = agree(*world, [&] { return config->load(); });
             const ChosenDevice device = choose_device(loaded.values.compute, mpi, *world);
-            train(loaded, std::move(world), compute_threads(loaded.values.compute.threads, mpi), device);
+            train(loaded, std::move(world), compute_threads(loaded.values.compute.threads, mpi), device, &mpi);
         };
     });
 }

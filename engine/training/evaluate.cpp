@@ -42,7 +42,8 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
         samples.fill(batches.back(), i * micro, std::min(micro, samples.samples() - i * micro));
         if (batches.back().samples < micro) batches.back() = padded_batch(batches.back(), micro);
         if (std::int64_t(batches.size()) < at_once && i + mesh.size.data < count) continue;
-        sums[0] += pipeline.evaluate({.batches = batches, .mask_documents = mask_documents});
+        sums[0] += pipeline.evaluate(
+            {.batches = batches, .mask_documents = mask_documents, .step = mesh.world->log().board().step});
         for (const Batch& batch : batches) sums[1] += double(batch.loss_tokens);
         batches.clear();
         if (progress) progress(double(i + 1) / double(count));

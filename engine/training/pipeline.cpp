@@ -83,7 +83,7 @@ public:
 
     double run(const std::vector<PipelineAction>& actions) {
         for (std::size_t k = 0; k < actions.size(); ++k) {
-            mesh_.world->log().set_place(pass_.step, actions[k].micro_batch);
+            mesh_.world->log().enter(phase_of(actions[k]), pass_.step, actions[k].micro_batch);
             if (!receiving_) receive(actions[k]);
             const std::optional<Tensor> arrived = take_received();
             if (k + 1 < actions.size()) receive_early(actions[k + 1]);
@@ -113,6 +113,9 @@ private:
         Sending transfer;
     };
 
+    Phase phase_of(const PipelineAction& action) const {
+        return !training_ ? Phase::evaluation : is_forward(action) ? Phase::forward : Phase::backward;
+    }
     static bool is_forward(const PipelineAction& action) { return action.work == PipelineWork::forward; }
 
     void receive(const PipelineAction& action) {

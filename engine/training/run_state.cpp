@@ -16,7 +16,8 @@ std::filesystem::path checkpoint_directory(const RunConfig& config) {
     return std::filesystem::path(config.directory) / "checkpoints";
 }
 
-CheckpointHeader checkpoint_header(const RunConfig& config, const RunIdentity& identity, const Progress& progress) {
+CheckpointHeader checkpoint_header(const RunConfig& config, const RunIdentity& identity, const Progress& progress,
+                                   const RunMemory& memory) {
     return {.software = "gpas " GPAS_VERSION,
             .run_name = config.name,
             .step = progress.step,
@@ -27,7 +28,8 @@ CheckpointHeader checkpoint_header(const RunConfig& config, const RunIdentity& i
             .config = identity.config_text,
             .layout = identity.layout,
             .dataset_fingerprint = identity.dataset_fingerprint,
-            .tokenizer_fingerprint = identity.tokenizer_fingerprint};
+            .tokenizer_fingerprint = identity.tokenizer_fingerprint,
+            .extra = memory};
 }
 
 std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const RunConfig& config,
@@ -62,8 +64,12 @@ std::optional<Resumed> resume_run(Communicator& world, Communicator& data, const
     std::int64_t below = std::numeric_limits<std::int64_t>::max();
     while (const auto file = find_checkpoint(world, config, &notes, below)) {
         try {
-            agree(world, [&] { check_same_run(read_header(*file), config, identity, *file); });
-            return Resumed{*file, load_run(world, data, config, context, *file, store, true)};
+            const RunMemory memory = agree(world, [&] {
+                const CheckpointHeader header = read_header(*file);
+                check_same_run(header, config, identity, *file);
+                return header.extra;
+            });
+            return Resumed{*file, load_run(world, data, config, context, *file, store, true), memory};
         } catch (const AgreedError& error) {
             if (error.code() != ExitCode::bad_file || config.checkpoint.resume != "auto") throw;
             notes.push_back(fmt::format("{}; passed over for the one before it", error.what()));

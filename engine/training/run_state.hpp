@@ -7,6 +7,7 @@
 
 #include <filesystem>
 #include <limits>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,9 +15,9 @@
 namespace gpas {
 
 struct Progress {
-    std::int64_t step = 0;     // steps done, skipped ones included
-    std::int64_t updates = 0;  // AdamW updates done
-    std::int64_t consumed_samples = 0;
+    std::int64_t step = 0;              // steps done, skipped ones included
+    std::int64_t updates = 0;           // AdamW updates done
+    std::int64_t consumed_samples = 0;  // the next step's data begin there: more than step x batch after a roll back
     std::int64_t consumed_tokens = 0;
 };
 
@@ -28,9 +29,13 @@ struct RunIdentity {
     std::string layout;
 };
 
+// What else a run needs to go on as if it had never stopped; attributes "extra.<key>" of a checkpoint.
+using RunMemory = std::map<std::string, std::string>;
+
 std::filesystem::path checkpoint_directory(const RunConfig& config);  // <directory>/checkpoints
 
-CheckpointHeader checkpoint_header(const RunConfig& config, const RunIdentity& identity, const Progress& progress);
+CheckpointHeader checkpoint_header(const RunConfig& config, const RunIdentity& identity, const Progress& progress,
+                                   const RunMemory& memory = {});
 
 // The checkpoint that `checkpoint.resume` asks for: none for a run that starts anew. The same on every rank; rank 0
 // looks. With auto, the newest one below `below` that is complete; notes: what was passed over and why.
@@ -46,6 +51,7 @@ Progress load_run(Communicator& world, Communicator& data, const RunConfig& conf
 struct Resumed {
     std::filesystem::path file;
     Progress progress;
+    RunMemory memory;
 };
 // Lets a run go on as `checkpoint.resume` asks: nothing where it starts anew. With auto, a checkpoint whose data are
 // damaged is passed over for the one before it (notes say so); AgreedError(bad_file) where all are damaged, rather than

@@ -54,15 +54,16 @@ bool RunSaves::is_due(std::int64_t step, bool last) const {
     return last || (every > 0 && step % every == 0) || (retry_step_ >= 0 && step >= retry_step_);
 }
 
-double RunSaves::after_step(const Progress& progress, bool last, std::optional<bool> written_everywhere) {
+double RunSaves::after_step(const Progress& progress, bool last, std::optional<bool> written_everywhere,
+                            const RunMemory& memory) {
     now_ = Stopwatch();
     step_ = progress.step;
     if (under_way_ && (is_due(step_, last) || (written_everywhere ? *written_everywhere : ask_all()))) finish();
-    if (is_due(step_, last)) start(progress);
+    if (is_due(step_, last)) start(progress, memory);
     if (under_way_ && (last || !beside_)) finish();
     for (std::int64_t wait = 1; last && retry_step_ >= 0; wait *= 2) {  // there is no later step
         std::this_thread::sleep_for(std::chrono::seconds(wait));
-        start(progress);
+        start(progress, memory);
         if (under_way_) finish();
     }
     const double seconds = now_.seconds();
@@ -78,17 +79,22 @@ bool RunSaves::ask_all() {
     return all == 1;
 }
 
-void RunSaves::start(const Progress& progress) {
+void RunSaves::settle() {
+    now_ = Stopwatch();
+    if (under_way_) finish();
+}
+
+void RunSaves::start(const Progress& progress, const RunMemory& memory) {
     retry_step_ = -1;
     try {
         if (!state_) take_memory();
         const Stopwatch watch;
         state_->download();
-        under_way_.reset(
-            new UnderWay{progress.step,
-                         watch,
-                         {world_, checkpoint_directory(config_), checkpoint_header(config_, identity_, progress),
-                          state_->tensors(), CheckpointSave::By::thread}});
+        under_way_.reset(new UnderWay{
+            progress.step,
+            watch,
+            {world_, checkpoint_directory(config_), checkpoint_header(config_, identity_, progress, memory),
+             state_->tensors(), CheckpointSave::By::thread}});
     } catch (const AgreedError& error) {
         failed(error, progress.step);
     }

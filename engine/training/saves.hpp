@@ -26,9 +26,12 @@ public:
     // leaves what there was and is tried again; AgreedError(environment) after checkpoint.max_failures in a row.
     // written_everywhere: what written() says on all ranks, where they have told each other; else they do so here.
     // Returns the seconds that training waited.
-    double after_step(const Progress& progress, bool last, std::optional<bool> written_everywhere = std::nullopt);
+    double after_step(const Progress& progress, bool last, std::optional<bool> written_everywhere = std::nullopt,
+                      const RunMemory& memory = {});
     // Whether this rank has nothing left to write. For a message that goes to all ranks anyway.
     bool written() const;
+    // Ends a save that is under way. Collective.
+    void settle();
     // Whether after_step() will save this step.
     bool is_due(std::int64_t step, bool last) const;
 
@@ -36,7 +39,7 @@ private:
     struct UnderWay;
     void take_memory();
     bool ask_all();
-    void start(const Progress& progress);
+    void start(const Progress& progress, const RunMemory& memory);
     void finish();
     void failed(const AgreedError& error, std::int64_t step);
 

@@ -2,9 +2,11 @@
 
 #include "engine/training/schedule.hpp"
 #include "engine/training/stopwatch.hpp"
+#include "engine/training/weight_check.hpp"
 #include "kernels/error.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 namespace gpas {
@@ -38,11 +40,11 @@ TrainingStep::TrainingStep(const RunConfig& config, Replica& replica, const Samp
 }
 
 // All ranks of one pipeline, and of one tensor-parallel group, read the same samples.
-void TrainingStep::load_batches(std::int64_t step) {
+void TrainingStep::load_batches(std::int64_t first_sample) {
     const std::int64_t micro = config_.training.micro_batch_size;
     for (std::int64_t i = 0; i < micro_batches_; ++i) {
         const std::int64_t chunk = i * mesh_.size.data + mesh_.place.data;
-        samples_.fill(batches_[std::size_t(i)], step * config_.training.global_batch_size + chunk * micro, micro);
+        samples_.fill(batches_[std::size_t(i)], first_sample + chunk * micro, micro);
     }
 }
 
@@ -51,21 +53,28 @@ double TrainingStep::forward_backward(std::int64_t step, std::vector<Moments>* m
     fill(replica_.context, replica_.store.all_gradients(), 0.0F);
     Model::LayerDone done;
     if (reduce) done = [this](std::int64_t layer) { sync_.layer_done(layer); };
-    return pipeline_.train({.batches = batches_,
-                            .mask_documents = config_.data.mask_documents,
-                            .moments = moments,
-                            .step = step + 1,
-                            .done = done});
+    return rehearsed_factor_ * pipeline_.train({.batches = batches_,
+                                                .mask_documents = config_.data.mask_documents,
+                                                .factor = float(rehearsed_factor_),
+                                                .moments = moments,
+                                                .step = step + 1,
+                                                .done = done});
 }
 
-TrainingStep::Sums TrainingStep::sum_over_ranks(double loss, bool vote) {
-    double sums[3] = {0.0, 0.0, vote ? 1.0 : 0.0};
+TrainingStep::Sums TrainingStep::sum_over_ranks(double loss, const StepVote& vote) {
+    double sums[5] = {0.0, 0.0, double(vote.written), double(vote.stop == StopRequest::unfinished),
+                      double(vote.stop == StopRequest::stop)};
     if (mesh_.last_stage() && mesh_.place.tensor == 0) {  // tensor-parallel ranks have the same loss
         sums[0] = loss;
         for (const Batch& batch : batches_) sums[1] += double(batch.loss_tokens);
     }
-    mesh_.world->all_reduce(sums, 3, ReduceOp::sum, "loss");
-    return {.loss = sums[0], .tokens = sums[1], .all_agree = sums[2] == double(mesh_.world->size())};
+    mesh_.world->all_reduce(sums, 5, ReduceOp::sum, "loss");
+    return {.loss = sums[0],
+            .tokens = sums[1],
+            .all_written = sums[2] == double(mesh_.world->size()),
+            .stop = sums[4] > 0   ? StopRequest::stop
+                    : sums[3] > 0 ? StopRequest::unfinished
+                                  : StopRequest::none};
 }
 
 void TrainingStep::measure_gradients(StepResult& result) {
@@ -171,53 +180,172 @@ std::string TrainingStep::local_trouble(double loss) {
     return fmt::format("the loss is {}{}{}", loss, text.empty() ? "" : "; ", text);
 }
 
-std::string TrainingStep::find_trouble(std::int64_t step) {
+std::string TrainingStep::find_trouble(std::int64_t step, std::int64_t& rank) {
     std::string text = local_trouble(forward_backward(step, nullptr, false));
     std::int64_t first = text.empty() ? mesh_.world->size() : mesh_.world->rank();
     mesh_.world->all_reduce(&first, 1, ReduceOp::min, "the rank with bad numbers");
     if (first == mesh_.world->size()) return "only in the sum over ranks: a gradient overflowed fp32";
     broadcast(*mesh_.world, text, int(first), "the tensor with bad numbers");
+    rank = first;
     return fmt::format("rank {}: {}", first, text);
 }
 
-StepResult TrainingStep::run(std::int64_t step, std::int64_t update, bool with_gpas_view, bool vote) {
-    StepResult result;
-    result.learning_rate =
-        learning_rate(config_.schedule, config_.optimizer.learning_rate, config_.training.steps, step + 1);
+// A failure on request (parallel/watch/rehearsal.hpp).
+void TrainingStep::rehearse(std::int64_t step) {
+    rehearsed_factor_ = 1.0;
+    Rehearsal* rehearsal = mesh_.world->log().rehearsal.get();
+    if (rehearsal == nullptr) return;
+    const auto wants = [&](Rehearsal::Action action) {
+        return rehearsal->wants(action, mesh_.world->log().board(), step + 1);
+    };
+    if (wants(Rehearsal::Action::nan)) rehearsed_factor_ = std::nan("");
+    if (wants(Rehearsal::Action::spike) || wants(Rehearsal::Action::transient)) rehearsed_factor_ = rehearsal->factor();
+    if (wants(Rehearsal::Action::flip)) flip_a_bit();
+}
+
+void TrainingStep::flip_a_bit() {
+    const Tensor weights = replica_.store.compute(replica_.store.specs().size() / 2);
+    const Tensor first = weights.view({weights.elements()}).slice(0, 1);
+    std::uint32_t bits = 0;
+    const Tensor value(&bits, first.dtype, {1});
+    copy(replica_.context, value, first);
+    bits ^= 1U << (first.dtype == Dtype::bf16 ? 6 : 22);  // the highest of the fraction
+    copy(replica_.context, first, value);
+}
+
+TrainingStep::Computed TrainingStep::compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments,
+                                             const std::function<StepVote()>& vote) {
     Stopwatch watch;
-    load_batches(step);
-    result.seconds.data += watch.lap();
-    std::vector<Moments> moments;
     const double waited_before = waited_seconds(mesh_);
-    const double loss = forward_backward(step, with_gpas_view ? &moments : nullptr, true);
+    const double own_loss = forward_backward(input.step, moments, true);
     const double waited = waited_seconds(mesh_) - waited_before;
     result.seconds.communication += waited;
     result.seconds.compute += watch.lap() - waited;
+    mesh_.world->log().enter(Phase::reduction);
     sync_.finish();
-    const Sums sums = sum_over_ranks(loss, vote);
-    result.all_agree = sums.all_agree;
+    const Sums sums = sum_over_ranks(own_loss, vote ? vote() : StepVote{});
+    if (vote) {
+        result.all_written = sums.all_written;
+        result.stop = sums.stop;
+    }
     result.loss_tokens = std::int64_t(sums.tokens);
     result.loss = sums.loss / std::max(sums.tokens, 1.0);
-    if (with_gpas_view) gather_stream(result, moments);
+    if (moments != nullptr) gather_stream(result, *moments);
     result.seconds.communication += watch.lap();
     measure_gradients(result);
+    return {own_loss, {std::bit_cast<std::uint64_t>(result.loss), std::bit_cast<std::uint64_t>(result.gradient_norm)}};
+}
 
-    if (!std::isfinite(result.loss) || !std::isfinite(result.gradient_norm)) {
-        result.trouble = find_trouble(step);
-        if (config_.training.on_bad_numbers == TrainingConfig::OnBadNumbers::stop)
-            fail(
-                ExitCode::bad_numbers,
-                "step {}: loss {}, gradient norm {}: {}; lower optimizer.learning_rate or set optimizer.clip_grad, and "
-                "resume from the last checkpoint (training.on_bad_numbers=skip passes over such steps)",
-                step + 1, result.loss, result.gradient_norm, result.trouble);
-        result.skipped = true;
-    } else {
-        update_weights(result, update);
+void TrainingStep::handle(StepResult& result, EventMetrics event, StepAction action) {
+    static constexpr const char* names[] = {"", "skip", "roll_back", "stop"};
+    if (event.action.empty()) event.action = names[int(action)];
+    result.action = action;
+    result.events.push_back(std::move(event));
+}
+
+// Bad data gives the same numbers again; hardware that fails now and then does not. Then the second result counts.
+bool TrainingStep::differs_when_recomputed(const StepInput& input, StepResult& result, const Computed& first,
+                                           const std::string& what) {
+    Rehearsal* rehearsal = mesh_.world->log().rehearsal.get();
+    if (rehearsal != nullptr && rehearsal->action() == Rehearsal::Action::transient) rehearsed_factor_ = 1.0;
+    const double loss = result.loss, norm = result.gradient_norm;
+    const Computed second = compute(input, result, nullptr, {});
+    if (std::equal(first.bits, first.bits + 2, second.bits)) return false;
+    const bool mine = std::bit_cast<std::uint64_t>(first.own_loss) != std::bit_cast<std::uint64_t>(second.own_loss);
+    std::int64_t rank = mine ? mesh_.world->rank() : mesh_.world->size();
+    mesh_.world->all_reduce(&rank, 1, ReduceOp::min, "the rank that computes differently");
+    const bool known = rank < mesh_.world->size();
+    handle(result,
+           {.step = input.step + 1,
+            .event = "hardware",
+            .action = "recomputed",
+            .rank = known ? rank : -1,
+            .text = fmt::format("{}, but computed again on the same data loss {:.9g} becomes {:.9g} and gradient norm "
+                                "{:.9g} becomes {:.9g}: {} computes wrongly now and then",
+                                what, loss, result.loss, norm, result.gradient_norm,
+                                known ? fmt::format("the hardware of rank {}", rank)
+                                      : "the hardware of some rank, in backward or in a message,")},
+           StepAction::update);
+    return true;
+}
+
+void TrainingStep::judge(const StepInput& input, StepResult& result, const Computed& first) {
+    const GuardConfig& guard = config_.guard;
+    const std::int64_t step = input.step + 1;
+    const auto is_bad = [&] { return !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm); };
+    const auto stands_out = [&] {
+        return input.spike && !is_bad() ? input.spike(result.loss, result.gradient_norm) : std::string();
+    };
+    bool bad = is_bad();
+    std::string spike = stands_out();
+    const bool suspicious = bad || !spike.empty();
+    // Before the weights move: those that this step has used.
+    if (guard.weights_every > 0 && (suspicious || step % guard.weights_every == 0)) {
+        if (const auto difference = compare_replicas(replica_.context, replica_.store, mesh_, config_.parallel.order))
+            return handle(result,
+                          {.step = step,
+                           .event = "different_weights",
+                           .rank = difference->ranks.size() == 1 ? difference->ranks.front() : -1,
+                           .text = difference->text},
+                          guard.on_different_weights == GuardConfig::OnDifferentWeights::stop ? StepAction::stop
+                                                                                              : StepAction::roll_back);
+    }
+    if (!suspicious) return;
+    std::string what = bad ? fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm) : spike;
+    if (guard.recompute) {
+        if (differs_when_recomputed(input, result, first, what)) {
+            bad = is_bad();
+            spike = stands_out();
+            if (!bad && spike.empty()) return;
+            what = bad ? fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm) : spike;
+        } else {
+            what +=
+                fmt::format(" (the same bits when computed again: samples {} to {} or the run itself, not hardware)",
+                            input.first_sample, input.first_sample + config_.training.global_batch_size - 1);
+        }
+    }
+    if (bad) {
+        std::int64_t rank = -1;
+        what += ": " + find_trouble(input.step, rank);
+        using On = TrainingConfig::OnBadNumbers;
+        const On on = config_.training.on_bad_numbers;
+        return handle(result, {.step = step, .event = "bad_numbers", .rank = rank, .text = what},
+                      on == On::stop   ? StepAction::stop
+                      : on == On::skip ? StepAction::skip
+                                       : StepAction::roll_back);
+    }
+    using On = GuardConfig::OnSpike;
+    const On on = guard.on_spike;
+    handle(result, {.step = step, .event = "loss_spike", .text = what},
+           on == On::warn        ? StepAction::update
+           : on == On::skip      ? StepAction::skip
+           : on == On::roll_back ? StepAction::roll_back
+                                 : StepAction::stop);
+}
+
+StepResult TrainingStep::run(const StepInput& input) {
+    StepResult result;
+    result.learning_rate =
+        learning_rate(config_.schedule, config_.optimizer.learning_rate, config_.training.steps, input.step + 1);
+    CommLog& log = mesh_.world->log();
+    Stopwatch watch;
+    log.enter(Phase::data, input.step + 1);
+    rehearse(input.step);
+    load_batches(input.first_sample);
+    result.seconds.data += watch.lap();
+    std::vector<Moments> moments;
+    const Computed first = compute(
+        input, result, input.with_gpas_view ? &moments : nullptr, input.vote ? input.vote : [] { return StepVote{}; });
+    judge(input, result, first);
+    watch.lap();
+    if (result.action == StepAction::update) {
+        log.enter(Phase::optimizer);
+        update_weights(result, input.update);
         result.seconds.optimizer += watch.lap();
         gather_owned(*mesh_.data, replica_.store.all_compute_weights(), replica_.store.buckets());
         result.seconds.communication += watch.lap();
     }
-    if (with_gpas_view) gather_gates(result);
+    if (input.with_gpas_view) gather_gates(result);
     return result;
 }
 

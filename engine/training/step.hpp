@@ -4,8 +4,12 @@
 
 #include "engine/training/gradient_sync.hpp"
 #include "engine/training/pipeline.hpp"
+#include "io/metrics/metrics.hpp"
+#include "parallel/watch/rehearsal.hpp"
+#include "parallel/watch/watcher.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -19,17 +23,26 @@ struct PhaseSeconds {
     double total() const { return data + compute + communication + optimizer; }
 };
 
+// What became of a step.
+enum class StepAction {
+    update,     // the weights have moved
+    skip,       // bad numbers or a spike: they have not, and the run goes on
+    roll_back,  // they have not, and the run is to go back to its last checkpoint
+    stop,       // they have not, and the run is to end
+};
+
 struct StepResult {
-    double loss = 0.0;                // mean over the loss tokens of the global batch
-    std::int64_t loss_tokens = 0;     // of the global batch
-    double gradient_norm = 0.0;       // L2, of the mean gradient, before clipping
-    double gate_gradient_norm = 0.0;  // the same of all gates, before any clipping
+    StepAction action = StepAction::update;
+    std::vector<EventMetrics> events;  // what was noticed, the same on every rank; actions are filled in
+    double loss = 0.0;                 // mean over the loss tokens of the global batch
+    std::int64_t loss_tokens = 0;      // of the global batch
+    double gradient_norm = 0.0;        // L2, of the mean gradient, before clipping
+    double gate_gradient_norm = 0.0;   // the same of all gates, before any clipping
     double learning_rate = 0.0;
     bool clipped = false;
     bool gates_clipped = false;
-    bool skipped = false;    // NaN or Inf, and the run is configured to go on
-    std::string trouble;     // where they were, when skipped
-    bool all_agree = false;  // every rank passed `vote`
+    bool all_written = false;              // of the ranks' votes: all
+    StopRequest stop = StopRequest::none;  // of the ranks' votes: the strongest
     // When asked for, of every layer, on every rank:
     std::vector<Moments> stream;  // of the residual stream after each sub-layer (attention and MLP of layer 0, of layer
                                   // 1, …), of this data-parallel rank's last micro-batch, before the update
@@ -37,33 +50,64 @@ struct StepResult {
     PhaseSeconds seconds;
 };
 
+// What a rank lets all others know at the end of a step; it travels with the loss.
+struct StepVote {
+    bool written = false;  // it has nothing left to write of a checkpoint
+    StopRequest stop = StopRequest::none;
+};
+
+struct StepInput {
+    std::int64_t step = 0;    // of the run, from 0
+    std::int64_t update = 1;  // of AdamW, from 1
+    std::int64_t first_sample = 0;
+    bool with_gpas_view = false;
+    std::function<StepVote()> vote = {};  // asked when the loss is known
+    // What stands out in this loss and gradient norm; empty: nothing. The same on every rank.
+    std::function<std::string(double loss, double gradient_norm)> spike = {};
+};
+
 class TrainingStep {
 public:
     // Keeps references to all of them.
     TrainingStep(const RunConfig& config, Replica& replica, const SampleStream& samples, Mesh& mesh);
 
-    // Step `step` (from 0) of the run, as its update number `update` (from 1) of AdamW. The same bits on every rank.
-    // Error(bad_numbers) on every rank, naming step, rank and tensor, where NaN or Inf turns up and the run is to stop.
-    // vote: of this rank, on whatever the caller wants to know of all; it travels with the loss.
-    StepResult run(std::int64_t step, std::int64_t update, bool with_gpas_view = false, bool vote = false);
+    // The same bits on every rank. NaN, Inf, spikes and weights that differ between replicas lead to the action that
+    // the configuration asks for; an event tells step, rank and tensor. Collective over the world.
+    StepResult run(const StepInput& input);
 
     std::int64_t micro_batches() const { return micro_batches_; }  // of each rank
 
 private:
+    struct Computed {
+        double own_loss = 0.0;       // Σ of this rank
+        std::uint64_t bits[2] = {};  // of the global loss and gradient norm
+    };
     struct Sums {
         double loss = 0.0;
         double tokens = 0.0;
-        bool all_agree = false;
+        bool all_written = false;
+        StopRequest stop = StopRequest::none;
     };
-    void load_batches(std::int64_t step);
+    void load_batches(std::int64_t first_sample);
+    void rehearse(std::int64_t step);
+    void flip_a_bit();
+    // Loss and gradient of the global batch.
+    Computed compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments,
+                     const std::function<StepVote()>& vote);
+    // Sets action and events.
+    void judge(const StepInput& input, StepResult& result, const Computed& first);
+    bool differs_when_recomputed(const StepInput& input, StepResult& result, const Computed& first,
+                                 const std::string& what);
+    void handle(StepResult& result, EventMetrics event, StepAction action);
     double forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce);
-    Sums sum_over_ranks(double loss, bool vote);
+    Sums sum_over_ranks(double loss, const StepVote& vote);
     void measure_gradients(StepResult& result);
     void update_weights(StepResult& result, std::int64_t update);
     void gather_stream(StepResult& result, const std::vector<Moments>& mine);
     void gather_gates(StepResult& result);
     // Computes the step's gradients again, each rank its own, to find who made the first bad number of which tensor.
-    std::string find_trouble(std::int64_t step);
+    // `rank`: who, where that is known.
+    std::string find_trouble(std::int64_t step, std::int64_t& rank);
     std::string local_trouble(double loss);
 
     const RunConfig& config_;
@@ -74,6 +118,7 @@ private:
     std::vector<Batch> batches_;
     Pipeline pipeline_;
     GradientSync sync_;
+    double rehearsed_factor_ = 1.0;  // of this rank's loss and gradient, in this step
 };
 
 }  // namespace gpas

@@ -5,11 +5,15 @@
 #include "engine/training/peak.hpp"
 #include "engine/training/run_state.hpp"
 #include "engine/training/saves.hpp"
+#include "engine/training/spikes.hpp"
 #include "engine/training/step.hpp"
+#include "engine/training/stop.hpp"
 #include "engine/training/stopwatch.hpp"
+#include "engine/training/stragglers.hpp"
 #include "io/config/check.hpp"
 #include "io/config/describe.hpp"
 #include "io/config/enum_names.hpp"
+#include "io/metrics/live_file.hpp"
 #include "io/metrics/metrics.hpp"
 #include "io/metrics/progress_bar.hpp"
 #include "kernels/error.hpp"
@@ -27,9 +31,13 @@ double gibibytes(std::int64_t bytes) { return double(bytes) / double(std::int64_
 
 class Trainer {
 public:
-    Trainer(const LoadedConfig& loaded, Mesh mesh, int threads, const ChosenDevice& device)
+    Trainer(const LoadedConfig& loaded, Mesh mesh, int threads, const ChosenDevice& device, Watcher* watcher)
         : loaded_(loaded),
           config_(loaded_.values),
+          watcher_(watcher),
+          clock_(watcher, config_.training.end_margin_seconds),
+          spikes_(config_.guard),
+          stragglers_(config_.watch.straggler_factor, config_.watch.straggler_steps),
           mesh_(std::move(mesh)),
           threads_(threads),
           device_(device),
@@ -46,12 +54,21 @@ public:
         prepare();
         const std::int64_t end = last_step();
         while (progress_.step < end) {
-            const bool written = train_step();
+            const StepResult result = train_step();
+            if (result.action == StepAction::roll_back) {
+                roll_back(result);
+                continue;
+            }
             const bool last = progress_.step == end;
-            evaluation_seconds_ = is_due(config_.evaluation.every, last) ? evaluate_now() : 0.0;
-            if (metrics_ && saves_->is_due(progress_.step, last)) metrics_->flush();
-            checkpoint_seconds_ = saves_->after_step(progress_, last, written);
+            const bool stop = result.stop != StopRequest::none && !last;
+            const bool evaluation = is_due(config_.evaluation.every, last);
+            // What cannot wait when time runs out is the checkpoint.
+            evaluation_seconds_ = evaluation && !stop ? evaluate_now() : 0.0;
+            checkpoint_seconds_ = save_if_due(last || stop, result.all_written);
+            if (stop && evaluation) evaluate_now();
+            if (stop) return leave(result.stop);
         }
+        if (live_) live_->end("ended", 0);
         say("done: {} steps, {} tokens; checkpoints in {}", progress_.step, progress_.consumed_tokens,
             checkpoint_directory(config_).string());
     }
@@ -92,6 +109,7 @@ private:
             .tokenizer_fingerprint = agree(*mesh_.world, [&] { return file_fingerprint(config_.data.tokenizer); }),
             .layout = fmt::format("tensor {}, pipeline {}, data {}", mesh_.size.tensor, mesh_.size.pipeline,
                                   mesh_.size.data)};
+        agree(*mesh_.world, [&] { own_directory(); });
         describe();
         resume_or_initialise();
         agree(*mesh_.world, [&] { open_outputs(); });
@@ -134,6 +152,7 @@ private:
         for (const std::string& note : notes) say("{}", note);
         if (resumed) {
             progress_ = resumed->progress;
+            recall(resumed->memory);
             say("resuming from {} at step {}", resumed->file.string(), progress_.step);
         } else if (!config_.checkpoint.init_from.empty()) {
             load_run(*mesh_.world, *mesh_.data, config_, *context_, config_.checkpoint.init_from, replica_->store,
@@ -145,8 +164,13 @@ private:
         }
     }
 
-    // Rank 0's files: the resolved configuration and the metrics.
-    void open_outputs() {
+    void recall(const RunMemory& memory) {
+        const auto losses = memory.find("recent_losses");
+        spikes_.restore(losses == memory.end() ? "" : losses->second);
+    }
+
+    // The run's directory is this start's from now on; what is left of an earlier one ends.
+    void own_directory() {
         if (mesh_.world->rank() != 0) return;
         const std::filesystem::path directory(config_.directory);
         std::error_code error;
@@ -154,39 +178,151 @@ private:
         if (error)
             fail(ExitCode::environment, "{}: cannot be made: {}; check `directory`", directory.string(),
                  error.message());
+        if (watcher_ == nullptr) return;
+        const Launch& launch = watcher_->launch();
+        live_ = std::make_unique<LiveFile>(
+            directory,
+            LiveRun{.name = config_.name,
+                    .job = launch.job_id,
+                    .attempt = launch.attempt,
+                    .steps_total = config_.training.steps},
+            [this] { return watcher_->ranks(); }, [this] { watcher_->superseded(); },
+            [this](const std::string& line) { say("{}", line); });
+    }
+
+    // Rank 0's files: the resolved configuration and the metrics.
+    void open_outputs() {
+        if (mesh_.world->rank() != 0) return;
+        const std::filesystem::path directory(config_.directory);
         std::ofstream file(directory / "config.yaml");
         file << identity_.config_text;
         if (!file.flush()) fail(ExitCode::environment, "{}: cannot be written", (directory / "config.yaml").string());
-        metrics_.emplace(MetricsOptions{.directory = directory,
+        open_metrics();
+    }
+
+    // Records of later steps, of an earlier start or of before a roll back, go.
+    void open_metrics() {
+        metrics_.reset();
+        metrics_.emplace(MetricsOptions{.directory = config_.directory,
                                         .jsonl = config_.metrics.jsonl,
                                         .tensorboard = config_.metrics.tensorboard,
                                         .every = config_.metrics.every,
                                         .resumed_step = progress_.step});
     }
 
-    // Whether all ranks have written their parts of the checkpoint under way.
-    bool train_step() {
+    // To the last good checkpoint, and on from there with the data after those of this step.
+    void roll_back(const StepResult& result) {
+        const Progress bad = progress_;
+        saves_->settle();
+        const std::string why = result.events.empty() ? "" : result.events.back().text;
+        if (++roll_backs_ > config_.guard.max_roll_backs)
+            stop(fmt::format("{} (after {} roll backs, guard.max_roll_backs)", why, roll_backs_ - 1));
+        RunConfig resumed_config = config_;
+        resumed_config.checkpoint.resume = "auto";
+        std::vector<std::string> notes;
+        const auto resumed =
+            resume_run(*mesh_.world, *mesh_.data, resumed_config, identity_, *context_, replica_->store, notes);
+        for (const std::string& note : notes) say("{}", note);
+        if (!resumed) stop(why + " (there is no checkpoint to roll back to)");
+        progress_ = resumed->progress;
+        progress_.consumed_samples = bad.consumed_samples;
+        recall(resumed->memory);
+        agree(*mesh_.world, [&] {
+            if (mesh_.world->rank() == 0) open_metrics();
+        });
+        if (metrics_)
+            metrics_->write(
+                EventMetrics{.step = progress_.step,
+                             .event = "roll_back",
+                             .action = "roll_back",
+                             .text = fmt::format("from step {} to {}; the data go on with sample {}. {}", bad.step,
+                                                 resumed->file.string(), progress_.consumed_samples, why)});
+    }
+
+    [[noreturn]] void stop(const std::string& why) {
+        if (live_) live_->end("failed", int(ExitCode::bad_numbers));
+        throw AgreedError(
+            ExitCode::bad_numbers,
+            fmt::format("step {}: {}; lower optimizer.learning_rate or set optimizer.clip_grad, and resume "
+                        "from the last checkpoint (training.on_bad_numbers and guard.on_spike can pass over "
+                        "such steps)",
+                        progress_.step, why));
+    }
+
+    // Seconds that training waited.
+    double save_if_due(bool last, bool all_written) {
+        if (!saves_->is_due(progress_.step, last)) return saves_->after_step(progress_, last, all_written);
+        enter(Phase::save);
+        if (metrics_) metrics_->flush();
+        return saves_->after_step(progress_, last, all_written, {{"recent_losses", spikes_.text()}});
+    }
+
+    // On every rank; the checkpoint is written.
+    void leave(StopRequest why) {
+        const std::string where = fmt::format("stopped at step {} of {}, saved; the same command goes on from there",
+                                              progress_.step, config_.training.steps);
+        const bool unfinished = why == StopRequest::unfinished;
+        if (live_) live_->end("ended", int(unfinished ? ExitCode::unfinished : ExitCode::ok));
+        if (unfinished) throw AgreedError(ExitCode::unfinished, where + " (a signal, or the end of the job's time)");
+        say("{} (interrupted)", where);
+    }
+
+    void enter(Phase phase) const { mesh_.world->log().enter(phase, progress_.step); }
+
+    StepResult train_step() {
+        const Stopwatch watch;
         const std::int64_t number = progress_.step + 1;
         const bool with_stream = config_.metrics.gpas_every > 0 && number % config_.metrics.gpas_every == 0;
-        const StepResult result = step_.run(progress_.step, progress_.updates + 1, with_stream, saves_->written());
+        const StepResult result =
+            step_.run({.step = progress_.step,
+                       .update = progress_.updates + 1,
+                       .first_sample = progress_.consumed_samples,
+                       .with_gpas_view = with_stream,
+                       .vote =
+                           [&] {
+                               return StepVote{saves_->written(), clock_.after_step(longest_seconds_)};
+                           },
+                       .spike = [&](double loss, double norm) { return spikes_.spike(loss, norm); }});
+        const bool updated = result.action == StepAction::update;
         progress_.step = number;
-        progress_.updates += result.skipped ? 0 : 1;
+        progress_.updates += updated ? 1 : 0;
+        if (updated) spikes_.add(result.loss, result.gradient_norm);
         progress_.consumed_samples += config_.training.global_batch_size;
         progress_.consumed_tokens += config_.training.global_batch_size * config_.data.sequence_length;
+        if (metrics_) {
+            record(result);
+            for (const EventMetrics& event : result.events) metrics_->write(event);
+            look_for_stragglers();
+        }
+        if (result.action == StepAction::stop) stop(result.events.back().text);
         note_skipped(result);
-        if (metrics_) record(result);
-        return result.all_agree;
+        longest_seconds_ = watch.seconds() + evaluation_seconds_ + checkpoint_seconds_;
+        note_seconds(result.seconds);
+        return result;
+    }
+
+    // For those who look at this rank's board.
+    void note_seconds(const PhaseSeconds& seconds) const {
+        RankBoard& board = mesh_.world->log().board();
+        const double parts[4] = {seconds.data, seconds.compute, seconds.communication, seconds.optimizer};
+        for (std::size_t i = 0; i < 4; ++i) board.seconds[i] = board.seconds[i] + parts[i];
+        board.steps = board.steps + 1;
+    }
+
+    // On rank 0, which hears from all.
+    void look_for_stragglers() {
+        if (watcher_ == nullptr || !stragglers_.is_due(progress_.step)) return;
+        for (const Straggler& slow : stragglers_.find(watcher_->ranks()))
+            metrics_->write(
+                EventMetrics{.step = progress_.step, .event = "straggler", .rank = slow.rank, .text = slow.text});
     }
 
     void note_skipped(const StepResult& result) {
-        skipped_in_a_row_ = result.skipped ? skipped_in_a_row_ + 1 : 0;
-        if (!result.skipped) return;
-        say("step {} skipped: {}", progress_.step, result.trouble);
+        const bool skipped = result.action == StepAction::skip;
+        skipped_in_a_row_ = skipped ? skipped_in_a_row_ + 1 : 0;
         if (skipped_in_a_row_ >= config_.training.max_skipped_steps)
-            throw AgreedError(ExitCode::bad_numbers,
-                              fmt::format("step {}: {} steps in a row had NaN or Inf (training.max_skipped_steps): {}; "
-                                          "lower optimizer.learning_rate and resume from an earlier checkpoint",
-                                          progress_.step, skipped_in_a_row_, result.trouble));
+            stop(fmt::format("{} steps in a row were skipped (training.max_skipped_steps): {}", skipped_in_a_row_,
+                             result.events.back().text));
     }
 
     void record(const StepResult& result) {
@@ -201,7 +337,7 @@ private:
                                     .gate_gradient_norm = result.gate_gradient_norm,
                                     .clipped = result.clipped,
                                     .gates_clipped = result.gates_clipped,
-                                    .skipped = result.skipped,
+                                    .skipped = result.action == StepAction::skip,
                                     .tokens = config_.training.global_batch_size * config_.data.sequence_length,
                                     .flops = flops_per_token(config_.model, config_.data.sequence_length),
                                     .peak_flops = peak_flops_,
@@ -238,6 +374,7 @@ private:
 
     double evaluate_now() {
         if (!data_.valid) return 0.0;
+        enter(Phase::evaluation);
         std::optional<ProgressBar> bar;
         if (mesh_.world->rank() == 0) bar.emplace("evaluating", 1000, "");
         const EvaluationResult result = evaluate(*replica_, mesh_, pipeline_shape(config_, mesh_.size), *data_.valid,
@@ -253,6 +390,10 @@ private:
 
     LoadedConfig loaded_;
     const RunConfig& config_;
+    Watcher* watcher_;  // none where ranks are not processes of their own
+    StopClock clock_;
+    SpikeHistory spikes_;
+    Stragglers stragglers_;
     Mesh mesh_;
     int threads_;
     ChosenDevice device_;
@@ -270,12 +411,29 @@ private:
     double peak_flops_ = 0.0;
     double evaluation_seconds_ = 0.0;
     double checkpoint_seconds_ = 0.0;
+    double longest_seconds_ = 0.0;  // that the step before took, with all that belongs to it
     std::int64_t skipped_in_a_row_ = 0;
+    std::int64_t roll_backs_ = 0;
+    std::unique_ptr<LiveFile> live_;  // rank 0; last: its thread asks for the others
 };
+
+void connect_watchers(Communicator& world, const MpiSession& session) {
+    std::int64_t nodes = session.local_rank() == 0 ? 1 : 0;
+    world.all_reduce(&nodes, 1, ReduceOp::sum, "nodes");
+    const std::string note = session.watcher().connect(world, int(nodes));
+    if (!note.empty() && world.rank() == 0) fmt::print(stderr, "gpas: {}\n", note);
+}
 
 }  // namespace
 
-void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int threads, const ChosenDevice& device) {
+WatchSettings watch_settings(const RunConfig& config) {
+    return {.limits = {.silent_seconds = config.watch.silent_seconds, .stall_seconds = config.parallel.timeout_seconds},
+            .directory = config.directory,
+            .takes_signals = true};
+}
+
+void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int threads, const ChosenDevice& device,
+           const MpiSession* session) {
     const MeshSize size = agree(*world, [&] {
         check_for_training(config);
         return check_for_world(config, world->size());
@@ -284,7 +442,9 @@ void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int 
     world->log().settings = {.timeout_seconds = parallel.timeout_seconds,
                              .verify = parallel.verify_collectives,
                              .directory = config.values.directory};
-    Trainer(config, make_mesh(std::move(world), size, config.values.parallel.order), threads, device).run();
+    Watcher* watcher = session != nullptr ? &session->watcher() : nullptr;
+    if (watcher != nullptr) connect_watchers(*world, *session);
+    Trainer(config, make_mesh(std::move(world), size, config.values.parallel.order), threads, device, watcher).run();
 }
 
 }  // namespace gpas

@@ -118,9 +118,20 @@ void check_steps(const ConfigChecker& check, const RunConfig& run) {
     check.refuse_if(training.stop_after > training.steps, {"training.stop_after", "training.steps"},
                     "step {} lies behind the end of the run at step {}; lower stop_after or raise steps",
                     training.stop_after, training.steps);
-    check.refuse_without_effect(training.on_bad_numbers == TrainingConfig::OnBadNumbers::stop,
-                                "training.max_skipped_steps", {"training.on_bad_numbers"},
-                                "on_bad_numbers: stop skips no step");
+    check.refuse_without_effect(training.on_bad_numbers != TrainingConfig::OnBadNumbers::skip &&
+                                    run.guard.on_spike != GuardConfig::OnSpike::skip,
+                                "training.max_skipped_steps", {"training.on_bad_numbers", "guard.on_spike"},
+                                "neither on_bad_numbers nor on_spike skips a step");
+    for (const char* key : {"guard.spike_window", "guard.spike_gradient", "guard.on_spike"})
+        check.refuse_without_effect(run.guard.spike_sigmas == 0.0, key, {"guard.spike_sigmas"},
+                                    "spike_sigmas: 0 looks for no spikes");
+    check.refuse_without_effect(training.on_bad_numbers != TrainingConfig::OnBadNumbers::roll_back &&
+                                    run.guard.on_spike != GuardConfig::OnSpike::roll_back &&
+                                    run.guard.on_different_weights != GuardConfig::OnDifferentWeights::roll_back,
+                                "guard.max_roll_backs", {"training.on_bad_numbers", "guard.on_spike"},
+                                "nothing is set to roll_back");
+    check.refuse_without_effect(run.watch.straggler_factor == 0.0, "watch.straggler_steps", {"watch.straggler_factor"},
+                                "straggler_factor: 0 looks for no stragglers");
     check.refuse_if(schedule.warmup_steps > training.steps, {"schedule.warmup_steps", "training.steps"},
                     "the warm-up of {} steps is longer than the run of {}, so the peak learning rate is never reached; "
                     "set schedule.warmup_steps to {} (a tenth) or the like",

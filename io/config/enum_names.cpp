@@ -26,8 +26,16 @@ constexpr EnumName<GateFunction> gate_functions[] = {
     {GateFunction::tanh, "tanh"}, {GateFunction::leaky_relu, "leaky_relu"}, {GateFunction::scaled_silu, "scaled_silu"},
 };
 constexpr EnumName<SampleMode> sample_modes[] = {{SampleMode::packed, "packed"}, {SampleMode::padded, "padded"}};
-constexpr EnumName<TrainingConfig::OnBadNumbers> on_bad_numbers[] = {{TrainingConfig::OnBadNumbers::stop, "stop"},
-                                                                     {TrainingConfig::OnBadNumbers::skip, "skip"}};
+constexpr EnumName<TrainingConfig::OnBadNumbers> on_bad_numbers[] = {
+    {TrainingConfig::OnBadNumbers::stop, "stop"},
+    {TrainingConfig::OnBadNumbers::skip, "skip"},
+    {TrainingConfig::OnBadNumbers::roll_back, "roll_back"}};
+constexpr EnumName<GuardConfig::OnSpike> on_spike[] = {{GuardConfig::OnSpike::warn, "warn"},
+                                                       {GuardConfig::OnSpike::skip, "skip"},
+                                                       {GuardConfig::OnSpike::roll_back, "roll_back"},
+                                                       {GuardConfig::OnSpike::stop, "stop"}};
+constexpr EnumName<GuardConfig::OnDifferentWeights> on_different_weights[] = {
+    {GuardConfig::OnDifferentWeights::stop, "stop"}, {GuardConfig::OnDifferentWeights::roll_back, "roll_back"}};
 constexpr EnumName<ScheduleKind> schedule_kinds[] = {
     {ScheduleKind::constant, "constant"},         {ScheduleKind::linear, "linear"}, {ScheduleKind::cosine, "cosine"},
     {ScheduleKind::inverse_sqrt, "inverse_sqrt"}, {ScheduleKind::wsd, "wsd"},
@@ -80,6 +88,14 @@ std::span<const EnumName<SampleMode>> enum_names<SampleMode>() {
 template <>
 std::span<const EnumName<TrainingConfig::OnBadNumbers>> enum_names<TrainingConfig::OnBadNumbers>() {
     return on_bad_numbers;
+}
+template <>
+std::span<const EnumName<GuardConfig::OnSpike>> enum_names<GuardConfig::OnSpike>() {
+    return on_spike;
+}
+template <>
+std::span<const EnumName<GuardConfig::OnDifferentWeights>> enum_names<GuardConfig::OnDifferentWeights>() {
+    return on_different_weights;
 }
 template <>
 std::span<const EnumName<ScheduleKind>> enum_names<ScheduleKind>() {

@@ -41,6 +41,10 @@ std::span<const EnumName<SampleMode>> enum_names<SampleMode>();
 template <>
 std::span<const EnumName<TrainingConfig::OnBadNumbers>> enum_names<TrainingConfig::OnBadNumbers>();
 template <>
+std::span<const EnumName<GuardConfig::OnSpike>> enum_names<GuardConfig::OnSpike>();
+template <>
+std::span<const EnumName<GuardConfig::OnDifferentWeights>> enum_names<GuardConfig::OnDifferentWeights>();
+template <>
 std::span<const EnumName<ScheduleKind>> enum_names<ScheduleKind>();
 template <>
 std::span<const EnumName<DecayShape>> enum_names<DecayShape>();

@@ -78,8 +78,9 @@ struct TrainingConfig {
     std::int64_t global_batch_size = 512;  // samples per step, over all data-parallel ranks
     std::int64_t micro_batch_size = 8;     // samples per forward pass of one rank
     std::int64_t stop_after = 0;           // end (with a checkpoint) after this step although the schedule goes on; 0: steps
-    enum class OnBadNumbers { stop, skip } on_bad_numbers = OnBadNumbers::stop;
+    enum class OnBadNumbers { stop, skip, roll_back } on_bad_numbers = OnBadNumbers::stop;
     std::int64_t max_skipped_steps = 10;   // skip: stop after this many in a row
+    double end_margin_seconds = 120.0;     // before the end of the job's time the run saves and ends
 };
 
 struct OptimizerConfig {
@@ -135,6 +136,24 @@ struct ComputeConfig {
     double peak_tflops = 0.0;      // per rank, for MFU; 0: measured at start-up (CPU)
 };
 
+struct WatchConfig {
+    double silent_seconds = 60.0;  // a rank that is not heard of for so long is lost; 0: only what has died is
+    double straggler_factor = 1.3; // named: ranks whose own work takes so much longer than that of others; 0: none
+    std::int64_t straggler_steps = 50;
+};
+
+// Numbers that go wrong without being NaN or Inf.
+struct GuardConfig {
+    double spike_sigmas = 6.0;         // 0: spikes are not looked for
+    std::int64_t spike_window = 128;   // steps
+    bool spike_gradient = false;       // the gradient's norm counts too
+    enum class OnSpike { warn, skip, roll_back, stop } on_spike = OnSpike::warn;
+    bool recompute = true;             // a suspicious step is computed again
+    std::int64_t weights_every = 100;  // steps between comparisons of replicas; 0: never
+    enum class OnDifferentWeights { stop, roll_back } on_different_weights = OnDifferentWeights::stop;
+    std::int64_t max_roll_backs = 3;   // of one start
+};
+
 struct EvaluationConfig {
     std::int64_t every = 500;      // steps; 0: never
     std::int64_t samples = 1000;   // held-out samples per evaluation; 0: all
@@ -168,6 +187,8 @@ struct RunConfig {
     ScheduleConfig schedule;
     ParallelConfig parallel;
     ComputeConfig compute;
+    WatchConfig watch;
+    GuardConfig guard;
     EvaluationConfig evaluation;
     CheckpointConfig checkpoint;
     MetricsConfig metrics;

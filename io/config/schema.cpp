@@ -139,10 +139,14 @@ void declare_training(SchemaBuilder& schema) {
                  "End with a checkpoint after this step although the schedule goes on; 0: run all steps.",
                  {"exit_interval"});
     training.add("on_bad_numbers", &TrainingConfig::on_bad_numbers, "", {},
-                 "NaN or Inf in the loss or the gradients: stop the run, or skip the step.",
+                 "NaN or Inf in the loss or the gradients: stop the run, skip the step, or roll_back to the last checkpoint "
+                 "and go on with the data after the step.",
                  {"check_for_nan_in_loss_and_grad"});
     training.add("max_skipped_steps", &TrainingConfig::max_skipped_steps, "steps", one_or_more_steps,
                  "on_bad_numbers: skip gives up after this many skipped steps in a row.", {});
+    training.add("end_margin_seconds", &TrainingConfig::end_margin_seconds, "seconds", not_negative,
+                 "So long before the end of the job's time (and a step more) the run saves and ends with exit code 75.",
+                 {"exit_duration_in_mins"});
 }
 
 void declare_optimizer(SchemaBuilder& schema) {
@@ -227,6 +231,39 @@ void declare_machine(SchemaBuilder& schema) {
     parallel.add("data", &ParallelConfig::data, "ranks", {0, 1 << 24},
                  "Data-parallel size; 0: what the number of ranks leaves.",
                  {"data_parallel_size", "data_parallel_degree", "data_parallel_shard_degree", "dp"});
+
+    auto watch = schema.section<WatchConfig>("watch", "Ranks that are lost or slow",
+                                             [](RunConfig& c) -> WatchConfig& { return c.watch; });
+    watch.add("silent_seconds", &WatchConfig::silent_seconds, "seconds", {0, 1e9},
+              "A rank whose process is stopped or whose node cannot be reached for so long ends the job with a report; "
+              "0: only ranks that have died do.",
+              {"heartbeat_timeout", "rank_heartbeat_timeout"});
+    watch.add("straggler_factor", &WatchConfig::straggler_factor, "", {0, 1e6},
+              "Ranks whose own work takes so many times that of the others of their pipeline stage are named; 0: none.",
+              {"log_straggler", "straggler_minmax_count"});
+    watch.add("straggler_steps", &WatchConfig::straggler_steps, "steps", one_or_more_steps,
+              "Steps over which that is measured.", {});
+
+    auto guard = schema.section<GuardConfig>("guard", "Numbers that go wrong",
+                                             [](RunConfig& c) -> GuardConfig& { return c.guard; });
+    guard.add("spike_sigmas", &GuardConfig::spike_sigmas, "standard deviations", not_negative,
+              "A loss so far above the mean of the last spike_window steps is a spike; 0: none is.",
+              {"check_for_spiky_loss", "spike_factor"});
+    guard.add("spike_window", &GuardConfig::spike_window, "steps", {2, 100000}, "Steps that a loss is held against.", {});
+    guard.add("spike_gradient", &GuardConfig::spike_gradient, "", {}, "The gradient's norm can be a spike too.", {});
+    guard.add("on_spike", &GuardConfig::on_spike, "", {},
+              "warn, skip the step, roll_back to the last checkpoint and go on with the data after the step, or stop.", {});
+    guard.add("recompute", &GuardConfig::recompute, "", {},
+              "Compute a step with bad numbers or a spike again: other bits mean that hardware fails, and the second result "
+              "counts.",
+              {"rerun_mode"});
+    guard.add("weights_every", &GuardConfig::weights_every, "steps", step_count,
+              "Steps between comparisons of weights that several ranks have alike; 0: never.",
+              {"check_weight_hash_across_dp_replicas_interval"});
+    guard.add("on_different_weights", &GuardConfig::on_different_weights, "", {},
+              "stop, or roll_back to the last checkpoint.", {});
+    guard.add("max_roll_backs", &GuardConfig::max_roll_backs, "", {0, 1e6},
+              "So many times a start rolls back; the next time it stops.", {});
 
     auto compute = schema.section<ComputeConfig>("compute", "The device of a rank",
                                                  [](RunConfig& c) -> ComputeConfig& { return c.compute; });

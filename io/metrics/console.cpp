@@ -44,6 +44,13 @@ void ConsoleSink::write(const StepMetrics& m) {
     fmt::print(out_, "{}\n", console_line(m, double(m.steps_total - m.step) * mean_seconds_ / weight_));
 }
 
+std::string console_line(const EventMetrics& m) {
+    return fmt::format("event at step {}  {}: {}{}", m.step, m.event, m.text,
+                       m.action.empty() ? "" : fmt::format("  -> {}", m.action));
+}
+
+void ConsoleSink::write(const EventMetrics& m) { fmt::print(out_, "{}\n", console_line(m)); }
+
 void ConsoleSink::write(const EvalMetrics& m) { fmt::print(out_, "{}\n", console_line(m)); }
 
 }  // namespace gpas

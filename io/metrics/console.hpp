@@ -11,6 +11,7 @@ namespace gpas {
 // step. seconds_left < 0: not known yet.
 std::string console_line(const StepMetrics& metrics, double seconds_left);
 std::string console_line(const EvalMetrics& metrics);
+std::string console_line(const EventMetrics& metrics);
 
 class ConsoleSink final : public MetricsSink {
 public:
@@ -18,6 +19,7 @@ public:
     void write(const StepMetrics& metrics) override;
     void write(const EvalMetrics& metrics) override;
     void write(const GpasMetrics&) override {}
+    void write(const EventMetrics& metrics) override;
 
 private:
     std::FILE* out_;

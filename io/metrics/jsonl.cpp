@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <chrono>
 #include <fstream>
 
 namespace gpas {
@@ -98,6 +99,17 @@ void JsonlSink::write(const GpasMetrics& metrics) {
         record["variances"].push_back(
             {{"layer", reading.layer}, {"site", reading.site}, {"variance", reading.variance}});
     file_.append(line_of(record));
+}
+
+void JsonlSink::write(const EventMetrics& metrics) {
+    const double time = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+    file_.append(line_of(Json{{"kind", "event"},
+                              {"step", metrics.step},
+                              {"time", time},
+                              {"event", metrics.event},
+                              {"action", metrics.action},
+                              {"rank", metrics.rank},
+                              {"text", metrics.text}}));
 }
 
 }  // namespace gpas

@@ -17,6 +17,7 @@ public:
     void write(const StepMetrics& metrics) override;
     void write(const EvalMetrics& metrics) override;
     void write(const GpasMetrics& metrics) override;
+    void write(const EventMetrics& metrics) override;
     void flush() override { file_.sync(); }
 
 private:

@@ -62,6 +62,10 @@ void MetricsWriter::write(const GpasMetrics& metrics) {
     each([&](MetricsSink& sink) { sink.write(metrics); });
 }
 
+void MetricsWriter::write(const EventMetrics& metrics) {
+    each([&](MetricsSink& sink) { sink.write(metrics); });
+}
+
 void MetricsWriter::flush() {
     each([](MetricsSink& sink) { sink.flush(); });
 }

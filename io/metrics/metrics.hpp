@@ -62,6 +62,15 @@ struct EvalMetrics {
     double perplexity() const { return std::exp(loss); }
 };
 
+// Something that people want to know of later: numbers that went wrong, and what was done about it.
+struct EventMetrics {
+    std::int64_t step = 0;
+    std::string event;      // "loss_spike"; docs/failures.md lists them
+    std::string action;     // "skip"
+    std::int64_t rank = -1;  // where it was, -1: not one rank
+    std::string text;       // one line
+};
+
 struct GateReading {
     std::int64_t layer = 0;
     std::string site;    // "layer" for a gate of both sub-layers; "attention", "mlp"
@@ -91,6 +100,7 @@ public:
     virtual void write(const StepMetrics& metrics) = 0;
     virtual void write(const EvalMetrics& metrics) = 0;
     virtual void write(const GpasMetrics& metrics) = 0;
+    virtual void write(const EventMetrics& metrics) = 0;
     virtual void flush() {}
 };
 
@@ -116,6 +126,7 @@ public:
     void write(const StepMetrics& metrics);
     void write(const EvalMetrics& metrics);
     void write(const GpasMetrics& metrics);
+    void write(const EventMetrics& metrics);
     // To the disk: before each checkpoint, so that a resumed run finds all records up to its step.
     void flush();
 

@@ -137,4 +137,8 @@ void TensorboardSink::write(const GpasMetrics& metrics) {
     write_scalars(metrics.step, scalars);
 }
 
+void TensorboardSink::write(const EventMetrics& metrics) {
+    write_scalars(metrics.step, {{"events/" + metrics.event, 1.0}});
+}
+
 }  // namespace gpas

@@ -4,9 +4,11 @@
 #include "kernels/cpu/blocks.hpp"
 #include "kernels/cpu/vector_math.hpp"
 #include "kernels/cpu/visit.hpp"
+#include "kernels/math.hpp"
 #include "kernels/philox.hpp"
 
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <numbers>
 
@@ -102,6 +104,20 @@ std::int64_t first_non_finite(Context& context, Tensor x) {
         });
     });
     return first.load() == x.elements() ? -1 : first.load();
+}
+
+std::uint64_t fingerprint(Context& context, Tensor x) {
+    std::atomic<std::uint64_t> sum{0};  // of integers: any order gives the same bits
+    visit_float(x.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        using Bits = std::conditional_t<sizeof(T) == 2, std::uint16_t, std::uint32_t>;
+        parallel_blocks(context, x.elements(), flat_block_elements, [&](std::int64_t begin, std::int64_t end) {
+            std::uint64_t part = 0;
+            for (std::int64_t i = begin; i < end; ++i) part += fingerprint_term(i, std::bit_cast<Bits>(x.as<T>()[i]));
+            sum += part;
+        });
+    });
+    return sum;
 }
 
 void cast(Context& context, Tensor y, Tensor x) {

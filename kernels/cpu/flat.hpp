@@ -8,6 +8,7 @@ namespace gpas::cpu {
 void adamw(Context&, std::span<const AdamwPiece> pieces, const AdamwStep& step);
 void squared_norm(Context&, Tensor sum, std::span<const Tensor> xs);
 std::int64_t first_non_finite(Context&, Tensor x);
+std::uint64_t fingerprint(Context&, Tensor x);
 void cast(Context&, Tensor y, Tensor x);
 void fill(Context&, Tensor x, float value);
 void scale(Context&, Tensor y, float factor);

@@ -5,8 +5,11 @@
 #include "kernels/cuda/launch_flat.hpp"
 #include "kernels/cuda/scratch.hpp"
 #include "kernels/cuda/scratch_sizes.hpp"
+#include "kernels/math.hpp"
 
 #include <algorithm>
+#include <cstring>
+#include <numeric>
 #include <vector>
 
 namespace gpas::cuda {
@@ -164,6 +167,31 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) non_finite_kernel(std::int64_t* firs
     first[blockIdx.x] = mine;
 }
 
+GPAS_DEVICE std::uint32_t bits_of(float x) {
+    std::uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+GPAS_DEVICE std::uint32_t bits_of(bf16 x) {
+    std::uint16_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+// sums[block] = what this block's elements add
+template <class T>
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) fingerprint_kernel(std::uint64_t* sums, const T* x, std::int64_t elements) {
+    SHARED_ARRAY(std::uint64_t, parts, flat_threads);
+    std::uint64_t mine = 0;
+    const std::int64_t step = std::int64_t(gridDim.x) * blockDim.x;
+    for (std::int64_t i = flat_index(1); i < elements; i += step) mine += fingerprint_term(i, bits_of(x[i]));
+    parts[threadIdx.x] = mine;
+    __syncthreads();
+    if (threadIdx.x != 0) return;
+    for (int i = 1; i < flat_threads; ++i) mine += parts[i];
+    sums[blockIdx.x] = mine;
+}
+
 // ---- elementwise ----------------------------------------------------------------------------------------------------
 
 template <class To, class From, int V>
@@ -259,6 +287,22 @@ std::int64_t first_non_finite(Context& context, Tensor x) {
     context.gpu().copy_to_host(least.data(), parts, blocks * std::int64_t(sizeof(std::int64_t)));
     const std::int64_t first = *std::min_element(least.begin(), least.end());
     return first == elements ? -1 : first;
+}
+
+std::uint64_t fingerprint(Context& context, Tensor x) {
+    const std::int64_t elements = x.elements();
+    if (elements == 0) return 0;
+    const Arena::Scope scope(context.scratch());
+    const std::int64_t blocks = sum_blocks(elements, 1);
+    auto* parts = scratch_array<std::uint64_t>(context, blocks);
+    visit_float(x.dtype, [&](auto zero) {
+        using T = decltype(zero);
+        launch(context.gpu(), {.grid = unsigned(blocks), .threads = flat_threads}, fingerprint_kernel<T>, parts,
+               x.as<T>(), elements);
+    });
+    std::vector<std::uint64_t> sums(static_cast<std::size_t>(blocks));
+    context.gpu().copy_to_host(sums.data(), parts, blocks * std::int64_t(sizeof(std::uint64_t)));
+    return std::accumulate(sums.begin(), sums.end(), std::uint64_t(0));
 }
 
 void cast(Context& context, Tensor y, Tensor x) {

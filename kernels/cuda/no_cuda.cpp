@@ -75,6 +75,7 @@ void cross_entropy_backward(Context&, Tensor, Tensor, Tensor, Tensor, std::int64
 void adamw(Context&, std::span<const AdamwPiece>, const AdamwStep&) { refuse(); }
 void squared_norm(Context&, Tensor, std::span<const Tensor>) { refuse(); }
 std::int64_t first_non_finite(Context&, Tensor) { refuse(); }
+std::uint64_t fingerprint(Context&, Tensor) { refuse(); }
 void cast(Context&, Tensor, Tensor) { refuse(); }
 void fill(Context&, Tensor, float) { refuse(); }
 void scale(Context&, Tensor, float) { refuse(); }

@@ -53,7 +53,8 @@ double relative(const std::vector<float>& a, const std::vector<float>& b) {
 TEST_F(Step, does_not_depend_on_how_the_global_batch_is_cut) {
     Stepper whole(tokens_, {"training.micro_batch_size=8"});
     Stepper parts(tokens_, {"training.micro_batch_size=2"});
-    const StepResult a = whole.step.run(0, 1), b = parts.step.run(0, 1);
+    const StepResult a = whole.step.run({.step = 0, .update = 1, .first_sample = 0}),
+                     b = parts.step.run({.step = 0, .update = 1, .first_sample = 0});
     EXPECT_EQ(a.loss_tokens, b.loss_tokens);
     EXPECT_NEAR(a.loss, b.loss, 16 * 0x1p-24 * a.loss);
     EXPECT_NEAR(a.gradient_norm, b.gradient_norm, 64 * 0x1p-24 * a.gradient_norm);
@@ -75,7 +76,7 @@ TEST_F(Step, clips_all_gradients_by_their_norm_and_then_the_gates_by_theirs) {
              ++i)  // open the gates, so that they have gradients
             if (stepper.replica.store.specs()[i].kind == ParameterKind::gate)
                 stepper.replica.store.master(i).as<float>()[0] = 0.3F;
-        result = stepper.step.run(0, 1);
+        result = stepper.step.run({.step = 0, .update = 1, .first_sample = 0});
         const Tensor m = stepper.replica.store.adam_m(stepper.replica.store.index_of(name));
         return double(m.as<float>()[0]);
     };
@@ -108,8 +109,8 @@ TEST_F(Step, decays_matrices_and_leaves_gates_and_norms_alone) {
     Stepper plain(tokens_, changed("optimizer.weight_decay=0")),
         decayed(tokens_, changed("optimizer.weight_decay=0.5"));
     const auto start = plain.weights("layers.0.mlp.down.weight");
-    plain.step.run(0, 1);
-    decayed.step.run(0, 1);
+    plain.step.run({.step = 0, .update = 1, .first_sample = 0});
+    decayed.step.run({.step = 0, .update = 1, .first_sample = 0});
     const auto a = plain.weights("layers.0.mlp.down.weight"), b = decayed.weights("layers.0.mlp.down.weight");
     for (std::size_t i = 0; i < a.size(); ++i)  // both were rounded, at a size of the update, 0.1
         EXPECT_NEAR(double(b[i]) - double(a[i]), -0.1 * 0.5 * double(start[i]), 8 * 0x1p-24 * 0.1);
@@ -119,8 +120,8 @@ TEST_F(Step, decays_matrices_and_leaves_gates_and_norms_alone) {
 
 TEST_F(Step, moves_gates_unless_they_are_frozen) {
     Stepper free(tokens_), frozen(tokens_, {"model.gate.frozen=true", "model.gate.init=0.25"});
-    free.step.run(0, 1);
-    frozen.step.run(0, 1);
+    free.step.run({.step = 0, .update = 1, .first_sample = 0});
+    frozen.step.run({.step = 0, .update = 1, .first_sample = 0});
     EXPECT_NE(free.weights("layers.0.gate")[0], 0.0F);
     EXPECT_EQ(frozen.weights("layers.0.gate")[0], 0.25F);
 }
@@ -128,14 +129,15 @@ TEST_F(Step, moves_gates_unless_they_are_frozen) {
 TEST_F(Step, names_the_step_the_rank_and_the_tensor_of_bad_numbers_and_stops) {
     Stepper stepper(tokens_);
     stepper.replica.store.master(stepper.replica.store.index_of("layers.1.attention.out.weight")).as<float>()[3] = NAN;
-    try {
-        stepper.step.run(6, 7);
-        FAIL() << "NaN went unnoticed";
-    } catch (const Error& error) {
-        EXPECT_EQ(error.code(), ExitCode::bad_numbers);
-        for (const char* part : {"step 7", "rank 0", "layers.1.attention.out.weight", "element 3"})
-            EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
-    }
+    const StepResult result = stepper.step.run({.step = 6, .update = 7, .first_sample = 48});
+    EXPECT_EQ(result.action, StepAction::stop);
+    ASSERT_EQ(result.events.size(), 1U);
+    const EventMetrics& event = result.events.front();
+    EXPECT_EQ(event.step, 7);
+    EXPECT_EQ(event.rank, 0);
+    EXPECT_EQ(event.event, "bad_numbers");
+    for (const char* part : {"rank 0", "layers.1.attention.out.weight", "element 3", "same bits"})
+        EXPECT_NE(event.text.find(part), std::string::npos) << event.text;
 }
 
 TEST_F(Step, passes_over_bad_numbers_without_touching_anything_when_told_to) {
@@ -145,14 +147,14 @@ TEST_F(Step, passes_over_bad_numbers_without_touching_anything_when_told_to) {
     const float good = bad;
     bad = INFINITY;
     const auto before = stepper.weights("layers.0.mlp.down.weight");
-    const StepResult result = stepper.step.run(0, 1);
-    EXPECT_TRUE(result.skipped);
-    EXPECT_NE(result.trouble.find("layers.1.attention.out.weight"), std::string::npos);
+    const StepResult result = stepper.step.run({.step = 0, .update = 1, .first_sample = 0});
+    EXPECT_EQ(result.action, StepAction::skip);
+    EXPECT_NE(result.events.at(0).text.find("layers.1.attention.out.weight"), std::string::npos);
     EXPECT_EQ(stepper.weights("layers.0.mlp.down.weight"), before);
     const Tensor m = stepper.replica.store.adam_m(0);
     for (std::int64_t i = 0; i < m.elements(); ++i) ASSERT_EQ(m.as<float>()[i], 0.0F);
     bad = good;
-    EXPECT_FALSE(stepper.step.run(1, 1).skipped);
+    EXPECT_EQ(stepper.step.run({.step = 1, .update = 1, .first_sample = 8}).action, StepAction::update);
 }
 
 TEST_F(Step, ends_a_run_that_only_skips) {

@@ -236,6 +236,13 @@ TEST(Faults, of_flat_ranges_are_noticed) {
         },
         2);
     expect_all_noticed(
+        "fingerprint",
+        [](Context& c, Bench& b) {
+            const Tensor x = b.in(Dtype::fp32, {n}), found = b.out(Dtype::fp64, {1});
+            found.as<double>()[0] = double(fingerprint(c, x) >> 12);
+        },
+        2);
+    expect_all_noticed(
         "clear", [](Context& c, Bench& b) { clear(c, b.out(Dtype::fp32, {n})); }, 1);
     expect_all_noticed(
         "cast, fill and scale",

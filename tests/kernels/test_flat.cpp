@@ -1,5 +1,6 @@
 // AdamW, sums, casts and random numbers over flat ranges; the vector functions under them.
 #include "kernels/cpu/vector_math.hpp"
+#include "kernels/math.hpp"
 #include "kernels/ops.hpp"
 #include "kernels/philox.hpp"
 #include "tests/support/owned_tensor.hpp"
@@ -94,6 +95,30 @@ TEST(FirstNonFinite, finds_the_first_and_nothing_else) {
     EXPECT_EQ(first_non_finite(context, x), 140000);
     x.set(70000, -INFINITY);
     EXPECT_EQ(first_non_finite(context, x), 70000);
+}
+
+TEST(Fingerprint, is_the_sum_of_its_terms_and_tells_every_bit) {
+    for (const Dtype dtype : {Dtype::fp32, Dtype::bf16})
+        for (const std::int64_t n : lengths) {
+            OwnedTensor x(dtype, {n}, random_values(n, 6));
+            const Tensor view = x;
+            const auto bits_at = [&](std::int64_t i) -> std::uint32_t {
+                return dtype == Dtype::bf16 ? std::uint32_t(static_cast<const std::uint16_t*>(view.data)[i])
+                                            : static_cast<const std::uint32_t*>(view.data)[i];
+            };
+            std::uint64_t expected = 0;
+            for (std::int64_t i = 0; i < n; ++i) expected += fingerprint_term(i, bits_at(i));
+            for (int threads = 1; threads <= 4; ++threads) {
+                Context context(threads, poisoned_scratch(scratch_size));
+                ASSERT_EQ(fingerprint(context, x), expected) << n << " elements, " << threads << " threads";
+                for (const std::int64_t i : {std::int64_t(0), n / 2, n - 1}) {
+                    auto* byte = static_cast<unsigned char*>(view.data) + i * bytes_per_element(dtype);
+                    *byte ^= 1;
+                    EXPECT_NE(fingerprint(context, x), expected) << "element " << i;
+                    *byte ^= 1;
+                }
+            }
+        }
 }
 
 TEST(Cast, rounds_to_nearest_even_like_the_scalar_type) {

@@ -318,6 +318,111 @@ def a_directory_that_cannot_be_written_ends_with_5():
     refused(gpas("train", "run.yaml", "directory=afile/run", ranks=2), 5, "afile")
 
 
+def preflight(last, launcher=()):
+    """Four ranks; `last` is how the last one is started instead."""
+    common = ["preflight", "run.yaml", "directory=checked", "--quick"]
+    command = [*launcher, "mpirun", "-n", "3", GPAS, *common, ":", "-n", "1", *last, *common]
+    return Result(subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT))
+
+
+def finds(result, code, *words):
+    """Exit code, one error, and one problem with these words."""
+    refused(result, code, "preflight", "1 problem")
+    lines = [line for line in result.out.splitlines() if line.startswith("gpas: preflight: ") and ": slow: " not in line]
+    expect(len(lines) == 1, result, f"one problem expected, found {len(lines)}")
+    for word in words:
+        expect(word in lines[0], result, f"'{word}' expected in the problem")
+
+
+def can_mount():
+    return subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
+
+
+@check
+def preflight_finds_nothing_wrong_and_leaves_nothing_behind():
+    result = succeeds(gpas("preflight", "run.yaml", "directory=checked/deep", ranks=4))
+    for row in ("program", "configuration", "MPI", "clocks", "data", "directory", "disk", "memory", "links", "all-reduce",
+                "products"):
+        expect(any(line.startswith(row + " ") for line in result.out.splitlines()), result, f"a row '{row}'")
+    expect("PROBLEM" not in result.out, result, "no problem")
+    expect(not os.path.exists("checked"), result, "no directory")
+    result = succeeds(gpas("preflight", "run.yaml", "parallel.tensor=2", "parallel.pipeline=2", "--slow-factor=1000", ranks=4))
+    expect("tensor groups" in result.out and "stages" in result.out, result, "the groups of the mesh")
+    before = sorted(os.listdir("run"))
+    succeeds(gpas("preflight", "run.yaml"))
+    assert sorted(os.listdir("run")) == before
+
+
+@check
+def preflight_names_the_rank_with_another_program():
+    changed(GPAS, "other-gpas", lambda data: data.append(0))
+    os.chmod("other-gpas", 0o755)
+    finds(preflight(["./other-gpas"]), 5, "rank 3", "the program")
+
+
+@check
+def preflight_names_the_rank_with_another_configuration_and_the_key():
+    common = ["preflight", "run.yaml", "--quick"]
+    command = ["mpirun", "-n", "1", GPAS, *common, ":", "-n", "1", GPAS, *common, "optimizer.learning_rate=0.5", ":",
+               "-n", "2", GPAS, *common]
+    result = Result(subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT))
+    finds(result, 5, "rank 1", "optimizer.learning_rate is 0.5, not 0.001")
+
+
+@check
+def preflight_ends_like_training_where_training_would_not_start():
+    refused(gpas("preflight", "run.yaml", "training.stpes=3", ranks=2), 2, "stpes")
+    refused(gpas("preflight", "run.yaml", "--quick", ranks=3), 2, "global")
+    finds(gpas("preflight", "run.yaml", "--quick", "data.tokenizer=absent.model", ranks=2), 3, "absent.model", "every rank")
+    changed("data_text_document.bin", "short.bin", cut)
+    shutil.copy("data_text_document.idx", "short.idx")
+    finds(gpas("preflight", "run.yaml", "--quick", "data.train=short", ranks=2), 3, "short", "every rank")
+    finds(gpas("preflight", "run.yaml", "--quick", "directory=text.jsonl/run"), 5, "rank 0", "text.jsonl")
+
+
+@check
+def preflight_names_the_node_without_enough_memory():
+    total = int(next(line for line in open("/proc/meminfo") if line.startswith("MemTotal")).split()[1]) * 1024
+    width = 1024  # each rank needs a third of what the machine has: 16 bytes a parameter of two tables
+    result = gpas("preflight", "run.yaml", "--quick", "parallel.sharded_optimizer=false", "checkpoint.buffer_gib=0",
+                  f"model.hidden_size={width}", f"model.vocab_size={total // 3 // (2 * 16 * width)}", "directory=checked",
+                  ranks=4)
+    refused(result, 5, "preflight")
+    expect("ranks 0-3" in result.out and "of host memory" in result.out, result, "the node and its memory")
+
+
+@check
+def preflight_names_the_rank_whose_directory_is_another():
+    if not can_mount():
+        return
+    os.makedirs("checked", exist_ok=True)
+    os.makedirs("elsewhere", exist_ok=True)
+    last = ["unshare", "-m", "sh", "-c", 'mount --bind elsewhere checked && exec "$0" "$@"', GPAS]
+    finds(preflight(last), 5, "rank 3", "checked", "not the directory")
+    assert not os.listdir("checked") and not os.listdir("elsewhere")
+    os.rmdir("checked")
+
+
+@check
+def preflight_finds_a_disk_too_small_for_the_checkpoints():
+    if not can_mount():
+        return
+    os.makedirs("checked", exist_ok=True)
+    mount = 'mount -t tmpfs -o size=512k none checked && exec "$0" "$@"'
+    finds(preflight([GPAS], launcher=["unshare", "-m", "sh", "-c", mount]), 5, "checked", "checkpoints need")
+    os.rmdir("checked")
+
+
+@check
+def preflight_does_not_wait_for_ever_for_a_rank():
+    os.mkfifo("never.yaml")  # a rank that reads it stands still
+    common = ["preflight", "--quick", "--wait-seconds=2"]
+    result = Result(subprocess.run(["mpirun", "-n", "2", GPAS, *common, "run.yaml", ":", "-n", "1", GPAS, *common, "never.yaml"],
+                                   capture_output=True, text=True, timeout=TIMEOUT))
+    expect(result.code == 5, result, "exit code 5")
+    expect(any("no answer from rank 2" in line for line in result.lines()), result, "the rank that does not answer")
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="gpas-program-") as directory:
         os.chdir(directory)

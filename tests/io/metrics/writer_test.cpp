@@ -18,6 +18,7 @@ public:
     }
     void write(const EvalMetrics&) override { ++seen_.others; }
     void write(const GpasMetrics&) override { ++seen_.others; }
+    void write(const EventMetrics&) override { ++seen_.others; }
     void flush() override { ++seen_.flushes; }
 
 private:

@@ -1,0 +1,78 @@
+#!/usr/bin/env python3
+"""What log, heartbeat, watchers and live.json cost a training step, and writes docs/results/watching.md.
+
+In one job, blocks of steps with and without watchers and live.json follow each other (on off, off on, ...); the ratio is that
+of the medians, and its spread that of the ratios of neighbouring blocks. The log of calls cannot be left out, since
+ranks compare what they call by it; its own time is measured in a loop, times the calls of a step.
+
+Before: scripts/build build bench/bench_step -- -Dbench=true
+"""
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def run(options, ranks):
+    command = [options.bench_step, "configs/quickstart.yaml", "training.micro_batch_size=4", "training.global_batch_size=16",
+               "compute.device=cpu", "--threads", "1", "--steps", str(options.steps), "--watch-blocks", str(options.blocks)]
+    if ranks > 1:
+        command = ["mpirun", "-n", str(ranks), "--bind-to", "none", *command]
+    environment = dict(os.environ, OMP_WAIT_POLICY="passive")
+    if os.getuid() == 0:
+        environment.update(OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        sys.exit(f"{' '.join(command)}\nexit code {result.returncode}\n{result.stderr[-2000:]}")
+    return json.loads(result.stdout.strip().splitlines()[-1])
+
+
+def quarter_points(values):
+    ordered = sorted(values)
+    return ordered[len(ordered) // 4], ordered[3 * len(ordered) // 4]
+
+
+def row(options, ranks):
+    result = run(options, ranks)
+    on, off = result["on"], result["off"]
+    ratio = statistics.median(on) / statistics.median(off)
+    blocks = [statistics.median(on[i:i + options.steps]) / statistics.median(off[i:i + options.steps])
+              for i in range(0, len(on), options.steps)]
+    low, high = quarter_points(blocks)
+    log = result["calls_per_step"] * result["log_nanoseconds_per_call"] * 1e-9 / statistics.median(off)
+    print(f"{ranks} rank(s): {ratio - 1:+.3%}, log {log:.4%}", file=sys.stderr)
+    return (f"| {ranks} | {statistics.median(off):.4f} s | {statistics.median(on):.4f} s | {ratio - 1:+.2%} | "
+            f"{low - 1:+.2%} … {high - 1:+.2%} | {result['calls_per_step']} × {result['log_nanoseconds_per_call']:.0f} ns = {log:.3%} |")
+
+
+def git(*arguments):
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--bench-step", default="build/bench/bench_step")
+    parser.add_argument("--steps", type=int, default=5, help="of a block")
+    parser.add_argument("--blocks", type=int, default=40)
+    parser.add_argument("--output", default=str(ROOT / "docs/results/watching.md"))
+    options = parser.parse_args()
+    cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
+    commit = git("rev-parse", "--short", "HEAD") + (" with local changes" if git("status", "--porcelain", "-uno") else "")
+    lines = ["# What watching costs", "",
+             f"The quick start's model (5M parameters), 16 × 256 tokens a step, one thread a rank; {cpu}, 2 cores; gpas {commit}.",
+             f"{options.blocks} pairs of blocks of {options.steps} steps with and without watchers (heartbeat, looking at other ranks) and",
+             "`live.json`, in one job (`bench/watching.py`).", "",
+             "| ranks | step without | with | cost | middle half of the pairs | log of calls, measured alone |", "|" + "---|" * 6]
+    lines += [row(options, ranks) for ranks in (1, 2)]
+    lines += ["", "Wanted: at most 0.5 % for all of it together."]
+    Path(options.output).write_text("\n".join(lines) + "\n")
+    print(Path(options.output).read_text())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+#include "engine/preflight/machine.hpp"
+
+#include "kernels/error.hpp"
+
+#include <fmt/ranges.h>
+#include <mpi.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <vector>
+
+namespace gpas::preflight {
+namespace {
+
+std::string text_of_file(const std::filesystem::path& path) {
+    std::ifstream file(path, std::ios::binary);
+    return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
+}
+
+// The value of "name  : value" or "name value", empty where there is no such line.
+std::string field(const std::string& text, const std::string& name) {
+    std::istringstream lines(text);
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with(name)) continue;
+        const std::size_t begin = line.find_first_not_of(" \t:", name.size());
+        if (begin == name.size() || begin == std::string::npos) continue;
+        return line.substr(begin);
+    }
+    return {};
+}
+
+std::optional<std::int64_t> number(const std::string& text) {
+    char* end = nullptr;
+    errno = 0;
+    const long long value = std::strtoll(text.c_str(), &end, 10);
+    if (end == text.c_str() || errno != 0) return std::nullopt;
+    return value;
+}
+
+// The three files in which a version of cgroups tells about memory.
+struct CgroupFiles {
+    const char* limit;
+    const char* used;
+    const char* cache;  // field of memory.stat
+};
+constexpr CgroupFiles version_1{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"};
+constexpr CgroupFiles version_2{"memory.max", "memory.current", "inactive_file"};
+
+// Limits hold for all groups within: those of each ancestor count.
+void limit_by_cgroup(AvailableMemory& available, const std::filesystem::path& top, std::string group,
+                     const CgroupFiles& files) {
+    for (;;) {
+        const std::filesystem::path folder = top / group.substr(std::min<std::size_t>(1, group.size()));
+        const auto limit = number(text_of_file(folder / files.limit));  // "max" is no number
+        const auto used = number(text_of_file(folder / files.used));
+        if (limit && used) {
+            const auto cache = number(field(text_of_file(folder / "memory.stat"), files.cache));
+            const std::int64_t left = std::max<std::int64_t>(0, *limit - *used + cache.value_or(0));
+            if (left < available.bytes)
+                available = {left, fmt::format("the cgroup's limit is {:.2f} GiB",
+                                               double(*limit) / double(std::int64_t(1) << 30))};
+        }
+        if (group.size() <= 1) return;
+        group.resize(std::max<std::size_t>(group.rfind('/'), 1));
+    }
+}
+
+}  // namespace
+
+std::string host_name() {
+    std::array<char, 256> name{};
+    return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
+}
+
+std::string program_hash() {
+    std::ifstream file("/proc/self/exe", std::ios::binary);
+    const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
+    XXH3_64bits_reset(state.get());
+    std::vector<char> block(std::size_t(1) << 20);
+    while (file.read(block.data(), std::streamsize(block.size())) || file.gcount() > 0)
+        XXH3_64bits_update(state.get(), block.data(), std::size_t(file.gcount()));
+    if (!file.eof()) return "unreadable";
+    return fmt::format("{:016x}", XXH3_64bits_digest(state.get()));
+}
+
+std::string mpi_version() {
+    std::array<char, MPI_MAX_LIBRARY_VERSION_STRING> text{};
+    int length = 0;
+    MPI_Get_library_version(text.data(), &length);
+    std::string version(text.data(), std::size_t(std::max(length, 0)));
+    std::replace(version.begin(), version.end(), '\n', ' ');
+    return version.substr(0, version.find(", package"));  // what follows tells who built it
+}
+
+std::string cpu_model() {
+    const std::string model = field(text_of_file("/proc/cpuinfo"), "model name");
+    return model.empty() ? "unknown" : model;
+}
+
+std::string vector_instructions() { return vector_instructions(text_of_file("/proc/cpuinfo")); }
+
+std::string vector_instructions(const std::string& cpuinfo) {
+    std::istringstream words(field(cpuinfo, "flags"));
+    std::set<std::string> flags;
+    for (std::string word; words >> word;) flags.insert(word);
+    const auto has = [&](std::initializer_list<const char*> all) {
+        return std::all_of(all.begin(), all.end(), [&](const char* flag) { return flags.contains(flag); });
+    };
+    if (flags.empty()) return "unknown";  // not x86
+    std::vector<std::string> names;
+    if (has({"avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl", "avx2"}))
+        names.emplace_back("x86-64-v4");
+    else if (has({"avx2", "fma", "bmi2", "f16c", "movbe"}))
+        names.emplace_back("x86-64-v3");
+    else
+        names.emplace_back(has({"sse4_2", "popcnt"}) ? "x86-64-v2" : "x86-64");
+    for (const char* more : {"avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16"})
+        if (flags.contains(more)) names.emplace_back(more);
+    return fmt::format("{}", fmt::join(names, " "));
+}
+
+std::string gpu_driver() {
+    const std::string text = text_of_file("/proc/driver/nvidia/version");
+    return text.substr(0, text.find('\n'));
+}
+
+AvailableMemory available_memory(const std::filesystem::path& root) {
+    const std::string meminfo = text_of_file(root / "proc/meminfo");
+    AvailableMemory available{number(field(meminfo, "MemAvailable")).value_or(0) * 1024, "by MemAvailable"};
+    std::istringstream lines(text_of_file(root / "proc/self/cgroup"));
+    for (std::string line; std::getline(lines, line);) {  // "4:memory:/group" of version 1, "0::/group" of version 2
+        const std::size_t first = line.find(':');
+        const std::size_t second = line.find(':', first + 1);
+        if (second == std::string::npos) continue;
+        const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
+        const std::string group = line.substr(second + 1);
+        if (controllers == ",,")
+            limit_by_cgroup(available, root / "sys/fs/cgroup", group, version_2);
+        else if (controllers.find(",memory,") != std::string::npos)
+            limit_by_cgroup(available, root / "sys/fs/cgroup/memory", group, version_1);
+    }
+    return available;
+}
+
+std::int64_t free_bytes(const std::filesystem::path& path) {
+    struct statvfs space {};
+    if (statvfs(path.c_str(), &space) != 0)
+        fail(ExitCode::environment, "{}: its file system cannot be asked for free space: {}", path.string(),
+             std::strerror(errno));
+    return std::int64_t(space.f_bavail) * std::int64_t(space.f_frsize);
+}
+
+}  // namespace gpas::preflight

@@ -1,0 +1,60 @@
+#include "parallel/watch/finding.hpp"
+
+#include <fmt/format.h>
+
+#include <cstring>
+
+namespace gpas {
+namespace {
+
+std::string how_of(const Finding& finding) {
+    switch (finding.how) {
+        case Loss::died: return "was killed or died";
+        case Loss::exited: return "called exit()";
+        case Loss::crashed: return fmt::format("crashed ({})", strsignal(finding.last.signal));
+        case Loss::silent:
+            return fmt::format("stands still (its process is stopped; silent for {:.1f} s)",
+                               finding.last.silent_seconds);
+        case Loss::unreachable:
+            return fmt::format("cannot be reached (not heard of for {:.1f} s)", finding.last.silent_seconds);
+        case Loss::disconnected: return "has died, or its node has (its connection was closed)";
+        case Loss::superseded:
+            return "was superseded: another start of the run owns its directory now, and this one ends";
+        case Loss::orphaned: return "was left alone by its launcher, which is gone";
+        case Loss::stalled: return fmt::format("has not moved for {:.1f} s", finding.last.still_seconds);
+    }
+    return "is lost";
+}
+
+}  // namespace
+
+std::string text_of(const Finding& finding) {
+    const RankStatus& last = finding.last;
+    std::string who = fmt::format("rank {}", last.rank);
+    if (last.pid > 0) who += fmt::format(" (pid {} on {})", last.pid, last.host);
+    return fmt::format("{} {} in {}", who, how_of(finding),
+                       last.pid > 0 ? text_of(last) : "start-up, before it was heard of");
+}
+
+std::optional<Loss> judge(const RankView& view, const WatchLimits& limits) {
+    const RankStatus& status = view.status;
+    if (status.state == RankState::finished) return std::nullopt;
+    if (view.gone) {
+        switch (status.state) {
+            case RankState::finished:
+            case RankState::failed: return std::nullopt;  // it has told why, and ends the job
+            case RankState::exited: return Loss::exited;
+            case RankState::crashed: return Loss::crashed;
+            case RankState::running: return view.local ? Loss::died : Loss::disconnected;
+        }
+    }
+    // Those beside a rank know better why, so they speak first.
+    const double patience = limits.silent_seconds * (view.local ? 1.0 : 1.5);
+    if (limits.silent_seconds > 0.0 && status.silent_seconds > patience)
+        return view.local ? Loss::silent : Loss::unreachable;
+    if (limits.stall_seconds > 0.0 && status.call[0] == '\0' && status.still_seconds > limits.stall_seconds)
+        return Loss::stalled;
+    return std::nullopt;
+}
+
+}  // namespace gpas

@@ -1,0 +1,72 @@
+"""A small run on four ranks and what is left of it: shared by the tests that lose ranks and turn numbers."""
+import glob
+import json
+import os
+import subprocess
+
+TEXT = ("It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness. "
+        "All happy families are alike; each unhappy family is unhappy in its own way. ")
+CONFIG = """name: small
+model: {vocab_size: 400, hidden_size: 32, ffn_size: 40, layers: 2, heads: 4}
+data: {train: data_text_document, valid_fraction: 0.1, tokenizer: data.model, sequence_length: 16}
+training: {steps: 12, global_batch_size: 8, micro_batch_size: 1}
+schedule: {warmup_steps: 2}
+evaluation: {every: 3, samples: 8}
+checkpoint: {every: 4}
+metrics: {tensorboard: false}
+compute: {peak_tflops: 1, device: cpu, threads: 1}
+parallel: {timeout_seconds: 20}
+watch: {silent_seconds: 2}
+"""
+# In a sanitizer build: MPI leaves memory behind when it ends, which is not ours to mend.
+os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
+
+
+def make_world(gpas):
+    """Token files, a tokenizer and run.yaml in the working directory."""
+    with open("text.jsonl", "w") as file:
+        for i in range(60):
+            file.write(json.dumps({"text": TEXT[i:] + TEXT[: i * 2] + str(i * i)}) + "\n")
+    subprocess.run([gpas, "prepare", "--input", "text.jsonl", "--documents", "jsonl", "--train-tokenizer", "400",
+                    "--output-prefix", "data"], check=True, capture_output=True)
+    with open("run.yaml", "w") as file:
+        file.write(CONFIG)
+
+
+def train(gpas, directory, *overrides, ranks=4, rehearse="", attempt=0, timeout=120, launcher=None):
+    environment = dict(os.environ, GPAS_REHEARSE=rehearse, GPAS_ATTEMPT=str(attempt))
+    launcher = launcher or (["mpirun", "-n", str(ranks)] if ranks > 1 else [])
+    return subprocess.run([*launcher, gpas, "train", "run.yaml", f"directory={directory}", *overrides], timeout=timeout,
+                          capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL)
+
+
+def records(directory, kind="step"):
+    with open(f"{directory}/metrics.jsonl") as file:
+        return [record for record in map(json.loads, file) if record["kind"] == kind]
+
+
+def curve(directory):
+    """What each step computed, to the last bit."""
+    return [(record["step"], record["loss"], record["gradient_norm"]) for record in records(directory)]
+
+
+def reports(directory):
+    texts = []
+    for name in sorted(glob.glob(f"{directory}/failures/*.txt")):
+        with open(name) as file:
+            texts.append(file.read())
+    return texts
+
+
+def processes_of(directory):
+    """Living processes that have this run's directory on their command line."""
+    found = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path, "rb") as file:
+                words = file.read().split(b"\0")
+        except OSError:
+            continue
+        if f"directory={directory}".encode() in words and words[0] != b"mpirun":
+            found.append(path)
+    return found
