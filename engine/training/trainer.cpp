@@ -121,6 +121,10 @@ private:
                               : peak_of_device(device_.device, threads_, dtype_);
         peak_flops_ = peak.flops;
         mesh_.world->all_reduce(&peak_flops_, 1, ReduceOp::sum, "peak rate");
+        if (clock_.seconds_left() < config_.training.end_margin_seconds)
+            say("the job ends in {:.0f} s, which is less than training.end_margin_seconds: the run will save and end after its "
+                "first step; give the job more time, or lower the margin",
+                clock_.seconds_left());
         say("peak {:.3g} TFLOP/s over {} ranks ({})", peak_flops_ / 1e12, mesh_.world->size(), peak.source);
     }
 
