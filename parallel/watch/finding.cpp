@@ -36,7 +36,7 @@ std::string text_of(const Finding& finding) {
                        last.pid > 0 ? text_of(last) : "start-up, before it was heard of");
 }
 
-std::optional<Loss> judge(const RankView& view, const WatchLimits& limits) {
+std::optional<Loss> judge(const WatchedRank& view, const WatchLimits& limits) {
     const RankStatus& status = view.status;
     if (status.state == RankState::finished) return std::nullopt;
     if (view.gone) {

@@ -32,7 +32,7 @@ static_assert(std::is_trivially_copyable_v<Finding>);
 std::string text_of(const Finding& finding);
 
 // A rank as one watcher sees it.
-struct RankView {
+struct WatchedRank {
     RankStatus status;   // silent_seconds: since it was last heard of, over the board or the network
     bool local = false;  // on this node: status is as of now
     bool gone = false;   // its process has ended (local), or its connection has (remote)
@@ -44,6 +44,6 @@ struct WatchLimits {
 // Told by a connection, not by somebody beside the rank.
 inline bool is_hearsay(Loss how) { return how == Loss::unreachable || how == Loss::disconnected; }
 // Nothing where the rank is fine, or has ended in a way that needs no report.
-std::optional<Loss> judge(const RankView& view, const WatchLimits& limits);
+std::optional<Loss> judge(const WatchedRank& view, const WatchLimits& limits);
 
 }  // namespace gpas

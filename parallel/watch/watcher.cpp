@@ -388,11 +388,11 @@ private:
 
     // --- judging
 
-    std::map<int, RankView> views() const {
+    std::map<int, WatchedRank> views() const {
         const std::int64_t now = monotonic_nanoseconds();
-        std::map<int, RankView> all;
+        std::map<int, WatchedRank> all;
         for (const auto& [rank, remote] : remotes_) {
-            RankView view{.status = remote.status, .local = false, .gone = remote.gone && !remote.goodbye};
+            WatchedRank view{.status = remote.status, .local = false, .gone = remote.gone && !remote.goodbye};
             view.status.rank = rank;
             const double silent = double(now - remote.heard_nanoseconds) * 1e-9;
             view.status.silent_seconds += silent;
@@ -400,7 +400,7 @@ private:
             all[rank] = view;
         }
         for (const auto& [rank, neighbour] : neighbours_) {
-            RankView view{.status = read_status(*neighbour.board, now), .local = true, .gone = has_ended(neighbour)};
+            WatchedRank view{.status = read_status(*neighbour.board, now), .local = true, .gone = has_ended(neighbour)};
             view.status.silent_seconds =
                 std::min(view.status.silent_seconds, double(now - forgiven_nanoseconds_) * 1e-9);
             all[rank] = view;

@@ -24,12 +24,12 @@ namespace {
 
 using test_support::ScratchDirectory;
 
-RankView well() { return {.status = {.rank = 3, .pid = 9, .call = "all_reduce of loss"}, .local = true}; }
+WatchedRank well() { return {.status = {.rank = 3, .pid = 9, .call = "all_reduce of loss"}, .local = true}; }
 constexpr WatchLimits limits{.silent_seconds = 10.0, .stall_seconds = 100.0};
 
 TEST(Judge, leaves_ranks_alone_that_are_well_or_have_ended_in_order) {
     EXPECT_EQ(judge(well(), limits), std::nullopt);
-    RankView view = well();
+    WatchedRank view = well();
     view.status.still_seconds = 1e6;  // it waits for others: who they wait for is another question
     EXPECT_EQ(judge(view, limits), std::nullopt);
     view.gone = true;
@@ -40,7 +40,7 @@ TEST(Judge, leaves_ranks_alone_that_are_well_or_have_ended_in_order) {
 }
 
 TEST(Judge, tells_how_a_process_went) {
-    RankView view = well();
+    WatchedRank view = well();
     view.gone = true;
     EXPECT_EQ(judge(view, limits), Loss::died);
     view.status.state = RankState::exited;
@@ -53,7 +53,7 @@ TEST(Judge, tells_how_a_process_went) {
 }
 
 TEST(Judge, gives_ranks_of_other_nodes_half_as_much_again_so_that_their_own_node_speaks_first) {
-    RankView view = well();
+    WatchedRank view = well();
     view.status.silent_seconds = 12.0;
     EXPECT_EQ(judge(view, limits), Loss::silent);
     view.local = false;
@@ -64,7 +64,7 @@ TEST(Judge, gives_ranks_of_other_nodes_half_as_much_again_so_that_their_own_node
 }
 
 TEST(Judge, finds_who_neither_moves_nor_waits) {
-    RankView view = well();
+    WatchedRank view = well();
     view.status.call[0] = '\0';
     view.status.still_seconds = 101.0;
     EXPECT_EQ(judge(view, limits), Loss::stalled);
