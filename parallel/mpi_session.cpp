@@ -28,7 +28,7 @@ MpiSession::MpiSession(int* argc, char*** argv, const WatchSettings& watch)
     MPI_Comm_free(&node);
     int size = 1;
     check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size", "the process");
-    watcher_->joined(rank_, size);
+    watcher_->joined(rank_, size, local_size_);
 }
 
 MpiSession::~MpiSession() {

@@ -54,8 +54,9 @@ std::string headline(const Failure& failure) {
 }
 
 std::string report_text(const Failure& failure) {
-    std::string text = fmt::format("{:%Y-%m-%d %H:%M:%S} UTC, job {}, seen by rank {}\n\nLost:\n",
-                                   fmt::gmtime(std::chrono::system_clock::now()), failure.job, failure.reporter);
+    std::string text =
+        fmt::format("{}\n{:%Y-%m-%d %H:%M:%S} UTC, job {}, seen by rank {}\n\nLost:\n", headline(failure),
+                    fmt::gmtime(std::chrono::system_clock::now()), failure.job, failure.reporter);
     for (const Finding& finding : failure.findings)
         text += fmt::format("  {} (noticed by rank {})\n", text_of(finding), finding.seen_by);
     text += "\nWho waits in which call:\n" + waits_text(failure);

@@ -19,7 +19,7 @@ struct Failure {
 
 // "rank 2 (…) was killed or died in …; rank 3 …": for one line on stderr.
 std::string headline(const Failure& failure);
-// Findings, who waits in what, all ranks.
+// The headline, findings, who waits in what, all ranks.
 std::string report_text(const Failure& failure);
 // Stack and last calls of a rank on this node, to follow after it.
 std::string rank_details(const RankBoard& board, bool stack_is_fresh);

@@ -8,6 +8,7 @@
 #include "parallel/communicator.hpp"
 #include "parallel/watch/finding.hpp"
 #include "parallel/watch/launch.hpp"
+#include "parallel/watch/stop_signals.hpp"
 
 #include <filesystem>
 #include <memory>
@@ -22,13 +23,6 @@ struct WatchSettings {
     bool takes_signals = false;       // SIGUSR1, SIGTERM, SIGINT ask for an orderly stop; else they end the process
 };
 
-// What somebody outside wants of the run. Ranks agree on it at the end of a step.
-enum class StopRequest : std::int32_t {
-    none,
-    unfinished,  // SIGUSR1, SIGTERM: save, and let the scheduler start the job again
-    stop,        // SIGINT: save, and let it be
-};
-
 class Watcher {
 public:
     // Before MPI and before any other thread: signals are blocked for all that follow. The board shows start-up.
@@ -39,8 +33,9 @@ public:
 
     const Launch& launch() const;
     RankBoard& board();
-    // MPI is up, and says who this rank is. Crash handlers go before those that MPI has installed.
-    void joined(int rank, int size);
+    // MPI is up, and says who this rank is and how many are on its node. Crash handlers go before those that MPI has
+    // installed.
+    void joined(int rank, int size, int ranks_here);
     // Connects all ranks to rank 0's watcher. Collective over world. Returns a line for the log where some cannot be
     // seen from there; the others still are.
     std::string connect(Communicator& world, int nodes);

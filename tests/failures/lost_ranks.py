@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""lost_ranks.py GPAS [COUNT [SEED]]: a rank of four is killed, stopped, or leaves, in each phase of a run in turn.
+"""lost_ranks.py GPAS [COUNT [SEED [LAUNCHER...]]]: a rank of four is killed, stopped, or leaves, in each phase of a run in turn.
 
 Each time the job must end within a time, with one report that names the rank and what it was doing, and leave no process
 behind; and the run, started again, must go on from its last checkpoint to the same bits as one that nothing happened to.
-Without COUNT, one trial of each action in each phase, on ranks in turn. Prints TAP.
+Without COUNT (or with 0), one trial of each action in each phase, on ranks in turn. LAUNCHER takes the place of mpirun -n 4, such
+as srun --nodes=2 --ntasks-per-node=2 --mpi=pmix under tests/slurm/private-slurm. Prints TAP.
 """
 import itertools
 import os
@@ -20,6 +21,7 @@ from tiny_job import curve, has_checkpoint, make_world, processes_of, reports, t
 GPAS = os.path.abspath(sys.argv[1])
 COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 random.seed(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
+LAUNCHER = sys.argv[4:]
 
 # From the loss to the end of every process: silent_seconds, its beat, the report, the launcher's own time.
 LIMIT_SECONDS = 25 if "asan" in GPAS else 15
@@ -51,13 +53,16 @@ def trial(action, phase, rank, layout, reference):
     shutil.rmtree("run", ignore_errors=True)
     start = time.monotonic()
     try:
-        result = train(GPAS, "run", *layout, rehearse=rehearse, timeout=LIMIT_SECONDS + 60)
+        result = train(GPAS, "run", *layout, rehearse=rehearse, launcher=LAUNCHER, timeout=LIMIT_SECONDS + 60)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{rehearse}: the job hangs")
     seconds = time.monotonic() - start
     log = result.stderr[-3000:]
     check(result.returncode != 0, f"{rehearse}: exit code 0", log)
     check(seconds < LIMIT_SECONDS + 10, f"{rehearse}: {seconds:.1f} s", log)
+    deadline = time.monotonic() + 10  # a launcher may leave before the last of its processes is gone
+    while processes_of("run") and time.monotonic() < deadline:
+        time.sleep(0.05)
     left = processes_of("run")
     check(not left, f"{rehearse}: processes are left: {left}")
     texts = reports("run")
@@ -66,7 +71,7 @@ def trial(action, phase, rank, layout, reference):
     check(re.match(rf"\s*rank {rank} \(", lost) and HOW[action] in lost and written in lost,
           f"{rehearse}: the report says: {lost}", texts[0])
     resumes = has_checkpoint("run")  # the last may have been under way
-    again = train(GPAS, "run", *layout, attempt=1)
+    again = train(GPAS, "run", *layout, attempt=1, launcher=LAUNCHER)
     check(again.returncode == 0, f"{rehearse}: starting again: {again.returncode}", again.stderr[-2000:])
     check(curve("run") == reference, f"{rehearse}: another curve after starting again", again.stderr[-3000:])
     check(resumes == ("resuming from" in again.stderr), f"{rehearse}: not resumed", again.stderr[-2000:])
@@ -90,7 +95,7 @@ def main():
         make_world(GPAS)
         references = []
         for i, layout in enumerate(LAYOUTS):
-            result = train(GPAS, f"whole{i}", *layout)
+            result = train(GPAS, f"whole{i}", *layout, launcher=LAUNCHER)
             check(result.returncode == 0, "the run without failures", result.stderr)
             references.append(curve(f"whole{i}"))
         planned = trials()
