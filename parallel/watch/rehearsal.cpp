@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <sstream>
@@ -32,7 +33,7 @@ bool is_of_numbers(Rehearsal::Action action) { return action >= Rehearsal::Actio
 
 }  // namespace
 
-Rehearsal::Rehearsal(const std::string& text) {
+Rehearsal::Rehearsal(const std::string& text) : text_(text) {
     std::istringstream words(text);
     std::string word;
     words >> word;
@@ -83,6 +84,7 @@ bool Rehearsal::is_here(const RankBoard& board) const {
 void Rehearsal::at(const RankBoard& board) {
     if (over_ || is_of_numbers(action_) || !is_here(board) || after_-- > 0) return;
     over_ = action_ != Action::slow;
+    if (over_) std::fprintf(stderr, "gpas: rehearsal: %s on rank %d\n", text_.c_str(), board.rank.load());
     switch (action_) {
         case Action::kill: kill(getpid(), SIGKILL); break;
         case Action::stop: kill(getpid(), SIGSTOP); break;
@@ -99,6 +101,7 @@ bool Rehearsal::wants(Action action, const RankBoard& board, std::int64_t step) 
     if (over_ || action != action_ || (rank_ >= 0 && board.rank != rank_) || (step_ >= 0 && step != step_))
         return false;
     over_ = true;
+    std::fprintf(stderr, "gpas: rehearsal: %s on rank %d\n", text_.c_str(), board.rank.load());
     return true;
 }
 

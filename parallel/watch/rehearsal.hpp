@@ -32,7 +32,8 @@ public:
     // says so).
     static std::shared_ptr<Rehearsal> of_environment(const Launch& launch);
 
-    // The rank has entered a phase, or begins to wait: does what kill, stop, exit, crash, spin and slow ask for.
+    // The rank has entered a phase, or begins to wait: does what kill, stop, exit, crash, spin and slow ask for, having
+    // said so on stderr.
     void at(const RankBoard& board);
     // Whether this action is asked of this rank in this step; once, but for transient.
     bool wants(Action action, const RankBoard& board, std::int64_t step);
@@ -42,6 +43,7 @@ public:
 private:
     bool is_here(const RankBoard& board) const;
 
+    std::string text_;
     Action action_ = Action::kill;
     int rank_ = -1;           // -1: every rank
     std::string phase_;       // "collective": while it waits in a call; empty: any

@@ -3,6 +3,8 @@ import glob
 import json
 import os
 import subprocess
+import threading
+import time
 
 TEXT = ("It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness. "
         "All happy families are alike; each unhappy family is unhappy in its own way. ")
@@ -49,6 +51,30 @@ def train(gpas, directory, *overrides, timeout=120, **options):
         process.kill()
         raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+
+def train_until_lost(gpas, directory, *overrides, timeout=120, **options):
+    """The same, and the seconds from the rehearsed failure to the end of the launcher."""
+    process = start(gpas, directory, *overrides, **options)
+    lines, lost_at = [], [None]
+
+    def read():
+        for line in process.stderr:
+            lines.append(line)
+            if line.startswith("gpas: rehearsal:"):
+                lost_at[0] = time.monotonic()
+
+    reader = threading.Thread(target=read, daemon=True)
+    reader.start()
+    try:
+        process.wait(timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise
+    ended = time.monotonic()
+    reader.join(5)
+    seconds = ended - lost_at[0] if lost_at[0] else float("nan")
+    return subprocess.CompletedProcess(process.args, process.returncode, "", "".join(lines)), seconds
 
 
 def records(directory, kind="step"):
