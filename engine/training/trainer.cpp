@@ -3,6 +3,7 @@
 #include "engine/training/device.hpp"
 #include "engine/training/evaluate.hpp"
 #include "engine/training/peak.hpp"
+#include "engine/training/run_lines.hpp"
 #include "engine/training/run_state.hpp"
 #include "engine/training/saves.hpp"
 #include "engine/training/spikes.hpp"
@@ -26,8 +27,6 @@
 
 namespace gpas {
 namespace {
-
-double gibibytes(std::int64_t bytes) { return double(bytes) / double(std::int64_t(1) << 30); }
 
 class Trainer {
 public:
@@ -103,6 +102,7 @@ private:
     }
 
     void prepare() {
+        mesh_.world->log().board().stage = mesh_.place.pipeline;
         identity_ = {
             .config_text = dump_config(config_),
             .dataset_fingerprint = fmt::format("{:016x}", data_.fingerprint),
@@ -122,31 +122,17 @@ private:
         peak_flops_ = peak.flops;
         mesh_.world->all_reduce(&peak_flops_, 1, ReduceOp::sum, "peak rate");
         if (clock_.seconds_left() < config_.training.end_margin_seconds)
-            say("the job ends in {:.0f} s, which is less than training.end_margin_seconds: the run will save and end after its "
+            say("the job ends in {:.0f} s, which is less than training.end_margin_seconds: the run will save and end "
+                "after its "
                 "first step; give the job more time, or lower the margin",
                 clock_.seconds_left());
         say("peak {:.3g} TFLOP/s over {} ranks ({})", peak_flops_ / 1e12, mesh_.world->size(), peak.source);
     }
 
     void describe() const {
-        const ReplicaPlan& plan = replica_->plan();
         if (!device_.note.empty()) say("{}", device_.note);
         if (!transport_.empty()) say("{}", transport_);
-        say("{}: {}, {} parameters, {} rank(s) x {} thread(s), {}", config_.name, name_of(config_.model.architecture),
-            parameter_count(config_.model), mesh_.world->size(), threads_, dtype_name(dtype_));
-        if (mesh_.size.tensor * mesh_.size.pipeline > 1)
-            say("tensor {}{} x pipeline {} ({}) x data {}{}", mesh_.size.tensor,
-                replica_->shape().compute.sequence_parallel ? " with sequence parallelism" : "", mesh_.size.pipeline,
-                name_of(config_.parallel.schedule), mesh_.size.data,
-                config_.parallel.sharded_optimizer ? " with sharded optimizer" : "");
-        say("global batch {} samples x {} tokens = {} x {} micro-batch(es) of {}", config_.training.global_batch_size,
-            config_.data.sequence_length, mesh_.size.data, step_.micro_batches(), config_.training.micro_batch_size);
-        say("memory of rank 0: {:.2f} GiB = weights {:.2f} + gradients {:.2f} + optimizer {:.2f} + activations {:.2f} "
-            "+ "
-            "buffers {:.2f}",
-            gibibytes(plan.total_bytes()), gibibytes(plan.weight_bytes), gibibytes(plan.gradient_bytes),
-            gibibytes(plan.optimizer_bytes), gibibytes(plan.activation_bytes),
-            gibibytes(plan.buffer_bytes + plan.recomputed_bytes + plan.scratch_bytes));
+        for (const std::string& line : run_lines(config_, mesh_, *replica_, step_.micro_batches())) say("{}", line);
     }
 
     void resume_or_initialise() {
@@ -353,27 +339,7 @@ private:
                                                 .checkpoint = checkpoint_seconds_},
                                     .arena_bytes = replica_->plan().total_bytes(),
                                     .resident_bytes = resident_bytes()});
-        if (!result.stream.empty()) metrics_->write(gpas_view(result));
-    }
-
-    GpasMetrics gpas_view(const StepResult& result) const {
-        GpasMetrics view{.step = progress_.step};
-        std::size_t gate = 0;
-        for (const ParameterSpec& spec : parameter_specs(config_.model, config_.optimizer)) {
-            if (spec.kind != ParameterKind::gate) continue;
-            const double raw = double(result.gates[gate++]);
-            const bool own = config_.model.gate.per_sublayer;
-            const char* site = !own ? "layer" : spec.name.find(".mlp.") != std::string::npos ? "mlp" : "attention";
-            view.gates.push_back({.layer = spec.layer,
-                                  .site = site,
-                                  .raw = raw,
-                                  .value = gate_value(config_.model.gate.function, raw, config_.model.gate.scale)});
-        }
-        for (std::size_t i = 0; i < result.stream.size(); ++i)
-            view.variances.push_back({.layer = std::int64_t(i / 2),
-                                      .site = i % 2 == 0 ? "attention" : "mlp",
-                                      .variance = result.stream[i].variance()});
-        return view;
+        if (!result.stream.empty()) metrics_->write(gpas_view(config_, progress_.step, result));
     }
 
     double evaluate_now() {

@@ -181,7 +181,7 @@ std::string LiveFile::text(bool last) {
               {"name", run_.name},
               {"step", ranks.empty() ? std::int64_t(0) : std::max<std::int64_t>(ranks.front().step, 0)},
               {"steps_total", run_.steps_total},
-              {"exit_code", last ? Json(exit_code_) : Json()},
+              {"exit_code", last && exit_code_ ? Json(*exit_code_) : Json()},
               {"ranks", Json::array()}};
     for (const RankStatus& rank : ranks) live["ranks"].push_back(rank_of(rank, recent_.of(rank)));
     return live.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -47,7 +48,7 @@ public:
     // cannot be written at all; later such failures pass.
     LiveFile(const std::filesystem::path& directory, LiveRun run, std::function<std::vector<RankStatus>()> ranks,
              std::function<void()> taken_over, const std::function<void(const std::string&)>& notice);
-    // The last word is "ended", or what end() said.
+    // The last word is what end() said, or "failed".
     ~LiveFile();
     LiveFile(const LiveFile&) = delete;
     LiveFile& operator=(const LiveFile&) = delete;
@@ -69,8 +70,8 @@ private:
     std::condition_variable changed_;
     RecentSeconds recent_;
     bool over_ = false;
-    std::string state_ = "ended";  // in the end
-    int exit_code_ = 0;
+    std::string state_ = "failed";  // in the end, if nothing else is said
+    std::optional<int> exit_code_;
     std::thread thread_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace gpas {
@@ -34,6 +35,15 @@ std::string text_of(const Finding& finding) {
     if (last.pid > 0) who += fmt::format(" (pid {} on {})", last.pid, last.host);
     return fmt::format("{} {} in {}", who, how_of(finding),
                        last.pid > 0 ? text_of(last) : "start-up, before it was heard of");
+}
+
+WatchLimits limits_now(WatchLimits limits, const std::map<int, WatchedRank>& ranks) {
+    const bool somebody_waits = std::any_of(ranks.begin(), ranks.end(), [&](const auto& entry) {
+        const RankStatus& status = entry.second.status;
+        return status.call[0] != '\0' && status.still_seconds > limits.stall_seconds;
+    });
+    limits.stall_seconds = somebody_waits ? limits.stall_seconds / 2.0 : 0.0;
+    return limits;
 }
 
 std::optional<Loss> judge(const WatchedRank& view, const WatchLimits& limits) {

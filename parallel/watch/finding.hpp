@@ -3,6 +3,7 @@
 
 #include "parallel/watch/rank_board.hpp"
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -18,7 +19,7 @@ enum class Loss : std::int32_t {
     disconnected,  // on another node, and its connection was closed: it died, or its node did
     superseded,    // another start of the run has taken its directory over
     orphaned,      // whoever launched it is gone, and would not end it
-    stalled,       // its watcher runs, its training thread has neither moved nor waited for others for too long
+    stalled,       // its watcher runs, its training thread neither moves nor waits, and others wait for too long
 };
 
 struct Finding {
@@ -41,6 +42,9 @@ struct WatchLimits {
     double silent_seconds = 60.0;
     double stall_seconds = 600.0;  // 0: none
 };
+// Standing still is no fault where nobody waits: then there is no limit to it. Where somebody has waited for
+// stall_seconds, half of that is too long.
+WatchLimits limits_now(WatchLimits limits, const std::map<int, WatchedRank>& ranks);
 // Told by a connection, not by somebody beside the rank.
 inline bool is_hearsay(Loss how) { return how == Loss::unreachable || how == Loss::disconnected; }
 // Nothing where the rank is fine, or has ended in a way that needs no report.

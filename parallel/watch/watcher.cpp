@@ -268,8 +268,10 @@ private:
     }
 
     void judge_all() {
-        for (const auto& [rank, view] : peers_.views(*board_)) {
-            if (const auto loss = judge(view, settings_.limits))
+        const std::map<int, WatchedRank> views = peers_.views(*board_);
+        const WatchLimits limits = limits_now(settings_.limits, views);
+        for (const auto& [rank, view] : views) {
+            if (const auto loss = judge(view, limits))
                 add({.how = *loss, .last = view.status, .seen_by = rank_});
             else if (view.gone)
                 settled_.emplace(rank, Finding{});

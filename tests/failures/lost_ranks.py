@@ -29,7 +29,8 @@ PHASES = ["start-up", "data", "forward", "backward", "collective", "save", "eval
 ACTIONS = ["kill", "stop", "exit"]
 LAYOUTS = [[], ["parallel.tensor=2", "parallel.sequence_parallel=true", "parallel.pipeline=2"],
            ["parallel.tensor=2"], ["parallel.pipeline=2"]]
-HOW = {"kill": "was killed or died", "exit": "called exit()", "stop": "stands still"}
+HOW = {"kill": "was killed or died", "exit": "called exit()", "stop": "stands still", "spin": "has not moved"}
+OVERRIDES = {"spin": ["parallel.timeout_seconds=3"]}
 
 
 def place(phase):
@@ -52,7 +53,7 @@ def trial(action, phase, rank, layout, reference):
     rehearse = f"{action} rank={rank} phase={phase} {where}"
     shutil.rmtree("run", ignore_errors=True)
     try:
-        result, seconds = train_until_lost(GPAS, "run", *layout, rehearse=rehearse, launcher=LAUNCHER)
+        result, seconds = train_until_lost(GPAS, "run", *layout, *OVERRIDES.get(action, []), rehearse=rehearse, launcher=LAUNCHER)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{rehearse}: the job hangs")
     log = result.stderr[-3000:]
@@ -80,7 +81,7 @@ def trials():
     every = [(action, phase, (i + j) % 4) for (i, phase), (j, action) in
              itertools.product(enumerate(PHASES), enumerate(ACTIONS))]
     if not COUNT:
-        return every
+        return every + [("spin", "data", 1), ("spin", "backward", 3)]
     whole = [(action, phase, rank) for action in ACTIONS for phase in PHASES for rank in range(4)]
     many = [random.choice(whole) if i >= len(whole) else whole[i] for i in range(COUNT)]
     return many

@@ -71,6 +71,17 @@ TEST(Judge, finds_who_neither_moves_nor_waits) {
     EXPECT_EQ(judge(view, {.silent_seconds = 10.0, .stall_seconds = 0.0}), std::nullopt);
 }
 
+TEST(Judge, lets_ranks_stand_still_as_long_as_nobody_waits_for_them) {
+    WatchedRank busy = well(), waiting = well();
+    busy.status.call[0] = '\0';
+    busy.status.still_seconds = 1e6;
+    waiting.status.still_seconds = 99.0;
+    EXPECT_EQ(limits_now(limits, {{0, busy}, {1, waiting}}).stall_seconds, 0.0);
+    waiting.status.still_seconds = 101.0;
+    EXPECT_EQ(limits_now(limits, {{0, busy}, {1, waiting}}).stall_seconds, 50.0);
+    EXPECT_EQ(limits_now({.stall_seconds = 0.0}, {{1, waiting}}).stall_seconds, 0.0);
+}
+
 TEST(Board, shows_phase_place_and_the_call_that_is_waited_in) {
     RankBoard board;
     open_board(board, 2, 4);

@@ -1,0 +1,59 @@
+#include "engine/training/run_lines.hpp"
+
+#include "io/config/enum_names.hpp"
+
+#include <fmt/format.h>
+
+namespace gpas {
+namespace {
+
+double gibibytes(std::int64_t bytes) { return double(bytes) / double(std::int64_t(1) << 30); }
+
+}  // namespace
+
+std::vector<std::string> run_lines(const RunConfig& config, const Mesh& mesh, const Replica& replica,
+                                   std::int64_t micro_batches) {
+    const ReplicaPlan& plan = replica.plan();
+    const ReplicaShape& shape = replica.shape();
+    std::vector<std::string> lines;
+    lines.push_back(fmt::format("{}: {}, {} parameters, {} rank(s) x {} thread(s), {}", config.name,
+                                name_of(config.model.architecture), parameter_count(config.model), mesh.world->size(),
+                                shape.threads, dtype_name(storage_dtype(config.compute.dtype))));
+    if (mesh.size.tensor * mesh.size.pipeline > 1)
+        lines.push_back(fmt::format("tensor {}{} x pipeline {} ({}) x data {}{}", mesh.size.tensor,
+                                    shape.compute.sequence_parallel ? " with sequence parallelism" : "",
+                                    mesh.size.pipeline, name_of(config.parallel.schedule), mesh.size.data,
+                                    config.parallel.sharded_optimizer ? " with sharded optimizer" : ""));
+    lines.push_back(fmt::format("global batch {} samples x {} tokens = {} x {} micro-batch(es) of {}",
+                                config.training.global_batch_size, config.data.sequence_length, mesh.size.data,
+                                micro_batches, config.training.micro_batch_size));
+    lines.push_back(
+        fmt::format("memory of rank {}: {:.2f} GiB = weights {:.2f} + gradients {:.2f} + optimizer {:.2f} + "
+                    "activations {:.2f} + buffers {:.2f}",
+                    mesh.world->rank(), gibibytes(plan.total_bytes()), gibibytes(plan.weight_bytes),
+                    gibibytes(plan.gradient_bytes), gibibytes(plan.optimizer_bytes), gibibytes(plan.activation_bytes),
+                    gibibytes(plan.buffer_bytes + plan.recomputed_bytes + plan.scratch_bytes)));
+    return lines;
+}
+
+GpasMetrics gpas_view(const RunConfig& config, std::int64_t step, const StepResult& result) {
+    GpasMetrics view{.step = step};
+    std::size_t gate = 0;
+    for (const ParameterSpec& spec : parameter_specs(config.model, config.optimizer)) {
+        if (spec.kind != ParameterKind::gate) continue;
+        const double raw = double(result.gates[gate++]);
+        const bool own = config.model.gate.per_sublayer;
+        const char* site = !own ? "layer" : spec.name.find(".mlp.") != std::string::npos ? "mlp" : "attention";
+        view.gates.push_back({.layer = spec.layer,
+                              .site = site,
+                              .raw = raw,
+                              .value = gate_value(config.model.gate.function, raw, config.model.gate.scale)});
+    }
+    for (std::size_t i = 0; i < result.stream.size(); ++i)
+        view.variances.push_back({.layer = std::int64_t(i / 2),
+                                  .site = i % 2 == 0 ? "attention" : "mlp",
+                                  .variance = result.stream[i].variance()});
+    return view;
+}
+
+}  // namespace gpas

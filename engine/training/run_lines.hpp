@@ -1,0 +1,20 @@
+// What a run says of itself: its shape, for the log, and its gates and stream, for the metrics.
+#pragma once
+
+#include "engine/training/replica.hpp"
+#include "engine/training/step.hpp"
+#include "io/metrics/metrics.hpp"
+#include "parallel/mesh.hpp"
+
+#include <string>
+#include <vector>
+
+namespace gpas {
+
+// Model, layout, batch and memory (of this rank), a line each.
+std::vector<std::string> run_lines(const RunConfig& config, const Mesh& mesh, const Replica& replica,
+                                   std::int64_t micro_batches);
+// Of a step that was run with_gpas_view.
+GpasMetrics gpas_view(const RunConfig& config, std::int64_t step, const StepResult& result);
+
+}  // namespace gpas
