@@ -1,28 +1,15 @@
 #include "parallel/comm_log.hpp"
 
+#include "parallel/watch/fixed_text.hpp"
 #include "parallel/watch/rehearsal.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstring>
 #include <fstream>
-#include <string_view>
 
 namespace gpas {
 namespace {
-
-template <std::size_t n>
-void copy_text(char (&to)[n], std::string_view text) {
-    const std::size_t length = std::min(text.size(), n - 1);
-    std::memcpy(to, text.data(), length);
-    to[length] = '\0';
-}
-
-template <std::size_t n>
-std::string text_in(const char (&from)[n]) {
-    return std::string(from, strnlen(from, n));
-}
 
 CallRecord& place_of(RankBoard& board, std::int64_t number) {
     return board.calls[std::size_t(number) % RankBoard::calls_kept];

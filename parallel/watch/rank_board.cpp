@@ -1,6 +1,7 @@
 #include "parallel/watch/rank_board.hpp"
 
 #include "parallel/comm_log.hpp"
+#include "parallel/watch/fixed_text.hpp"
 
 #include <fmt/format.h>
 
@@ -8,23 +9,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <fstream>
 #include <iterator>
-#include <string_view>
 
 namespace gpas {
-namespace {
-
-template <std::size_t n>
-void copy_text(char (&to)[n], std::string_view text) {
-    const std::size_t length = std::min(text.size(), n - 1);
-    std::memcpy(to, text.data(), length);
-    to[length] = '\0';
-}
-
-}  // namespace
-
 const char* name_of(Phase phase) {
     switch (phase) {
         case Phase::start_up: return "start-up";
@@ -82,7 +70,7 @@ RankStatus read_status(const RankBoard& board, std::int64_t now_nanoseconds) {
                       .silent_seconds = since(board.heartbeat_nanoseconds),
                       .steps = board.steps};
     for (std::size_t i = 0; i < status.seconds.size(); ++i) status.seconds[i] = board.seconds[i];
-    copy_text(status.host, std::string_view(board.host, strnlen(board.host, sizeof board.host)));
+    copy_text(status.host, text_in(board.host));
     if (const std::int64_t waiting = board.waiting; waiting > 0)
         copy_text(status.call, text_of(read_call(board, waiting)));
     return status;

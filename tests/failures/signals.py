@@ -6,11 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
 
-from tiny_job import curve, has_checkpoint, make_world, processes_of, records, start, train
+from tiny_job import curve, has_checkpoint, processes_of, records, run_checks, start, train
 
 GPAS = os.path.abspath(sys.argv[1])
 # Evaluation in the step that is stopped after: it must be there once in the end.
@@ -119,25 +117,10 @@ def a_later_start_takes_the_directory_over():
     assert curve("run") == curve("whole2"), "another curve"
 
 
-def main():
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="gpas-signals-") as directory:
-        os.chdir(directory)
-        make_world(GPAS)
-        for ranks in (1, 2):
-            assert train(GPAS, f"whole{ranks}", *SETTINGS, ranks=ranks).returncode == 0
-        print(f"1..{len(CHECKS)}", flush=True)
-        for number, function in enumerate(CHECKS, 1):
-            try:
-                function()
-                print(f"ok {number} - {function.__name__}", flush=True)
-            except Exception:  # a test's failure, whatever it is
-                failed += 1
-                print(f"not ok {number} - {function.__name__}", flush=True)
-                for line in traceback.format_exc().splitlines():
-                    print(f"# {line}")
-    return failed > 0
+def undisturbed():
+    for ranks in (1, 2):
+        assert train(GPAS, f"whole{ranks}", *SETTINGS, ranks=ranks).returncode == 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_checks(CHECKS, GPAS, undisturbed))

@@ -3,8 +3,10 @@ import glob
 import json
 import os
 import subprocess
+import tempfile
 import threading
 import time
+import traceback
 
 TEXT = ("It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness. "
         "All happy families are alike; each unhappy family is unhappy in its own way. ")
@@ -112,3 +114,23 @@ def processes_of(directory):
 
 def has_checkpoint(directory):
     return bool(glob.glob(f"{directory}/checkpoints/step_*.h5"))
+
+
+def run_checks(checks, gpas, prepare=lambda: None):
+    """Runs functions in a directory of their own that has the world in it; prints TAP. Returns the exit code."""
+    failed = 0
+    with tempfile.TemporaryDirectory(prefix="gpas-failures-") as directory:
+        os.chdir(directory)
+        make_world(gpas)
+        prepare()
+        print(f"1..{len(checks)}", flush=True)
+        for number, function in enumerate(checks, 1):
+            try:
+                function()
+                print(f"ok {number} - {function.__name__}", flush=True)
+            except Exception:  # a test's failure, whatever it is
+                failed += 1
+                print(f"not ok {number} - {function.__name__}", flush=True)
+                for line in traceback.format_exc().splitlines():
+                    print(f"# {line}", flush=True)
+    return failed > 0
