@@ -108,7 +108,7 @@ def cut(data):
 
 @check
 def every_command_explains_itself():
-    for command in ("train", "prepare", "eval", "generate", "inspect", "plan", "config", "top"):
+    for command in ("train", "prepare", "eval", "generate", "inspect", "plan", "preflight", "config", "top"):
         expect("--help" in succeeds(gpas(command, "--help")).out, gpas(command, "--help"), "help")
     expect("Exit codes" in gpas("--help").out, gpas("--help"), "exit codes in the help")
     expect(gpas().code == 2 and gpas("trian").code == 2, gpas(), "no command, an unknown one: 2")
