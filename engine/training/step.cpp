@@ -233,6 +233,7 @@ TrainingStep::Computed TrainingStep::compute(const StepInput& input, StepResult&
     if (moments != nullptr) gather_stream(result, *moments);
     result.seconds.communication += watch.lap();
     measure_gradients(result);
+    result.seconds.optimizer += watch.lap();
     return {own_loss, {std::bit_cast<std::uint64_t>(result.loss), std::bit_cast<std::uint64_t>(result.gradient_norm)}};
 }
 
@@ -336,7 +337,10 @@ StepResult TrainingStep::run(const StepInput& input) {
     std::vector<Moments> moments;
     const Computed first = compute(
         input, result, input.with_gpas_view ? &moments : nullptr, input.vote ? input.vote : [] { return StepVote{}; });
+    const Stopwatch judging;
+    const double counted = result.seconds.total();
     judge(input, result, first);
+    result.seconds.optimizer += judging.seconds() - (result.seconds.total() - counted);
     watch.lap();
     if (result.action == StepAction::update) {
         log.enter(Phase::optimizer);
