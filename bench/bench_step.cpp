@@ -97,6 +97,19 @@ std::vector<double> of_all_ranks(Communicator& world, double mine) {
     return all;
 }
 
+// Processor time of all threads of this process but the first, which trains.
+double other_threads_seconds() {
+    double nanoseconds = 0.0;
+    for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
+        if (task.path().filename() == std::to_string(getpid())) continue;
+        std::ifstream file(task.path() / "schedstat");
+        double on_processor = 0.0;
+        file >> on_processor;
+        nanoseconds += on_processor;
+    }
+    return 1e-9 * nanoseconds;
+}
+
 // Nanoseconds of what the log does for one call that is waited for.
 double log_nanoseconds(CommLog& log) {
     constexpr int calls = 200000;
@@ -119,6 +132,7 @@ void compare_watching(const Options& options, const MpiSession& mpi, const RunCo
     world.all_reduce(&nodes, 1, ReduceOp::sum, "nodes");
     mpi.watcher().connect(world, int(nodes));
     std::vector<double> seconds[2];
+    double busy[2] = {0.0, 0.0}, elapsed[2] = {0.0, 0.0};  // of other threads, of blocks
     std::int64_t number = 0;
     std::int64_t calls = 0;
     for (int block = 0; block < 2 * options.watch_blocks + 2; ++block) {
@@ -130,6 +144,8 @@ void compare_watching(const Options& options, const MpiSession& mpi, const RunCo
             live = std::make_unique<LiveFile>(
                 directory, LiveRun{.name = "bench", .steps_total = 1}, [&] { return mpi.watcher().ranks(); }, [] {},
                 [](const std::string&) {});
+        const double busy_before = other_threads_seconds();
+        const Stopwatch whole;
         for (int i = 0; i < options.steps; ++i, ++number) {
             world.barrier("the next step");
             const std::int64_t calls_before = world.log().board().call_count;
@@ -139,11 +155,15 @@ void compare_watching(const Options& options, const MpiSession& mpi, const RunCo
             calls = world.log().board().call_count - calls_before;
             if (block >= 2) seconds[on].push_back(watch.seconds());
         }
+        busy[on] += other_threads_seconds() - busy_before;
+        elapsed[on] += whole.seconds();
     }
     if (mpi.rank() != 0) return;
     fmt::print(
-        "{{\"ranks\":{},\"on\":[{:.6f}],\"off\":[{:.6f}],\"calls_per_step\":{},\"log_nanoseconds_per_call\":{:.1f}}}\n",
-        world.size(), fmt::join(seconds[1], ","), fmt::join(seconds[0], ","), calls, log_nanoseconds(world.log()));
+        "{{\"ranks\":{},\"on\":[{:.6f}],\"off\":[{:.6f}],\"other_threads\":[{:.7f},{:.7f}],\"calls_per_step\":{},\"log_"
+        "nanoseconds_per_call\":{:.1f}}}\n",
+        world.size(), fmt::join(seconds[1], ","), fmt::join(seconds[0], ","), busy[1] / elapsed[1],
+        busy[0] / elapsed[0], calls, log_nanoseconds(world.log()));
 }
 
 void run(const Options& options, const MpiSession& mpi) {

@@ -3,7 +3,8 @@
 
 In one job, blocks of steps with and without watchers and live.json follow each other (on off, off on, ...); the ratio is that
 of the medians, and its spread that of the ratios of neighbouring blocks. The log of calls cannot be left out, since
-ranks compare what they call by it; its own time is measured in a loop, times the calls of a step.
+ranks compare what they call by it; its own time is measured in a loop, times the calls of a step. Where the machine is too
+noisy for the ratio to tell, the processor time of the watching threads does: with, less without, as a share of rank 0's time.
 
 Before: scripts/build build bench/bench_step -- -Dbench=true
 """
@@ -19,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def run(options, ranks):
-    command = [options.bench_step, "configs/quickstart.yaml", "training.micro_batch_size=4", "training.global_batch_size=16",
+    command = [options.bench_step, "configs/quickstart.yaml", "training.micro_batch_size=1", "training.global_batch_size=2",
                "compute.device=cpu", "--threads", "1", "--steps", str(options.steps), "--watch-blocks", str(options.blocks)]
     if ranks > 1:
         command = ["mpirun", "-n", str(ranks), "--bind-to", "none", *command]
@@ -45,9 +46,10 @@ def row(options, ranks):
               for i in range(0, len(on), options.steps)]
     low, high = quarter_points(blocks)
     log = result["calls_per_step"] * result["log_nanoseconds_per_call"] * 1e-9 / statistics.median(off)
-    print(f"{ranks} rank(s): {ratio - 1:+.3%}, log {log:.4%}", file=sys.stderr)
+    threads = result["other_threads"]
+    print(f"{ranks} rank(s): {ratio - 1:+.3%}, threads {threads[0]:.4%} against {threads[1]:.4%}, log {log:.4%}", file=sys.stderr)
     return (f"| {ranks} | {statistics.median(off):.4f} s | {statistics.median(on):.4f} s | {ratio - 1:+.2%} | "
-            f"{low - 1:+.2%} … {high - 1:+.2%} | {result['calls_per_step']} × {result['log_nanoseconds_per_call']:.0f} ns = {log:.3%} |")
+            f"{low - 1:+.2%} … {high - 1:+.2%} | {threads[0] - threads[1]:.3%} | {result['calls_per_step']} × {result['log_nanoseconds_per_call']:.0f} ns = {log:.3%} |")
 
 
 def git(*arguments):
@@ -64,12 +66,14 @@ def main():
     cpu = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), "?")
     commit = git("rev-parse", "--short", "HEAD") + (" with local changes" if git("status", "--porcelain", "-uno") else "")
     lines = ["# What watching costs", "",
-             f"The quick start's model (5M parameters), 16 × 256 tokens a step, one thread a rank; {cpu}, 2 cores; gpas {commit}.",
+             f"The quick start's model (5M parameters), 2 × 256 tokens a step, one thread a rank; {cpu}, 2 cores; gpas {commit}.",
              f"{options.blocks} pairs of blocks of {options.steps} steps with and without watchers (heartbeat, looking at other ranks) and",
              "`live.json`, in one job (`bench/watching.py`).", "",
-             "| ranks | step without | with | cost | middle half of the pairs | log of calls, measured alone |", "|" + "---|" * 6]
+             "| ranks | step without | with | ratio of medians | middle half of the pairs | processor time of the threads | log of calls, measured alone |",
+              "|" + "---|" * 7]
     lines += [row(options, ranks) for ranks in (1, 2)]
-    lines += ["", "Wanted: at most 0.5 % for all of it together."]
+    lines += ["", "Wanted: at most 0.5 % for all of it together. The ratio scatters by more than that where a machine is shared, either way;",
+              "the processor time of the threads and of the log is what they take at most."]
     Path(options.output).write_text("\n".join(lines) + "\n")
     print(Path(options.output).read_text())
 
