@@ -135,7 +135,7 @@ def different_weights_roll_back_to_a_good_checkpoint():
 
 @check
 def a_slow_rank_is_named():
-    result = run("slow rank=2 phase=forward seconds=0.02", "watch.straggler_steps=6", "training.steps=12")
+    result = run("slow rank=2 phase=forward seconds=0.2", "watch.straggler_steps=6", "training.steps=12")
     expect(result.returncode == 0, result, "exit code 0")
     named = {e["rank"] for e in result.events if e["event"] == "straggler"}
     expect(2 in named, result, "rank 2 named")

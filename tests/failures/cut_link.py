@@ -14,7 +14,7 @@ from tiny_job import curve, make_world, processes_of, reports, start, train
 from two_hosts import TwoHosts
 
 GPAS = os.path.abspath(sys.argv[1])
-SETTINGS = ["training.steps=400", "checkpoint.every=10", "evaluation.every=0"]
+SETTINGS = ["training.steps=120", "checkpoint.every=10", "evaluation.every=0"]
 
 
 def why_not():
