@@ -67,6 +67,7 @@ public:
             if (stop && evaluation) evaluate_now();
             if (stop) return leave(result.stop);
         }
+        enter(Phase::end);
         if (live_) live_->end("ended", 0);
         say("done: {} steps, {} tokens; checkpoints in {}", progress_.step, progress_.consumed_tokens,
             checkpoint_directory(config_).string());
@@ -112,6 +113,7 @@ private:
         agree(*mesh_.world, [&] { own_directory(); });
         describe();
         resume_or_initialise();
+        mesh_.world->log().set_place(progress_.step, -1);  // where the run stands, for those who watch
         agree(*mesh_.world, [&] { open_outputs(); });
         saves_ = std::make_unique<RunSaves>(*mesh_.world, config_, identity_, *context_, replica_->store,
                                             [this](const std::string& line) { say("{}", line); });
@@ -251,6 +253,7 @@ private:
     void leave(StopRequest why) {
         const std::string where = fmt::format("stopped at step {} of {}, saved; the same command goes on from there",
                                               progress_.step, config_.training.steps);
+        enter(Phase::end);
         const bool unfinished = why == StopRequest::unfinished;
         if (live_) live_->end("ended", int(unfinished ? ExitCode::unfinished : ExitCode::ok));
         if (unfinished) throw AgreedError(ExitCode::unfinished, where + " (a signal, or the end of the job's time)");
