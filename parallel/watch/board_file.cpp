@@ -1,5 +1,7 @@
 #include "parallel/watch/board_file.hpp"
 
+#include "parallel/watch/descriptor.hpp"
+
 #include <fmt/format.h>
 
 #include <fcntl.h>
@@ -19,20 +21,6 @@ namespace gpas {
 namespace {
 
 using std::filesystem::path;
-
-class File {
-public:
-    explicit File(int descriptor) : descriptor_(descriptor) {}
-    ~File() {
-        if (descriptor_ >= 0) close(descriptor_);
-    }
-    File(const File&) = delete;
-    File& operator=(const File&) = delete;
-    int get() const { return descriptor_; }
-
-private:
-    int descriptor_;
-};
 
 void* map_memory(int descriptor, int flags) {
     void* memory = mmap(nullptr, sizeof(RankBoard), PROT_READ | PROT_WRITE, flags, descriptor, 0);
@@ -72,7 +60,7 @@ MappedBoard BoardDirectory::make(int rank, std::string* note) const {
     MappedBoard mapped;
     mapped.file_ = directory_ / fmt::format("{}{}.{}", prefix(), job_, rank);
     unlink(mapped.file_.c_str());  // of an earlier process with this name; whoever has it mapped keeps it
-    const File file(open(mapped.file_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+    const Descriptor file(open(mapped.file_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     void* memory = nullptr;
     // fallocate: memory that is missing shows here, not as a SIGBUS later.
     if (file.get() >= 0 && posix_fallocate(file.get(), 0, sizeof(RankBoard)) == 0)
@@ -102,7 +90,7 @@ void BoardDirectory::find_others(int own_rank, std::map<int, MappedBoard>& board
         if (!name.starts_with(start)) continue;
         const auto parsed = std::from_chars(name.data() + start.size(), last, rank);
         if (parsed.ec != std::errc() || parsed.ptr != last || rank == own_rank || boards.contains(rank)) continue;
-        const File file(open(entry->path().c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
+        const Descriptor file(open(entry->path().c_str(), O_RDWR | O_CLOEXEC | O_NOFOLLOW));
         struct stat status = {};
         if (file.get() < 0 || fstat(file.get(), &status) != 0 || status.st_uid != geteuid() ||
             status.st_size != off_t(sizeof(RankBoard)))
@@ -121,7 +109,7 @@ void BoardDirectory::remove_leftovers() const {
          entry.increment(error)) {
         const std::string name = entry->path().filename().string();
         if (!name.starts_with(prefix()) || name.starts_with(prefix() + job_ + ".")) continue;
-        const File file(open(entry->path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
+        const Descriptor file(open(entry->path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
         const auto board = std::make_unique<RankBoard>();
         const bool whole =
             file.get() >= 0 &&
