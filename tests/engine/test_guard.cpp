@@ -68,13 +68,13 @@ TEST(Stragglers, are_named_within_their_stage_and_their_window) {
     EXPECT_FALSE(stragglers.is_due(21));
     // Stage 1 has more work than stage 0; rank 2 is slow, rank 0 waits.
     auto slow =
-        stragglers.find({rank_with(0, 0, 10, 1.0, 0.4), rank_with(1, 0, 10, 1.0, 0.4), rank_with(2, 0, 10, 1.4, 0.0),
+        stragglers.find({rank_with(0, 0, 10, 1.0, 0.4), rank_with(1, 0, 10, 1.0, 0.4), rank_with(2, 0, 10, 2.0, 0.0),
                          rank_with(3, 1, 10, 3.0, 0.0), rank_with(4, 1, 10, 3.1, 0.0)});
     ASSERT_EQ(slow.size(), 1U);
     EXPECT_EQ(slow[0].rank, 2);
-    EXPECT_NE(slow[0].text.find("1.40 times"), std::string::npos) << slow[0].text;
+    EXPECT_NE(slow[0].text.find("2.00 times"), std::string::npos) << slow[0].text;
     // The next ten steps alone: it has recovered.
-    RankStatus recovered = rank_with(2, 0, 20, 1.2, 0.0);  // 1.4 then 1.0
+    RankStatus recovered = rank_with(2, 0, 20, 1.5, 0.0);  // 2.0, then 1.0
     slow = stragglers.find({rank_with(0, 0, 20, 1.0, 0.4), rank_with(1, 0, 20, 1.0, 0.4), recovered});
     EXPECT_TRUE(slow.empty());
     EXPECT_FALSE(Stragglers(0.0, 10).is_due(10));
