@@ -417,7 +417,7 @@ std::int64_t scratch_for(const Options& options, Device device, Dtype dtype) {
 bool run(const Options& options) {
     const Device device = device_of(options);
     Dtype dtype = options.dtype == "fp32" ? Dtype::fp32 : Dtype::bf16;
-    if (!computes(device, dtype)) {
+    if (!has_native_products(device, dtype)) {
         fmt::print(stderr, "bench_kernels: no {} products here: fp32\n", dtype_name(dtype));
         dtype = Dtype::fp32;
     }

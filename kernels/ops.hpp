@@ -203,8 +203,9 @@ void copy(Context&, Tensor y, Tensor x);
 
 // ---- the device ----------------------------------------------------------------------------------------------------
 
-// Whether the device has matrix products of this dtype (bf16 on a CPU: AVX-512 or later).
-bool computes(Device device, Dtype dtype);
+// Whether the device has instructions for matrix products of this dtype (bf16 on a CPU: AVX-512 or later). Where it has
+// none, bf16 matrices are widened first: the same sums, no faster than fp32.
+bool has_native_products(Device device, Dtype dtype);
 // Memory of the device (on a CPU: of the machine).
 std::int64_t device_memory_bytes(Device device);
 

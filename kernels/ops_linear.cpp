@@ -5,7 +5,7 @@
 
 namespace gpas {
 
-bool computes(Device device, Dtype dtype) {
+bool has_native_products(Device device, Dtype dtype) {
     return dtype == Dtype::fp32 || (dtype == Dtype::bf16 && (device == Device::cuda || cpu::has_bf16_matmul()));
 }
 

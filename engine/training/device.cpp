@@ -14,8 +14,20 @@
 
 namespace gpas {
 
+namespace {
+
+ChosenDevice choose_cpu(const ComputeConfig& compute, const std::string& why) {
+    const bool native = compute.dtype != ComputeDtype::bf16 || has_native_products(Device::cpu, Dtype::bf16);
+    return {.note = fmt::format("device: CPU ({}){}", why,
+                                native ? ""
+                                       : "; it has no bf16 products (AVX-512): computed in fp32, which is slower "
+                                         "than compute.dtype: fp32")};
+}
+
+}  // namespace
+
 ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, Communicator& world) {
-    if (compute.device == DeviceKind::cpu) return {.note = "device: CPU (compute.device)"};
+    if (compute.device == DeviceKind::cpu) return choose_cpu(compute, "compute.device");
     std::string why;
     const int mine = cuda::device_count(&why);
     std::int64_t missing = mine > 0 ? world.size() : world.rank();  // the first rank without a GPU
@@ -28,7 +40,7 @@ ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, 
                 fmt::format("compute.device: found cuda, but rank {} has no GPU: {}; write cpu, or start the "
                             "run where every rank has one",
                             missing, why));
-        return {.note = fmt::format("device: CPU (no GPU: {})", why)};
+        return choose_cpu(compute, fmt::format("no GPU: {}", why));
     }
     std::string note = agree(world, [&] {
         cuda::choose_device(mpi.local_rank() % mine);
@@ -39,9 +51,6 @@ ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, 
 }
 
 void check_device(const ModelConfig& model, const ModelShape& shape, Device device) {
-    if (!computes(device, shape.dtype))
-        fail(ExitCode::usage, "compute.dtype: this processor has no {} matrix products (AVX-512 is needed); use fp32",
-             dtype_name(shape.dtype));
     if (device == Device::cpu) return;
     const std::string refusal = cuda::attention_refusal(attention_shape(model, shape));
     if (!refusal.empty()) fail(ExitCode::usage, "{}; change the model, or write compute.device: cpu", refusal);

@@ -69,7 +69,9 @@ Key key_of(const MatrixView& c, const MatrixView& a, const MatrixView& b, bool a
 
 struct MatmulCache::Impl {
     dnnl::engine engine{dnnl::engine::kind::cpu, 0};
+    const bool native_bf16 = has_bf16_matmul();
     std::map<Key, Product> products;
+    std::vector<float> wide_a, wide_b, wide_c;    // fp32 copies of bf16 matrices, where bf16 is not native
     std::vector<std::vector<std::byte>> scratch;  // one for each thread, as long as the largest product needs
     std::vector<dnnl::stream> streams;
 
@@ -123,7 +125,10 @@ MatmulCache::~MatmulCache() = default;
 MatrixView plain(const Tensor& x) { return {x.data, x.dtype, x.rows(), x.columns(), x.columns(), 1}; }
 MatrixView transposed(const Tensor& x) { return {x.data, x.dtype, x.columns(), x.rows(), 1, x.columns()}; }
 
-void product(Context& context, MatrixView c, MatrixView a, MatrixView b, bool accumulate) {
+namespace {
+
+// c (=, or += where accumulate) a b, in dtypes that oneDNN has for this processor.
+void native_product(Context& context, const MatrixView& c, const MatrixView& a, const MatrixView& b, bool accumulate) {
     MatmulCache::Impl& cache = context.matmul_cache().impl();
     const Cut rows = cut(c.rows, block_rows, 2);
     const Cut columns = cut(c.columns, block_columns, 1);
@@ -160,7 +165,56 @@ void product(Context& context, MatrixView c, MatrixView a, MatrixView b, bool ac
     }
 }
 
-bool has_bf16_matmul() {
+constexpr std::int64_t cast_block = 1 << 14;  // elements
+
+// The same view of memory of its own, as long as the matrix. Its elements are not x's yet.
+MatrixView in_fp32(const MatrixView& x, std::vector<float>& memory) {
+    if (std::int64_t(memory.size()) < x.rows * x.columns) memory.resize(std::size_t(x.rows * x.columns));
+    MatrixView wide = x;
+    wide.data = memory.data();
+    wide.dtype = Dtype::fp32;
+    return wide;
+}
+
+// x in fp32, which holds every bf16 exactly. x fills its memory, in rows or in columns.
+MatrixView widened(Context& context, const MatrixView& x, std::vector<float>& memory) {
+    const MatrixView wide = in_fp32(x, memory);
+    const bf16* from = static_cast<const bf16*>(x.data);
+    parallel_blocks(context, x.rows * x.columns, cast_block, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) memory[std::size_t(i)] = float(from[i]);
+    });
+    return wide;
+}
+
+void narrow(Context& context, const MatrixView& x, const std::vector<float>& memory) {
+    bf16* to = static_cast<bf16*>(x.data);
+    parallel_blocks(context, x.rows * x.columns, cast_block, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; ++i) to[i] = bf16(memory[std::size_t(i)]);
+    });
+}
+
+// Products of bf16 are exact in fp32, and summed there either way: what fp32 products of the same values give.
+void product_of_widened(Context& context, const MatrixView& c, const MatrixView& a, const MatrixView& b,
+                        bool accumulate) {
+    MatmulCache::Impl& cache = context.matmul_cache().impl();
+    const MatrixView wide_a = widened(context, a, cache.wide_a);
+    const MatrixView wide_b = widened(context, b, cache.wide_b);
+    if (c.dtype == Dtype::fp32) return native_product(context, c, wide_a, wide_b, accumulate);
+    if (accumulate) fail(ExitCode::internal, "product: sums are kept in fp32, not in {}", dtype_name(c.dtype));
+    native_product(context, in_fp32(c, cache.wide_c), wide_a, wide_b, false);
+    narrow(context, c, cache.wide_c);
+}
+
+}  // namespace
+
+void product(Context& context, MatrixView c, MatrixView a, MatrixView b, bool accumulate) {
+    const bool native = a.dtype == Dtype::fp32 || context.matmul_cache().impl().native_bf16;
+    native ? native_product(context, c, a, b, accumulate) : product_of_widened(context, c, a, b, accumulate);
+}
+
+namespace {
+
+bool ask_for_bf16_matmul() {
     const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
     const dnnl::memory::desc matrix({16, 16}, dnnl::memory::data_type::bf16, {16, 1});
     try {
@@ -169,6 +223,13 @@ bool has_bf16_matmul() {
     } catch (const dnnl::error&) {
         return false;
     }
+}
+
+}  // namespace
+
+bool has_bf16_matmul() {
+    static const bool has = ask_for_bf16_matmul();
+    return has;
 }
 
 }  // namespace gpas::cpu

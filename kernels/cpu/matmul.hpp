@@ -20,7 +20,8 @@ struct MatrixView {
 MatrixView plain(const Tensor& x);
 MatrixView transposed(const Tensor& x);
 
-// c (=, or += where accumulate) a b. c is plain. bf16 products are summed in fp32.
+// c (=, or += where accumulate) a b; accumulate: c is fp32. c is plain. bf16 products are summed in fp32, also where
+// the processor has none: there a and b are widened to fp32 first.
 void product(Context&, MatrixView c, MatrixView a, MatrixView b, bool accumulate);
 
 // oneDNN's compiled products for the shapes met so far, and their work memory for each thread. Belongs to a Context.
@@ -38,7 +39,7 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-// Whether oneDNN has bf16 products for this processor (AVX-512 and later).
+// Whether oneDNN has bf16 products for this processor (AVX-512 and later). Without, they are computed in fp32.
 bool has_bf16_matmul();
 
 }  // namespace gpas::cpu

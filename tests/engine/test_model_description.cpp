@@ -210,7 +210,6 @@ TEST(Initialisation, is_keyed_by_seed_name_and_element_and_by_nothing_else) {
 TEST(Plan, is_what_the_replica_then_uses) {
     for (const Architecture a : all_architectures())
         for (const Dtype dtype : {Dtype::fp32, Dtype::bf16}) {
-            if (!computes(Device::cpu, dtype)) continue;
             const ModelConfig model = medium_model(a);
             const ModelShape shape{.batch = 2, .sequence = 70, .dtype = dtype};
             Replica replica(model, {}, shape, 2);  // an arena that is too small throws

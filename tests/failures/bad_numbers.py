@@ -117,7 +117,7 @@ def hardware_that_fails_once_is_told_from_bad_data_and_its_step_computed_again()
 @check
 def a_turned_bit_of_one_replica_is_found_in_its_step():
     for layout in ([], ["parallel.sharded_optimizer=false"], ["parallel.tensor=2"],
-                   ["compute.dtype=bf16"] if "avx512" in open("/proc/cpuinfo").read() else []):
+                   ["compute.dtype=bf16"]):
         result = run("flip rank=3 step=6", "guard.weights_every=1", *layout)
         expect(result.returncode == 4, result, f"exit code 4 {layout}")
         tie = "parallel.tensor=2" in layout  # two replicas: which is right cannot be told
