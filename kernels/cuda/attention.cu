@@ -68,7 +68,7 @@ bool tensor_core_forward(Gpu& gpu, bf16* o, float* lse, const bf16* qkv, const A
                          const std::int32_t* segment_begin) {
     return visit_tensor_core_head(s, aligned_16({o, qkv}), [&](auto d) {
         launch(gpu,
-               {.grid = dim3(blocks_of_rows(s.sequence, tile_rows), unsigned(s.batch * s.heads)),
+               {.grid = dim3(blocks_of_rows(s.sequence, tile_rows<d()>), unsigned(s.batch * s.heads)),
                 .threads = tile_threads,
                 .shared_bytes = forward_shared_bytes<d()>()},
                attention_forward_kernel<d()>, o, lse, qkv, s, segment_begin, score_scale(s) * log2_of_e);
@@ -79,7 +79,7 @@ bool tensor_core_backward(Gpu& gpu, const Backward<bf16>& b, const float* delta)
     const AttentionShape& s = b.shape;
     return visit_tensor_core_head(s, aligned_16({b.dqkv, b.d_o, b.qkv}), [&](auto d) {
         const auto shape = [&](std::int64_t heads) {
-            return LaunchShape{.grid = dim3(blocks_of_rows(s.sequence, tile_rows), unsigned(s.batch * heads)),
+            return LaunchShape{.grid = dim3(blocks_of_rows(s.sequence, tile_rows<d()>), unsigned(s.batch * heads)),
                                .threads = tile_threads,
                                .shared_bytes = backward_shared_bytes<d()>()};
         };

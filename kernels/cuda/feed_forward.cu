@@ -22,6 +22,10 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     }
 }
 
+// Ids that a block compares in a turn, a bit each.
+constexpr int ids_a_turn = 4 * flat_threads;
+constexpr int id_masks = ids_a_turn / warp_size;
+
 // A block a token and a tile of columns. The first token of its id does the work for all that are equal, in row order:
 // no atomics, the same bits always. Tokens that are not the first find out from the ids before them and leave.
 template <class T, int V>
@@ -29,7 +33,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     embedding_backward_kernel(float* dw, const T* dh, const std::int32_t* ids, std::int64_t first_row,
                               std::int64_t table_rows, std::int64_t tokens, std::int64_t columns) {
     SHARED_ARRAY(int, found_parts, warp_size);
-    SHARED_ARRAY(int, equal, flat_threads);
+    SHARED_ARRAY(unsigned, equal, id_masks);
     const std::int64_t first = blockIdx.x;
     const int id = ids[first];
     const std::int64_t row = std::int64_t(id) - first_row;
@@ -42,17 +46,20 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     float* const to = dw + row * columns + column;
     float sum[V] = {};
     for (int v = 0; v < V && column < columns; ++v) sum[v] = to[v];
-    for (std::int64_t begin = first; begin < tokens; begin += blockDim.x) {
-        const std::int64_t t = begin + threadIdx.x;
-        __syncthreads();  // the flags of the turn before have been read
-        equal[threadIdx.x] = t < tokens && ids[t] == id;
-        __syncthreads();
-        for (int i = 0; i < int(blockDim.x); ++i) {
-            if (equal[i] != 1 || column >= columns) continue;
-            const auto pack = load_pack<V>(dh + (begin + i) * columns + column);
-#pragma unroll
-            for (int v = 0; v < V; ++v) sum[v] += to_float(pack.v[v]);
+    for (std::int64_t begin = first; begin < tokens; begin += ids_a_turn) {
+        __syncthreads();  // the masks of the turn before have been read
+        for (int at = int(threadIdx.x); at < ids_a_turn; at += flat_threads) {
+            const unsigned mask = __ballot_sync(all_lanes, begin + at < tokens && ids[begin + at] == id);
+            if (at % warp_size == 0) equal[at / warp_size] = mask;
         }
+        __syncthreads();
+        if (column >= columns) continue;
+        for (int m = 0; m < id_masks; ++m)
+            for (unsigned left = equal[m]; left != 0; left &= left - 1) {
+                const auto pack = load_pack<V>(dh + (begin + m * warp_size + lowest_bit(left)) * columns + column);
+#pragma unroll
+                for (int v = 0; v < V; ++v) sum[v] += to_float(pack.v[v]);
+            }
     }
     if (column >= columns) return;
     for (int v = 0; v < V; ++v) to[v] = sum[v];

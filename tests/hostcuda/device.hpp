@@ -6,6 +6,7 @@
 #include "kernels/tensor.hpp"
 #include "tests/hostcuda/run.hpp"
 
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -26,6 +27,7 @@
 #define __syncwarp(...) ::gpas::hostcuda::warp_barrier({__FILE__, __LINE__} __VA_OPT__(, ) __VA_ARGS__)
 #define __shfl_sync(mask, value, lane) ::gpas::hostcuda::shuffle({__FILE__, __LINE__}, mask, value, lane)
 #define __shfl_xor_sync(mask, value, other) ::gpas::hostcuda::shuffle_xor({__FILE__, __LINE__}, mask, value, other)
+#define __ballot_sync(mask, value) ::gpas::hostcuda::ballot({__FILE__, __LINE__}, mask, value)
 
 using dim3 = ::gpas::hostcuda::Dim3;
 
@@ -43,6 +45,7 @@ void launch(Gpu&, const LaunchShape& shape, void (*kernel)(Parameters...), Argum
 }
 
 static inline float rsqrtf(float x) { return 1.0F / std::sqrt(x); }
+static inline int lowest_bit(unsigned x) { return std::countr_zero(x); }
 static inline float exp2_fast(float x) { return std::exp2(x); }
 
 static inline std::uint32_t pack_bf16(float low, float high) {

@@ -84,6 +84,14 @@ T shuffle_xor(Place place, unsigned mask, T value, int other) {
     exchange(place, mask, &value, all, sizeof value);
     return all[shuffle_source(place, lane() ^ other) % 32];
 }
+// Bit l: lane l's value.
+inline unsigned ballot(Place place, unsigned mask, bool mine) {
+    bool all[32] = {};
+    exchange(place, mask, &mine, all, sizeof mine);
+    unsigned bits = 0;
+    for (int l = 0; l < 32; ++l) bits |= unsigned(all[shuffle_source(place, l) % 32]) << l;
+    return bits;
+}
 
 void cp_async_16(void* shared, const void* global, bool read);
 void cp_async_commit();

@@ -171,9 +171,10 @@ TEST(Faults, of_embedding_and_feed_forward_are_noticed) {
     expect_all_noticed(
         "embedding_backward",
         [](Context& c, Bench& b) {
-            const Tensor ids = b.ids(600, 41);
-            ids.as<std::int32_t>()[599] = 45;  // or the last block would have nothing to do
-            embedding_backward(c, b.added_to(Dtype::fp32, {50, 64}), b.in(Dtype::bf16, {600, 64}), ids, 0);
+            constexpr std::int64_t tokens = 2200;  // more than a block looks at in a turn
+            const Tensor ids = b.ids(tokens, 41);
+            ids.as<std::int32_t>()[tokens - 1] = 45;  // or the last block would have nothing to do
+            embedding_backward(c, b.added_to(Dtype::fp32, {50, 64}), b.in(Dtype::bf16, {tokens, 64}), ids, 0);
         },
         4);
     expect_all_noticed(
@@ -260,11 +261,13 @@ TEST(Faults, of_attention_are_noticed) {
         expect_all_noticed(
             dtype == Dtype::bf16 ? "attention in bf16" : "attention in fp32",
             [dtype](Context& c, Bench& b) {
-                const AttentionShape shape{.sequence = 200, .batch = 1, .heads = 2, .kv_heads = 1, .head_dim = 64};
-                const Tensor qkv = b.in(dtype, {200, shape.qkv_columns()});
-                const Tensor o = b.out(dtype, {200, 128}), lse = b.out(Dtype::fp32, {2, 200});
+                // The second block of keys meets one tile of queries, and that is not full: what lies past its end
+                // counts.
+                const AttentionShape shape{.sequence = 140, .batch = 1, .heads = 2, .kv_heads = 1, .head_dim = 64};
+                const Tensor qkv = b.in(dtype, {140, shape.qkv_columns()});
+                const Tensor o = b.out(dtype, {140, 128}), lse = b.out(Dtype::fp32, {2, 140});
                 attention(c, o, lse, qkv, shape, {});
-                attention_backward(c, b.out(dtype, {200, shape.qkv_columns()}), b.in(dtype, {200, 128}), o, lse, qkv,
+                attention_backward(c, b.out(dtype, {140, shape.qkv_columns()}), b.in(dtype, {140, 128}), o, lse, qkv,
                                    shape, {});
             },
             8);

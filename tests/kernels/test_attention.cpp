@@ -250,7 +250,7 @@ TEST(Attention, gives_the_same_bits_for_one_to_four_threads) {
     for (const Dtype dtype : dtypes) {
         const AttentionShape s{150, 3, 6, 2, 48};
         std::vector<std::vector<std::byte>> one;
-        for (int threads = 1; threads <= 4; ++threads) {
+        for (int threads = 1; threads <= most_threads; ++threads) {
             AttentionRun run(s, dtype, 1.0, threads);
             run.forward(run.segments());
             run.backward(run.segments());

@@ -58,7 +58,7 @@ TEST(SquaredNorm, is_exact_to_a_few_roundings_and_independent_of_threads) {
             double expected = 0.0;
             for (const double value : x.values()) expected += value * value;
             double first = 0.0;
-            for (int threads = 1; threads <= 4; ++threads) {
+            for (int threads = 1; threads <= most_threads; ++threads) {
                 Context context(threads, poisoned_scratch(scratch_size));
                 const OwnedTensor sum(Dtype::fp64, {1}, {1.0});  // added to
                 const Tensor tensors[] = {x};
@@ -108,7 +108,7 @@ TEST(Fingerprint, is_the_sum_of_its_terms_and_tells_every_bit) {
             };
             std::uint64_t expected = 0;
             for (std::int64_t i = 0; i < n; ++i) expected += fingerprint_term(i, bits_at(i));
-            for (int threads = 1; threads <= 4; ++threads) {
+            for (int threads = 1; threads <= most_threads; ++threads) {
                 Context context(threads, poisoned_scratch(scratch_size));
                 ASSERT_EQ(fingerprint(context, x), expected) << n << " elements, " << threads << " threads";
                 for (const std::int64_t i : {std::int64_t(0), n / 2, n - 1}) {

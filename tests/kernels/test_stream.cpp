@@ -289,7 +289,7 @@ TEST(Stream, gives_the_same_bits_for_one_to_four_threads) {
     for (const Dtype dtype : dtypes) {
         const Case c{dtype, {1031, 43}, {GateFunction::silu, true}};
         std::vector<std::vector<std::byte>> first;
-        for (int threads = 1; threads <= 4; ++threads) {
+        for (int threads = 1; threads <= most_threads; ++threads) {
             Inputs in(c);
             Context context(threads, poisoned_scratch(scratch_size));
             OwnedTensor gates(Dtype::fp32, {2}, {0.0, 0.0});

@@ -31,6 +31,9 @@ struct SharedAllocator {
     bool operator==(const SharedAllocator&) const = default;
 };
 
+// Of the host, for tests that nothing depends on their number; on a GPU it is a second run that counts.
+inline constexpr int most_threads = test_device == Device::cpu ? 4 : 2;
+
 inline Arena device_arena(std::int64_t capacity_bytes) { return Arena(capacity_bytes, test_device); }
 
 }  // namespace gpas::test_support

@@ -8,7 +8,14 @@ namespace gpas::cuda {
 
 inline constexpr int tile_warps = 4;
 inline constexpr int tile_threads = tile_warps * warp_size;
-inline constexpr int tile_rows = 16 * tile_warps;  // of the stationary side: each warp has 16 of them
+// Of the stationary side, a warp has groups of 16 rows. What it reads of the moving side from shared memory, whose
+// bandwidth bounds these kernels, serves all of them; wide heads leave no registers for two.
+template <int D>
+inline constexpr int row_groups = D <= 64 ? 2 : 1;
+template <int D>
+inline constexpr int warp_rows = 16 * row_groups<D>;
+template <int D>
+inline constexpr int tile_rows = tile_warps* warp_rows<D>;
 
 // Rows are 16 bytes apart from a multiple of 128, so that the eight rows of an ldmatrix lie in different banks.
 template <int D>
@@ -18,21 +25,23 @@ constexpr std::int64_t tile_bytes(int rows) {
     return std::int64_t(rows) * tile_pitch<D> * 2;
 }
 
-// Starts copying rows [begin, begin + ROWS) of a head; zeros beyond the end of the sequence.
+// Starts copying rows [begin, begin + ROWS) of a head; zeros beyond the end of the sequence. A row is for a power of
+// two of threads, so that each keeps its column; with some D there are idle ones.
 template <int D, int ROWS>
 GPAS_DEVICE void load_tile(bf16* tile, const bf16* from, std::int64_t stride, std::int64_t begin,
                            std::int64_t sequence) {
-    constexpr int packs = D / 8;
-    static_assert(ROWS * packs % tile_threads == 0);
+    constexpr int threads_a_row = D <= 64 ? 8 : 16;
+    constexpr int rows_at_once = tile_threads / threads_a_row;
+    static_assert(D % 8 == 0 && D <= 128 && ROWS % rows_at_once == 0);
+    const int column = int(threadIdx.x % threads_a_row) * 8;
+    const int row = int(threadIdx.x / threads_a_row);
+    if (column >= D) return;
+    const bf16* const source = from + (begin + row) * stride + column;
+    bf16* const target = tile + row * tile_pitch<D> + column;
+    const int rows_left = int(sequence - begin) - row;
 #pragma unroll
-    for (int i = 0; i < ROWS * packs / tile_threads; ++i) {
-        const int index = i * tile_threads + int(threadIdx.x);
-        const int row = index / packs;
-        const int column = index % packs * 8;
-        const bool exists = begin + row < sequence;
-        const bf16* source = from + (exists ? (begin + row) * stride + column : 0);
-        cp_async_16(tile + row * tile_pitch<D> + column, source, exists);
-    }
+    for (int i = 0; i < ROWS; i += rows_at_once)
+        cp_async_16(target + i * tile_pitch<D>, source + i * stride, i < rows_left);
 }
 
 // Rows row … row + 15, columns column … column + 15 as the left operand of a product.
@@ -61,37 +70,52 @@ GPAS_DEVICE TwoB right_operand_of_columns(const bf16* tile, int row, int column)
     return {{{m.r[0], m.r[1]}}, {{m.r[2], m.r[3]}}};
 }
 
-// scores = left · tileᵀ, 16 × N: left(k) gives columns k … k + 15 of the warp's 16 rows
-template <int D, int N, class Left>
-GPAS_DEVICE void dot_rows(FragmentC (&scores)[N / 8], Left&& left, const bf16* tile) {
+// scores = left · tileᵀ, M groups of 16 × N: left(m, k) gives columns k … k + 15 of group m
+template <int D, int M, int N, class Left>
+GPAS_DEVICE void dot_rows(FragmentC (&scores)[M][N / 8], Left&& left, const bf16* tile) {
 #pragma unroll
-    for (int n = 0; n < N / 8; ++n) scores[n] = {};
+    for (int m = 0; m < M; ++m)
+#pragma unroll
+        for (int n = 0; n < N / 8; ++n) scores[m][n] = {};
 #pragma unroll
     for (int k = 0; k < D; k += 16) {
-        const FragmentA a = left(k);
+        FragmentA a[M];
+#pragma unroll
+        for (int m = 0; m < M; ++m) a[m] = left(m, k);
 #pragma unroll
         for (int n = 0; n < N; n += 16) {
             const TwoB b = right_operand_of_rows<D>(tile, n, k);
-            mma_bf16(scores[n / 8], a, b.first);
-            mma_bf16(scores[n / 8 + 1], a, b.second);
+#pragma unroll
+            for (int m = 0; m < M; ++m) {
+                mma_bf16(scores[m][n / 8], a[m], b.first);
+                mma_bf16(scores[m][n / 8 + 1], a[m], b.second);
+            }
         }
     }
 }
 
-// sum += weights · tile, 16 × D: weights are 16 × N, rounded to bf16
-template <int D, int N>
-GPAS_DEVICE void add_weighted_rows(FragmentC (&sum)[D / 8], const FragmentC (&weights)[N / 8], const bf16* tile) {
+// The left operand of a product, of 16 columns rounded to bf16.
+GPAS_DEVICE FragmentA rounded(const FragmentC& low, const FragmentC& high) {
+    return {{pack_bf16(low.f[0], low.f[1]), pack_bf16(low.f[2], low.f[3]), pack_bf16(high.f[0], high.f[1]),
+             pack_bf16(high.f[2], high.f[3])}};
+}
+
+// sum += weights · tile, M groups of 16 × D: weights are 16 × N, rounded to bf16
+template <int D, int M, int N>
+GPAS_DEVICE void add_weighted_rows(FragmentC (&sum)[M][D / 8], const FragmentC (&weights)[M][N / 8], const bf16* tile) {
 #pragma unroll
     for (int n = 0; n < N; n += 16) {
-        const FragmentC& low = weights[n / 8];
-        const FragmentC& high = weights[n / 8 + 1];
-        const FragmentA a{{pack_bf16(low.f[0], low.f[1]), pack_bf16(low.f[2], low.f[3]),
-                           pack_bf16(high.f[0], high.f[1]), pack_bf16(high.f[2], high.f[3])}};
+        FragmentA a[M];
+#pragma unroll
+        for (int m = 0; m < M; ++m) a[m] = rounded(weights[m][n / 8], weights[m][n / 8 + 1]);
 #pragma unroll
         for (int d = 0; d < D; d += 16) {
             const TwoB b = right_operand_of_columns<D>(tile, n, d);
-            mma_bf16(sum[d / 8], a, b.first);
-            mma_bf16(sum[d / 8 + 1], a, b.second);
+#pragma unroll
+            for (int m = 0; m < M; ++m) {
+                mma_bf16(sum[m][d / 8], a[m], b.first);
+                mma_bf16(sum[m][d / 8 + 1], a[m], b.second);
+            }
         }
     }
 }

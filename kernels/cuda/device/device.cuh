@@ -1,12 +1,14 @@
 // What kernels may use of a device: one thin vocabulary with two implementations. nvcc compiles the kernels for GPUs;
 // the tests compile the same sources as host C++ (GPAS_HOST_CUDA) and run every thread as a fibre.
 //
-// Beside CUDA's own threadIdx, blockIdx, blockDim, gridDim, __syncthreads, __syncwarp, __shfl_sync, __shfl_xor_sync:
+// Beside CUDA's own threadIdx, blockIdx, blockDim, gridDim, __syncthreads, __syncwarp, __shfl_sync, __shfl_xor_sync,
+// __ballot_sync:
 //   GPAS_KERNEL, GPAS_DEVICE             what stands before a kernel and before a function that kernels call
 //   SHARED_ARRAY(type, name, count)      shared memory of a fixed size
 //   DYNAMIC_SHARED(name)                 unsigned char* name: the shared memory asked for at launch, 128-byte aligned
 //   launch(gpu, shape, kernel, args…)    the only way a kernel starts
-//   cp_async_16, cp_async_commit, cp_async_wait<N>, ldmatrix_x4(_trans), mma_bf16, exp2_fast: one PTX instruction each
+//   cp_async_16, cp_async_commit, cp_async_wait<N>, ldmatrix_x4(_trans), mma_bf16, exp2_fast, lowest_bit: an
+//   instruction or two each
 #pragma once
 
 #include "kernels/tensor.hpp"

@@ -38,6 +38,8 @@ void launch(Gpu& gpu, const LaunchShape& shape, void (*kernel)(Parameters...), A
 
 // ---- one PTX instruction each ---------------------------------------------------------------------------------------
 
+GPAS_DEVICE int lowest_bit(unsigned x) { return __ffs(int(x)) - 1; }
+
 GPAS_DEVICE float exp2_fast(float x) {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
