@@ -7,50 +7,48 @@
 namespace gpas {
 namespace {
 
-using Json = nlohmann::json;
-
 // Members by name; of anything but an object there are none.
 class Object {
 public:
-    explicit Object(const Json& json) : json_(json) {}
+    explicit Object(const nlohmann::json& json) : json_(json) {}
 
     double number(const char* key) const {
-        const Json* found = find(key);
+        const nlohmann::json* found = find(key);
         return found && found->is_number() ? found->get<double>() : unknown_number;
     }
     std::int64_t whole(const char* key) const {
-        const Json* found = find(key);
+        const nlohmann::json* found = find(key);
         return found && found->is_number_integer() ? found->get<std::int64_t>() : -1;
     }
     // A job's id may be written as either.
     std::string text(const char* key) const {
-        const Json* found = find(key);
+        const nlohmann::json* found = find(key);
         if (found && found->is_string()) return found->get<std::string>();
         return found && found->is_number_integer() ? found->dump() : "";
     }
     bool flag(const char* key) const {
-        const Json* found = find(key);
+        const nlohmann::json* found = find(key);
         return found && found->is_boolean() && found->get<bool>();
     }
-    const Json& member(const char* key) const {
-        static const Json nothing;
-        const Json* found = find(key);
+    const nlohmann::json& member(const char* key) const {
+        static const nlohmann::json nothing;
+        const nlohmann::json* found = find(key);
         return found ? *found : nothing;
     }
 
 private:
-    const Json* find(const char* key) const {
+    const nlohmann::json* find(const char* key) const {
         if (!json_.is_object()) return nullptr;
         const auto found = json_.find(key);
         return found == json_.end() ? nullptr : &*found;
     }
 
-    const Json& json_;
+    const nlohmann::json& json_;
 };
 
-Json parsed(std::string_view text) { return Json::parse(text.begin(), text.end(), nullptr, false); }
+nlohmann::json parsed(std::string_view text) { return nlohmann::json::parse(text.begin(), text.end(), nullptr, false); }
 
-RankView rank_view(const Json& json) {
+RankView rank_view(const nlohmann::json& json) {
     const Object o(json), seconds(o.member("seconds"));
     return {.rank = o.whole("rank"),
             .host = o.text("host"),
@@ -86,7 +84,7 @@ std::optional<LossPoint> scan_step(std::string_view line) {
 }
 
 RecordKind record_kind(std::string_view line) {
-    const Json record = parsed(line);
+    const nlohmann::json record = parsed(line);
     const std::string kind = Object(record).text("kind");
     if (kind == "step") return RecordKind::step;
     if (kind == "eval") return RecordKind::evaluation;
@@ -95,7 +93,7 @@ RecordKind record_kind(std::string_view line) {
 }
 
 StepView parse_step(std::string_view line) {
-    const Json record = parsed(line);
+    const nlohmann::json record = parsed(line);
     const Object o(record);
     return {.step = o.whole("step"),
             .loss = o.number("loss"),
@@ -118,15 +116,15 @@ StepView parse_step(std::string_view line) {
 }
 
 EvalView parse_evaluation(std::string_view line) {
-    const Json record = parsed(line);
+    const nlohmann::json record = parsed(line);
     const Object o(record);
     return {.step = o.whole("step"), .loss = o.number("loss")};
 }
 
 std::vector<GateView> parse_gates(std::string_view line) {
-    const Json record = parsed(line);
+    const nlohmann::json record = parsed(line);
     std::vector<GateView> gates;
-    for (const Json& gate : Object(record).member("gates")) {
+    for (const nlohmann::json& gate : Object(record).member("gates")) {
         const Object o(gate);
         gates.push_back({.layer = o.whole("layer"), .site = o.text("site"), .value = o.number("value")});
     }
@@ -134,7 +132,7 @@ std::vector<GateView> parse_gates(std::string_view line) {
 }
 
 EventView parse_event(std::string_view line) {
-    const Json record = parsed(line);
+    const nlohmann::json record = parsed(line);
     const Object o(record);
     return {.step = o.whole("step"),
             .time = o.number("time"),
@@ -145,7 +143,7 @@ EventView parse_event(std::string_view line) {
 }
 
 std::optional<LiveView> parse_live(std::string_view text) {
-    const Json record = parsed(text);
+    const nlohmann::json record = parsed(text);
     if (!record.is_object()) return std::nullopt;
     const Object o(record);
     LiveView live{.time = o.number("time"),
@@ -159,7 +157,7 @@ std::optional<LiveView> parse_live(std::string_view text) {
                   .steps_total = o.whole("steps_total"),
                   .exit_code = o.whole("exit_code"),
                   .ranks = {}};
-    for (const Json& rank : o.member("ranks")) live.ranks.push_back(rank_view(rank));
+    for (const nlohmann::json& rank : o.member("ranks")) live.ranks.push_back(rank_view(rank));
     return live;
 }
 

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 
 namespace gpas::layouts {
 
@@ -58,6 +59,9 @@ inline const Settings model{"model.hidden_size=20",
                             "evaluation.every=15",
                             "optimizer.clip_grad=0",
                             "metrics.gpas_every=1"};
+
+// Set by scripts/test --exhaustive: every combination, instead of each of its parts a few times.
+inline bool exhaustive() { return std::getenv("GPAS_TEST_EXHAUSTIVE") != nullptr; }
 
 // Runs body(group) on the first `ranks` ranks.
 template <class Body>

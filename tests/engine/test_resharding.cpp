@@ -55,24 +55,34 @@ protected:
     }
 };
 
+// Which layouts go on from one: itself and two more, so that each is begun from by three; every one in exhaustive tests.
+std::vector<std::size_t> goals(std::size_t from, std::size_t count) {
+    std::vector<std::size_t> all;
+    for (std::size_t step = 0; step < count; ++step)
+        if (exhaustive() || step == 0 || step == 1 || step == 4) all.push_back((from + step) % count);
+    return all;
+}
+
 TEST_F(Resharding, any_layout_loads_what_any_other_has_saved) {
     std::vector<Layout> layouts;
     for (std::size_t i = 0; i < all_layouts.size(); i += layout_step) layouts.push_back(all_layouts[i]);
     // What another order of the same sums does to the curve.
-    for (const char* micro : {"1", "2", "8"})
+    for (const char* micro : {"1", "2", "4", "8"})
         train_on({"", 1, {std::string("training.micro_batch_size=") + micro}}, std::string("micro ") + micro, 20);
     std::vector<double> expected;
     double spread = 0.0;
     if (world_->rank() == 0) {
         expected = losses(shared_ + "micro 2");
-        for (const char* micro : {"micro 1", "micro 8"})
+        for (const char* micro : {"micro 1", "micro 4", "micro 8"})
             spread = std::max(spread, largest_difference(expected, losses(shared_ + micro)));
         EXPECT_LT(spread, 1e-3);  // or it would bound nothing
     }
     int pairs = 0;
-    for (const Layout& from : layouts) {
+    for (std::size_t i = 0; i < layouts.size(); ++i) {
+        const Layout& from = layouts[i];
         train_on(from, from.name, 10);
-        for (const Layout& to : layouts) {
+        for (const std::size_t j : goals(i, layouts.size())) {
+            const Layout& to = layouts[j];
             const std::string name = from.name + " to " + to.name;
             copy_run(from.name, name);
             train_on(to, name, 20);
@@ -93,7 +103,7 @@ TEST_F(Resharding, any_layout_loads_what_any_other_has_saved) {
             << from.name;
     }
     if (world_->rank() != 0) return;
-    EXPECT_EQ(pairs, int(layouts.size() * layouts.size()));
+    EXPECT_EQ(pairs, int(layouts.size() * goals(0, layouts.size()).size()));
     std::printf("%d pairs of layouts\n", pairs);
 }
 
