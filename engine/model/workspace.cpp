@@ -3,12 +3,6 @@
 #include <algorithm>
 
 namespace gpas {
-namespace {
-
-// Large enough that the weight gradient's product is efficient, small enough that logits stay a small share of memory.
-constexpr std::int64_t largest_chunk_tokens = 512;
-
-}  // namespace
 
 AttentionShape attention_shape(const ModelConfig& model, const ModelShape& shape) {
     return {.sequence = shape.sequence,
@@ -45,7 +39,7 @@ Workspace::Workspace(const ModelConfig& model, const ModelShape& shape, bool wit
         partial = inside(hidden);
     }
     if (with_head) {
-        const std::int64_t chunk = std::min(shape.tokens(), largest_chunk_tokens);
+        const std::int64_t chunk = std::min(shape.tokens(), shape.head_chunk);
         const std::int64_t columns = vocabulary_rows(model, shape).size();
         logits = arena.allocate(Dtype::fp32, {chunk, columns});
         dlogits = logits;

@@ -20,6 +20,9 @@ struct ModelShape {
     int tensor_size = 1;
     bool sequence_parallel = false;
     std::int64_t ffn_multiple = 1;  // a rank's feed-forward columns are padded to a multiple of this; 1: not at all
+    // Tokens whose logits exist at once, at most: enough that the weight gradient's product is efficient, and few enough
+    // that logits stay a small share of memory.
+    std::int64_t head_chunk = 512;
     std::int64_t tokens() const { return batch * sequence; }
     std::int64_t rows() const { return sequence_parallel ? tokens() / tensor_size : tokens(); }
 };

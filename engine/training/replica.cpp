@@ -62,7 +62,9 @@ ReplicaShape whole_replica(const ModelConfig& model, const OptimizerConfig& opti
 void place_on(ReplicaShape& shape, Device device) {
     constexpr std::int64_t bf16_in_16_bytes = 8;
     shape.device = device;
-    shape.compute.ffn_multiple = shape.store.ffn_multiple = device == Device::cuda ? bf16_in_16_bytes : 1;
+    if (device == Device::cpu) return;
+    shape.compute.ffn_multiple = shape.store.ffn_multiple = bf16_in_16_bytes;
+    shape.compute.head_chunk = 2048;  // products of 512 rows leave a GPU half idle (docs/results/gpu.md)
 }
 
 PipelineShape pipeline_shape(const RunConfig& config, MeshSize mesh) {
