@@ -1,8 +1,8 @@
 // Flash attention backward on tensor cores without atomics: one kernel has keys and values of a head at rest and goes
 // over the queries (dk, dv), one has queries at rest and goes over the keys (dq). Each computes the weights again from
 // lse, so that together they take 14 · D FLOPs a visible pair of positions and not 10; but every sum has one order.
-//   p = exp(scale q·k - lse)   ds = p (do·v - delta), delta = do·o   dv = Σ p do   dk = scale Σ ds q   dq = scale Σ ds
-//   k
+//   p = exp(scale q·k - lse)   ds = p (do·v - delta), delta = do·o
+//   dv = Σ p do   dk = scale Σ ds q   dq = scale Σ ds k
 // Speed on a GPU: see docs/results/ where it was measured.
 #pragma once
 
@@ -10,13 +10,12 @@
 
 namespace gpas::cuda {
 
-// Positions of the moving side at once: with wide heads fewer, so that everything stays in registers.
-template <int D>
+// Positions of the moving side at once: so few that everything stays in registers.
 inline constexpr int backward_positions = 32;
 
 template <int D>
 constexpr std::int64_t backward_shared_bytes() {
-    return 2 * tile_bytes<D>(tile_rows<D>) + 4 * tile_bytes<D>(backward_positions<D>);
+    return 2 * tile_bytes<D>(tile_rows<D>) + 4 * tile_bytes<D>(backward_positions);
 }
 
 // What a kernel with keys at rest needs of one query; lse in units of log2 e.
@@ -96,7 +95,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     attention_dkv_kernel(bf16* dqkv, const bf16* d_o, const float* lse, const float* delta, const bf16* qkv,
                          AttentionShape s, const std::int32_t* segment_begin, float scale) {
     constexpr int M = row_groups<D>;
-    constexpr int N = backward_positions<D>;
+    constexpr int N = backward_positions;
     constexpr int tile = N * tile_pitch<D>;
     DYNAMIC_SHARED(shared);
     auto* const keys = reinterpret_cast<bf16*>(shared);
@@ -217,7 +216,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     attention_dq_kernel(bf16* dqkv, const bf16* d_o, const float* lse, const float* delta, const bf16* qkv,
                         AttentionShape s, const std::int32_t* segment_begin, float scale) {
     constexpr int M = row_groups<D>;
-    constexpr int N = backward_positions<D>;
+    constexpr int N = backward_positions;
     constexpr int tile = N * tile_pitch<D>;
     DYNAMIC_SHARED(shared);
     auto* const queries = reinterpret_cast<bf16*>(shared);
