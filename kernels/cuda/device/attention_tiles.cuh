@@ -8,8 +8,8 @@ namespace gpas::cuda {
 
 inline constexpr int tile_warps = 4;
 inline constexpr int tile_threads = tile_warps * warp_size;
-// Of the stationary side, a warp has groups of 16 rows. What it reads of the moving side from shared memory, whose
-// bandwidth bounds these kernels, serves all of them; wide heads leave no registers for two.
+// Of the stationary side, a warp has groups of 16 rows. What it reads of the moving side from shared memory serves all
+// of them: two groups measured faster than one (docs/results/gpu.md); wide heads leave no registers for two.
 template <int D>
 inline constexpr int row_groups = D <= 64 ? 2 : 1;
 template <int D>
