@@ -1,6 +1,7 @@
 #include "io/data/indexed_dataset.hpp"
 
 #include "io/data/indexed_format.hpp"
+#include "io/data/missing_dataset.hpp"
 #include "io/data/workers.hpp"
 #include "kernels/error.hpp"
 
@@ -71,7 +72,7 @@ TokenDtype token_dtype_for(std::int64_t vocab_size) {
 }
 
 IndexedDataset::IndexedDataset(std::string prefix)
-    : prefix_(std::move(prefix)), index_(prefix_ + ".idx"), data_(prefix_ + ".bin") {
+    : prefix_((check_dataset_exists(prefix), std::move(prefix))), index_(prefix_ + ".idx"), data_(prefix_ + ".bin") {
     read_header();
     check_sequences();
     check_documents();

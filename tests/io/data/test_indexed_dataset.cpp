@@ -177,10 +177,10 @@ TEST_F(IndexedDatasetFile, MessagesNameThePlaceAndTheReason) {
 
 TEST_F(IndexedDatasetFile, AMissingPartnerIsNamed) {
     write_bytes(folder / "d.idx", golden_idx);
-    EXPECT_CONTAINS(error_of([&] { IndexedDataset data(folder / "d"); }), "d.bin: cannot be opened");
+    EXPECT_CONTAINS(error_of([&] { IndexedDataset data(folder / "d"); }), "d.bin: does not exist");
     std::filesystem::remove(folder / "d.idx");
     write_bytes(folder / "d.bin", golden_bin);
-    EXPECT_CONTAINS(error_of([&] { IndexedDataset data(folder / "d"); }), "d.idx: cannot be opened");
+    EXPECT_CONTAINS(error_of([&] { IndexedDataset data(folder / "d"); }), "d.idx: does not exist");
     std::filesystem::create_directory(folder / "d.idx");
     EXPECT_CONTAINS(error_of([&] { IndexedDataset data(folder / "d"); }), "not a regular file");
 }
