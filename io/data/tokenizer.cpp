@@ -1,6 +1,7 @@
 #include "io/data/tokenizer.hpp"
 
 #include "io/data/mapped_file.hpp"
+#include "io/data/tokenizer_kind.hpp"
 #include "io/data/utf8.hpp"
 #include "kernels/error.hpp"
 
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <utility>
 
 namespace gpas {
@@ -18,9 +20,13 @@ constexpr std::string_view space_mark = "\xe2\x96\x81";  // U+2581, SentencePiec
 constexpr std::int64_t largest_model_bytes = 1 << 28;
 
 std::string read_model(const std::string& path) {
+    std::error_code error;
+    if (std::filesystem::is_directory(path, error))
+        fail(ExitCode::bad_file, "{}: is a folder, expected a SentencePiece model: name the .model file in it", path);
     const MappedFile file(path);
     if (file.size_bytes() == 0 || file.size_bytes() > largest_model_bytes) {
-        fail(ExitCode::bad_file, "{}: has {} bytes, which no SentencePiece model has", path, file.size_bytes());
+        fail(ExitCode::bad_file, "{}: has {} bytes, which no SentencePiece model has{}", path, file.size_bytes(),
+             file.size_bytes() == 0 ? ": copy or download it again" : "");
     }
     return {reinterpret_cast<const char*>(file.data()), std::size_t(file.size_bytes())};
 }
@@ -52,11 +58,14 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
 void Tokenizer::load() {
+    if (const std::string kind = foreign_tokenizer(model_); !kind.empty())
+        fail(ExitCode::bad_file, "{}: is {}", name_, kind);
     processor_ = std::make_unique<sentencepiece::SentencePieceProcessor>();
     const auto status = processor_->LoadFromSerializedProto(model_);
     if (!status.ok()) {
-        fail(ExitCode::bad_file, "{}: is no SentencePiece model, or a damaged one ({})", name_,
-             one_line(status.ToString()));
+        fail(ExitCode::bad_file,
+             "{}: is not a SentencePiece model, or is damaged or cut off ({} bytes): copy or download it again", name_,
+             model_.size());
     }
     if (processor_->GetPieceSize() <= 0) fail(ExitCode::bad_file, "{}: is a SentencePiece model without pieces", name_);
     for (int byte = 0; byte < 256; ++byte) {

@@ -154,19 +154,32 @@ TEST(Tokenizer, RefusesAVocabularyThatTheTextCannotFill) {
     EXPECT_CONTAINS(error_of([] { model_of(TokenizerType::bpe, "\n\t\n"); }, ExitCode::usage), "no text");
 }
 
-TEST(Tokenizer, RefusesFilesThatAreNoModel) {
+TEST(Tokenizer, TellsWhatAFileIsThatIsNoModel) {
     const DataFolder folder;
-    const auto refusal = [&](const std::string& bytes) {
+    const auto refusal = [&](const std::string& bytes, const std::string& kind) {
         write_bytes(folder / "t.model", bytes);
         const std::string message = error_of([&] { Tokenizer model(folder / "t.model"); });
-        EXPECT_CONTAINS(message, "t.model");
+        EXPECT_CONTAINS(message, "t.model: ");
+        EXPECT_CONTAINS(message, kind);
+        EXPECT_EQ(message.find("sentencepiece/"), std::string::npos) << "no text of the library: " << message;
+        EXPECT_EQ(message.find(".cc"), std::string::npos) << "no text of the library: " << message;
     };
-    refusal("");
-    refusal("hello, this is a text file\n");
-    refusal(std::string(5000, '\0'));
-    refusal("\x89HDF\r\n\x1a\n");
-    refusal("{\"model\": {\"type\": \"BPE\"}}");
+    refusal("", "0 bytes");
+    refusal("hello, this is a text file\n", "a text file");
+    refusal(std::string(5000, '\0'), "not a SentencePiece model");
+    refusal(std::string("\x89HDF\r\n\x1a\n\0\0", 10), "an HDF5 file");
+    refusal("{\"version\":\"1.0\",\"model\":{\"type\":\"BPE\"}}\n", "a tokenizer.json of Hugging Face; gpas reads");
+    refusal("{\n  \"tokenizer_class\": \"LlamaTokenizer\"\n}\n", "a JSON file");
+    refusal("version https://git-lfs.github.com/spec/v1\noid sha256:9e55\nsize 499723\n", "a Git LFS pointer");
+    refusal("IQ== 0\nIg== 1\n", "a tiktoken vocabulary");
+    refusal("#version: 0.2\nh e\n", "merges.txt");
+    refusal("<unk>\t0\n<s>\t0\nthe\t-3.5\n", ".vocab");
+    refusal("[PAD]\n[UNK]\n", "WordPiece");
+    refusal("<!DOCTYPE html>\n<html>", "an HTML page");
+    refusal(std::string("PK\x03\x04\0\0\0\0", 8), "a ZIP archive");
+    refusal("\x1f\x8b\x08\x01", "gzip data");
     EXPECT_CONTAINS(error_of([&] { Tokenizer model(folder / "absent.model"); }), "absent.model: cannot be opened");
+    EXPECT_CONTAINS(error_of([&] { Tokenizer model(folder / "."); }), "is a folder");
 }
 
 TEST(Tokenizer, SurvivesTruncatedAndFlippedModels) {
