@@ -6,9 +6,11 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <map>
 #include <memory>
+#include <optional>
 #include <thread>
 
 namespace gpas {
@@ -17,29 +19,76 @@ namespace {
 struct Options {
     PrepareOptions prepare;
     std::int64_t train_pieces = 0;
-    TokenizerType type = TokenizerType::bpe;
+    std::optional<TokenizerType> type;
+    std::optional<std::string> json_key;
 };
+
+// A share above this is worth a warning: one token or character in a hundred.
+constexpr double notable_share = 0.01;
+
+void report_loss(const PrepareReport& report) {
+    const TextLoss& loss = report.loss;
+    const auto line = [](std::int64_t count, std::int64_t all, const char* what) {
+        if (count == 0) return false;
+        const double share = double(count) / double(std::max<std::int64_t>(all, 1));
+        fmt::print("{} of {} {} ({:.3g} %)\n", count, all, what, 100 * share);
+        return share > notable_share;
+    };
+    const bool unknown = line(loss.unknown_tokens, report.tokens, "tokens are <unk>");
+    const bool lost =
+        line(loss.lost_characters, loss.characters, "characters are lost: decoding does not give them back");
+    const bool replaced =
+        line(report.replaced_characters, loss.characters, "characters were ill-formed UTF-8 and became U+FFFD");
+    if (unknown || lost) {
+        fmt::print(
+            stderr,
+            "gpas: warning: {}: the tokenizer does not fit the text; one with byte fallback, as --train-tokenizer "
+            "makes, loses nothing\n",
+            report.tokenizer);
+    }
+    if (replaced) {
+        fmt::print(stderr,
+                   "gpas: warning: {}: if the text has another encoding than UTF-8, convert it with iconv first\n",
+                   report.prefix);
+    }
+}
+
+void report_skipped(const PrepareReport& report) {
+    std::int64_t skipped = 0;
+    std::string kinds;
+    for (std::size_t i = 0; i < line_problems; ++i) {
+        if (report.skipped_lines[i] == 0) continue;
+        skipped += report.skipped_lines[i];
+        kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", report.skipped_lines[i],
+                             line_problem_name(LineProblem(i)));
+    }
+    if (skipped > 0) fmt::print("{} bad lines skipped ({})\n", skipped, kinds);
+    for (const std::string& line : report.first_skipped) fmt::print("  {}\n", line);
+}
 
 void report(const PrepareReport& report) {
     fmt::print("{}.bin, .idx: {} documents, {} tokens{}\n", report.prefix, report.documents, report.tokens,
                report.already_done ? " (prepared before; nothing to do)" : "");
     fmt::print("tokenizer {}: {} pieces\n", report.tokenizer, report.vocab_size);
     if (!report.already_done && report.tokens > 0)
-        fmt::print("{} bytes of text, {:.2f} bytes a token, {:.1f} s\n", report.text_bytes,
+        fmt::print("{} bytes of text, {:.2f} bytes per token, {:.1f} s\n", report.text_bytes,
                    double(report.text_bytes) / double(report.tokens), report.seconds);
     if (report.empty_documents > 0) fmt::print("{} empty documents left out\n", report.empty_documents);
-    if (report.replaced_characters > 0)
-        fmt::print("{} ill-formed UTF-8 sequences became U+FFFD\n", report.replaced_characters);
-    if (report.skipped_lines > 0) fmt::print("{} bad lines skipped, among them:\n", report.skipped_lines);
-    for (const std::string& line : report.first_skipped) fmt::print("  {}\n", line);
+    report_loss(report);
+    report_skipped(report);
 }
 
 void run(const Options& options) {
     PrepareOptions prepare_options = options.prepare;
     if (prepare_options.tokenizer.empty() == (options.train_pieces == 0))
         fail(ExitCode::usage, "prepare needs one of --tokenizer MODEL and --train-tokenizer PIECES");
+    if (options.type && options.train_pieces == 0)
+        fail(ExitCode::usage, "--tokenizer-type is for --train-tokenizer: --tokenizer names a file that has its type");
     if (options.train_pieces > 0)
-        prepare_options.train_tokenizer = TokenizerTraining{.type = options.type, .vocab_size = options.train_pieces};
+        prepare_options.train_tokenizer =
+            TokenizerTraining{.type = options.type.value_or(TokenizerType::bpe), .vocab_size = options.train_pieces};
+    prepare_options.json_key_given = options.json_key.has_value();
+    if (options.json_key) prepare_options.json_key = *options.json_key;
     if (prepare_options.threads == 0) prepare_options.threads = std::max(1U, std::thread::hardware_concurrency());
 
     std::unique_ptr<ProgressBar> bar;
@@ -62,7 +111,8 @@ void add_prepare(CLI::App& app, Chosen& chosen) {
     CLI::App* command = app.add_subcommand("prepare", "Turn text into token files that training reads");
     command
         ->add_option("--input", prepare.inputs,
-                     "text or JSONL files, plain, .gz or .zst, and folders of them (every file below, sorted)")
+                     "text or JSON lines, plain, gzip or zstd: files, folders (every file below, sorted), pipes, - for "
+                     "standard input")
         ->required();
     command
         ->add_option("--output-prefix", prepare.output_prefix,
@@ -73,17 +123,21 @@ void add_prepare(CLI::App& app, Chosen& chosen) {
                                                     {"blank-line", DocumentMode::blank_line},
                                                     {"jsonl", DocumentMode::jsonl}};
     command
-        ->add_option("--documents", prepare.documents, "what a document is: file, line, blank-line (paragraphs), jsonl")
+        ->add_option("--documents", prepare.documents,
+                     "what a document is: file, line, blank-line (paragraphs), jsonl (one string of each line's "
+                     "object); default: "
+                     "jsonl for JSON lines, file for plain text")
         ->transform(CLI::CheckedTransformer(modes));
-    command->add_option("--json-key", prepare.json_key, "jsonl: the string that is the text")->capture_default_str();
+    command->add_option("--json-key", options->json_key, "jsonl: the key of the text (default: text)");
     command->add_option("--tokenizer", prepare.tokenizer, "a SentencePiece .model file");
     command
         ->add_option("--train-tokenizer", options->train_pieces, "train one of this many pieces, saved as PREFIX.model")
         ->check(CLI::PositiveNumber);
     const std::map<std::string, TokenizerType> types{{"bpe", TokenizerType::bpe}, {"unigram", TokenizerType::unigram}};
-    command->add_option("--tokenizer-type", options->type, "bpe or unigram")->transform(CLI::CheckedTransformer(types));
+    command->add_option("--tokenizer-type", options->type, "bpe or unigram (default: bpe)")
+        ->transform(CLI::CheckedTransformer(types));
     command->add_flag("!--no-eos", prepare.append_eos, "do not end documents with the end-of-sentence token");
-    command->add_flag("--skip-bad-lines", prepare.skip_bad_lines, "jsonl: count lines that cannot be read, and go on");
+    command->add_flag("--skip-bad-lines", prepare.skip_bad_lines, "jsonl: leave out and count lines that have no text");
     command->add_option("--threads", prepare.threads, "0: all processors")->check(CLI::NonNegativeNumber);
     command->callback([&chosen, options] { chosen.alone = [options] { run(*options); }; });
 }

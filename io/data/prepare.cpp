@@ -5,6 +5,7 @@
 #include "io/data/ordered_pipeline.hpp"
 #include "io/data/output_file.hpp"
 #include "io/data/prepare_manifest.hpp"
+#include "io/data/text_spool.hpp"
 #include "kernels/error.hpp"
 
 #include <algorithm>
@@ -17,22 +18,22 @@ namespace gpas {
 namespace {
 
 // How much text is in the inputs: exact for plain files; compressed text is taken to be four times as long.
-std::int64_t estimated_text_bytes(const std::vector<std::string>& files) {
+std::int64_t estimated_text_bytes(const std::vector<TextInput>& files) {
     std::int64_t bytes = 0;
-    for (const std::string& path : files) {
-        const TextFile file(path);
-        bytes += file.stored_bytes() * (file.compressed() ? 4 : 1);
-    }
+    for (const TextInput& file : files) bytes += file.stored_bytes * (file.compressed() ? 4 : 1);
     return bytes;
 }
 
 // Every n-th unit of the inputs, so that about sample_bytes of text come from all over them.
 class TextSample {
 public:
-    TextSample(const PrepareOptions& options, const std::vector<std::string>& files)
+    TextSample(const PrepareOptions& options, const TextInputs& inputs)
         : options_(options),
-          reader_(files, {options.documents, true, options.unit_bytes}),
-          stride_(std::max<std::int64_t>(1, estimated_text_bytes(files) / options.tokenizer_sample_bytes)) {}
+          documents_(inputs.documents),
+          reader_(
+              inputs.files,
+              {.documents = documents_, .unit_bytes = options.unit_bytes, .skip_long_lines = options.skip_bad_lines}),
+          stride_(std::max<std::int64_t>(1, estimated_text_bytes(inputs.files) / options.tokenizer_sample_bytes)) {}
 
     bool next(std::string& text) {
         while (used_bytes_ < options_.tokenizer_sample_bytes) {
@@ -41,10 +42,16 @@ public:
                 record_ = units_++ % stride_ == 0 ? 0 : unit_.records.size();
             }
             const TextRecord& record = unit_.records[record_++];
+            if (record.too_long) continue;
             std::int64_t replaced = 0;
-            std::string problem;
+            BadLine bad;
             const auto bytes = std::string_view(unit_.text).substr(record.begin, record.end - record.begin);
-            if (!record_text(bytes, options_.documents, options_.json_key, text, replaced, problem)) continue;
+            if (documents_ == DocumentMode::jsonl && is_blank(bytes)) continue;
+            if (!record_text(bytes, documents_, options_.json_key, text, replaced, bad)) {
+                if (options_.skip_bad_lines) continue;
+                fail_bad_line(reader_.files()[std::size_t(unit_.file)].name(), record.line,
+                              bad);  // before the training
+            }
             used_bytes_ += std::int64_t(text.size());
             return true;
         }
@@ -53,6 +60,7 @@ public:
 
 private:
     const PrepareOptions& options_;
+    DocumentMode documents_;
     TextReader reader_;
     std::int64_t stride_;
     TextUnit unit_;
@@ -64,27 +72,40 @@ class Preparation {
 public:
     explicit Preparation(const PrepareOptions& options)
         : options_(options),
-          files_(list_text_files(options.inputs)),
+          inputs_(open_inputs(options.inputs, options.documents, options.json_key)),
           prefix_(options.output_prefix + "_" + options.json_key + "_document"),
           manifest_path_(prefix_ + ".prepare.json"),
-          identity_(prepare_identity(options, files_)) {
-        for (const std::string& file : files_) stored_bytes_ += std::int64_t(std::filesystem::file_size(file));
+          identity_(prepare_identity(options, inputs_)),
+          spool_(prefix_) {
+        refuse_unused_options();
+        for (const TextInput& input : inputs_.files) {
+            stored_bytes_ += input.stored_bytes;
+            has_streams_ = has_streams_ || input.stream != nullptr;
+        }
         report_.prefix = prefix_;
         report_.tokenizer = options.tokenizer.empty() ? options.output_prefix + ".model" : options.tokenizer;
     }
 
     PrepareReport run() {
         const auto start = std::chrono::steady_clock::now();
+        for (const std::string& line : inputs_.notices) notice(line);
+        make_folder();
         find_earlier_work();
         load_tokenizer();
         if (!finished_before()) {
             open_writer();
-            encode_all();
-            finish();
+            try {
+                encode_all();
+                finish();
+            } catch (const Error& error) {
+                if (error.code() == ExitCode::bad_file || has_streams_) discard();
+                throw;
+            }
         }
         report_.documents = state_.documents;
         report_.empty_documents = state_.empty_documents;
         report_.text_bytes = state_.text_bytes;
+        report_.loss = state_.loss;
         report_.skipped_lines = state_.skipped_lines;
         report_.replaced_characters = state_.replaced_characters;
         report_.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -96,14 +117,50 @@ private:
         if (options_.notice) options_.notice(line);
     }
 
+    void make_folder() const {
+        const auto folder = std::filesystem::path(options_.output_prefix).parent_path();
+        if (folder.empty()) return;
+        std::error_code error;
+        std::filesystem::create_directories(folder, error);
+        if (error) fail(ExitCode::environment, "{}: cannot be created: {}", folder.string(), error.message());
+    }
+
     void find_earlier_work() {
         std::string problem;
         earlier_ = load_manifest(manifest_path_, problem);
+        if (!std::filesystem::exists(manifest_path_)) refuse_foreign_outputs();
         if (earlier_ && earlier_->identity != identity_) {
-            problem = "the inputs or the options have changed";
+            problem = has_streams_ ? "a stream cannot be compared with that of an earlier run"
+                                   : "the inputs or the options have changed";
             earlier_.reset();
         }
         if (!problem.empty()) notice(problem + ": starting afresh");
+    }
+
+    // Files that an earlier run of this command did not write are not replaced.
+    void refuse_foreign_outputs() const {
+        for (const char* extension : {".idx", ".bin"}) {
+            if (std::filesystem::exists(prefix_ + extension)) {
+                fail(ExitCode::usage,
+                     "{}{}: exists, but {} does not, so that it may be foreign: choose another --output-prefix, or "
+                     "remove the file",
+                     prefix_, extension, manifest_path_);
+            }
+        }
+        if (options_.train_tokenizer && std::filesystem::exists(report_.tokenizer)) {
+            fail(ExitCode::usage,
+                 "{}: exists, and training would replace it: use it with --tokenizer {}, choose another "
+                 "--output-prefix, or remove the file",
+                 report_.tokenizer, report_.tokenizer);
+        }
+    }
+
+    void refuse_unused_options() const {
+        if (inputs_.documents == DocumentMode::jsonl) return;
+        const char* only =
+            "is for JSON lines, and the inputs are taken as plain text: leave it out, or add --documents jsonl";
+        if (options_.skip_bad_lines) fail(ExitCode::usage, "--skip-bad-lines {}", only);
+        if (options_.json_key_given) fail(ExitCode::usage, "--json-key {}", only);
     }
 
     void load_tokenizer() {
@@ -134,11 +191,14 @@ private:
     void train() {
         if (!options_.train_tokenizer) fail(ExitCode::usage, "no tokenizer: name a .model file or have one trained");
         notice("training a tokenizer of " + std::to_string(options_.train_tokenizer->vocab_size) + " pieces");
-        TextSample sample(options_, files_);
+        for (TextInput& input : inputs_.files) {
+            if (input.stream) spool_.take(input);
+        }
+        TextSample sample(options_, inputs_);
         std::string model =
             gpas::train_tokenizer(*options_.train_tokenizer, [&](std::string& text) { return sample.next(text); });
         tokenizer_ = std::make_unique<Tokenizer>(std::move(model), report_.tokenizer);
-        write_file_durably(report_.tokenizer, tokenizer_->model_bytes());
+        trained_ = true;
     }
 
     bool finished_before() {
@@ -177,11 +237,18 @@ private:
         state_.identity = identity_;
         state_.tokenizer = tokenizer_->fingerprint();
         mark();
+        if (!trained_) return;
+        new_model_ = !std::filesystem::exists(report_.tokenizer);
+        write_file_durably(report_.tokenizer, tokenizer_->model_bytes());
     }
 
     void encode_all() {
-        const DocumentEncoder encoder(*tokenizer_, options_.documents, options_.json_key, options_.skip_bad_lines);
-        TextReader reader(files_, {options_.documents, tokenizer_->cuts_at_newlines(), options_.unit_bytes},
+        const DocumentEncoder encoder(*tokenizer_, inputs_.documents, options_.json_key, options_.skip_bad_lines);
+        TextReader reader(inputs_.files,
+                          {.documents = inputs_.documents,
+                           .may_cut = tokenizer_->cuts_at_newlines(),
+                           .unit_bytes = options_.unit_bytes,
+                           .skip_long_lines = options_.skip_bad_lines},
                           state_.next);
         const std::int64_t threads = std::max<std::int64_t>(1, options_.threads);
         OrderedPipeline<EncodedUnit> pipeline(threads);
@@ -191,8 +258,9 @@ private:
                 auto unit = std::make_shared<TextUnit>();
                 more = reader.next(*unit);
                 if (!more) break;
-                pipeline.submit(
-                    [&encoder, this, unit] { return encoder.encode(*unit, files_[std::size_t(unit->file)]); });
+                pipeline.submit([&encoder, this, unit] {
+                    return encoder.encode(*unit, inputs_.files[std::size_t(unit->file)].name());
+                });
             }
             if (pipeline.pending() > 0) write(pipeline.take());
         }
@@ -206,7 +274,8 @@ private:
             if (part.ends_document) end_document();
         }
         state_.text_bytes += unit.text_bytes;
-        state_.skipped_lines += unit.skipped_lines;
+        state_.loss.add(unit.loss);
+        for (std::size_t i = 0; i < line_problems; ++i) state_.skipped_lines[i] += unit.skipped_lines[i];
         state_.replaced_characters += unit.replaced_characters;
         state_.next = unit.next;
         for (const auto& line : unit.first_skipped) {
@@ -236,7 +305,7 @@ private:
     }
 
     void finish() {
-        if (state_.documents == 0) fail(ExitCode::bad_file, "{}: no text found in {} files", prefix_, files_.size());
+        if (state_.documents == 0) fail_without_text();
         report_.tokens = writer_->tokens();
         writer_->finish();
         state_.done = true;
@@ -244,9 +313,31 @@ private:
         save_manifest(manifest_path_, state_);
     }
 
+    [[noreturn]] void fail_without_text() const {
+        std::int64_t skipped = 0;
+        for (const std::int64_t lines : state_.skipped_lines) skipped += lines;
+        fail(ExitCode::bad_file, "{}{}: no text found{}", inputs_.files.front().name(),
+             inputs_.files.size() > 1 ? fmt::format(" and {} more files", inputs_.files.size() - 1) : "",
+             skipped > 0 ? fmt::format("; {} bad lines were skipped, the first is {}", skipped,
+                                       report_.first_skipped.empty() ? "" : report_.first_skipped.front())
+                         : "");
+    }
+
+    // After an error in the inputs there is nothing to resume: they have to change.
+    void discard() {
+        writer_.reset();
+        for (const char* extension : {".idx.partial", ".bin.partial"}) std::filesystem::remove(prefix_ + extension);
+        if (new_model_) std::filesystem::remove(report_.tokenizer);
+        std::filesystem::remove(manifest_path_);
+        const bool has_outputs = std::filesystem::exists(prefix_ + ".idx") || (trained_ && !new_model_);
+        if (has_outputs) save_manifest(manifest_path_, {});  // they are those of an earlier run of this command
+    }
+
     const PrepareOptions& options_;
-    std::vector<std::string> files_;
+    TextInputs inputs_;
     std::string prefix_, manifest_path_, identity_;
+    TextSpool spool_;
+    bool has_streams_ = false, trained_ = false, new_model_ = false;
     std::int64_t stored_bytes_ = 0, marked_text_bytes_ = 0;
     std::optional<PrepareManifest> earlier_;
     PrepareManifest state_;
@@ -262,14 +353,13 @@ PrepareReport prepare(const PrepareOptions& options) {
     if (!options.tokenizer.empty() && options.train_tokenizer) {
         fail(ExitCode::usage, "prepare: either a tokenizer is given or one is trained, not both");
     }
+    if (options.json_key.empty() || options.json_key.find('/') != std::string::npos) {
+        fail(ExitCode::usage, "--json-key '{}': is part of the output's file name, expected a key without /",
+             options.json_key);
+    }
+    if (options.train_tokenizer) check_tokenizer_training(*options.train_tokenizer);
     require(options.unit_bytes > 0 && options.mark_bytes > 0 && options.tokenizer_sample_bytes > 0,
             "prepare: sizes are not positive");
-    const auto folder = std::filesystem::path(options.output_prefix).parent_path();
-    if (!folder.empty()) {
-        std::error_code error;
-        std::filesystem::create_directories(folder, error);
-        if (error) fail(ExitCode::environment, "{}: {}", folder.string(), error.message());
-    }
     return Preparation(options).run();
 }
 

@@ -2,8 +2,9 @@
 // number of threads or on interruptions.
 #pragma once
 
+#include "io/data/document_encoder.hpp"
 #include "io/data/indexed_dataset.hpp"
-#include "io/data/text_reader.hpp"
+#include "io/data/text_input.hpp"
 #include "io/data/tokenizer.hpp"
 
 #include <cstdint>
@@ -20,17 +21,18 @@ struct PrepareProgress {
 };
 
 struct PrepareOptions {
-    std::vector<std::string> inputs;  // text or JSONL files, plain, .gz or .zst, and folders of them
-    std::string output_prefix;        // writes <output_prefix>_<json_key>_document.bin and .idx
-    DocumentMode documents = DocumentMode::file;
-    std::string json_key = "text";  // jsonl: which string of the object is the text
+    std::vector<std::string> inputs;        // text or JSONL files, plain, .gz or .zst, folders of them, "-", pipes
+    std::string output_prefix;              // writes <output_prefix>_<json_key>_document.bin and .idx
+    std::optional<DocumentMode> documents;  // without: as open_inputs concludes
+    std::string json_key = "text";          // jsonl: which string of the object is the text
+    bool json_key_given = false;            // by the user: refused for plain text
 
     std::string tokenizer;                                         // a .model file; or, when empty,
     std::optional<TokenizerTraining> train_tokenizer;              // one is trained and saved as <output_prefix>.model
     std::int64_t tokenizer_sample_bytes = std::int64_t(64) << 20;  // on at most so much text, spread over the inputs
 
     bool append_eos = true;
-    bool skip_bad_lines = false;  // jsonl: count lines that are no object with that string, instead of stopping
+    bool skip_bad_lines = false;  // jsonl: lines that are no object with that string are counted and left out
     std::int64_t threads = 1;
     std::int64_t unit_bytes = 1 << 20;                 // text that one thread encodes at a time
     std::int64_t mark_bytes = std::int64_t(64) << 20;  // an interruption loses at most about so much text
@@ -50,7 +52,8 @@ struct PrepareReport {
     std::int64_t empty_documents = 0;
     std::int64_t tokens = 0;      // with EOS
     std::int64_t text_bytes = 0;  // that were encoded
-    std::int64_t skipped_lines = 0;
+    TextLoss loss;
+    LineProblemCounts skipped_lines{};
     std::vector<std::string> first_skipped;  // file:line: reason, a few of them (of this call)
     std::int64_t replaced_characters = 0;    // ill-formed UTF-8, now U+FFFD
     double seconds = 0;                      // of this call

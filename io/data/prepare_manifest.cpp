@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -17,7 +18,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int manifest_version = 1;
+constexpr int manifest_version = 2;
 
 // Enough to notice another file of the same name, size and time; a change in the middle also moves the time.
 std::uint64_t ends_checksum(const std::string& path, std::int64_t size) {
@@ -32,7 +33,9 @@ std::uint64_t ends_checksum(const std::string& path, std::int64_t size) {
     return XXH3_64bits(bytes.data(), std::size_t(head + file.gcount()));
 }
 
-Json input_json(const std::string& path) {
+Json input_json(const TextInput& input) {
+    if (input.stream) return {input.name(), std::chrono::system_clock::now().time_since_epoch().count()};
+    const std::string& path = input.path;
     struct stat status {};
     if (::stat(path.c_str(), &status) != 0) fail(ExitCode::bad_file, "{}: cannot be examined", path);
     const std::int64_t time_ns = std::int64_t(status.st_mtim.tv_sec) * 1000000000 + status.st_mtim.tv_nsec;
@@ -41,8 +44,8 @@ Json input_json(const std::string& path) {
 
 }  // namespace
 
-std::string prepare_identity(const PrepareOptions& options, const std::vector<std::string>& files) {
-    Json identity{{"documents", int(options.documents)},
+std::string prepare_identity(const PrepareOptions& options, const TextInputs& inputs) {
+    Json identity{{"documents", int(inputs.documents)},
                   {"json_key", options.json_key},
                   {"append_eos", options.append_eos},
                   {"skip_bad_lines", options.skip_bad_lines},
@@ -51,7 +54,7 @@ std::string prepare_identity(const PrepareOptions& options, const std::vector<st
         identity["train"] = {int(options.train_tokenizer->type), options.train_tokenizer->vocab_size,
                              options.tokenizer_sample_bytes, options.unit_bytes};
     }
-    for (const std::string& file : files) identity["inputs"].push_back(input_json(file));
+    for (const TextInput& input : inputs.files) identity["inputs"].push_back(input_json(input));
     return identity.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
 
@@ -64,6 +67,9 @@ void save_manifest(const std::string& path, const PrepareManifest& m) {
                     {"documents", m.documents},
                     {"empty_documents", m.empty_documents},
                     {"text_bytes", m.text_bytes},
+                    {"unknown_tokens", m.loss.unknown_tokens},
+                    {"characters", m.loss.characters},
+                    {"lost_characters", m.loss.lost_characters},
                     {"skipped_lines", m.skipped_lines},
                     {"replaced_characters", m.replaced_characters},
                     {"done", m.done},
@@ -89,7 +95,8 @@ std::optional<PrepareManifest> load_manifest(const std::string& path, std::strin
         m.documents = json.at("documents");
         m.empty_documents = json.at("empty_documents");
         m.text_bytes = json.at("text_bytes");
-        m.skipped_lines = json.at("skipped_lines");
+        m.loss = {json.at("unknown_tokens"), json.at("characters"), json.at("lost_characters")};
+        m.skipped_lines = json.at("skipped_lines").get<LineProblemCounts>();
         m.replaced_characters = json.at("replaced_characters");
         m.done = json.at("done");
         m.dataset = json.at("dataset").get<std::uint64_t>();

@@ -16,7 +16,9 @@ struct PrepareManifest {
     std::uint64_t tokenizer = 0;  // fingerprint of the model
     TextPosition next;
     IndexedDatasetWriter::Mark mark;
-    std::int64_t documents = 0, empty_documents = 0, text_bytes = 0, skipped_lines = 0, replaced_characters = 0;
+    std::int64_t documents = 0, empty_documents = 0, text_bytes = 0, replaced_characters = 0;
+    TextLoss loss;
+    LineProblemCounts skipped_lines{};
     bool done = false;
     std::uint64_t dataset = 0;  // done: fingerprint of the token files
 };
@@ -25,7 +27,8 @@ void save_manifest(const std::string& path, const PrepareManifest& manifest);
 // Nothing when there is none; a damaged one is the same as none, with `problem` saying so.
 std::optional<PrepareManifest> load_manifest(const std::string& path, std::string& problem);
 
-// One line of JSON that differs when any option or input file (name, size, time, first and last bytes) does.
-std::string prepare_identity(const PrepareOptions& options, const std::vector<std::string>& files);
+// One line of JSON that differs if any option or input file (name, size, time, first and last bytes) differs. With a
+// stream among the inputs it differs each time.
+std::string prepare_identity(const PrepareOptions& options, const TextInputs& inputs);
 
 }  // namespace gpas

@@ -18,7 +18,8 @@ namespace {
 
 class FileDescriptor {
 public:
-    explicit FileDescriptor(const std::string& path) : value_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    explicit FileDescriptor(const std::string& path)
+        : value_(path == "-" ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
         if (value_ < 0) {
             const bool absent = errno == ENOENT || errno == ENOTDIR;
             fail(absent ? ExitCode::bad_file : ExitCode::environment, "{}: cannot be opened: {}", path,
@@ -36,26 +37,32 @@ private:
 
 enum class Packing { plain, gzip, zstd };
 
+constexpr std::size_t longest_magic = 4;
+
 }  // namespace
 
 struct TextFile::State {
-    explicit State(const std::string& file_path) : path(file_path), file(file_path), input(1 << 17) {
+    explicit State(const std::string& file_path)
+        : path(file_path == "-" ? "standard input" : file_path), file(file_path), input(1 << 17) {
         struct stat status {};
         if (::fstat(file.get(), &status) != 0 || S_ISDIR(status.st_mode)) {
-            fail(ExitCode::bad_file, "{}: is not a text file", path);
+            fail(ExitCode::bad_file, "{}: is a folder, expected a file with text", path);
         }
-        stored = status.st_size;
-        refill();
+        stream = file_path == "-" || !S_ISREG(status.st_mode);
+        stored = stream ? 0 : status.st_size;
+        while (end < longest_magic && load_more()) {
+        }
         const auto starts = [&](std::string_view magic) {
             return std::string_view(input.data(), end).substr(0, magic.size()) == magic;
         };
         if (starts("\x1f\x8b")) {
             packing = Packing::gzip;
             require(inflateInit2(&gzip, 15 + 16) == Z_OK, "inflateInit2 failed");
-        } else if (starts("\x28\xb5\x2f\xfd")) {
+        } else if (starts("\x28\xb5\x2f\xfd") || skippable_zstd_frame()) {
             packing = Packing::zstd;
             zstd = ZSTD_createDStream();
             require(zstd != nullptr, "ZSTD_createDStream failed");
+            ZSTD_DCtx_setParameter(zstd, ZSTD_d_windowLogMax, ZSTD_dParam_getBounds(ZSTD_d_windowLogMax).upperBound);
         }
     }
     ~State() {
@@ -65,18 +72,34 @@ struct TextFile::State {
     State(const State&) = delete;
     State& operator=(const State&) = delete;
 
+    // As pzstd begins its files.
+    bool skippable_zstd_frame() const {
+        return end >= longest_magic && (input[0] & '\xf0') == 0x50 &&
+               std::string_view(input.data() + 1, 3) == "\x2a\x4d\x18";
+    }
+
     void refill() {
+        at = end = 0;
+        load_more();
+    }
+
+    // Appends to the unread part; false at the end of the file.
+    bool load_more() {
+        if (read_all) return false;
         ssize_t got = 0;
         do {
-            got = ::read(file.get(), input.data(), input.size());
+            got = ::read(file.get(), input.data() + end, input.size() - end);
         } while (got < 0 && errno == EINTR);
         if (got < 0) fail(ExitCode::environment, "{}: read failed: {}", path, std::strerror(errno));
-        at = 0;
-        end = std::size_t(got);
+        end += std::size_t(got);
         loaded += got;
+        read_all = got == 0;
+        return !read_all;
     }
 
     std::int64_t place() const { return loaded - std::int64_t(end - at); }
+
+    std::int64_t read(char* out, std::int64_t bytes);
 
     std::int64_t read_plain(char* out, std::int64_t bytes) {
         const auto count = std::min(std::size_t(bytes), end - at);
@@ -86,6 +109,10 @@ struct TextFile::State {
     }
 
     std::int64_t read_gzip(char* out, std::int64_t bytes) {
+        if (between_frames && input[at] == '\0') {  // padding of tapes and block devices
+            while (at < end && input[at] == '\0') ++at;
+            return 0;
+        }
         if (between_frames && inflateReset(&gzip) != Z_OK) fail(ExitCode::internal, "{}: inflateReset failed", path);
         between_frames = false;
         gzip.next_in = reinterpret_cast<Bytef*>(input.data() + at);
@@ -120,9 +147,11 @@ struct TextFile::State {
     std::vector<char> input;
     std::size_t at = 0, end = 0;  // unread part of input
     std::int64_t loaded = 0, stored = 0;
+    bool stream = false, read_all = false;
     Packing packing = Packing::plain;
     z_stream gzip{};
     ZSTD_DStream* zstd = nullptr;
+    std::string peeked;           // text that peek() has shown and read() has not taken
     bool between_frames = false;  // nothing of a member or frame is pending: the file may end here
 };
 
@@ -130,18 +159,39 @@ TextFile::TextFile(const std::string& path) : state_(std::make_unique<State>(pat
 TextFile::~TextFile() = default;
 
 std::int64_t TextFile::read(char* out, std::int64_t bytes) {
+    State& s = *state_;
+    if (!s.peeked.empty()) {
+        const auto count = std::min(std::size_t(bytes), s.peeked.size());
+        std::memcpy(out, s.peeked.data(), count);
+        s.peeked.erase(0, count);
+        return std::int64_t(count);
+    }
+    return s.read(out, bytes);
+}
+
+std::string_view TextFile::peek(std::int64_t bytes) {
+    std::string& text = state_->peeked;
+    while (std::int64_t(text.size()) < bytes) {
+        const std::size_t had = text.size();
+        text.resize(std::size_t(bytes));
+        const std::int64_t got = state_->read(text.data() + had, bytes - std::int64_t(had));
+        text.resize(had + std::size_t(got));
+        if (got == 0) break;
+    }
+    return text;
+}
+
+std::int64_t TextFile::State::read(char* out, std::int64_t bytes) {
     bytes = std::min<std::int64_t>(bytes, 1 << 30);
     while (bytes > 0) {
-        State& s = *state_;
-        if (s.at == s.end) s.refill();
-        const bool ended = s.end == 0;
-        if (s.packing == Packing::plain) return ended ? 0 : s.read_plain(out, bytes);
-        if (ended && s.between_frames) return 0;
-        const std::int64_t got = s.packing == Packing::gzip ? s.read_gzip(out, bytes) : s.read_zstd(out, bytes);
+        if (at == end) refill();
+        const bool ended = end == 0;
+        if (packing == Packing::plain) return ended ? 0 : read_plain(out, bytes);
+        if (ended && between_frames) return 0;
+        const std::int64_t got = packing == Packing::gzip ? read_gzip(out, bytes) : read_zstd(out, bytes);
         if (got > 0) return got;
-        if (ended && !s.between_frames) {
-            fail(ExitCode::bad_file, "{}: ends at byte {}, inside its compressed data: it is cut off", s.path,
-                 s.place());
+        if (ended && !between_frames) {
+            fail(ExitCode::bad_file, "{}: ends at byte {}, inside its compressed data: it is cut off", path, place());
         }
     }
     return 0;
@@ -156,7 +206,10 @@ void TextFile::skip(std::int64_t bytes) {
     }
 }
 
-bool TextFile::compressed() const { return state_->packing != Packing::plain; }
+bool TextFile::is_stream() const { return state_->stream; }
+const char* TextFile::unpack_command() const {
+    return state_->packing == Packing::gzip ? "gzip -dc" : state_->packing == Packing::zstd ? "zstd -dc" : "";
+}
 std::int64_t TextFile::stored_bytes() const { return state_->stored; }
 std::int64_t TextFile::consumed_bytes() const { return state_->place(); }
 

@@ -3,29 +3,28 @@
 #include "kernels/error.hpp"
 
 #include <algorithm>
-#include <filesystem>
 #include <string_view>
 #include <utility>
 
 namespace gpas {
 namespace {
 
-constexpr std::int64_t longest_record_bytes = std::int64_t(1) << 31;
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
-
-bool blank(std::string_view line) { return line.find_first_not_of(" \t\r\v\f") == std::string_view::npos; }
 
 }  // namespace
 
-TextReader::TextReader(std::vector<std::string> files, const Options& options, const TextPosition& start)
+bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r\v\f") == std::string_view::npos; }
+
+TextReader::TextReader(std::vector<TextInput> files, const Options& options, const TextPosition& start)
     : files_(std::move(files)), options_(options), position_(start) {
     for (std::int64_t i = 0; i < position_.file; ++i) {
-        stored_bytes_before_ += std::int64_t(std::filesystem::file_size(files_[std::size_t(i)]));
+        stored_bytes_before_ += files_[std::size_t(i)].stored_bytes;
     }
 }
 
 void TextReader::open() {
-    file_ = std::make_unique<TextFile>(files_[std::size_t(position_.file)]);
+    const TextInput& input = files_[std::size_t(position_.file)];
+    file_ = input.stream ? input.stream : std::make_shared<TextFile>(input.path);
     file_->skip(position_.offset);
     buffer_.clear();
     if (position_.offset > 0) return;
@@ -56,10 +55,13 @@ bool TextReader::next(TextUnit& unit) {
     std::size_t taken = 0;
     bool at_end = false;
     for (std::int64_t bytes = options_.unit_bytes; taken == 0 && !at_end; bytes *= 2) {
-        if (bytes > longest_record_bytes) {
-            fail(ExitCode::bad_file, "{}: line {}: no end of the {} found within {} bytes",
-                 files_[std::size_t(unit.file)], position_.line, options_.may_cut ? "line" : "document",
-                 buffer_.size());
+        if (bytes > options_.longest_record_bytes && bytes > options_.unit_bytes) {
+            if (options_.skip_long_lines) {
+                taken = skip_long_line(unit, at_end);
+                break;
+            }
+            fail(ExitCode::bad_file, "{}:{}: no end of the {} within {} bytes", files_[std::size_t(unit.file)].name(),
+                 position_.line, options_.may_cut ? "line" : "document", buffer_.size());
         }
         at_end = !fill(bytes);
         taken = cut(unit, at_end);
@@ -76,6 +78,19 @@ bool TextReader::next(TextUnit& unit) {
     unit.next = position_;
     unit.stored_bytes_done = stored_bytes_before_ + (file_ ? file_->consumed_bytes() : 0);
     return true;
+}
+
+// Takes text up to the next newline or the end of the file, without holding all of it.
+std::size_t TextReader::skip_long_line(TextUnit& unit, bool& at_end) {
+    unit.records.push_back({0, 0, position_.line, true, true});
+    for (bool more = true;; more = fill(options_.unit_bytes)) {
+        const std::size_t newline = buffer_.find('\n');
+        at_end = newline == std::string::npos && !more;
+        if (at_end) return buffer_.size();
+        if (newline != std::string::npos) return newline + 1;
+        position_.offset += std::int64_t(buffer_.size());
+        buffer_.clear();
+    }
 }
 
 // Finds the records at the front of the buffer and returns the bytes they take; 0: more text is needed.
@@ -134,7 +149,7 @@ std::size_t TextReader::cut_blank_lines(TextUnit& unit, bool at_end) {
         std::size_t stop = buffer_.find('\n', at);
         if (stop == none && !at_end) break;
         stop = std::min(stop, buffer_.size());
-        if (!blank(std::string_view(buffer_).substr(at, stop - at))) {
+        if (!is_blank(std::string_view(buffer_).substr(at, stop - at))) {
             if (begin == none) {
                 begin = at;
                 begin_line = line;
@@ -163,32 +178,6 @@ std::size_t TextReader::cut_blank_lines(TextUnit& unit, bool at_end) {
     unit.records.push_back({begin, safe_cut, begin_line, false});
     position_.inside_document = true;
     return safe_cut;
-}
-
-std::vector<std::string> list_text_files(const std::vector<std::string>& inputs) {
-    namespace fs = std::filesystem;
-    std::vector<std::string> files;
-    for (const std::string& input : inputs) {
-        std::error_code error;
-        if (!fs::exists(input, error)) fail(ExitCode::bad_file, "{}: no such file or folder", input);
-        if (!fs::is_directory(input)) {
-            files.push_back(input);
-            continue;
-        }
-        std::vector<std::string> found;
-        fs::recursive_directory_iterator folder(input, error), end;
-        if (error) fail(ExitCode::environment, "{}: {}", input, error.message());
-        for (; folder != end; ++folder) {
-            const bool hidden = folder->path().filename().string().starts_with('.');
-            if (hidden && folder->is_directory()) folder.disable_recursion_pending();
-            if (!hidden && folder->is_regular_file()) found.push_back(folder->path().string());
-        }
-        if (found.empty()) fail(ExitCode::bad_file, "{}: is a folder without files", input);
-        std::sort(found.begin(), found.end());
-        files.insert(files.end(), found.begin(), found.end());
-    }
-    if (files.empty()) fail(ExitCode::usage, "no text to prepare: name files or folders");
-    return files;
 }
 
 }  // namespace gpas

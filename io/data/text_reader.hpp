@@ -2,21 +2,15 @@
 // bounded by the unit, the longest line, and, where documents may not be cut, the longest document.
 #pragma once
 
-#include "io/data/text_file.hpp"
+#include "io/data/text_input.hpp"
 
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace gpas {
-
-enum class DocumentMode {
-    file,        // a whole file
-    line,        // each line that is not empty, without its end
-    blank_line,  // what stands between blank lines (only white space), without the last line's end
-    jsonl,       // each line is a JSON object; the text is one of its strings
-};
 
 // A place between two units. The same inputs read from there give the same rest.
 struct TextPosition {
@@ -30,6 +24,7 @@ struct TextRecord {
     std::size_t begin = 0, end = 0;  // in TextUnit::text
     std::int64_t line = 1;           // of its first byte
     bool ends_document = true;       // false: the next record, in a later unit, goes on with the document
+    bool too_long = false;           // a line beyond longest_record_bytes: its text is left out
 };
 
 struct TextUnit {
@@ -40,37 +35,40 @@ struct TextUnit {
     std::int64_t stored_bytes_done = 0;  // of all files up to `next`, as they lie on disk
 };
 
+bool is_blank(std::string_view line);  // nothing but white space
+
 class TextReader {
 public:
     struct Options {
         DocumentMode documents = DocumentMode::file;
         bool may_cut = true;  // documents longer than a unit come in several records, cut in front of a newline
         std::int64_t unit_bytes = 1 << 20;
+        // A longer line, or a longer document that may not be cut, fails with ExitCode::bad_file.
+        std::int64_t longest_record_bytes = std::int64_t(1) << 31;
+        bool skip_long_lines = false;  // jsonl: a longer line becomes a record that is too_long instead
     };
 
-    TextReader(std::vector<std::string> files, const Options& options, const TextPosition& start = {});
+    // Streams can only be read from their beginning.
+    TextReader(std::vector<TextInput> files, const Options& options, const TextPosition& start = {});
 
     bool next(TextUnit& unit);  // false at the end; a unit may have no records
-    const std::vector<std::string>& files() const { return files_; }
+    const std::vector<TextInput>& files() const { return files_; }
 
 private:
     void open();
     bool fill(std::int64_t bytes);
+    std::size_t skip_long_line(TextUnit& unit, bool& at_end);
     std::size_t cut(TextUnit& unit, bool at_end);
     std::size_t cut_lines(TextUnit& unit, bool at_end) const;
     std::size_t cut_file(TextUnit& unit, bool at_end);
     std::size_t cut_blank_lines(TextUnit& unit, bool at_end);
 
-    std::vector<std::string> files_;
+    std::vector<TextInput> files_;
     Options options_;
     TextPosition position_;
-    std::unique_ptr<TextFile> file_;
+    std::shared_ptr<TextFile> file_;
     std::string buffer_;  // text from position_ on
     std::int64_t stored_bytes_before_ = 0;
 };
-
-// Files as they are, folders recursively with their files in byte order of the path (hidden ones left out). Fails with
-// ExitCode::bad_file for names that do not exist and for folders without files.
-std::vector<std::string> list_text_files(const std::vector<std::string>& inputs);
 
 }  // namespace gpas

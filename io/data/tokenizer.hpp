@@ -71,6 +71,9 @@ struct TokenizerTraining {
     std::int64_t vocab_size = 32000;  // with the 3 control and 256 byte pieces
 };
 
+// Fails with ExitCode::usage for sizes that no text can give.
+void check_tokenizer_training(const TokenizerTraining& options);
+
 // Trains a lossless model (no normalisation, no dummy prefix, white space kept, byte fallback) and returns the bytes of
 // its .model file: the same for the same texts on any number of cores. next(text) supplies texts until it returns
 // false; they are cut at newlines, tabs and the characters that SentencePiece keeps for itself, which therefore stay

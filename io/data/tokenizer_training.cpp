@@ -83,13 +83,36 @@ private:
     bool done_ = false;
 };
 
+// The number that follows `words` in the message of the trainer; empty if they are not in it.
+std::string number_after(const std::string& message, std::string_view words) {
+    const std::size_t at = message.find(words);
+    if (at == std::string::npos) return "";
+    const std::size_t begin = at + words.size();
+    return message.substr(begin, message.find_first_not_of("0123456789", begin) - begin);
+}
+
+// What the trainer said, without its source files and options.
+std::string training_problem(std::string message) {
+    std::replace(message.begin(), message.end(), '\n', ' ');
+    if (const std::string most = number_after(message, "a value <= "); !most.empty())
+        return "the text gives at most " + most + " pieces: ask for fewer, or give more text";
+    if (const std::string least = number_after(message, " vs "); !least.empty())
+        return "the text has so many different characters that it takes at least " + least + " pieces";
+    const std::size_t source = message.rfind("] ");
+    return source == std::string::npos ? message : message.substr(source + 2);
+}
+
 }  // namespace
 
-std::string train_tokenizer(const TokenizerTraining& options, const std::function<bool(std::string&)>& next) {
+void check_tokenizer_training(const TokenizerTraining& options) {
     if (options.vocab_size < 260 || options.vocab_size > 1000000) {
         fail(ExitCode::usage, "a tokenizer of {} pieces, expected 260 (3 control pieces, 256 bytes, 1 more) to 1000000",
              options.vocab_size);
     }
+}
+
+std::string train_tokenizer(const TokenizerTraining& options, const std::function<bool(std::string&)>& next) {
+    check_tokenizer_training(options);
     Sentences sentences(next);
     if (sentences.done()) fail(ExitCode::usage, "the tokenizer has no text to learn from");
     const std::unordered_map<std::string, std::string> arguments{
@@ -106,9 +129,8 @@ std::string train_tokenizer(const TokenizerTraining& options, const std::functio
     std::string model;
     const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &sentences, &model);
     if (!status.ok()) {
-        std::string reason = status.ToString();
-        std::replace(reason.begin(), reason.end(), '\n', ' ');
-        fail(ExitCode::usage, "training a tokenizer of {} pieces failed: {}", options.vocab_size, reason);
+        fail(ExitCode::usage, "training a tokenizer of {} pieces failed: {}", options.vocab_size,
+             training_problem(status.ToString()));
     }
     return model;
 }

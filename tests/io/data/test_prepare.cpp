@@ -4,7 +4,12 @@
 
 #include <gtest/gtest.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <numeric>
 #include <random>
+#include <thread>
 
 namespace gpas::test {
 namespace {
@@ -217,7 +222,7 @@ TEST_F(Preparing, JsonLinesGiveTheTextUnderTheKey) {
 TEST_F(Preparing, ADamagedJsonLineIsNamedOrSkippedAndCounted) {
     const std::string good = "{\"text\": \"good\"}\n";
     for (const auto& [line, problem] :
-         std::vector<std::pair<std::string, std::string>>{{"{\"text\": \"cut", "damaged at byte 14"},
+         std::vector<std::pair<std::string, std::string>>{{"{\"text\": \"cut", "ends too early at byte 14"},
                                                           {"[1, 2]", "is a JSON array, expected an object"},
                                                           {"{\"txt\": \"x\"}", "has no \"text\""},
                                                           {"{\"text\": 5}", "is a JSON number, expected a string"}}) {
@@ -226,7 +231,7 @@ TEST_F(Preparing, ADamagedJsonLineIsNamedOrSkippedAndCounted) {
         EXPECT_CONTAINS(message, problem);
         const PrepareReport report = jsonl(good + line + "\n" + good, true);
         EXPECT_EQ(report.documents, 2);
-        EXPECT_EQ(report.skipped_lines, 1);
+        EXPECT_EQ(std::accumulate(report.skipped_lines.begin(), report.skipped_lines.end(), std::int64_t(0)), 1);
         ASSERT_EQ(report.first_skipped.size(), 1u);
         EXPECT_CONTAINS(report.first_skipped[0], problem);
     }
@@ -240,6 +245,94 @@ TEST_F(Preparing, IllFormedUtf8IsReplacedAndCounted) {
     EXPECT_EQ(decoded(report.prefix, report.tokenizer)[0],
               "a\xef\xbf\xbd"
               "b\xef\xbf\xbd");
+}
+
+TEST_F(Preparing, EachKindOfBadLineIsCountedAndTheOthersAreTaken) {
+    const PrepareReport report = jsonl(
+        "{\"text\": \"a\"}\n\"x\"\n{\"text\": null}\n{\"text\": \"b\"\n{}\n{\"a\": 1}\nNaN\n[]\n{\"text\": \"b\"}\n",
+        true);
+    EXPECT_EQ(report.skipped_lines, (LineProblemCounts{1, 3, 2, 1, 0}));
+    EXPECT_EQ(report.documents, 2);
+    const std::string none = error_of([&] { jsonl("[]\n5\n", true); });
+    EXPECT_CONTAINS(none, "no text found; 2 bad lines were skipped, the first is ");
+    EXPECT_CONTAINS(none, "j.jsonl:1: is a JSON array");
+}
+
+TEST_F(Preparing, WhatPythonWritesIsRead) {
+    const std::string digits(5000, '7');
+    const PrepareReport report = jsonl("\xef\xbb\xbf{\"text\": \"a\\ud800b\", \"score\": NaN}\r\n \t\r\n{\"n\": [" +
+                                       digits + ", -Infinity, 1e999, -" + digits +
+                                       ".5E-99999], \"text\": \"x\\ud83d\\ude00\", \"\\udfff\": {\"text\": 3}}\n"
+                                       "{\"text\": 1, \"text\": \"last\"}\n");
+    EXPECT_EQ(decoded(report.prefix, report.tokenizer), (std::vector<std::string>{"a\xef\xbf\xbd"
+                                                                                  "b",
+                                                                                  "x\xf0\x9f\x98\x80", "last"}));
+    EXPECT_EQ(report.replaced_characters, 1);
+}
+
+TEST_F(Preparing, IllFormedTextOfOtherKeysIsNotCounted) {
+    const PrepareReport report = jsonl("{\"other\": \"\xff\\ud800\", \"text\": \"a\"}\n");
+    EXPECT_EQ(report.replaced_characters, 0);
+}
+
+// A writer thread feeds a FIFO; reading it needs no second opening.
+TEST_F(Preparing, AStreamGivesTheTokensOfAFileWithTheSameText) {
+    std::string text;
+    for (const char* name : {"in/0.txt", "in/1.txt", "in/2.txt"}) text += read_bytes(folder / name) + "\n\n";
+    write_bytes(folder / "all.txt", text);
+    options.inputs = {folder / "all.txt"};
+    prepare(options);
+    const std::string expected = output(), model = read_bytes(options.output_prefix + ".model");
+    const std::string fifo = folder / "pipe";
+    ASSERT_EQ(::mkfifo(fifo.c_str(), 0600), 0);
+    for (const bool trained : {true, false}) {
+        std::filesystem::remove_all(folder / "out");
+        if (!trained) {
+            options.train_tokenizer.reset();
+            write_bytes(folder / "given.model", model);
+            options.tokenizer = folder / "given.model";
+        }
+        options.inputs = {fifo};
+        std::jthread writer([&] { write_bytes(fifo, text); });
+        const PrepareReport report = prepare(options);
+        EXPECT_TRUE(output() == expected) << trained;
+        EXPECT_FALSE(report.already_done);
+        std::size_t files = 0;
+        for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder / "out")) ++files;
+        EXPECT_EQ(files, trained ? 4u : 3u) << "no copy of the stream stays";
+    }
+}
+
+TEST_F(Preparing, AfterAnErrorInTheInputsNothingStays) {
+    EXPECT_CONTAINS(error_of([&] { jsonl("{\"text\": \"a\"}\n5\n"); }), "j.jsonl:2");
+    EXPECT_FALSE(std::filesystem::exists(folder / "out/corpus_text_document.bin.partial"));
+    EXPECT_FALSE(std::filesystem::exists(folder / "out/corpus_text_document.prepare.json"));
+    jsonl("{\"text\": \"a\"}\n");  // an earlier result survives a failed attempt to replace it, and can be replaced
+    const std::string first = output();
+    error_of([&] { jsonl("{\"text\": \"b\"}\n5\n"); });
+    EXPECT_TRUE(output() == first);
+    EXPECT_EQ(jsonl("{\"text\": \"c\"}\n").documents, 1);
+    EXPECT_FALSE(output() == first);
+}
+
+TEST_F(Preparing, FilesThatPrepareDidNotWriteAreNotReplaced) {
+    write_bytes(options.output_prefix + ".model", "somebody's model");
+    EXPECT_CONTAINS(error_of([&] { prepare(options); }, ExitCode::usage), "corpus.model: exists");
+    std::filesystem::remove(options.output_prefix + ".model");
+    write_bytes(options.output_prefix + "_text_document.idx", "somebody's index");
+    EXPECT_CONTAINS(error_of([&] { prepare(options); }, ExitCode::usage), "corpus_text_document.idx: exists");
+    EXPECT_EQ(read_bytes(options.output_prefix + "_text_document.idx"), "somebody's index");
+}
+
+TEST_F(Preparing, OptionsForJsonLinesAreRefusedForPlainText) {
+    options.skip_bad_lines = true;
+    EXPECT_CONTAINS(error_of([&] { prepare(options); }, ExitCode::usage), "--skip-bad-lines is for JSON lines");
+    options.skip_bad_lines = false;
+    options.json_key_given = true;
+    EXPECT_CONTAINS(error_of([&] { prepare(options); }, ExitCode::usage), "--json-key is for JSON lines");
+    options.json_key = "a/b";
+    EXPECT_CONTAINS(error_of([&] { prepare(options); }, ExitCode::usage), "without /");
+    EXPECT_FALSE(std::filesystem::exists(folder / "out"));
 }
 
 TEST_F(Preparing, TheTokenizerSampleIsBoundedAndSpread) {

@@ -37,9 +37,15 @@ struct Read {
     std::vector<TextPosition> places;
 };
 
+std::vector<TextInput> regular(const std::vector<std::string>& paths) {
+    std::vector<TextInput> inputs;
+    for (const std::string& path : paths) inputs.push_back({.path = path});
+    return inputs;
+}
+
 // Joins the records of each document; `start` and an unfinished document allow reading on from a place.
 Read read_all(const std::vector<std::string>& files, const TextReader::Options& options, TextPosition start = {}) {
-    TextReader reader(files, options, start);
+    TextReader reader(regular(files), options, start);
     TextUnit unit;
     Read result;
     bool open = false;
@@ -102,7 +108,7 @@ TEST_F(TextReading, UnitSizeNeverChangesTheDocumentsAndEveryPlaceIsOneToGoOnFrom
                 for (const auto& document : whole.documents) joined += document;
                 for (const TextPosition& place : cut.places) {
                     std::string rest;
-                    TextReader reader(files, {mode, true, unit}, place);
+                    TextReader reader(regular(files), {mode, true, unit}, place);
                     TextUnit next;
                     while (reader.next(next)) {
                         for (const auto& record : next.records)
@@ -124,6 +130,52 @@ TEST_F(TextReading, CompressedFilesReadAsTheirText) {
         EXPECT_EQ(documents(packed, DocumentMode::line, 5000), expected);
     }
     EXPECT_TRUE(documents(gzipped(""), DocumentMode::file).empty());
+    // A tape pads its files with zeros; pzstd puts a frame of its own in front.
+    EXPECT_EQ(documents(gzipped(text) + std::string(700, '\0'), DocumentMode::line), expected);
+    EXPECT_EQ(documents(std::string("\x50\x2a\x4d\x18\x04\0\0\0abcd", 12) + zstd_packed(text), DocumentMode::line),
+              expected);
+}
+
+TEST_F(TextReading, WhatWasSeenByPeekingIsReadAgain) {
+    std::string text;
+    for (int i = 0; i < 50000; ++i) text += std::to_string(i) + "\n";
+    for (const std::string& stored : {text, gzipped(text), zstd_packed(text)}) {
+        TextFile source(file(stored));
+        EXPECT_EQ(source.peek(10), text.substr(0, 10));
+        EXPECT_EQ(source.peek(200000), text.substr(0, 200000));
+        std::string all(text.size() + 1, '\0'), part(7001, '\0');
+        std::size_t at = 0;
+        while (const std::int64_t got = source.read(part.data(), std::int64_t(part.size()))) {
+            ASSERT_LE(at + std::size_t(got), text.size());
+            std::copy_n(part.begin(), got, all.begin() + std::ptrdiff_t(at));
+            at += std::size_t(got);
+        }
+        EXPECT_TRUE(all.substr(0, at) == text);
+        EXPECT_EQ(source.peek(10), "");
+    }
+}
+
+TEST_F(TextReading, LinesThatAreTooLongAreLeftOutOrRefused) {
+    const std::string good = "{\"text\": \"a\"}", bad(1000, 'x');
+    TextReader::Options options{.documents = DocumentMode::jsonl, .unit_bytes = 16, .longest_record_bytes = 256};
+    for (const std::string& text :
+         {good + "\n" + bad + "\n" + good, good + "\n" + bad, bad + "\n" + good + "\n" + good + "\n"}) {
+        options.skip_long_lines = false;
+        EXPECT_CONTAINS(error_of([&] { read_all({file(text)}, options); }),
+                        text[0] == 'x' ? "t.txt:1: no end" : "t.txt:2: no end");
+        options.skip_long_lines = true;
+        TextReader reader(regular({file(text)}), options);
+        TextUnit unit;
+        std::string all;
+        while (reader.next(unit)) {
+            for (const TextRecord& record : unit.records)
+                all += (record.too_long ? "long" : unit.text.substr(record.begin, record.end - record.begin)) +
+                       std::to_string(record.line) + ";";
+        }
+        const auto line = [&](int i) { return good + std::to_string(i) + ";"; };
+        EXPECT_EQ(all, text[0] == 'x' ? "long1;" + line(2) + line(3)
+                                      : line(1) + "long2;" + (text.ends_with('x') ? "" : line(3)));
+    }
 }
 
 TEST_F(TextReading, DamagedCompressedFilesAreRefusedWithTheByte) {

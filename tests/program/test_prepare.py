@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""test_prepare.py GPAS: gives `gpas prepare` what people give it: pipes, compressed and foreign files, odd JSON lines.
+
+Prints TAP. Token files are read by the few lines of `documents`, and pieces by those of `Pieces`, independently of gpas.
+"""
+import bz2
+import gzip
+import json
+import lzma
+import math
+import os
+import random
+import struct
+import subprocess
+import sys
+import tempfile
+import traceback
+
+GPAS = os.path.abspath(sys.argv[1])
+CHECKS = []
+
+
+def check(function):
+    CHECKS.append(function)
+    return function
+
+
+def prepare(*arguments, stdin=None, shell=None):
+    """`shell`: a command line of bash in which GPAS stands for the program."""
+    command = ["bash", "-c", shell.replace("GPAS", GPAS)] if shell else [GPAS, "prepare", *arguments]
+    source = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
+    return subprocess.run(command, capture_output=True, timeout=120, **source)
+
+
+def refused(result, code, *words):
+    lines = [line for line in result.stderr.decode().splitlines() if "error:" in line]
+    assert result.returncode == code and len(lines) == 1, (result.returncode, result.stderr, result.stdout)
+    for word in words:
+        assert word in lines[0], (word, lines[0])
+
+
+def succeeds(result, *words):
+    assert result.returncode == 0, result.stderr
+    for word in words:
+        assert word in (result.stdout + result.stderr).decode(), (word, result.stdout, result.stderr)
+
+
+def write(name, data):
+    with open(name, "wb") as file:
+        file.write(data if isinstance(data, bytes) else data.encode())
+    return name
+
+
+class Pieces:
+    """The pieces of a .model file: a protobuf whose field 1 repeats messages with the piece in field 1."""
+
+    def __init__(self, name):
+        data, at, self.pieces = open(name, "rb").read(), 0, []
+        while at < len(data) and data[at] == 0x0A:
+            at += 1
+            size = shift = 0
+            while True:
+                byte = data[at]
+                at += 1
+                size |= (byte & 127) << shift
+                shift += 7
+                if byte < 128:
+                    break
+            self.pieces.append(data[at + 2 : at + 2 + data[at + 1]].decode())
+            at += size
+
+    def text(self, ids):
+        out = b""
+        for i in ids:
+            piece = self.pieces[i]
+            if i > 2:
+                out += bytes([int(piece[3:5], 16)]) if i < 259 else piece.replace("\u2581", " ").encode()
+        return out.decode()
+
+
+def documents(prefix):
+    """Texts of a dataset of uint16 tokens."""
+    index, tokens = open(prefix + ".idx", "rb").read(), open(prefix + ".bin", "rb").read()
+    assert index[:9] == b"MMIDIDX\0\0" and index[17] == 8
+    (count,) = struct.unpack_from("<Q", index, 18)
+    pieces, at, texts = Pieces("t.model"), 0, []
+    for length in struct.unpack_from(f"<{count}i", index, 34):
+        texts.append(pieces.text(struct.unpack_from(f"<{length}H", tokens, at)))
+        at += 2 * length
+    return texts
+
+
+def tokenized(*arguments, **more):
+    """Prepares with the small tokenizer and returns the texts and the report."""
+    result = prepare(*arguments, "--tokenizer", "t.model", "--output-prefix", "out", **more)
+    succeeds(result)
+    return documents("out_text_document"), (result.stdout + result.stderr).decode()
+
+
+@check
+def json_lines_need_no_option():
+    write("first_empty.jsonl", '{"text": ""}\n{"text": "hello world"}\n{"text": ""}\n{"text": "second"}\n')
+    for name in ("first_empty.jsonl", "first_empty.txt"):
+        os.path.exists(name) or os.link("first_empty.jsonl", name)
+        texts, report = tokenized("--input", name)
+        assert texts == ["hello world", "second"] and "JSON lines" in report and "2 empty documents" in report, (texts, report)
+
+
+@check
+def what_python_writes_is_read():
+    write("bigint.jsonl", '{"text":"x","hash":1%s}\n' % ("0" * 400))
+    assert tokenized("--input", "bigint.jsonl")[0] == ["x"]
+    write("nan.jsonl", '{"text":"x","score":NaN}\n{"text":"y","score":-Infinity}\n')
+    assert tokenized("--input", "nan.jsonl")[0] == ["x", "y"]
+    write("surr.jsonl", '{"text":"bad \\ud800 lone"}\n{"text":"ok \\ud83d\\ude00 pair"}\n')
+    texts, report = tokenized("--input", "surr.jsonl")
+    assert texts == ["bad \ufffd lone", "ok \U0001f600 pair"] and "1 of 19 characters" in report, (texts, report)
+    write("bad_utf8.jsonl", b'{"text":"caf\xe9 latin1"}\n{"text":"ok"}\n')
+    texts, report = tokenized("--input", "bad_utf8.jsonl")
+    assert texts == ["caf\ufffd latin1", "ok"] and "1 of 13 characters" in report, (texts, report)
+    write("dup.jsonl", '{"text":"first","text":"second"}\n')
+    assert tokenized("--input", "dup.jsonl")[0] == ["second"]
+
+
+@check
+def random_objects_give_what_json_loads_gives():
+    draw = random.Random(1)
+    characters = "a\"\\/\b\f\n\r\t\0 {}[]:,\u00e9\u2028\u2581\U0001f600\ud800\udc00\ufeff"
+
+    def text():
+        return "".join(draw.choice(characters) for _ in range(draw.randrange(8)))
+
+    def value(depth):
+        kind = draw.randrange(9 if depth < 4 else 6)
+        if kind < 2:
+            return draw.choice([math.nan, math.inf, -math.inf, 1e308, 5e-324, -0.0, 0.1])
+        if kind < 4:
+            return draw.choice([0, -1, 10**draw.randrange(400), True, False, None])
+        if kind < 6:
+            return text()
+        if kind < 7:
+            return [value(depth + 1) for _ in range(draw.randrange(4))]
+        return {draw.choice(["text", "a", text()]): value(depth + 1) for _ in range(draw.randrange(4))}
+
+    lines, expected = [], []
+    for _ in range(2000):
+        record = {text(): value(0) for _ in range(draw.randrange(4))}
+        record["text"] = "x" + text()
+        indent = draw.choice([None, None, (" ,", " :")])
+        line = json.dumps(record, ensure_ascii=draw.random() < 0.5, separators=indent)
+        lines.append(line.encode("utf-8", "surrogatepass") + draw.choice([b"\n", b"\r\n", b"\n \n"]))
+        # As ill-formed UTF-8, a lone surrogate is three ill-formed sequences; as an escape it is one.
+        read = json.loads(lines[-1].decode("utf-8", "replace"))["text"]
+        expected.append("".join("\ufffd" if 0xD800 <= ord(c) < 0xE000 else c for c in read))
+    write("random.jsonl", b"".join(lines))
+    assert tokenized("--input", "random.jsonl")[0] == expected
+
+
+@check
+def bad_lines_are_counted_by_kind():
+    write("bad.jsonl", '{"text": "a"}\n{"text": 5}\n[]\n{"text": "cut\n{"txt": "x"}\n{"text": "b"}\n')
+    result = prepare("--input", "bad.jsonl", "--tokenizer", "t.model", "--output-prefix", "none")
+    refused(result, 3, "bad.jsonl:2", "--skip-bad-lines")
+    assert not [name for name in os.listdir(".") if name.startswith("none")], os.listdir(".")
+    texts, report = tokenized("--input", "bad.jsonl", "--skip-bad-lines")
+    assert texts == ["a", "b"], texts
+    assert "4 bad lines skipped (1 not JSON, 1 not a JSON object, 1 without the key, 1 value is not a string)" in report, report
+
+
+@check
+def pipes_give_what_files_give():
+    write("s.jsonl", "".join(json.dumps({"text": f"line {i} of a text"}) + "\n" for i in range(300)))
+    expected, _ = tokenized("--input", "s.jsonl")
+    data = open("s.jsonl", "rb").read()
+    assert tokenized("--input", "-", stdin=data)[0] == expected
+    assert tokenized("--input", "-", stdin=gzip.compress(data))[0] == expected
+    assert tokenized("--input", "/dev/stdin", stdin=data)[0] == expected
+    common = "--tokenizer t.model --output-prefix out"
+    for shell in (f"GPAS prepare --input <(cat s.jsonl) {common}", f"(head -c 1 s.jsonl; sleep 0.2; tail -c +2 s.jsonl) | GPAS prepare --input - {common}",
+                  f"mkfifo fifo; gzip -c s.jsonl > fifo & GPAS prepare --input fifo {common}"):
+        succeeds(prepare(shell=shell))
+        assert documents("out_text_document") == expected, shell
+    refused(prepare("--input", "-", "-", "--tokenizer", "t.model", "--output-prefix", "none", stdin=data), 2, "twice")
+    refused(prepare("--input", "-", "--tokenizer", "t.model", "--output-prefix", "none", stdin=b""), 3, "standard input", "no text")
+    refused(prepare("--input", "-", "--tokenizer", "t.model", "--output-prefix", "none", stdin=bz2.compress(data)), 3,
+            "standard input", "`bzip2 -dc | gpas prepare --input - ...`")
+    refused(prepare("--input", "-", "--tokenizer", "t.model", "--output-prefix", "none", stdin=gzip.compress(data)[:-9]), 3, "cut off")
+
+
+@check
+def a_tokenizer_is_trained_on_a_pipe_as_on_a_file():
+    data = open("s.jsonl", "rb").read()
+    succeeds(prepare("--input", "s.jsonl", "--train-tokenizer", "280", "--output-prefix", "filed"))
+    succeeds(prepare("--input", "-", "--train-tokenizer", "280", "--output-prefix", "piped", stdin=gzip.compress(data)))
+    for name in (".model", "_text_document.bin", "_text_document.idx"):
+        assert open("filed" + name, "rb").read() == open("piped" + name, "rb").read(), name
+    assert not [name for name in os.listdir(".") if "partial" in name]
+
+
+@check
+def foreign_files_are_refused_before_anything_is_written():
+    text = b'{"text": "a"}\n'
+    cases = {"x.parquet": (b"PAR1\x15\x04\x15\x80abcdPAR1", "Parquet"), "c.jsonl.bz2": (bz2.compress(text), "bzip2 -dc c.jsonl.bz2 | "),
+             "c.jsonl.xz": (lzma.compress(text), "xz -dc"), "utf16.jsonl": ('{"text":"a"}\n'.encode("utf-16"), "iconv -f UTF-16"),
+             "pretty.json": (b'{\n  "text": "a"\n}\n', "jq -c . pretty.json"), "array.json": (b'[{"text": "a"}]', "jq -c '.[]'")}
+    for name, (data, word) in cases.items():
+        write(name, data)
+        for documents_ in ((), ("--documents", "jsonl")):
+            refused(prepare("--input", name, *documents_, "--tokenizer", "t.model", "--output-prefix", "deep/none"), 3, name, word)
+    assert not os.path.exists("deep")
+
+
+@check
+def the_conversions_that_are_advised_work():
+    text = b'{"text": "one"}\n{"text": "two"}\n'
+    write("u.jsonl.bz2", bz2.compress(text))
+    write("u.txt", text.decode().encode("utf-16"))
+    rest = "--tokenizer t.model --output-prefix out"
+    for name in ("u.jsonl.bz2", "u.txt"):
+        message = prepare("--input", name, "--tokenizer", "t.model", "--output-prefix", "none").stderr.decode()
+        command = message[message.index("`") + 1 : message.rindex("`")].replace("gpas prepare", "GPAS prepare").replace("...", rest)
+        succeeds(prepare(shell=command))
+        assert documents("out_text_document") == ["one", "two"], command
+
+
+@check
+def foreign_tokenizers_are_named():
+    cases = {"lfs.model": ("version https://git-lfs.github.com/spec/v1\noid sha256:9e\nsize 4\n", "Git LFS"),
+             "tokenizer.json": ('{"version":"1.0","model":{"type":"BPE"}}\n', "tokenizer.json of Hugging Face"),
+             "tiktoken.model": ("IQ== 0\nIg== 1\n", "tiktoken")}
+    for name, (data, word) in cases.items():
+        refused(prepare("--input", "s.jsonl", "--tokenizer", write(name, data), "--output-prefix", "none"), 3, name, word)
+
+
+@check
+def options_without_effect_are_refused():
+    write("plain.txt", "some text\n")
+    common = ("--output-prefix", "none")
+    for options in (("--skip-bad-lines",), ("--json-key", "text")):
+        refused(prepare("--input", "plain.txt", *options, "--tokenizer", "t.model", *common), 2, options[0])
+    refused(prepare("--input", "plain.txt", "--tokenizer-type", "bpe", "--tokenizer", "t.model", *common), 2, "--tokenizer-type")
+    refused(prepare("--input", "plain.txt", "--tokenizer", "t.model", "--train-tokenizer", "300", *common), 2, "--tokenizer")
+    refused(prepare("--input", "plain.txt", *common), 2, "--tokenizer")
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="gpas-prepare-") as directory:
+        os.chdir(directory)
+        write("learn.txt", "some text to learn from, some more text to learn more from\n" * 3)
+        succeeds(prepare("--input", "learn.txt", "--train-tokenizer", "275", "--output-prefix", "t"))
+        print(f"1..{len(CHECKS)}")
+        failed = 0
+        for number, function in enumerate(CHECKS, 1):
+            try:
+                function()
+                print(f"ok {number} - {function.__name__}", flush=True)
+            except Exception:  # a test's failure, whatever it is
+                failed += 1
+                print(f"not ok {number} - {function.__name__}", flush=True)
+                for line in traceback.format_exc().splitlines():
+                    print(f"# {line}")
+        return failed > 0
+
+
+sys.exit(main())
