@@ -7,6 +7,7 @@
 #include "engine/training/schedule.hpp"
 #include "io/config/check.hpp"
 #include "io/config/enum_names.hpp"
+#include "kernels/bytes_text.hpp"
 #include "kernels/error.hpp"
 
 #include <fmt/ranges.h>
@@ -31,11 +32,6 @@ constexpr double reached_share = 0.5;  // of a device's peak, by matrix products
 template <class... Args>
 void line(fmt::format_string<Args...> format, Args&&... args) {
     fmt::print("{}\n", fmt::format(format, std::forward<Args>(args)...));
-}
-
-std::string bytes_text(double bytes) {
-    return bytes >= 0.1 * gibibyte ? fmt::format("{:.2f} GiB", bytes / gibibyte)
-                                   : fmt::format("{:.1f} MiB", bytes / gibibyte * 1024.0);
 }
 
 DeviceFigures device_of(const Options& options) {

@@ -4,6 +4,7 @@
 #include "engine/commands/top_ranks.hpp"
 #include "engine/commands/top_text.hpp"
 #include "io/metrics/text.hpp"
+#include "kernels/bytes_text.hpp"
 
 #include <fmt/format.h>
 
@@ -18,7 +19,6 @@ constexpr std::size_t wide_columns = 160;  // fields stand in two columns
 constexpr std::size_t tall_rows = 40;
 constexpr std::size_t short_rows = 30;
 constexpr double stale_seconds = 30.0;  // live.json is written about every two
-constexpr double gibibyte = double(std::int64_t(1) << 30);
 
 // "a · b · c" out of parts that are empty where there is nothing to tell.
 Line joined(const std::vector<Span>& parts) {
@@ -41,11 +41,6 @@ Line labelled(const char* label, const Line& text) {
 template <class... Args>
 std::string known(double number, fmt::format_string<Args...> format, Args&&... args) {
     return std::isfinite(number) ? fmt::format(format, std::forward<Args>(args)...) : "";
-}
-
-std::string bytes_text(double bytes) {
-    return bytes < gibibyte ? fmt::format("{:.0f} MiB", bytes / gibibyte * 1024)
-                            : fmt::format("{:.2f} GiB", bytes / gibibyte);
 }
 
 // The lines of one frame, from the top; each function is one part of it.

@@ -1,5 +1,7 @@
 #include "engine/preflight/judge.hpp"
 
+#include "kernels/bytes_text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -245,12 +247,6 @@ Findings judge_products(const std::vector<double>& flops, const Hosts& hosts) {
                              ranks_text({rank}, hosts), mine * 1e-9, 100.0 * mine / usual, usual * 1e-9)});
     }
     return findings;
-}
-
-std::string bytes_text(double bytes) {
-    constexpr double gibibyte = double(std::int64_t(1) << 30);
-    return bytes >= 0.1 * gibibyte ? fmt::format("{:.2f} GiB", bytes / gibibyte)
-                                   : fmt::format("{:.2f} MiB", bytes / gibibyte * 1024.0);
 }
 
 std::string rate_text(double bytes_per_second) { return fmt::format("{:.3g} GB/s", bytes_per_second * 1e-9); }

@@ -109,7 +109,6 @@ Findings judge_times(const std::string& what, const std::vector<double>& seconds
 constexpr double least_share_of_median = 0.8;
 Findings judge_products(const std::vector<double>& flops, const Hosts& hosts);
 
-std::string bytes_text(double bytes);            // "1.50 GiB"
 std::string rate_text(double bytes_per_second);  // "1.50 GB/s"
 std::string seconds_text(double seconds);        // "12.3 us"
 

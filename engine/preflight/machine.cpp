@@ -1,5 +1,6 @@
 #include "engine/preflight/machine.hpp"
 
+#include "kernels/bytes_text.hpp"
 #include "kernels/error.hpp"
 
 #include <fmt/ranges.h>
@@ -68,8 +69,7 @@ void limit_by_cgroup(AvailableMemory& available, const std::filesystem::path& to
             const auto cache = number(field(text_of_file(folder / "memory.stat"), files.cache));
             const std::int64_t left = std::max<std::int64_t>(0, *limit - *used + cache.value_or(0));
             if (left < available.bytes)
-                available = {left, fmt::format("the cgroup's limit is {:.2f} GiB",
-                                               double(*limit) / double(std::int64_t(1) << 30))};
+                available = {left, fmt::format("the cgroup's limit is {}", bytes_text(double(*limit)))};
         }
         if (group.size() <= 1) return;
         group.resize(std::max<std::size_t>(group.rfind('/'), 1));

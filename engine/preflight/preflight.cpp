@@ -13,6 +13,7 @@
 #include "engine/training/threads.hpp"
 #include "io/config/check.hpp"
 #include "io/config/describe.hpp"
+#include "kernels/bytes_text.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/error.hpp"
 #include "kernels/ops.hpp"

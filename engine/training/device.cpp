@@ -1,5 +1,6 @@
 #include "engine/training/device.hpp"
 
+#include "kernels/bytes_text.hpp"
 #include "kernels/cuda/attention.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/matmul.hpp"
@@ -44,8 +45,8 @@ ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, 
     }
     std::string note = agree(world, [&] {
         cuda::choose_device(mpi.local_rank() % mine);
-        return fmt::format("device: {} ({:.0f} GiB), {} a node for {} ranks of it", cuda::device_name(),
-                           double(cuda::device_memory_bytes()) / double(std::int64_t(1) << 30), mine, mpi.local_size());
+        return fmt::format("device: {} ({}), {} a node for {} ranks of it", cuda::device_name(),
+                           bytes_text(double(cuda::device_memory_bytes())), mine, mpi.local_size());
     });
     return {.device = Device::cuda, .note = std::move(note)};
 }

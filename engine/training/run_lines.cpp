@@ -1,13 +1,14 @@
 #include "engine/training/run_lines.hpp"
 
 #include "io/config/enum_names.hpp"
+#include "kernels/bytes_text.hpp"
 
 #include <fmt/format.h>
 
 namespace gpas {
 namespace {
 
-double gibibytes(std::int64_t bytes) { return double(bytes) / double(std::int64_t(1) << 30); }
+std::string text_of(std::int64_t bytes) { return bytes_text(double(bytes)); }
 
 }  // namespace
 
@@ -28,11 +29,11 @@ std::vector<std::string> run_lines(const RunConfig& config, const Mesh& mesh, co
                                 config.training.global_batch_size, config.data.sequence_length, mesh.size.data,
                                 micro_batches, config.training.micro_batch_size));
     lines.push_back(
-        fmt::format("memory of rank {}: {:.2f} GiB = weights {:.2f} + gradients {:.2f} + optimizer {:.2f} + "
-                    "activations {:.2f} + buffers {:.2f}",
-                    mesh.world->rank(), gibibytes(plan.total_bytes()), gibibytes(plan.weight_bytes),
-                    gibibytes(plan.gradient_bytes), gibibytes(plan.optimizer_bytes), gibibytes(plan.activation_bytes),
-                    gibibytes(plan.buffer_bytes + plan.recomputed_bytes + plan.scratch_bytes)));
+        fmt::format("memory of rank {}: {} = weights {} + gradients {} + optimizer {} + activations {} + "
+                    "buffers {}",
+                    mesh.world->rank(), text_of(plan.total_bytes()), text_of(plan.weight_bytes),
+                    text_of(plan.gradient_bytes), text_of(plan.optimizer_bytes), text_of(plan.activation_bytes),
+                    text_of(plan.buffer_bytes + plan.recomputed_bytes + plan.scratch_bytes)));
     return lines;
 }
 

@@ -1,6 +1,7 @@
 #include "engine/training/saves.hpp"
 
 #include "engine/training/stopwatch.hpp"
+#include "kernels/bytes_text.hpp"
 #include "kernels/error.hpp"
 #include "parallel/agree.hpp"
 
@@ -10,8 +11,6 @@
 
 namespace gpas {
 namespace {
-
-double in_gibibytes(std::int64_t bytes) { return double(bytes) / double(std::int64_t(1) << 30); }
 
 }  // namespace
 
@@ -29,8 +28,8 @@ RunSaves::RunSaves(Communicator& world, const RunConfig& config, const RunIdenti
     world.all_reduce(&most, 1, ReduceOp::max, "bytes of a checkpoint a rank");
     beside_ = checkpoint_copy_bytes(config.checkpoint, most) > 0;
     if (!beside_ && config.checkpoint.buffer_gib > 0.0)
-        say_(fmt::format("training will wait for checkpoints: a rank's part is {:.2f} GiB, checkpoint.buffer_gib is {}",
-                         in_gibibytes(most), config.checkpoint.buffer_gib));
+        say_(fmt::format("training will wait for checkpoints: a rank's part is {}, checkpoint.buffer_gib is {}",
+                         bytes_text(double(most)), config.checkpoint.buffer_gib));
     if (beside_) take_memory();  // now, not in the middle of the run
 }
 
@@ -42,9 +41,9 @@ void RunSaves::take_memory() {
             return std::make_unique<HostState>(config_, context_, store_, Share::written, true, beside_);
         } catch (const std::bad_alloc&) {
             fail(ExitCode::environment,
-                 "no memory for {:.2f} GiB of a checkpoint; lower checkpoint.buffer_gib so that training waits for "
+                 "no memory for {} of a checkpoint; lower checkpoint.buffer_gib so that training waits for "
                  "checkpoints instead",
-                 in_gibibytes(saved_bytes(store_)));
+                 bytes_text(double(saved_bytes(store_))));
         }
     });
 }

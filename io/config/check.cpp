@@ -2,6 +2,7 @@
 
 #include "io/config/checker.hpp"
 #include "io/config/stage_layers.hpp"
+#include "kernels/bytes_text.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/error.hpp"
 
@@ -291,13 +292,12 @@ MeshSize mesh_of_ranks(const LoadedConfig& config, std::int64_t ranks) {
 }
 
 void check_memory(const LoadedConfig& config, std::int64_t needed_bytes, std::int64_t device_bytes) {
-    constexpr double gibibyte = double(std::int64_t(1) << 30);
     ConfigChecker(config).refuse_if(
         needed_bytes > device_bytes,
         {"training.micro_batch_size", "parallel.recompute", "parallel.tensor", "parallel.pipeline"},
-        "a rank needs {:.2f} GiB, but its device has {:.2f} GiB; use a smaller micro-batch, recompute: full, or more "
+        "a rank needs {}, but its device has {}; use a smaller micro-batch, recompute: full, or more "
         "tensor-parallel ranks or pipeline stages (gpas plan --search finds layouts that fit)",
-        double(needed_bytes) / gibibyte, double(device_bytes) / gibibyte);
+        bytes_text(double(needed_bytes)), bytes_text(double(device_bytes)));
 }
 
 MeshSize check_for_world(const LoadedConfig& config, std::int64_t ranks) {

@@ -1,5 +1,6 @@
 #include "io/files/durable.hpp"
 
+#include "kernels/bytes_text.hpp"
 #include "kernels/error.hpp"
 
 #include <cerrno>
@@ -47,8 +48,8 @@ void check_free_space(const std::filesystem::path& directory, std::int64_t neede
     if (::statvfs(directory.c_str(), &info) != 0) fail_errno(directory, "asking for free space");
     const double free_bytes = double(info.f_bavail) * double(info.f_frsize);
     if (free_bytes < double(needed_bytes))
-        fail(ExitCode::environment, "{}: {:.2f} GiB free, but the checkpoint needs {:.2f} GiB; make room",
-             directory.string(), free_bytes / double(1 << 30), double(needed_bytes) / double(1 << 30));
+        fail(ExitCode::environment, "{}: {} free, but the checkpoint needs {}; make room", directory.string(),
+             bytes_text(free_bytes), bytes_text(double(needed_bytes)));
 }
 
 PositionedFile::PositionedFile(const std::filesystem::path& path, Open how)
