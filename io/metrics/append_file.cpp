@@ -3,7 +3,9 @@
 #include "kernels/error.hpp"
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
+#include <random>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -16,6 +18,18 @@ AppendFile::AppendFile(const std::filesystem::path& path) : path_(path) {
 }
 
 AppendFile::~AppendFile() { ::close(descriptor_); }
+
+std::unique_ptr<AppendFile> AppendFile::temporary_for(const std::filesystem::path& path) {
+    std::filesystem::path temporary = path;
+    temporary += fmt::format(".{}.{:08x}.tmp", getpid(), std::random_device{}());
+    return std::make_unique<AppendFile>(temporary);
+}
+
+void AppendFile::move_to(const std::filesystem::path& path) {
+    if (::rename(path_.c_str(), path.c_str()) != 0)
+        fail(ExitCode::environment, "{}: renaming it to {}: {}", path_.string(), path.string(), std::strerror(errno));
+    path_ = path;
+}
 
 void AppendFile::append(std::string_view record) {
     while (!record.empty()) {

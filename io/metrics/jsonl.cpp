@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <fstream>
+#include <optional>
 
 namespace gpas {
 namespace {
@@ -14,12 +15,17 @@ namespace {
 using Json = nlohmann::ordered_json;
 using std::filesystem::path;
 
-// Records carry "step"; what does not parse, or has none, is a torn or foreign line.
-bool belongs(const std::string& line, std::int64_t last_step) {
+double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
+std::string line_of(const Json& record) { return record.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
+
+// Of a record; nothing for a torn or foreign line.
+std::optional<std::int64_t> step_of(const std::string& line) {
     const Json record = Json::parse(line, nullptr, false);
-    if (!record.is_object()) return false;
+    if (!record.is_object()) return std::nullopt;
     const auto step = record.find("step");
-    return step != record.end() && step->is_number_integer() && step->get<std::int64_t>() <= last_step;
+    if (step == record.end() || !step->is_number_integer()) return std::nullopt;
+    return step->get<std::int64_t>();
 }
 
 void set_aside(const path& file) {
@@ -27,40 +33,36 @@ void set_aside(const path& file) {
         path old = file;
         old.replace_extension(fmt::format(".{}.jsonl", n));
         if (std::filesystem::exists(old)) continue;
-        std::filesystem::rename(file, old);
+        std::error_code error;
+        std::filesystem::rename(file, old, error);
+        if (error && error != std::errc::no_such_file_or_directory)  // else another process has moved it
+            fail(ExitCode::environment, "{}: renaming it to {}: {}", file.string(), old.string(), error.message());
         return;
     }
 }
 
-void drop_later_records(const path& file, std::int64_t last_step) {
-    path temporary = file;
-    temporary += ".tmp";
-    std::filesystem::remove(temporary);
+// The records up to this step go to `kept`.
+void rewind(const path& file, std::int64_t last_step, AppendFile& kept) {
+    path abandoned = file;
+    abandoned.replace_extension(".abandoned.jsonl");
     std::ifstream in(file);
-    bool dropped = false;
-    {
-        AppendFile out(temporary);
-        for (std::string line; std::getline(in, line);) {
-            const bool whole = !in.eof();  // else it ends without a newline
-            if (whole && belongs(line, last_step))
-                out.append(line + "\n");
-            else
-                dropped = true;
+    std::optional<AppendFile> aside;
+    for (std::string line; std::getline(in, line);) {
+        const auto step = in.eof() ? std::nullopt : step_of(line);  // the last one ends without a newline if it is torn
+        if (!step) continue;
+        if (*step <= last_step) {
+            kept.append(line + "\n");
+            continue;
         }
-        if (dropped) out.sync();
+        if (!aside) {
+            aside.emplace(abandoned);
+            aside->append(line_of({{"kind", "abandoned"}, {"resumed_step", last_step}, {"time", now()}}));
+        }
+        aside->append(line + "\n");
     }
-    if (dropped)
-        std::filesystem::rename(temporary, file);
-    else
-        std::filesystem::remove(temporary);
+    if (aside) aside->sync();
+    kept.sync();
 }
-
-path prepared(const path& file, std::int64_t resumed_step) {
-    prepare_jsonl(file, resumed_step);
-    return file;
-}
-
-std::string line_of(const Json& record) { return record.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
 template <class Metrics>
 Json scalars(const char* kind, const Metrics& metrics) {
@@ -72,23 +74,25 @@ Json scalars(const char* kind, const Metrics& metrics) {
 
 }  // namespace
 
-void prepare_jsonl(const path& file, std::int64_t resumed_step) {
+std::unique_ptr<AppendFile> prepare_jsonl(const path& file, std::int64_t resumed_step) {
     try {
-        if (!std::filesystem::exists(file)) return;
-        if (resumed_step == 0)
+        auto fresh = AppendFile::temporary_for(file);
+        if (resumed_step > 0)
+            rewind(file, resumed_step, *fresh);
+        else if (std::filesystem::exists(file))
             set_aside(file);
-        else
-            drop_later_records(file, resumed_step);
+        fresh->move_to(file);
+        return fresh;
     } catch (const std::filesystem::filesystem_error& error) {
         fail(ExitCode::environment, "{}: {}", file.string(), error.what());
     }
 }
 
-JsonlSink::JsonlSink(const path& file, std::int64_t resumed_step) : file_(prepared(file, resumed_step)) {}
+JsonlSink::JsonlSink(const path& file, std::int64_t resumed_step) : file_(prepare_jsonl(file, resumed_step)) {}
 
-void JsonlSink::write(const StepMetrics& metrics) { file_.append(line_of(scalars("step", metrics))); }
+void JsonlSink::write(const StepMetrics& metrics) { file_->append(line_of(scalars("step", metrics))); }
 
-void JsonlSink::write(const EvalMetrics& metrics) { file_.append(line_of(scalars("eval", metrics))); }
+void JsonlSink::write(const EvalMetrics& metrics) { file_->append(line_of(scalars("eval", metrics))); }
 
 void JsonlSink::write(const GpasMetrics& metrics) {
     Json record{{"kind", "gpas"}, {"step", metrics.step}, {"gates", Json::array()}, {"variances", Json::array()}};
@@ -98,18 +102,17 @@ void JsonlSink::write(const GpasMetrics& metrics) {
     for (const VarianceReading& reading : metrics.variances)
         record["variances"].push_back(
             {{"layer", reading.layer}, {"site", reading.site}, {"variance", reading.variance}});
-    file_.append(line_of(record));
+    file_->append(line_of(record));
 }
 
 void JsonlSink::write(const EventMetrics& metrics) {
-    const double time = std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-    file_.append(line_of(Json{{"kind", "event"},
-                              {"step", metrics.step},
-                              {"time", time},
-                              {"event", metrics.event},
-                              {"action", metrics.action},
-                              {"rank", metrics.rank},
-                              {"text", metrics.text}}));
+    file_->append(line_of(Json{{"kind", "event"},
+                               {"step", metrics.step},
+                               {"time", now()},
+                               {"event", metrics.event},
+                               {"action", metrics.action},
+                               {"rank", metrics.rank},
+                               {"text", metrics.text}}));
 }
 
 }  // namespace gpas

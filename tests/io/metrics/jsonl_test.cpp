@@ -102,12 +102,60 @@ TEST_F(Jsonl, OfANewRunSetsAnOlderFileAside) {
     EXPECT_TRUE(std::filesystem::exists(scratch.get() / "metrics.2.jsonl"));
 }
 
-TEST_F(Jsonl, LeavesAFileWithNothingToDropAlone) {
+TEST_F(Jsonl, KeepsAbandonedRecordsAside) {
+    write_steps(1, 4, 5.0);
+    const std::string before = text_of(file);
+    prepare_jsonl(file, 4);
+    EXPECT_EQ(text_of(file), before);
+    EXPECT_FALSE(std::filesystem::exists(scratch.get() / "metrics.abandoned.jsonl"));
+    for (const auto& entry : std::filesystem::directory_iterator(scratch.get()))
+        EXPECT_NE(entry.path().extension(), ".tmp");
+    prepare_jsonl(file, 2);
+    EXPECT_EQ(steps("step"), (std::vector<std::int64_t>{1, 2}));
+    file = scratch.get() / "metrics.abandoned.jsonl";
+    const auto aside = records();
+    EXPECT_EQ(aside.front()["kind"], "abandoned");
+    EXPECT_EQ(aside.front()["resumed_step"], 2);
+    EXPECT_EQ(steps("step"), (std::vector<std::int64_t>{3, 4}));
+    EXPECT_EQ(steps("eval"), (std::vector<std::int64_t>{4}));
+}
+
+// An earlier process of the run may live a little longer than the start of the next one.
+TEST_F(Jsonl, IsClosedToAnEarlierProcess) {
+    {
+        JsonlSink one(file, 0), other(file, 0);
+        one.write(step_metrics(1, 9.0));
+        other.write(step_metrics(1, 4.0));
+        EXPECT_EQ(records().size(), 1u);
+        EXPECT_EQ(records()[0]["loss"], 4.0);
+    }
     write_steps(1, 3, 5.0);
-    const auto before = std::filesystem::last_write_time(file);
-    prepare_jsonl(file, 3);
-    EXPECT_EQ(std::filesystem::last_write_time(file), before);
-    EXPECT_FALSE(std::filesystem::exists(scratch.get() / "metrics.jsonl.tmp"));
+    for (const std::int64_t resumed : {3, 2, 0}) {
+        JsonlSink earlier(file, 3);
+        JsonlSink later(file, resumed);
+        earlier.write(step_metrics(4, 9.0));
+        later.write(step_metrics(resumed + 1, 4.0));
+        const auto all = records();
+        EXPECT_EQ(all.back()["step"], resumed + 1);
+        for (const auto& record : all) EXPECT_NE(record.value("loss", 0.0), 9.0);
+    }
+}
+
+TEST_F(Jsonl, WritesNoNumberWhereThereWasNothingToMeasure) {
+    {
+        JsonlSink sink(file, 0);
+        StepMetrics m = step_metrics(1, 0.0);
+        m.loss_tokens = 0;
+        sink.write(m);
+        sink.write(EvalMetrics{.step = 1, .seconds = 1.0});
+    }
+    const auto all = records();
+    ASSERT_EQ(all.size(), 2u);
+    for (const auto& record : all)
+        for (const char* key : {"loss", "perplexity", "gradient_norm", "gate_gradient_norm"})
+            EXPECT_FALSE(record.contains(key)) << record;
+    EXPECT_EQ(all[0]["loss_tokens"], 0);
+    EXPECT_EQ(all[1]["tokens"], 0);
 }
 
 }  // namespace
