@@ -24,8 +24,10 @@ void Attention::forward_inner(Context& context, const TensorParallel& tensor, Wo
                               Tensor segment_begin) {
     const Tensor n_all = tensor.gather(n, work.whole_input, "attention input");
     matmul(context, saved_.qkv, n_all, w_.qkv);
+    work.look(context, "attention.qkv", saved_.qkv);
     rope(context, saved_.qkv, shape_, work.cos, work.sin, false);
     attention(context, saved_.o, saved_.lse, saved_.qkv, shape_, segment_begin);
+    work.look(context, "attention", saved_.o);
 }
 
 void Attention::forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor b, Tensor n,
@@ -33,6 +35,7 @@ void Attention::forward(Context& context, const TensorParallel& tensor, Workspac
     forward_inner(context, tensor, work, n, segment_begin);
     const Tensor partial = tensor.partial(b, work.partial);
     matmul(context, partial, saved_.o, w_.out);
+    work.look(context, "attention.out", partial);  // this rank's term of the sum
     tensor.reduce(b, partial, "attention output");
 }
 

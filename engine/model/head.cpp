@@ -16,6 +16,7 @@ void Head::chunk_forward(Context& context, const TensorParallel& tensor, Workspa
     const Tensor logits = work.logits.slice(0, rows);
     const Tensor stats = work.stats.slice(0, rows);
     matmul(context, logits, n, w_);
+    work.look(context, "head", logits);
     cross_entropy_stats(context, stats, logits, labels, first_row_);
     if (tensor.size() > 1) {
         const Tensor parts = work.stats_parts.first({tensor.size(), rows, 3});

@@ -20,13 +20,16 @@ Mlp::Mlp(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, 
 void Mlp::forward_inner(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n) {
     const Tensor n_all = tensor.gather(n, work.whole_input, "MLP input");
     matmul(context, gate_up_, n_all, w_.gate_up);
+    work.look(context, "mlp.gate_up", gate_up_);
 }
 
 void Mlp::forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor b, Tensor n) {
     forward_inner(context, tensor, work, n);
     const Tensor partial = tensor.partial(b, work.partial);
     swiglu(context, work.act, gate_up_);
+    work.look(context, "mlp.swiglu", work.act);
     matmul(context, partial, work.act, w_.down);
+    work.look(context, "mlp.down", partial);  // this rank's term of the sum
     tensor.reduce(b, partial, "MLP output");
 }
 

@@ -56,6 +56,8 @@ const SavedNorm* Model::norm_after(std::size_t layer) const {
 void Model::embed(Context& context, Tensor h, Tensor tokens) {
     const Tensor partial = tensor_->partial(h, work_->partial);
     embedding(context, partial, embedding_, tokens, vocabulary_rows(config_, shape_).begin);
+    if (work_->probe != nullptr) work_->probe->enter(-1, "");
+    work_->look(context, "embedding", partial);
     tensor_->reduce(h, partial, "embedding");
 }
 
@@ -67,12 +69,17 @@ void Model::embed_backward(Context& context, Tensor d, Tensor tokens) {
 GatedStream Model::forward_layer(Context& context, Layer& layer, GatedStream h, const SavedNorm* next, bool& normed,
                                  Tensor segment_begin) {
     Tensor n = layer.attention_site.enter(context, h, normed, *work_);
+    work_->look(context, "attention's pre-norm", n);
     layer.attention.forward(context, *tensor_, *work_, layer.attention_site.branch_output(*work_), n, segment_begin);
     h = layer.attention_site.leave(context, layer.mlp_site.pre_norm(), normed, *work_);
+    work_->look(context, "attention's residual sum", h.stream.x);
 
     n = layer.mlp_site.enter(context, h, normed, *work_);
+    work_->look(context, "mlp's pre-norm", n);
     layer.mlp.forward(context, *tensor_, *work_, layer.mlp_site.branch_output(*work_), n);
-    return layer.mlp_site.leave(context, next, normed, *work_);
+    h = layer.mlp_site.leave(context, next, normed, *work_);
+    work_->look(context, "mlp's residual sum", h.stream.x);
+    return h;
 }
 
 Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std::vector<Moments>* stream_moments) {
@@ -81,6 +88,8 @@ Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std
     GatedStream h{.stream = {.x = input}};
     bool normed = false;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
+        const std::int64_t layer = part_.layers.begin + std::int64_t(i);
+        if (work_->probe != nullptr) work_->probe->enter(layer, fmt::format("layers.{}.", layer));
         h = forward_layer(context, layers_[i], h, norm_after(i), normed, rows.segment_begin);
         if (stream_moments == nullptr) continue;
         stream_moments->push_back(moments(context, layers_[i].attention_site.output()));
@@ -106,6 +115,8 @@ Tensor Model::final_norm(Context& context) {
 
 void Model::loss(Context& context, const TokenRows& rows) {
     const Tensor n = final_norm(context);
+    if (work_->probe != nullptr) work_->probe->enter(config_.layers, "");
+    work_->look(context, "final_norm", n);
     head_->loss(context, *tensor_, *work_, n, rows.labels);
 }
 

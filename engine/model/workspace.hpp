@@ -1,6 +1,7 @@
 // What all layers of a rank share: nothing in here outlives one forward or backward of a sub-layer.
 #pragma once
 
+#include "engine/model/number_probe.hpp"
 #include "engine/model/parameters.hpp"
 #include "kernels/ops.hpp"
 #include "parallel/tensor_parallel.hpp"
@@ -60,6 +61,12 @@ struct Workspace {
     // Sums that the host reads, fp64.
     Tensor loss;     // [1] of all tokens since it was cleared
     Tensor squares;  // [2] of the gradients of all other parameters, of the gates
+
+    // Looks at what the forward pass computes, if bad numbers are searched for.
+    NumberProbe* probe = nullptr;
+    void look(Context& context, const char* name, Tensor x) const {
+        if (probe != nullptr) probe->look(context, name, x);
+    }
 
     // The model whose final norm's output stands in `normed`, if any does.
     const void* normed_by = nullptr;

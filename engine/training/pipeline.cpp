@@ -2,6 +2,7 @@
 
 #include "kernels/error.hpp"
 
+#include <cmath>
 #include <deque>
 #include <map>
 #include <optional>
@@ -164,6 +165,7 @@ private:
         if (chunk.sending[slot]) std::exchange(chunk.sending[slot], nullptr)->wait();
 
         Model& model = replica_.memory().models[std::size_t(action.chunk)][slot];
+        if (pass_.probe != nullptr) pass_.probe->set_micro_batch(action.micro_batch);
         const Tensor output =
             model.forward(replica_.context, rows(action), input, is_last(action) ? pass_.moments : nullptr);
         const PipelineMessage message = output_of(shape_, mesh_.place.pipeline, action);
@@ -183,7 +185,10 @@ private:
         Model& model = replica_.memory().models[std::size_t(action.chunk)][chunk.in_flight.at(action.micro_batch).slot];
         const bool whole = action.work == PipelineWork::backward;
         const Model::LayerDone done = done_hook(chunk);
-        if (part(action).head) model.loss_and_gradient(replica_.context, rows(action), d, pass_.factor, done);
+        if (part(action).head)
+            model.loss_and_gradient(replica_.context, rows(action), d, pass_.factor, done);
+        else if (std::isnan(pass_.factor))
+            fill(replica_.context, d, pass_.factor);
         if (whole)
             model.backward(replica_.context, rows(action), d, done);
         else
@@ -250,7 +255,10 @@ double Pipeline::train(const PipelinePass& pass) {
 double Pipeline::evaluate(const PipelinePass& pass) {
     PipelineShape shape = shape_;
     shape.micro_batches = std::int64_t(pass.batches.size());
-    return Run(replica_, mesh_, shape, pass, false).run(forward_actions(shape));
+    replica_.memory().work.probe = pass.probe;
+    const double loss = Run(replica_, mesh_, shape, pass, false).run(forward_actions(shape));
+    replica_.memory().work.probe = nullptr;
+    return loss;
 }
 
 }  // namespace gpas

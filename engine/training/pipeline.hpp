@@ -13,10 +13,11 @@ namespace gpas {
 struct PipelinePass {
     std::vector<Batch>& batches;
     bool mask_documents = false;
-    float factor = 1.0F;                      // of the losses' gradient
+    float factor = 1.0F;                      // of the losses' gradient; NaN: every gradient of this rank becomes NaN
     std::vector<Moments>* moments = nullptr;  // of the last micro-batch's stream, this rank's layers in order
     std::int64_t step = -1;                   // of the run, from 1, for reports
     Model::LayerDone done = {};               // gradients of a layer are complete for the whole pass
+    NumberProbe* probe = nullptr;             // looks at what the forward passes compute
 };
 
 class Pipeline {

@@ -22,13 +22,14 @@ std::string stands_out(const char* what, double value, const std::deque<double>&
 
 }  // namespace
 
-std::string SpikeHistory::spike(double loss, double gradient_norm) const {
+Spike SpikeHistory::spike(double loss, double gradient_norm) const {
     const std::int64_t kept = std::int64_t(losses_.size());
     if (config_.spike_sigmas <= 0.0 || kept < std::max<std::int64_t>(2, config_.spike_window / 4)) return {};
     std::string text = stands_out("the loss", loss, losses_, config_.spike_sigmas);
-    if (text.empty() && config_.spike_gradient)
-        text = stands_out("the gradient norm", gradient_norm, norms_, config_.spike_sigmas);
-    return text;
+    if (!text.empty()) return {"loss_spike", text};
+    if (config_.spike_gradient) text = stands_out("the gradient norm", gradient_norm, norms_, config_.spike_sigmas);
+    if (!text.empty()) return {"gradient_spike", text};
+    return {};
 }
 
 void SpikeHistory::add(double loss, double gradient_norm) {

@@ -8,14 +8,20 @@
 
 namespace gpas {
 
+struct Spike {
+    std::string event;  // "loss_spike", "gradient_spike"; empty: none
+    std::string text;   // "the loss 9.1 is 14 standard deviations above 5, the mean of 64 steps"
+    explicit operator bool() const { return !event.empty(); }
+};
+
 class SpikeHistory {
 public:
     explicit SpikeHistory(const GuardConfig& config) : config_(config) {}
 
-    // Empty: as the steps before. Else what stands out: more than guard.spike_sigmas standard deviations above the mean
+    // What stands out: more than guard.spike_sigmas standard deviations above the mean
     // of the last guard.spike_window steps (of those that were kept; at least a quarter of the window), the loss, or
     // the gradient's norm where guard.spike_gradient says so. Deviations below a hundredth of the mean count as one.
-    std::string spike(double loss, double gradient_norm) const;
+    Spike spike(double loss, double gradient_norm) const;
     // The step counts.
     void add(double loss, double gradient_norm);
 

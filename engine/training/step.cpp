@@ -2,12 +2,14 @@
 
 #include "engine/training/schedule.hpp"
 #include "engine/training/stopwatch.hpp"
+#include "engine/training/trouble.hpp"
 #include "engine/training/weight_check.hpp"
 #include "kernels/error.hpp"
 
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <limits>
 
 namespace gpas {
 namespace {
@@ -158,36 +160,36 @@ void TrainingStep::gather_gates(StepResult& result) {
     result.gates.assign(values.begin(), values.end());
 }
 
-std::string TrainingStep::local_trouble(double loss) {
-    const ParameterStore& store = replica_.store;
-    const auto bad = [&](const char* what, std::size_t i, const Tensor& tensor, std::int64_t first) -> std::string {
-        const std::int64_t element = first_non_finite(replica_.context, tensor);
-        if (element < 0) return {};
-        float value = 0.0F;
-        copy(replica_.context, Tensor(&value, Dtype::fp32, {1}),
-             tensor.view({tensor.elements()}).slice(element, element + 1));
-        return fmt::format("{} of {} is {} at element {}", what, store.specs()[i].name, value, first + element);
+std::string TrainingStep::find_trouble(const StepInput& input, std::int64_t& rank) {
+    const auto samples_of = [&](std::int64_t micro_batch) {
+        const std::int64_t micro = config_.training.micro_batch_size;
+        const std::int64_t first = input.first_sample + (micro_batch * mesh_.size.data + mesh_.place.data) * micro;
+        return fmt::format("micro-batch {}, samples {} to {}", micro_batch, first, first + micro - 1);
     };
-    for (const OwnedPiece& piece : store.owned()) {
-        const std::string text = bad("the weight", piece.parameter, piece.w, piece.elements.begin);
-        if (!text.empty()) return text;
-    }
-    // Backward order: the last layer first, where the trouble started.
-    std::string text;
-    for (std::size_t i = store.specs().size(); i-- > 0 && text.empty();)
-        text = bad("the gradient", i, store.gradient(i), 0);
-    if (std::isfinite(loss)) return text;
-    return fmt::format("the loss is {}{}{}", loss, text.empty() ? "" : "; ", text);
-}
-
-std::string TrainingStep::find_trouble(std::int64_t step, std::int64_t& rank) {
-    std::string text = local_trouble(forward_backward(step, nullptr, false));
-    std::int64_t first = text.empty() ? mesh_.world->size() : mesh_.world->rank();
-    mesh_.world->all_reduce(&first, 1, ReduceOp::min, "the rank with bad numbers");
-    if (first == mesh_.world->size()) return "only in the sum over ranks: a gradient overflowed fp32";
-    broadcast(*mesh_.world, text, int(first), "the tensor with bad numbers");
-    rank = first;
-    return fmt::format("rank {}: {}", first, text);
+    const auto in_weights = [&] { return bad_weight(replica_.context, replica_.store); };
+    const auto in_forward = [&]() -> Trouble {
+        NumberProbe probe;
+        const double loss = pipeline_.evaluate({.batches = batches_,
+                                                .mask_documents = config_.data.mask_documents,
+                                                .step = input.step + 1,
+                                                .probe = &probe});
+        const NumberProbe::Found& found = probe.found();
+        if (found.position >= 0)
+            return {found.position, fmt::format("{} ({})", found.text, samples_of(found.micro_batch))};
+        if (!mesh_.last_stage() || std::isfinite(loss)) return {};
+        return {std::numeric_limits<std::int32_t>::max(), fmt::format("the loss is {}", loss)};
+    };
+    const auto in_backward = [&] {
+        forward_backward(input.step, nullptr, false);
+        return bad_gradient(replica_.context, replica_.store);
+    };
+    // What is bad earlier makes what comes later bad, on all ranks.
+    for (const std::function<Trouble()>& look : {std::function<Trouble()>(in_weights), {in_forward}, {in_backward}})
+        if (const auto found = first_of_all(mesh_, config_.parallel.order, look())) {
+            rank = found->rank;
+            return found->text;
+        }
+    return "only in the sum over ranks: a gradient overflowed fp32";
 }
 
 // A failure on request (parallel/watch/rehearsal.hpp).
@@ -201,6 +203,7 @@ void TrainingStep::rehearse(std::int64_t step) {
     if (wants(Rehearsal::Action::nan)) rehearsed_factor_ = std::nan("");
     if (wants(Rehearsal::Action::spike) || wants(Rehearsal::Action::transient)) rehearsed_factor_ = rehearsal->factor();
     if (wants(Rehearsal::Action::flip)) flip_a_bit();
+    if (wants(Rehearsal::Action::set)) set_a_weight(rehearsal->tensor(), float(rehearsal->factor()));
 }
 
 void TrainingStep::flip_a_bit() {
@@ -211,6 +214,17 @@ void TrainingStep::flip_a_bit() {
     copy(replica_.context, value, first);
     bits ^= 1U << (first.dtype == Dtype::bf16 ? 6 : 22);  // the highest of the fraction
     copy(replica_.context, first, value);
+}
+
+void TrainingStep::set_a_weight(const std::string& name, float value) {
+    if (!replica_.store.contains(name))
+        fail(ExitCode::usage, "GPAS_REHEARSE: rank {} has no tensor '{}'; expected one of its weights",
+             mesh_.world->rank(), name);
+    const Tensor weights = replica_.store.compute(replica_.store.index_of(name));
+    const Tensor first = weights.view({weights.elements()}).slice(0, 1);
+    std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+    if (first.dtype == Dtype::bf16) bits >>= 16;
+    copy(replica_.context, first, Tensor(&bits, first.dtype, {1}));
 }
 
 TrainingStep::Computed TrainingStep::compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments,
@@ -238,7 +252,7 @@ TrainingStep::Computed TrainingStep::compute(const StepInput& input, StepResult&
 }
 
 void TrainingStep::handle(StepResult& result, EventMetrics event, StepAction action) {
-    static constexpr const char* names[] = {"", "skip", "roll_back", "stop"};
+    static constexpr const char* names[] = {"", "skip", "", "roll_back", "stop"};
     if (event.action.empty()) event.action = names[int(action)];
     result.action = action;
     result.events.push_back(std::move(event));
@@ -275,11 +289,12 @@ void TrainingStep::judge(const StepInput& input, StepResult& result, const Compu
     const std::int64_t step = input.step + 1;
     const auto is_bad = [&] { return !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm); };
     const auto stands_out = [&] {
-        return input.spike && !is_bad() ? input.spike(result.loss, result.gradient_norm) : std::string();
+        return input.spike && !is_bad() && result.loss_tokens > 0 ? input.spike(result.loss, result.gradient_norm)
+                                                                  : Spike();
     };
     bool bad = is_bad();
-    std::string spike = stands_out();
-    const bool suspicious = bad || !spike.empty();
+    Spike spike = stands_out();
+    const bool suspicious = bad || spike;
     // Before the weights move: those that this step has used.
     if (guard.weights_every > 0 && (suspicious || step % guard.weights_every == 0)) {
         if (const auto difference = compare_replicas(replica_.context, replica_.store, mesh_, config_.parallel.order))
@@ -292,13 +307,14 @@ void TrainingStep::judge(const StepInput& input, StepResult& result, const Compu
                                                                                               : StepAction::roll_back);
     }
     if (!suspicious) return;
-    std::string what = bad ? fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm) : spike;
+    const auto numbers = [&] { return fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm); };
+    std::string what = bad ? numbers() : spike.text;
     if (guard.recompute) {
         if (differs_when_recomputed(input, result, first, what)) {
             bad = is_bad();
             spike = stands_out();
-            if (!bad && spike.empty()) return;
-            what = bad ? fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm) : spike;
+            if (!bad && !spike) return;
+            what = bad ? numbers() : spike.text;
         } else {
             what +=
                 fmt::format(" (the same bits when computed again: samples {} to {} or the run itself, not hardware)",
@@ -307,7 +323,7 @@ void TrainingStep::judge(const StepInput& input, StepResult& result, const Compu
     }
     if (bad) {
         std::int64_t rank = -1;
-        what += ": " + find_trouble(input.step, rank);
+        what += ": " + find_trouble(input, rank);
         using On = TrainingConfig::OnBadNumbers;
         const On on = config_.training.on_bad_numbers;
         return handle(result, {.step = step, .event = "bad_numbers", .rank = rank, .text = what},
@@ -317,7 +333,7 @@ void TrainingStep::judge(const StepInput& input, StepResult& result, const Compu
     }
     using On = GuardConfig::OnSpike;
     const On on = guard.on_spike;
-    handle(result, {.step = step, .event = "loss_spike", .text = what},
+    handle(result, {.step = step, .event = spike.event, .text = what},
            on == On::warn        ? StepAction::update
            : on == On::skip      ? StepAction::skip
            : on == On::roll_back ? StepAction::roll_back
@@ -340,6 +356,8 @@ StepResult TrainingStep::run(const StepInput& input) {
     const Stopwatch judging;
     const double counted = result.seconds.total();
     judge(input, result, first);
+    // AdamW with a gradient of zero would still move the weights, by their momentum and by weight decay.
+    if (result.loss_tokens == 0 && result.action == StepAction::update) result.action = StepAction::no_tokens;
     result.seconds.optimizer += judging.seconds() - (result.seconds.total() - counted);
     watch.lap();
     if (result.action == StepAction::update) {

@@ -4,6 +4,7 @@
 
 #include "engine/training/gradient_sync.hpp"
 #include "engine/training/pipeline.hpp"
+#include "engine/training/spikes.hpp"
 #include "io/metrics/metrics.hpp"
 #include "parallel/watch/rehearsal.hpp"
 #include "parallel/watch/watcher.hpp"
@@ -27,6 +28,7 @@ struct PhaseSeconds {
 enum class StepAction {
     update,     // the weights have moved
     skip,       // bad numbers or a spike: they have not, and the run goes on
+    no_tokens,  // no token of the batch has a loss, so there is no gradient: they have not, and the run goes on
     roll_back,  // they have not, and the run is to go back to its last checkpoint
     stop,       // they have not, and the run is to end
 };
@@ -34,7 +36,7 @@ enum class StepAction {
 struct StepResult {
     StepAction action = StepAction::update;
     std::vector<EventMetrics> events;  // what was noticed, the same on every rank; actions are filled in
-    double loss = 0.0;                 // mean over the loss tokens of the global batch
+    double loss = 0.0;                 // mean over the loss tokens of the global batch; 0 if there are none
     std::int64_t loss_tokens = 0;      // of the global batch
     double gradient_norm = 0.0;        // L2, of the mean gradient, before clipping
     double gate_gradient_norm = 0.0;   // the same of all gates, before any clipping
@@ -62,8 +64,8 @@ struct StepInput {
     std::int64_t first_sample = 0;
     bool with_gpas_view = false;
     std::function<StepVote()> vote = {};  // asked when the loss is known
-    // What stands out in this loss and gradient norm; empty: nothing. The same on every rank.
-    std::function<std::string(double loss, double gradient_norm)> spike = {};
+    // What stands out in this loss and gradient norm. The same on every rank.
+    std::function<Spike(double loss, double gradient_norm)> spike = {};
 };
 
 class TrainingStep {
@@ -91,6 +93,7 @@ private:
     void load_batches(std::int64_t first_sample);
     void rehearse(std::int64_t step);
     void flip_a_bit();
+    void set_a_weight(const std::string& name, float value);
     // Loss and gradient of the global batch.
     Computed compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments,
                      const std::function<StepVote()>& vote);
@@ -105,10 +108,10 @@ private:
     void update_weights(StepResult& result, std::int64_t update);
     void gather_stream(StepResult& result, const std::vector<Moments>& mine);
     void gather_gates(StepResult& result);
-    // Computes the step's gradients again, each rank its own, to find who made the first bad number of which tensor.
-    // `rank`: who, where that is known.
-    std::string find_trouble(std::int64_t step, std::int64_t& rank);
-    std::string local_trouble(double loss);
+    // Computes the step again, each rank its own gradients, to find which rank made the first bad number in which
+    // tensor: of the weights, else of the forward pass in its order, else of the gradients in backward order.
+    // `rank`: that one; unchanged if it is not known.
+    std::string find_trouble(const StepInput& input, std::int64_t& rank);
 
     const RunConfig& config_;
     Replica& replica_;

@@ -16,16 +16,15 @@ namespace gpas {
 namespace {
 
 const std::map<std::string, Rehearsal::Action> actions = {
-    {"kill", Rehearsal::Action::kill}, {"stop", Rehearsal::Action::stop},
-    {"exit", Rehearsal::Action::exit}, {"crash", Rehearsal::Action::crash},
-    {"spin", Rehearsal::Action::spin}, {"slow", Rehearsal::Action::slow},
-    {"nan", Rehearsal::Action::nan},   {"spike", Rehearsal::Action::spike},
-    {"flip", Rehearsal::Action::flip}, {"transient", Rehearsal::Action::transient}};
+    {"kill", Rehearsal::Action::kill},   {"stop", Rehearsal::Action::stop},          {"exit", Rehearsal::Action::exit},
+    {"crash", Rehearsal::Action::crash}, {"spin", Rehearsal::Action::spin},          {"slow", Rehearsal::Action::slow},
+    {"nan", Rehearsal::Action::nan},     {"spike", Rehearsal::Action::spike},        {"flip", Rehearsal::Action::flip},
+    {"set", Rehearsal::Action::set},     {"transient", Rehearsal::Action::transient}};
 
 [[noreturn]] void refuse(const std::string& text, const std::string& word) {
     fail(ExitCode::usage,
          "GPAS_REHEARSE=\"{}\": found '{}', expected one of kill, stop, exit, crash, spin, slow, nan, spike, flip, "
-         "transient, then rank=, phase=, step=, attempt=, after=, seconds=, factor=",
+         "set, transient, then rank=, phase=, step=, attempt=, after=, seconds=, factor=, tensor=",
          text, word);
 }
 
@@ -47,9 +46,11 @@ Rehearsal::Rehearsal(const std::string& text) : text_(text) {
         if (value.empty()) refuse(text, word);
         char* end = nullptr;
         const double number = std::strtod(value.c_str(), &end);
-        if (key != "phase" && *end != '\0') refuse(text, word);
+        if (key != "phase" && key != "tensor" && *end != '\0') refuse(text, word);
         if (key == "phase")
             phase_ = value;
+        else if (key == "tensor")
+            tensor_ = value;
         else if (key == "rank")
             rank_ = int(number);
         else if (key == "step")

@@ -23,6 +23,7 @@ public:
         nan,        // the gradient of this rank becomes NaN
         spike,      // the loss and gradient of this rank are `factor` times what they are
         flip,       // a bit of a weight of this rank turns
+        set,        // the first element of a weight of this rank becomes `factor`
         transient,  // as spike, but not when the step is computed again: what failing hardware does
     };
 
@@ -39,6 +40,7 @@ public:
     bool wants(Action action, const RankBoard& board, std::int64_t step);
     Action action() const { return action_; }
     double factor() const { return factor_; }
+    const std::string& tensor() const { return tensor_; }
 
 private:
     bool is_here(const RankBoard& board) const;
@@ -52,6 +54,7 @@ private:
     std::int64_t after_ = 0;  // so many times it passes
     double seconds_ = 0.1;
     double factor_ = 100.0;
+    std::string tensor_;  // of set
     bool over_ = false;
 };
 

@@ -19,30 +19,33 @@ SpikeHistory history_of(const GuardConfig& config, int steps) {
 TEST(Spikes, are_losses_many_deviations_above_the_mean) {
     const GuardConfig config{.spike_sigmas = 6.0, .spike_window = 40};
     const SpikeHistory history = history_of(config, 40);  // mean 5, deviation 0.1
-    EXPECT_EQ(history.spike(5.0 + 0.59, 1.0), "");
-    EXPECT_EQ(history.spike(2.0, 1.0), "");  // below is no spike
-    EXPECT_NE(history.spike(5.0 + 0.61, 1.0).find("6.1 standard deviations above 5"), std::string::npos)
-        << history.spike(5.61, 1.0);
-    EXPECT_EQ(history.spike(5.0, 100.0), "");
+    EXPECT_FALSE(history.spike(5.0 + 0.59, 1.0));
+    EXPECT_FALSE(history.spike(2.0, 1.0));  // below is no spike
+    EXPECT_NE(history.spike(5.0 + 0.61, 1.0).text.find("6.1 standard deviations above 5"), std::string::npos)
+        << history.spike(5.61, 1.0).text;
+    EXPECT_FALSE(history.spike(5.0, 100.0));
 }
 
 TEST(Spikes, of_the_gradient_count_where_they_are_asked_for) {
     const GuardConfig config{.spike_sigmas = 6.0, .spike_window = 40, .spike_gradient = true};
     const SpikeHistory history = history_of(config, 40);  // mean 1, deviation 0.5
-    EXPECT_EQ(history.spike(5.0, 3.9), "");
-    EXPECT_NE(history.spike(5.0, 4.1).find("gradient norm"), std::string::npos);
+    EXPECT_FALSE(history.spike(5.0, 3.9));
+    const Spike spike = history.spike(5.0, 4.1);
+    EXPECT_EQ(spike.event, "gradient_spike");
+    EXPECT_NE(spike.text.find("gradient norm"), std::string::npos) << spike.text;
+    EXPECT_EQ(history.spike(9.0, 4.1).event, "loss_spike");
 }
 
 TEST(Spikes, need_a_past_and_more_than_a_hundredth_of_the_mean) {
     GuardConfig config{.spike_sigmas = 6.0, .spike_window = 40};
-    EXPECT_EQ(history_of(config, 9).spike(1e9, 1.0), "");  // a quarter of the window
-    EXPECT_NE(history_of(config, 10).spike(1e9, 1.0), "");
+    EXPECT_FALSE(history_of(config, 9).spike(1e9, 1.0));  // a quarter of the window
+    EXPECT_TRUE(history_of(config, 10).spike(1e9, 1.0));
     SpikeHistory flat(config);
     for (int i = 0; i < 40; ++i) flat.add(5.0, 1.0);
-    EXPECT_EQ(flat.spike(5.29, 1.0), "");
-    EXPECT_NE(flat.spike(5.31, 1.0), "");
+    EXPECT_FALSE(flat.spike(5.29, 1.0));
+    EXPECT_TRUE(flat.spike(5.31, 1.0));
     config.spike_sigmas = 0.0;
-    EXPECT_EQ(history_of(config, 40).spike(1e9, 1.0), "");
+    EXPECT_FALSE(history_of(config, 40).spike(1e9, 1.0));
 }
 
 TEST(Spikes, are_judged_after_a_checkpoint_as_before) {
@@ -51,7 +54,7 @@ TEST(Spikes, are_judged_after_a_checkpoint_as_before) {
     for (int i = 0; i < 100; ++i) before.add(std::exp(0.1 * i) / 3.0, std::sqrt(i));
     after.restore(before.text());
     EXPECT_EQ(after.text(), before.text());
-    for (const double loss : {1.0, 7e3, 9e3}) EXPECT_EQ(after.spike(loss, 5.0), before.spike(loss, 5.0));
+    for (const double loss : {1.0, 7e3, 9e3}) EXPECT_EQ(after.spike(loss, 5.0).text, before.spike(loss, 5.0).text);
     after.restore("");
     EXPECT_EQ(after.text(), "");
 }

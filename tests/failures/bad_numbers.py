@@ -48,6 +48,30 @@ def nan_stops_with_4_and_names_step_rank_and_tensor():
 
 
 @check
+def bad_numbers_name_the_rank_and_tensor_where_they_arose_first():
+    """Ranks that received a bad number have bad gradients too; under these layouts rank 0 always does."""
+    whole = ["training.steps=4", "evaluation.every=0", "guard.weights_every=0"]
+    pipeline, tensor = ["parallel.pipeline=2"], ["parallel.tensor=2"]  # two data-parallel ranks each
+    both = ["parallel.pipeline=2", "parallel.tensor=2"]
+    stage_1, tensor_1 = "(pipeline stage 1, tensor rank", "tensor rank 1, data rank"
+    for rehearse, rank, layout, *words in (
+            # Gradients: the stage that computes the loss comes first, the first stage last.
+            ("nan rank=3 step=3", 3, pipeline, stage_1, "gradient of head.weight is nan"),
+            ("nan rank=1 step=3", 1, tensor, tensor_1, "gradient of head.weight is nan"),
+            ("nan rank=1 step=3", 1, both, "pipeline stage 0", "gradient of layers.0.mlp.down.weight is nan"),
+            # Weights.
+            ("set rank=3 step=3 tensor=layers.1.mlp.down.weight factor=nan", 3, both, stage_1,
+             "the weight layers.1.mlp.down.weight is nan at element 0"),
+            # Activations: the weight is finite, its product is not.
+            ("set rank=3 step=3 tensor=layers.1.mlp.gate_up.weight factor=3.4e38", 3, both, stage_1, tensor_1,
+             "the output of layers.1.mlp.gate_up is", "micro-batch", "samples"),
+    ):
+        result = run(rehearse, *whole, *layout)
+        expect(result.returncode == 4, result, f"exit code 4 for {rehearse} {layout}")
+        expect_event(result, 3, "bad_numbers", "stop", rank, f"rank {rank} (", *words)
+
+
+@check
 def nan_is_skipped():
     result = run("nan rank=2 step=7", "training.on_bad_numbers=skip")
     expect(result.returncode == 0, result, "exit code 0")
