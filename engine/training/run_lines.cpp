@@ -37,6 +37,19 @@ std::vector<std::string> run_lines(const RunConfig& config, const Mesh& mesh, co
     return lines;
 }
 
+std::string advice_on(const std::string& event) {
+    if (event == "different_weights")
+        return "copies of the same weights must be equal, so memory, a processor or a link of a node has failed (or "
+               "gpas has a bug): test the memory of that node, or of all nodes named if it is not known which copy is "
+               "right; keep the node out of the job; and resume from a checkpoint that is older than the last "
+               "comparison without a difference (guard.weights_every), as guard.on_different_weights=roll_back does";
+    const char* key = event == "bad_numbers" ? "training.on_bad_numbers" : "guard.on_spike";
+    return fmt::format(
+        "lower optimizer.learning_rate or set optimizer.clip_grad, and resume from the last checkpoint "
+        "({} can pass over such steps)",
+        key);
+}
+
 GpasMetrics gpas_view(const RunConfig& config, std::int64_t step, const StepResult& result) {
     GpasMetrics view{.step = step};
     std::size_t gate = 0;

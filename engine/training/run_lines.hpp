@@ -14,6 +14,9 @@ namespace gpas {
 // Model, layout, batch and memory (of this rank), a line each.
 std::vector<std::string> run_lines(const RunConfig& config, const Mesh& mesh, const Replica& replica,
                                    std::int64_t micro_batches);
+// What to do about a step that ends the run, after EventMetrics::event.
+std::string advice_on(const std::string& event);
+
 // Of a step that was run with_gpas_view.
 GpasMetrics gpas_view(const RunConfig& config, std::int64_t step, const StepResult& result);
 

@@ -206,16 +206,17 @@ private:
     void roll_back(const StepResult& result) {
         const Progress bad = progress_;
         saves_->settle();
-        const std::string why = result.events.empty() ? "" : result.events.back().text;
+        const EventMetrics& event = result.events.back();  // a step that is rolled back has one
+        const std::string& why = event.text;
         if (++roll_backs_ > config_.guard.max_roll_backs)
-            stop(fmt::format("{} (after {} roll backs, guard.max_roll_backs)", why, roll_backs_ - 1));
+            stop(event, fmt::format("{} (after {} roll backs, guard.max_roll_backs)", why, roll_backs_ - 1));
         RunConfig resumed_config = config_;
         resumed_config.checkpoint.resume = "auto";
         std::vector<std::string> notes;
         const auto resumed =
             resume_run(*mesh_.world, *mesh_.data, resumed_config, identity_, *context_, replica_->store, notes);
         for (const std::string& note : notes) say("{}", note);
-        if (!resumed) stop(why + " (there is no checkpoint to roll back to)");
+        if (!resumed) stop(event, why + " (there is no checkpoint to roll back to)");
         progress_ = resumed->progress;
         progress_.consumed_samples = bad.consumed_samples;
         recall(resumed->memory);
@@ -231,14 +232,11 @@ private:
                                                  resumed->file.string(), progress_.consumed_samples, why)});
     }
 
-    [[noreturn]] void stop(const std::string& why) {
+    // event: of the step, why: in words.
+    [[noreturn]] void stop(const EventMetrics& event, const std::string& why) {
         if (live_) live_->end("failed", int(ExitCode::bad_numbers));
-        throw AgreedError(
-            ExitCode::bad_numbers,
-            fmt::format("step {}: {}; lower optimizer.learning_rate or set optimizer.clip_grad, and resume "
-                        "from the last checkpoint (training.on_bad_numbers and guard.on_spike can pass over "
-                        "such steps)",
-                        progress_.step, why));
+        throw AgreedError(ExitCode::bad_numbers,
+                          fmt::format("step {}: {}; {}", progress_.step, why, advice_on(event.event)));
     }
 
     // Seconds that training waited.
@@ -287,7 +285,7 @@ private:
             for (const EventMetrics& event : result.events) metrics_->write(event);
             look_for_stragglers();
         }
-        if (result.action == StepAction::stop) stop(result.events.back().text);
+        if (result.action == StepAction::stop) stop(result.events.back(), result.events.back().text);
         note_skipped(result);
         longest_seconds_ = watch.seconds() + evaluation_seconds_ + checkpoint_seconds_;
         note_seconds(result.seconds);
@@ -314,8 +312,8 @@ private:
         const bool skipped = result.action == StepAction::skip;
         skipped_in_a_row_ = skipped ? skipped_in_a_row_ + 1 : 0;
         if (skipped_in_a_row_ >= config_.training.max_skipped_steps)
-            stop(fmt::format("{} steps in a row were skipped (training.max_skipped_steps): {}", skipped_in_a_row_,
-                             result.events.back().text));
+            stop(result.events.back(), fmt::format("{} steps in a row were skipped (training.max_skipped_steps): {}",
+                                                   skipped_in_a_row_, result.events.back().text));
     }
 
     void record(const StepResult& result) {

@@ -63,8 +63,15 @@ std::vector<int> odd_ones(const std::vector<int>& ranks, const Prints& prints, s
     return odd;
 }
 
-std::string ranks_text(const std::vector<int>& ranks) {
-    return fmt::format("{} {}", ranks.size() == 1 ? "rank" : "ranks", fmt::join(ranks, ", "));
+// "rank 2 (on n3)", "ranks 0 (on n1), 1 (on n2)". Collective.
+std::string ranks_text(Communicator& world, const std::vector<int>& ranks) {
+    std::vector<std::string> texts;
+    for (const int rank : ranks) {
+        std::string host = world.log().board().host;
+        broadcast(world, host, rank, "a host name");
+        texts.push_back(host.empty() ? fmt::format("{}", rank) : fmt::format("{} (on {})", rank, host));
+    }
+    return fmt::format("{} {}", ranks.size() == 1 ? "rank" : "ranks", fmt::join(texts, ", "));
 }
 
 }  // namespace
@@ -104,11 +111,11 @@ std::optional<WeightDifference> compare_replicas(Context& context, const Paramet
                 if (each[i] != theirs[i] && (of_data || store.specs()[i].tensor_axis < 0)) name = store.specs()[i].name;
             broadcast(*mesh.world, name, suspect, "the parameter that differs");
             const bool tie = odd.size() == group.size();
-            return WeightDifference{odd,
-                                    fmt::format("{} of {} {} {}", name.empty() ? "the state" : name, ranks_text(odd),
-                                                odd.size() == 1 ? "differs from" : "differ from",
-                                                tie ? "each other, though they are replicas"
-                                                    : fmt::format("{} other replica(s)", group.size() - odd.size()))};
+            return WeightDifference{
+                odd, fmt::format("{} of {} {} {}", name.empty() ? "the state" : name, ranks_text(*mesh.world, odd),
+                                 odd.size() == 1 ? "differs from" : "differ from",
+                                 tie ? "each other, though they are replicas"
+                                     : fmt::format("{} other replica(s)", group.size() - odd.size()))};
         }
     return std::nullopt;
 }

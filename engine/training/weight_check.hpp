@@ -13,7 +13,7 @@ namespace gpas {
 
 struct WeightDifference {
     std::vector<int> ranks;  // those that differ from most of their copies; all of them where none are more
-    std::string text;        // "layers.3.mlp.down.weight of rank 5 differs from that of its 3 other replicas"
+    std::string text;        // "layers.3.mlp.down.weight of rank 5 (on n2) differs from 3 other replica(s)"
 };
 
 // Compares what data-parallel ranks have alike (weights as the forward pass reads them; masters and moments too where
