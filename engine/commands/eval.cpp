@@ -6,10 +6,10 @@
 #include "engine/training/threads.hpp"
 #include "io/config/check.hpp"
 #include "io/data/ngram_baseline.hpp"
+#include "io/metrics/text.hpp"
 #include "kernels/error.hpp"
 #include "parallel/agree.hpp"
 
-#include <cmath>
 #include <cstdio>
 
 namespace gpas {
@@ -23,7 +23,7 @@ struct Options {
 };
 
 void print_line(const char* name, double loss) {
-    std::printf("%-22s loss %.4f   perplexity %.2f\n", name, loss, std::exp(loss));
+    std::printf("%-22s loss %.4f   perplexity %s\n", name, loss, perplexity_text(loss).c_str());
 }
 
 void run(const Options& options, MpiSession& mpi) {
@@ -59,6 +59,8 @@ void run(const Options& options, MpiSession& mpi) {
     load_run(*mesh.world, *mesh.data, config, replica.context, *file, replica.store, false);
     const EvaluationResult result =
         evaluate(replica, mesh, pipeline_shape(config, mesh.size), *data.valid, config.data.mask_documents);
+    if (result.tokens == 0)
+        throw AgreedError(ExitCode::usage, "no validation token has a loss: there is nothing to measure");
     if (mesh.world->rank() != 0) return;
     std::printf("%s: %lld validation tokens\n", file->c_str(), static_cast<long long>(result.tokens));
     print_line("model", result.loss);

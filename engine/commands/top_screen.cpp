@@ -132,6 +132,15 @@ private:
         return rank.data + rank.compute + rank.communication + rank.optimizer;
     }
 
+    // As the run itself expected with its last record, less what has passed since; of a run that does not say, from the
+    // mean of recent steps.
+    double seconds_left() const {
+        if (std::isfinite(last_.seconds_left))
+            return std::max(0.0, last_.seconds_left - (has_news() ? view_.record_age : 0.0));
+        const std::int64_t step = view_.step(), total = view_.total();
+        return total > 0 && step >= 0 ? double(total - step) * seconds_per_step() : unknown_number;
+    }
+
     void add_progress() {
         const std::int64_t step = view_.step(), total = view_.total();
         const double share = total > 0 && step >= 0 ? double(step) / double(total) : unknown_number;
@@ -139,10 +148,7 @@ private:
             fmt::format("{}/{}", step < 0 ? "?" : std::to_string(step), total < 0 ? "?" : std::to_string(total));
         Line times;
         if (!over() && !at_the_end())
-            times = {
-                {"  ETA ", Style::faint},
-                {duration_text(double(total - step) * (total > 0 && step >= 0 ? seconds_per_step() : unknown_number)),
-                 Style::strong}};
+            times = {{"  ETA ", Style::faint}, {duration_text(seconds_left()), Style::strong}};
         const double end = view_.live && (over() || !has_news()) ? view_.live->time : o_.now;
         if (view_.live)
             times.insert(times.end(), {{"  elapsed ", Style::faint}, {duration_text(end - view_.live->started)}});
@@ -153,6 +159,10 @@ private:
         left.push_back({done.rest, Style::faint});
         left.insert(left.end(), times.begin(), times.end());
         lines_.push_back(left);
+    }
+
+    bool is_bad(const StepView& record) const {
+        return !view_.recent.empty() && record.loss_tokens != 0 && std::isnan(record.loss);
     }
 
     double recent_mean_loss() const {
@@ -166,10 +176,11 @@ private:
     void add_loss(std::size_t rows) {
         const double mean = recent_mean_loss();
         Line text = joined({{known(last_.loss, "{:.4f}", last_.loss), Style::strong},
-                            {known(last_.loss, "perplexity {:.4g}", std::exp(last_.loss))},
+                            {known(last_.loss, "perplexity {}", perplexity_text(last_.loss))},
                             {known(mean, "mean of last {}: {:.4f}", view_.recent.size(), mean)},
-                            {!view_.recent.empty() && std::isnan(last_.loss) ? "NaN or Inf" : "", Style::bad},
-                            {last_.skipped ? "skipped" : "", Style::bad}});
+                            {last_.loss_tokens == 0 ? "no tokens" : "", Style::warning},
+                            {is_bad(last_) ? "NaN or Inf" : "", Style::bad},
+                            {last_.skipped && last_.loss_tokens != 0 ? "skipped" : "", Style::bad}});
         if (!view_.has_metrics) text = {{"unknown: the run writes no metrics.jsonl", Style::faint}};
         lines_.push_back(labelled("loss", text));
         if (rows == 0) return;
@@ -193,8 +204,8 @@ private:
         const EvalView& e = *view_.evaluation;
         const EvalView& best = *view_.best_evaluation;
         return labelled("eval",
-                        joined({{known(e.loss, "{:.4f}", e.loss), Style::strong},
-                                {known(e.loss, "perplexity {:.4g}", std::exp(e.loss))},
+                        joined({{e.tokens == 0 ? "no tokens" : known(e.loss, "{:.4f}", e.loss), Style::strong},
+                                {known(e.loss, "perplexity {}", perplexity_text(e.loss))},
                                 {fmt::format("at step {}", e.step)},
                                 {best.step == e.step ? "" : fmt::format("best {:.4f} at {}", best.loss, best.step)}}));
     }
@@ -264,7 +275,8 @@ private:
         return labelled("gates", line);
     }
 
-    // Shares of the recent steps on rank 0.
+    // Shares of the recent steps on rank 0. A record has the training seconds of its own step, but all evaluations and
+    // saves since the record before.
     Line time_field() const {
         constexpr std::pair<const char*, double StepView::*> parts[] = {
             {"data", &StepView::seconds_data},          {"compute", &StepView::seconds_compute},
@@ -274,8 +286,13 @@ private:
         std::vector<double> sums;
         for (const auto& [name, member] : parts) {
             double sum = 0.0;
-            for (const StepView& record : view_.recent)
-                if (std::isfinite(record.*member)) sum += record.*member;
+            const bool of_step = member != &StepView::seconds_evaluation && member != &StepView::seconds_checkpoint;
+            for (std::size_t i = 0; i < view_.recent.size(); ++i) {
+                const StepView& record = view_.recent[i];
+                const std::int64_t steps =
+                    i > 0 ? std::max<std::int64_t>(1, record.step - view_.recent[i - 1].step) : 1;
+                if (std::isfinite(record.*member)) sum += record.*member * (of_step ? double(steps) : 1.0);
+            }
             sums.push_back(sum);
             total += sum;
         }

@@ -8,6 +8,9 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
 #include <vector>
 
 namespace gpas {
@@ -39,10 +42,11 @@ double measured_rate(Device device, int threads, Dtype dtype, std::int64_t side)
 Peak measured_peak(Device device, int threads, Dtype dtype) {
     const std::int64_t side = device == Device::cuda ? 8192 : 1024;
     try {
-        return {measured_rate(device, threads, dtype, side), fmt::format("measured: a {0} x {0} x {0} product", side)};
+        return {measured_rate(device, threads, dtype, side), fmt::format("measured: a {0} x {0} x {0} product", side),
+                true};
     } catch (const Error& error) {
         if (device == Device::cpu) throw;
-        return {0.0, fmt::format("unknown: {}", error.what())};  // the model has taken the memory
+        return {0.0, fmt::format("unknown: {}", error.what()), false};  // the model has taken the memory
     }
 }
 
@@ -54,14 +58,35 @@ std::string table_name(const std::string& device) {
     return name;
 }
 
+std::string processor_name() {
+    std::ifstream file("/proc/cpuinfo");
+    for (std::string line; std::getline(file, line);)
+        if (line.starts_with("model name")) return line.substr(std::min(line.size(), line.find(':') + 2));
+    return "CPU";
+}
+
 }  // namespace
+
+std::string text_of(const MeasuredPeak& peak) { return fmt::format("{:a} {}", peak.flops, peak.key); }
+
+MeasuredPeak parse_peak(const std::string& text) {
+    char* end = nullptr;
+    const double flops = std::strtod(text.c_str(), &end);
+    if (*end != ' ' || !std::isfinite(flops)) return {};
+    return {.key = end + 1, .flops = flops};
+}
+
+std::string peak_key(Device device, int threads, Dtype dtype, int ranks) {
+    return fmt::format("{}, {} threads, {}, {} ranks", device == Device::cuda ? cuda::device_name() : processor_name(),
+                       threads, dtype_name(dtype), ranks);
+}
 
 Peak peak_of_device(Device device, int threads, Dtype dtype) {
     if (device == Device::cuda && dtype == Dtype::bf16) {
         const std::string name = table_name(cuda::device_name());
         for (const DeviceFigures& figures : device_table)
             if (name.find(figures.name) != std::string::npos)
-                return {figures.bf16_tflops * 1e12, fmt::format("data sheet of {}", figures.name)};
+                return {figures.bf16_tflops * 1e12, fmt::format("data sheet of {}", figures.name), false};
     }
     return measured_peak(device, threads, dtype);
 }

@@ -56,6 +56,7 @@ bool RunSaves::is_due(std::int64_t step, bool last) const {
 double RunSaves::after_step(const Progress& progress, bool last, std::optional<bool> written_everywhere,
                             const RunMemory& memory) {
     now_ = Stopwatch();
+    earlier_seconds_ = 0.0;
     step_ = progress.step;
     if (under_way_ && (is_due(step_, last) || (written_everywhere ? *written_everywhere : ask_all()))) finish();
     if (is_due(step_, last)) start(progress, memory);
@@ -66,7 +67,7 @@ double RunSaves::after_step(const Progress& progress, bool last, std::optional<b
         if (under_way_) finish();
     }
     const double seconds = now_.seconds();
-    if (under_way_) under_way_->waited += seconds;
+    if (under_way_) under_way_->waited += seconds - earlier_seconds_;
     return seconds;
 }
 
@@ -80,14 +81,16 @@ bool RunSaves::ask_all() {
 
 void RunSaves::settle() {
     now_ = Stopwatch();
+    earlier_seconds_ = 0.0;
     if (under_way_) finish();
 }
 
 void RunSaves::start(const Progress& progress, const RunMemory& memory) {
     retry_step_ = -1;
+    const Stopwatch watch;
+    earlier_seconds_ = now_.seconds();
     try {
         if (!state_) take_memory();
-        const Stopwatch watch;
         state_->download();
         under_way_.reset(new UnderWay{
             progress.step,
@@ -103,7 +106,7 @@ void RunSaves::finish() {
     try {
         const std::filesystem::path file = under_way_->save.finish();
         failures_ = 0;
-        const double waited = under_way_->waited + now_.seconds();
+        const double waited = under_way_->waited + now_.seconds() - earlier_seconds_;
         say_(fmt::format("saved {} in {:.2f} s{}", file.string(), under_way_->watch.seconds(),
                          beside_ ? fmt::format(", of which training waited {:.2f} s", waited) : ""));
         if (world_.rank() == 0)

@@ -52,7 +52,8 @@ private:
     bool beside_ = false;               // training goes on while a save is written
     std::unique_ptr<HostState> state_;  // for the run where beside_, else for a save
     std::unique_ptr<UnderWay> under_way_;
-    Stopwatch now_;              // since after_step() began
+    Stopwatch now_;                 // since after_step() began
+    double earlier_seconds_ = 0.0;  // of now_: before the save under way began
     std::int64_t step_ = 0;      // after which it was called
     std::int64_t failures_ = 0;  // in a row
     std::int64_t retry_step_ = -1;

@@ -3,6 +3,7 @@
 #include "engine/training/device.hpp"
 #include "engine/training/evaluate.hpp"
 #include "engine/training/peak.hpp"
+#include "engine/training/remaining_time.hpp"
 #include "engine/training/run_lines.hpp"
 #include "engine/training/run_state.hpp"
 #include "engine/training/saves.hpp"
@@ -37,6 +38,7 @@ public:
           clock_(watcher, config_.training.end_margin_seconds),
           spikes_(config_.guard),
           stragglers_(config_.watch.straggler_factor, config_.watch.straggler_steps),
+          remaining_(config_),
           mesh_(std::move(mesh)),
           threads_(threads),
           device_(device),
@@ -56,6 +58,7 @@ public:
             const StepResult result = train_step();
             if (result.action == StepAction::roll_back) {
                 roll_back(result);
+                evaluation_seconds_ = checkpoint_seconds_ = 0.0;  // this step's record has them
                 continue;
             }
             const bool last = progress_.step == end;
@@ -90,7 +93,8 @@ private:
         return open_data(config_.data, {.seed = config_.seed,
                                         .vocab_size = config_.model.vocab_size,
                                         .validation_samples = config_.evaluation.samples,
-                                        .threads = threads_});
+                                        .threads = threads_,
+                                        .evaluates = config_.evaluation.every > 0});
     }
 
     std::unique_ptr<Context> make_checked_context() const {
@@ -118,16 +122,31 @@ private:
         saves_ = std::make_unique<RunSaves>(*mesh_.world, config_, identity_, *context_, replica_->store,
                                             [this](const std::string& line) { say("{}", line); });
         choose_algorithms(*context_, config_.directory, mesh_.world->rank());
-        const Peak peak = config_.compute.peak_tflops > 0
-                              ? Peak{config_.compute.peak_tflops * 1e12, "compute.peak_tflops"}
-                              : peak_of_device(device_.device, threads_, dtype_);
-        peak_flops_ = peak.flops;
-        mesh_.world->all_reduce(&peak_flops_, 1, ReduceOp::sum, "peak rate");
+        find_peak();
         if (clock_.seconds_left() < config_.training.end_margin_seconds)
             say("the job ends in {:.0f} s, which is less than training.end_margin_seconds: the run will save and end "
                 "after its "
                 "first step; give the job more time, or lower the margin",
                 clock_.seconds_left());
+    }
+
+    // Measured once per run and layout, and remembered in its checkpoints: MFU before and after a resume is of one
+    // peak.
+    void find_peak() {
+        const MeasuredPeak wanted{.key = peak_key(device_.device, threads_, dtype_, mesh_.world->size())};
+        double known = recalled_peak_.key == wanted.key ? recalled_peak_.flops : 0.0;
+        mesh_.world->broadcast(&known, sizeof known, 0, "the remembered peak rate");  // rank 0 wrote the key
+        Peak peak;
+        if (config_.compute.peak_tflops > 0)
+            peak = {.flops = config_.compute.peak_tflops * 1e12, .source = "compute.peak_tflops"};
+        else if (known > 0)
+            peak = {.flops = known / mesh_.world->size(), .source = "measured by an earlier start", .measured = true};
+        else
+            peak = peak_of_device(device_.device, threads_, dtype_);
+        peak_flops_ = peak.flops;
+        mesh_.world->all_reduce(&peak_flops_, 1, ReduceOp::sum, "peak rate");
+        if (peak.measured && known > 0) peak_flops_ = known;  // to the bit
+        if (peak.measured) measured_peak_ = {.key = wanted.key, .flops = peak_flops_};
         say("peak {:.3g} TFLOP/s over {} ranks ({})", peak_flops_ / 1e12, mesh_.world->size(), peak.source);
     }
 
@@ -159,6 +178,8 @@ private:
     void recall(const RunMemory& memory) {
         const auto losses = memory.find("recent_losses");
         spikes_.restore(losses == memory.end() ? "" : losses->second);
+        const auto peak = memory.find("measured_peak");
+        recalled_peak_ = peak == memory.end() ? MeasuredPeak{} : parse_peak(peak->second);
     }
 
     // The run's directory is this start's from now on; what is left of an earlier one ends.
@@ -241,10 +262,19 @@ private:
 
     // Seconds that training waited.
     double save_if_due(bool last, bool all_written) {
-        if (!saves_->is_due(progress_.step, last)) return saves_->after_step(progress_, last, all_written);
-        enter(Phase::save);
-        if (metrics_) metrics_->flush();
-        return saves_->after_step(progress_, last, all_written, {{"recent_losses", spikes_.text()}});
+        const bool due = saves_->is_due(progress_.step, last);
+        if (due) enter(Phase::save);
+        if (due && metrics_) metrics_->flush();
+        const double seconds = saves_->after_step(progress_, last, all_written, due ? memory() : RunMemory{});
+        if (due) remaining_.add_save();
+        remaining_.add_checkpoint_wait(seconds);
+        return seconds;
+    }
+
+    RunMemory memory() const {
+        RunMemory memory{{"recent_losses", spikes_.text()}};
+        if (measured_peak_.flops > 0) memory["measured_peak"] = text_of(measured_peak_);
+        return memory;
     }
 
     // On every rank; the checkpoint is written.
@@ -280,6 +310,7 @@ private:
         if (updated) spikes_.add(result.loss, result.gradient_norm);
         progress_.consumed_samples += config_.training.global_batch_size;
         progress_.consumed_tokens += config_.training.global_batch_size * config_.data.sequence_length;
+        remaining_.add_step(watch.seconds());
         if (metrics_) {
             record(result);
             for (const EventMetrics& event : result.events) metrics_->write(event);
@@ -309,6 +340,7 @@ private:
     }
 
     void note_skipped(const StepResult& result) {
+        if (result.action == StepAction::no_tokens) return;
         const bool skipped = result.action == StepAction::skip;
         skipped_in_a_row_ = skipped ? skipped_in_a_row_ + 1 : 0;
         if (skipped_in_a_row_ >= config_.training.max_skipped_steps)
@@ -322,13 +354,14 @@ private:
                                     .steps_total = config_.training.steps,
                                     .consumed_samples = progress_.consumed_samples,
                                     .consumed_tokens = progress_.consumed_tokens,
+                                    .loss_tokens = result.loss_tokens,
                                     .loss = result.loss,
                                     .learning_rate = result.learning_rate,
                                     .gradient_norm = result.gradient_norm,
                                     .gate_gradient_norm = result.gate_gradient_norm,
                                     .clipped = result.clipped,
                                     .gates_clipped = result.gates_clipped,
-                                    .skipped = result.action == StepAction::skip,
+                                    .skipped = result.action != StepAction::update,
                                     .tokens = config_.training.global_batch_size * config_.data.sequence_length,
                                     .flops = flops_per_token(config_.model, config_.data.sequence_length),
                                     .peak_flops = peak_flops_,
@@ -338,6 +371,7 @@ private:
                                                 .optimizer = seconds.optimizer,
                                                 .evaluation = evaluation_seconds_,
                                                 .checkpoint = checkpoint_seconds_},
+                                    .seconds_left = remaining_.seconds_left(progress_.step),
                                     .arena_bytes = replica_->plan().total_bytes(),
                                     .resident_bytes = resident_bytes()});
         if (!result.stream.empty()) metrics_->write(gpas_view(config_, progress_.step, result));
@@ -353,6 +387,7 @@ private:
                                                      if (bar) bar->advance_to(std::int64_t(1000 * share));
                                                  });
         bar.reset();
+        remaining_.add_evaluation(result.seconds);
         if (metrics_)
             metrics_->write(EvalMetrics{
                 .step = progress_.step, .loss = result.loss, .tokens = result.tokens, .seconds = result.seconds});
@@ -365,6 +400,7 @@ private:
     StopClock clock_;
     SpikeHistory spikes_;
     Stragglers stragglers_;
+    RemainingTime remaining_;
     Mesh mesh_;
     int threads_;
     ChosenDevice device_;
@@ -380,6 +416,8 @@ private:
     std::optional<MetricsWriter> metrics_;
     std::unique_ptr<RunSaves> saves_;
     double peak_flops_ = 0.0;
+    MeasuredPeak recalled_peak_;  // of the checkpoint that the run resumed from
+    MeasuredPeak measured_peak_;  // of this run; 0: not measured
     double evaluation_seconds_ = 0.0;
     double checkpoint_seconds_ = 0.0;
     double longest_seconds_ = 0.0;  // that the step before took, with all that belongs to it

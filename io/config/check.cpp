@@ -105,6 +105,9 @@ void check_data(const ConfigChecker& check, const RunConfig& run) {
     check_sources(check, "data.valid", data.valid);
     check.refuse_without_effect(data.mode == SampleMode::padded, "data.mask_documents", {"data.mode"},
                                 "a padded sample holds one document");
+    check.refuse_if(data.mode == SampleMode::padded && data.sequence_length == 1, {"data.sequence_length", "data.mode"},
+                    "a padded sample of 1 token has no next token to predict, so there is no loss; use 2 or more, or "
+                    "data.mode: packed");
     check.refuse_without_effect(!data.valid.empty() && data.valid_fraction > 0, "data.valid_fraction", {"data.valid"},
                                 "data.valid names the held-out tokens");
     check.refuse_if(run.evaluation.every > 0 && data.valid.empty() && data.valid_fraction == 0,

@@ -57,20 +57,56 @@ ValidationSet::ValidationSet(std::vector<TokenDataset> sources, std::int64_t lim
     samples_ = limit > 0 && limit < available_ ? limit : available_;
 }
 
+std::pair<const TokenDataset*, std::int64_t> ValidationSet::place(std::int64_t j) const {
+    // floor(j * available / samples) without the product: both factors may be large.
+    const std::int64_t whole = available_ / samples_, rest = available_ % samples_;
+    std::int64_t sample = j * whole + std::int64_t(double(j) * double(rest) / double(samples_));
+    std::size_t source = 0;
+    while (sample >= sources_[source].samples()) sample -= sources_[source++].samples();
+    return {&sources_[source], sample};
+}
+
 void ValidationSet::fill(Batch& batch, std::int64_t first, std::int64_t count) const {
     require(first >= 0 && count >= 0 && count <= samples_ - first, "validation samples [{}, {}) of {}", first,
             first + count, samples_);
     shape_batch(batch, count, sources_.front().shape().sequence_length);
     for (std::int64_t b = 0; b < count; ++b) {
-        // floor(j * available / samples) without the product: both factors may be large.
-        const std::int64_t j = first + b;
-        const std::int64_t whole = available_ / samples_, rest = available_ % samples_;
-        std::int64_t sample = j * whole + std::int64_t(double(j) * double(rest) / double(samples_));
-        std::size_t source = 0;
-        while (sample >= sources_[source].samples()) sample -= sources_[source++].samples();
-        batch.loss_tokens += sources_[source].read(sample, column(batch, b));
+        const auto [source, sample] = place(first + b);
+        batch.loss_tokens += source->read(sample, column(batch, b));
     }
 }
+
+bool ValidationSet::has_loss_tokens() const {
+    for (std::int64_t j = 0; j < samples_; ++j) {
+        const auto [source, sample] = place(j);
+        if (source->loss_tokens(sample) > 0) return true;
+    }
+    return false;
+}
+
+namespace {
+
+// A sample predicts a token from the one before it in the same document (packed without mask_documents: in the stream).
+void check_loss_tokens(const TokenDataset& data) {
+    for (std::int64_t i = 0; i < data.samples(); ++i)
+        if (data.loss_tokens(i) > 0) return;
+    fail(ExitCode::usage,
+         "{}: none of the {} training samples of {} token(s) has a token to predict, so there is no loss: a document "
+         "needs two tokens or more; prepare longer documents, raise data.sequence_length, or use data.mode=packed "
+         "without data.mask_documents",
+         data.source().prefix(), data.samples(), data.shape().sequence_length);
+}
+
+void check_loss_tokens(const ValidationSet& data) {
+    if (data.has_loss_tokens()) return;
+    fail(ExitCode::usage,
+         "{}: none of the {} validation samples has a token to predict, so there is no loss to report: a document "
+         "needs two tokens or more; give data.valid longer documents, raise data.valid_fraction or "
+         "evaluation.samples, or turn evaluation off (evaluation.every=0, data.valid_fraction=0)",
+         data.sources().front().source().prefix(), data.samples());
+}
+
+}  // namespace
 
 RunData open_data(const DataConfig& config, const OpenDataOptions& options) {
     const SampleShape shape{config.mode, config.sequence_length, config.mask_documents, options.vocab_size};
@@ -91,6 +127,7 @@ RunData open_data(const DataConfig& config, const OpenDataOptions& options) {
         const auto [train_range, valid_range] = config.valid.empty() ? split_source(*file, config.valid_fraction, shape)
                                                                      : std::pair{whole_range(*file), TokenRange{}};
         train.push_back({TokenDataset(file, train_range, shape, "training"), source.weight});
+        check_loss_tokens(train.back().data);
         if (valid_range.end_token > valid_range.first_token) valid.emplace_back(file, valid_range, shape, "validation");
         fingerprint = mix64(fingerprint ^ std::uint64_t(train_range.end_token));
     }
@@ -99,7 +136,10 @@ RunData open_data(const DataConfig& config, const OpenDataOptions& options) {
         valid.emplace_back(file, whole_range(*file), shape, "validation");
     }
     std::unique_ptr<ValidationSet> held_out;
-    if (!valid.empty()) held_out = std::make_unique<ValidationSet>(std::move(valid), options.validation_samples);
+    if (!valid.empty()) {
+        held_out = std::make_unique<ValidationSet>(std::move(valid), options.validation_samples);
+        if (options.evaluates) check_loss_tokens(*held_out);
+    }
     return {SampleStream(std::move(train), options.seed), std::move(held_out), std::move(files), fingerprint};
 }
 

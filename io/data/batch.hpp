@@ -61,9 +61,15 @@ public:
     std::int64_t samples() const { return samples_; }
     void fill(Batch& batch, std::int64_t first, std::int64_t count) const;  // [first, first + count) within samples()
 
+    // Whether any of samples() has a token with a loss. From the index alone.
+    bool has_loss_tokens() const;
+
     const std::vector<TokenDataset>& sources() const { return sources_; }
 
 private:
+    std::pair<const TokenDataset*, std::int64_t> place(
+        std::int64_t j) const;  // the source of sample j, and where there
+
     std::vector<TokenDataset> sources_;
     std::int64_t available_ = 0;
     std::int64_t samples_ = 0;
@@ -83,8 +89,11 @@ struct OpenDataOptions {
     std::int64_t validation_samples = 0;  // limit; 0: all
     std::int64_t check_tokens = 1 << 24;  // ids looked at per file before the run; 0: all of them
     std::int64_t threads = 1;
+    bool evaluates = true;  // false: the validation set may be without a loss
 };
 
+// Error(usage) if a training source, or (with `evaluates`) the validation set as a whole, has no token with a
+// loss.
 RunData open_data(const DataConfig& config, const OpenDataOptions& options);
 
 }  // namespace gpas

@@ -43,28 +43,42 @@ std::int64_t TokenDataset::read_packed(std::int64_t sample, const SampleOut& out
         for (std::int64_t t = 0; t < s; ++t) out.segment_begin[t * out.stride] = 0;
     }
     if (!shape_.mask_documents) return s;
-    mark_segments(first, out);
-    std::int64_t in_loss = 0;
-    for (std::int64_t t = 0; t < s; ++t) in_loss += out.labels[t * out.stride] != ignored_label;
-    return in_loss;
-}
-
-// Walks over the documents that begin inside the sample or right behind it; empty ones begin where the next one does.
-void TokenDataset::mark_segments(std::int64_t first, const SampleOut& out) const {
-    const std::int64_t s = shape_.sequence_length;
-    std::int64_t segment = 0;
-    std::int64_t k = source_->document_of(first);
-    for (std::int64_t t = 0; t < s;) {
-        while (k < source_->documents() && source_->document_begin(k + 1) - first <= t) ++k;
-        const std::int64_t next = source_->document_begin(k + 1) - first;
+    for_each_segment(first, [&](std::int64_t begin, std::int64_t end) {
         if (out.segment_begin != nullptr) {
-            for (std::int64_t u = t; u < std::min(next, s); ++u) {
-                out.segment_begin[u * out.stride] = std::int32_t(segment);
+            for (std::int64_t u = begin; u < std::min(end, s); ++u) {
+                out.segment_begin[u * out.stride] = std::int32_t(begin);
             }
         }
-        if (next <= s) out.labels[(next - 1) * out.stride] = ignored_label;
-        segment = t = next;
+        if (end <= s) out.labels[(end - 1) * out.stride] = ignored_label;
+    });
+    return loss_tokens(sample);
+}
+
+template <class Body>
+void TokenDataset::for_each_segment(std::int64_t first, Body&& body) const {
+    std::int64_t k = source_->document_of(first);
+    for (std::int64_t t = 0; t < shape_.sequence_length;) {
+        // Empty documents begin where the next one does.
+        while (k < source_->documents() && source_->document_begin(k + 1) - first <= t) ++k;
+        const std::int64_t end = source_->document_begin(k + 1) - first;
+        body(t, end);
+        t = end;
     }
+}
+
+std::int64_t TokenDataset::loss_tokens(std::int64_t sample) const {
+    const std::int64_t s = shape_.sequence_length;
+    if (shape_.mode == SampleMode::padded) {
+        const std::int64_t document = range_.first_document + sample;
+        const std::int64_t count =
+            std::min(s, source_->document_begin(document + 1) - source_->document_begin(document));
+        return std::max<std::int64_t>(0, count - 1);
+    }
+    std::int64_t in_loss = s;
+    if (shape_.mask_documents)
+        for_each_segment(range_.first_token + sample * s,
+                         [&](std::int64_t, std::int64_t end) { in_loss -= end <= s ? 1 : 0; });
+    return in_loss;
 }
 
 std::int64_t TokenDataset::read_padded(std::int64_t sample, const SampleOut& out) const {
@@ -79,7 +93,7 @@ std::int64_t TokenDataset::read_padded(std::int64_t sample, const SampleOut& out
         out.labels[t * out.stride] = t + 1 < count ? out.tokens[(t + 1) * out.stride] : ignored_label;
         if (out.segment_begin != nullptr) out.segment_begin[t * out.stride] = 0;
     }
-    return std::max<std::int64_t>(0, count - 1);
+    return loss_tokens(sample);
 }
 
 void TokenDataset::check_ids(std::int64_t first, std::int64_t count, const std::int32_t* ids,

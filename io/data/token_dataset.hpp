@@ -55,6 +55,9 @@ public:
     // loss. Pure: safe from many threads.
     std::int64_t read(std::int64_t sample, const SampleOut& out) const;
 
+    // What read() returns, from the index alone: no token is read.
+    std::int64_t loss_tokens(std::int64_t sample) const;
+
     const IndexedDataset& source() const { return *source_; }
     const TokenRange& range() const { return range_; }
     const SampleShape& shape() const { return shape_; }
@@ -62,7 +65,10 @@ public:
 private:
     std::int64_t read_packed(std::int64_t sample, const SampleOut& out) const;
     std::int64_t read_padded(std::int64_t sample, const SampleOut& out) const;
-    void mark_segments(std::int64_t first, const SampleOut& out) const;
+    // body(begin, end) for the part of each document that begins inside the sample of tokens [first, first + s] or
+    // right behind it; places within the sample, end may be beyond it.
+    template <class Body>
+    void for_each_segment(std::int64_t first, Body&& body) const;
     void check_ids(std::int64_t first, std::int64_t count, const std::int32_t* ids, std::int64_t stride) const;
 
     std::shared_ptr<const IndexedDataset> source_;

@@ -8,8 +8,8 @@
 namespace gpas {
 
 // "step   120/10000   1.2%  loss 7.1034  ppl 1216  lr 6.00e-04  grad 0.812 ..."; columns stay aligned from step to
-// step. seconds_left < 0: not known yet.
-std::string console_line(const StepMetrics& metrics, double seconds_left);
+// step. "no tokens" stands in place of loss and perplexity if no token has a loss.
+std::string console_line(const StepMetrics& metrics);
 std::string console_line(const EvalMetrics& metrics);
 std::string console_line(const EventMetrics& metrics);
 
@@ -23,9 +23,6 @@ public:
 
 private:
     std::FILE* out_;
-    // Of recent steps, evaluations and checkpoints included; weight is that of the average's own memory.
-    double mean_seconds_ = 0.0;
-    double weight_ = 0.0;
 };
 
 }  // namespace gpas

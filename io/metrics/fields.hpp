@@ -11,11 +11,13 @@ template <class Visit>
 void for_each_scalar(const StepMetrics& m, Visit&& visit) {
     visit("consumed_samples", "consumed/samples", m.consumed_samples);
     visit("consumed_tokens", "consumed/tokens", m.consumed_tokens);
-    visit("loss", "train/loss", m.loss);
-    visit("perplexity", "train/perplexity", m.perplexity());
+    visit("loss_tokens", "train/loss_tokens", m.loss_tokens);
+    const bool measured = m.loss_tokens > 0;
+    if (measured) visit("loss", "train/loss", m.loss);
+    if (measured) visit("perplexity", "train/perplexity", m.perplexity());
     visit("learning_rate", "train/learning_rate", m.learning_rate);
-    visit("gradient_norm", "train/gradient_norm", m.gradient_norm);
-    visit("gate_gradient_norm", "train/gate_gradient_norm", m.gate_gradient_norm);
+    if (measured) visit("gradient_norm", "train/gradient_norm", m.gradient_norm);
+    if (measured) visit("gate_gradient_norm", "train/gate_gradient_norm", m.gate_gradient_norm);
     visit("clipped", "train/clipped", m.clipped);
     visit("gates_clipped", "train/gates_clipped", m.gates_clipped);
     visit("skipped", "train/skipped", m.skipped);
@@ -32,14 +34,15 @@ void for_each_scalar(const StepMetrics& m, Visit&& visit) {
     visit("seconds_evaluation", "seconds/evaluation", m.seconds.evaluation);
     visit("seconds_checkpoint", "seconds/checkpoint", m.seconds.checkpoint);
     visit("seconds_total", "seconds/total", m.seconds.total());
+    if (m.seconds_left >= 0) visit("seconds_left", "seconds/left", m.seconds_left);
     visit("arena_bytes", "memory/arena_bytes", m.arena_bytes);
     visit("resident_bytes", "memory/resident_bytes", m.resident_bytes);
 }
 
 template <class Visit>
 void for_each_scalar(const EvalMetrics& m, Visit&& visit) {
-    visit("loss", "eval/loss", m.loss);
-    visit("perplexity", "eval/perplexity", m.perplexity());
+    if (m.tokens > 0) visit("loss", "eval/loss", m.loss);
+    if (m.tokens > 0) visit("perplexity", "eval/perplexity", m.perplexity());
     visit("tokens", "eval/tokens", m.tokens);
     visit("seconds", "eval/seconds", m.seconds);
 }

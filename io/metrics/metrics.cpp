@@ -49,8 +49,13 @@ void MetricsWriter::each(const std::function<void(MetricsSink&)>& act) {
     });
 }
 
-void MetricsWriter::write(const StepMetrics& metrics) {
-    if (metrics.step % every_ != 0 && metrics.step != metrics.steps_total && !metrics.skipped) return;
+void MetricsWriter::write(StepMetrics metrics) {
+    metrics.seconds.evaluation = evaluation_seconds_ += metrics.seconds.evaluation;
+    metrics.seconds.checkpoint = checkpoint_seconds_ += metrics.seconds.checkpoint;
+    if (metrics.step % every_ != 0 && metrics.step != metrics.steps_total &&
+        !(metrics.skipped && metrics.loss_tokens > 0))
+        return;
+    evaluation_seconds_ = checkpoint_seconds_ = 0.0;
     each([&](MetricsSink& sink) { sink.write(metrics); });
 }
 

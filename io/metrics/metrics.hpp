@@ -20,8 +20,8 @@ struct StepSeconds {
     double compute = 0.0;        // forward and backward
     double communication = 0.0;  // what no computation hid
     double optimizer = 0.0;
-    double evaluation = 0.0;  // since the step before
-    double checkpoint = 0.0;  // the same
+    double evaluation = 0.0;  // since the record before
+    double checkpoint = 0.0;  // the same; what training waited
     double training() const { return data + compute + communication + optimizer; }
     double total() const { return training() + evaluation + checkpoint; }
 };
@@ -31,17 +31,21 @@ struct StepMetrics {
     std::int64_t steps_total = 0;
     std::int64_t consumed_samples = 0;  // since the start of the run
     std::int64_t consumed_tokens = 0;
+    // Tokens with a loss in the global batch. 0: there is nothing to measure; sinks write no loss, no perplexity and no
+    // gradient norm.
+    std::int64_t loss_tokens = 0;
     double loss = 0.0;  // mean over the loss tokens of the global batch, nats
     double learning_rate = 0.0;
     double gradient_norm = 0.0;       // global L2, before clipping
     double gate_gradient_norm = 0.0;  // L2 over all gates, before clipping
     bool clipped = false;
     bool gates_clipped = false;
-    bool skipped = false;     // bad numbers: no update was done
+    bool skipped = false;     // no update was done: bad numbers, a spike, or no loss tokens
     std::int64_t tokens = 0;  // of this step, over all ranks
     FlopsPerToken flops;
     double peak_flops = 0.0;  // per second, of all ranks together; 0: unknown, no MFU
     StepSeconds seconds;
+    double seconds_left = -1.0;       // until the end of the run, evaluations and checkpoints included; < 0: unknown
     std::int64_t arena_bytes = 0;     // planned memory of rank 0
     std::int64_t resident_bytes = 0;  // of rank 0, as the system sees it
 
@@ -57,7 +61,7 @@ struct StepMetrics {
 struct EvalMetrics {
     std::int64_t step = 0;
     double loss = 0.0;  // mean over loss tokens, not over batches
-    std::int64_t tokens = 0;
+    std::int64_t tokens = 0;  // with a loss; 0: nothing to measure, sinks write no loss and no perplexity
     double seconds = 0.0;
     double perplexity() const { return std::exp(loss); }
 };
@@ -109,7 +113,7 @@ struct MetricsOptions {
     bool jsonl = true;
     bool tensorboard = true;
     bool console = true;            // lines on stderr
-    std::int64_t every = 1;         // steps between records; the last step and skipped ones always appear
+    std::int64_t every = 1;         // steps between records; the last step and skipped ones with a loss always appear
     std::int64_t resumed_step = 0;  // steps done before this start; later records of an earlier try are dropped
 };
 
@@ -123,7 +127,8 @@ public:
     MetricsWriter(MetricsWriter&&) noexcept;
 
     void add(std::unique_ptr<MetricsSink> sink);
-    void write(const StepMetrics& metrics);
+    // seconds.evaluation and .checkpoint: since the step before. The record gets those since the record before.
+    void write(StepMetrics metrics);
     void write(const EvalMetrics& metrics);
     void write(const GpasMetrics& metrics);
     void write(const EventMetrics& metrics);
@@ -135,6 +140,8 @@ private:
 
     std::int64_t every_;
     std::vector<std::unique_ptr<MetricsSink>> sinks_;
+    double evaluation_seconds_ = 0.0;  // since the last record
+    double checkpoint_seconds_ = 0.0;
 };
 
 }  // namespace gpas

@@ -96,6 +96,7 @@ StepView parse_step(std::string_view line) {
     const nlohmann::json record = parsed(line);
     const Object o(record);
     return {.step = o.whole("step"),
+            .loss_tokens = o.whole("loss_tokens"),
             .loss = o.number("loss"),
             .learning_rate = o.number("learning_rate"),
             .gradient_norm = o.number("gradient_norm"),
@@ -109,6 +110,7 @@ StepView parse_step(std::string_view line) {
             .seconds_optimizer = o.number("seconds_optimizer"),
             .seconds_evaluation = o.number("seconds_evaluation"),
             .seconds_checkpoint = o.number("seconds_checkpoint"),
+            .seconds_left = o.number("seconds_left"),
             .arena_bytes = o.number("arena_bytes"),
             .resident_bytes = o.number("resident_bytes"),
             .clipped = o.flag("clipped"),
@@ -118,7 +120,7 @@ StepView parse_step(std::string_view line) {
 EvalView parse_evaluation(std::string_view line) {
     const nlohmann::json record = parsed(line);
     const Object o(record);
-    return {.step = o.whole("step"), .loss = o.number("loss")};
+    return {.step = o.whole("step"), .loss = o.number("loss"), .tokens = o.whole("tokens")};
 }
 
 std::vector<GateView> parse_gates(std::string_view line) {

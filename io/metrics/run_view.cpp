@@ -180,11 +180,11 @@ void RunReader::read_metrics(double now) {
 }
 
 void RunReader::take_record(std::string_view line) {
-    const auto take_step = [&](const LossPoint& point) {
-        view_.losses.push_back(point);
+    const auto take_step = [&](std::optional<LossPoint> point) {
+        if (point) view_.losses.push_back(*point);
         recent_lines_[recent_count_++ % most_recent] = line;  // kept as text: only the last ones are ever parsed
     };
-    if (const auto point = scan_step(line)) return take_step(*point);
+    if (const auto point = scan_step(line)) return take_step(point);
     if (line.starts_with(R"({"kind":"gpas")")) {
         gates_line_ = line;
         return;
@@ -192,11 +192,12 @@ void RunReader::take_record(std::string_view line) {
     switch (record_kind(line)) {
         case RecordKind::step: {
             const StepView step = parse_step(line);
-            return take_step({step.step, step.loss});
+            return take_step(step.loss_tokens == 0 ? std::nullopt : std::optional(LossPoint{step.step, step.loss}));
         }
         case RecordKind::evaluation:
             view_.evaluation = parse_evaluation(line);
-            if (!view_.best_evaluation || view_.evaluation->loss < view_.best_evaluation->loss)
+            if (!view_.best_evaluation || std::isnan(view_.best_evaluation->loss) ||
+                view_.evaluation->loss < view_.best_evaluation->loss)
                 view_.best_evaluation = view_.evaluation;
             return;
         case RecordKind::gates: gates_line_ = line; return;

@@ -25,6 +25,7 @@ struct LossPoint {
 // The last records of steps; names as in docs/metrics.md.
 struct StepView {
     std::int64_t step = -1;
+    std::int64_t loss_tokens = -1;  // 0: no loss was measured
     double loss = unknown_number;
     double learning_rate = unknown_number;
     double gradient_norm = unknown_number;
@@ -38,6 +39,7 @@ struct StepView {
     double seconds_optimizer = unknown_number;
     double seconds_evaluation = unknown_number;
     double seconds_checkpoint = unknown_number;
+    double seconds_left = unknown_number;
     double arena_bytes = unknown_number;
     double resident_bytes = unknown_number;
     bool clipped = false;
@@ -47,6 +49,7 @@ struct StepView {
 struct EvalView {
     std::int64_t step = -1;
     double loss = unknown_number;
+    std::int64_t tokens = -1;  // 0: no loss was measured
 };
 
 struct GateView {
@@ -125,7 +128,7 @@ struct RunView {
     // metrics.jsonl
     bool has_metrics = false;
     double record_age = unknown_number;  // seconds since it last changed
-    std::vector<LossPoint> losses;       // every step that was recorded
+    std::vector<LossPoint> losses;       // every step that was recorded and had loss tokens
     std::vector<StepView> recent;        // the last of them, newest last
     std::optional<EvalView> evaluation;
     std::optional<EvalView> best_evaluation;

@@ -20,6 +20,7 @@ std::string duration_text(double seconds) {
 
 std::string quantity_text(double number) {
     if (!std::isfinite(number)) return "?";
+    if (std::fabs(number) >= 999.95e18) return fmt::format("{:.2e}", number);
     if (std::fabs(number) < 999.5) return fmt::format("{:.0f}", number);
     static constexpr const char* units[] = {"k", "M", "G", "T", "P", "E"};
     std::size_t unit = 0;
@@ -27,6 +28,12 @@ std::string quantity_text(double number) {
     // 999.95 would print as "1000.0"
     while (std::fabs(scaled) >= 999.95 && unit + 1 < std::size(units)) scaled /= 1000, ++unit;
     return fmt::format("{:.{}f}{}", scaled, std::fabs(scaled) < 9.995 ? 2 : 1, units[unit]);
+}
+
+std::string perplexity_text(double loss) {
+    const double perplexity = std::exp(loss);
+    if (std::isnan(perplexity)) return "?";
+    return perplexity < 99999.995 ? fmt::format("{:.2f}", perplexity) : fmt::format("{:.2e}", perplexity);
 }
 
 }  // namespace gpas

@@ -6,6 +6,7 @@
 namespace gpas {
 
 std::string duration_text(double seconds);  // "7s", "12m05s", "3h07m", "2d04h"; "?" when unknown
-std::string quantity_text(double number);   // "950", "12.3k", "4.56M", "1.20G"
+std::string quantity_text(double number);   // "950", "12.3k", "4.56M", "1.20G"; from 1000 E on "1.00e+21"
+std::string perplexity_text(double loss);   // exp(loss): "17.48", "1216.07", "2.35e+06", "inf"; "?" when unknown
 
 }  // namespace gpas

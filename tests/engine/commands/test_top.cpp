@@ -217,6 +217,37 @@ TEST(TopScreen, TellsStates) {
     EXPECT_TRUE(shows(state("ended", 60, 0), "elapsed 3m00s"));  // until it ended
 }
 
+TEST(TopScreen, TakesTheTimeLeftFromTheRun) {
+    RunView view = made_up_run(1);
+    view.recent.back().seconds_left = 3601.0;  // with evaluations and saves; the record is a second old
+    EXPECT_TRUE(shows(screen(view), "ETA 1h00m"));
+    view.record_age = 7200.0;
+    EXPECT_TRUE(shows(screen(view), "ETA 0s"));
+}
+
+TEST(TopScreen, SharesCountEachStepBetweenRecords) {
+    RunView view = made_up_run(1);
+    std::int64_t step = 0;
+    for (StepView& record : view.recent) {
+        record.step = step += 10;
+        record.seconds_evaluation = 10.0;  // of all ten steps, which train for 10 s
+    }
+    view.recent.erase(view.recent.begin(), view.recent.end() - 1);
+    view.recent.insert(view.recent.begin(), {.step = step - 10});
+    EXPECT_TRUE(shows(screen(view, 200, 60), "eval 50.0%")) << screen(view, 200, 60);
+}
+
+TEST(TopScreen, SaysNoTokensWhereThereWasNothingToMeasure) {
+    RunView view = made_up_run(1);
+    view.recent.push_back({.step = 121, .loss_tokens = 0, .skipped = true});
+    view.evaluation = EvalView{.step = 121, .tokens = 0};
+    const std::string text = screen(view);
+    EXPECT_TRUE(shows(text, "no tokens")) << text;
+    EXPECT_FALSE(shows(text, "NaN")) << text;
+    EXPECT_FALSE(shows(text, "nan")) << text;
+    EXPECT_FALSE(shows(text, "skipped")) << text;
+}
+
 TEST(TopScreen, TellsBadNumbersAndFailures) {
     RunView view = made_up_run(1);
     view.losses.push_back({121, nan});

@@ -309,5 +309,40 @@ TEST_F(Streams, OpenDataSplitsChecksAndFingerprints) {
     error_of([&] { open_data(config, options); }, ExitCode::usage);
 }
 
+TEST_F(Streams, DataWithoutATokenToPredictAreRefused) {
+    source({1, 1, 1, 1, 1, 1, 1, 1}, "ones");
+    source({1, 1, 5, 1, 1, 1, 1, 1}, "one_of_five");
+    source({40, 40}, "long");
+    DataConfig config;
+    config.sequence_length = 4;
+    const auto train_on = [&](const char* name, const char* valid = "long") {
+        config.train = {{folder / "long", 1.0}, {folder / name, 1.0}};
+        config.valid = {{folder / valid, 1.0}};
+        open_data(config, {});
+    };
+    config.mode = SampleMode::padded;
+    EXPECT_CONTAINS(error_of([&] { train_on("ones"); }, ExitCode::usage), "ones: none of the 8 training samples");
+    EXPECT_CONTAINS(error_of([&] { train_on("long", "ones"); }, ExitCode::usage), "none of the 8 validation samples");
+    train_on("one_of_five", "one_of_five");
+    config.sequence_length = 1;
+    error_of([&] { train_on("long"); }, ExitCode::usage);
+    config.mode = SampleMode::packed;
+    train_on("ones", "ones");
+    config.sequence_length = 4;
+    train_on("ones", "ones");
+    config.mask_documents = true;
+    EXPECT_CONTAINS(error_of([&] { train_on("ones"); }, ExitCode::usage), "ones: none of the 1 training samples");
+    train_on("one_of_five", "one_of_five");
+
+    // What evaluation.samples picks counts; not what there is. And only if there is an evaluation.
+    config.mode = SampleMode::padded;
+    config.mask_documents = false;
+    config.train = {{folder / "long", 1.0}};
+    config.valid = {{folder / "one_of_five", 1.0}};
+    EXPECT_CONTAINS(error_of([&] { open_data(config, {.validation_samples = 1}); }, ExitCode::usage),
+                    "none of the 1 validation samples");
+    open_data(config, {.validation_samples = 1, .evaluates = false});
+}
+
 }  // namespace
 }  // namespace gpas::test

@@ -26,14 +26,43 @@ TEST(Text, ShowsDurationsAndQuantitiesInThreeDigits) {
 }
 
 TEST(Console, LineShowsTheStepAtAGlance) {
-    EXPECT_EQ(console_line(step_metrics(120, 7.1034), 3725),
-              "step  120/1000  12.0%  loss  7.1034  ppl  1.22k  lr 6.00e-04  grad  0.8125  gates 1.0e-02   65.5k tok/s"
-              "  MFU 26.2%  eta  1h02m");
+    StepMetrics m = step_metrics(120, 7.1034);
+    m.seconds_left = 3725;
+    EXPECT_EQ(
+        console_line(m),
+        "step  120/1000  12.0%  loss  7.1034  ppl  1216.09  lr 6.00e-04  grad  0.8125  gates 1.0e-02   65.5k tok/s"
+        "  MFU 26.2%  eta  1h02m");
 }
 
 TEST(Console, LinesOfOneRunAreEquallyLong) {
-    const std::size_t length = console_line(step_metrics(1, 10.9), -1).size();
-    EXPECT_EQ(console_line(step_metrics(1000, 2.5), 9).size(), length);
+    const std::size_t length = console_line(step_metrics(1, 10.9)).size();
+    StepMetrics last = step_metrics(1000, 2.5);
+    last.seconds_left = 9;
+    EXPECT_EQ(console_line(last).size(), length);
+    EXPECT_EQ(console_line(step_metrics(1, 99.0)).size(), length);
+}
+
+TEST(Console, PerplexityStaysShort) {
+    EXPECT_EQ(perplexity_text(0), "1.00");
+    EXPECT_EQ(perplexity_text(4.4071), "82.03");
+    EXPECT_EQ(perplexity_text(11.5), "98715.77");
+    EXPECT_EQ(perplexity_text(12.0), "1.63e+05");
+    EXPECT_EQ(perplexity_text(187.3), "2.20e+81");
+    EXPECT_EQ(perplexity_text(1e4), "inf");
+    EXPECT_EQ(perplexity_text(std::numeric_limits<double>::quiet_NaN()), "?");
+    EXPECT_EQ(quantity_text(std::exp(187.3)), "2.20e+81");
+    EXPECT_EQ(console_line(EvalMetrics{.step = 3, .loss = 187.3, .tokens = 12, .seconds = 1}),
+              "eval at step 3  loss 187.3000  ppl 2.20e+81  12 tokens  1s");
+}
+
+TEST(Console, SaysNoTokensInsteadOfALoss) {
+    StepMetrics m = step_metrics(5, 0.0);
+    m.loss_tokens = 0;
+    m.skipped = true;
+    const std::string line = console_line(m);
+    EXPECT_NE(line.find("no tokens"), std::string::npos) << line;
+    for (const char* word : {"loss", "ppl", "grad", "SKIPPED"}) EXPECT_EQ(line.find(word), std::string::npos) << line;
+    EXPECT_EQ(console_line(EvalMetrics{.step = 3, .seconds = 1}), "eval at step 3  no tokens  1s");
 }
 
 TEST(Console, LineNamesClippingSkippingAndLeavesOutWhatIsUnknown) {
@@ -41,7 +70,7 @@ TEST(Console, LineNamesClippingSkippingAndLeavesOutWhatIsUnknown) {
     m.clipped = m.gates_clipped = m.skipped = true;
     m.peak_flops = 0;
     m.seconds = {};
-    const std::string line = console_line(m, -1);
+    const std::string line = console_line(m);
     EXPECT_TRUE(line.ends_with("eta      ?  clipped  gates clipped  SKIPPED")) << line;
     EXPECT_EQ(line.find("MFU"), std::string::npos);
 }

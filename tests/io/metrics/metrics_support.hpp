@@ -28,6 +28,7 @@ inline StepMetrics step_metrics(std::int64_t step, double loss) {
     m.steps_total = 1000;
     m.consumed_samples = step * 512;
     m.consumed_tokens = step * 512 * 256;
+    m.loss_tokens = 512 * 256;
     m.loss = loss;
     m.learning_rate = 6e-4;
     m.gradient_norm = 0.8125;

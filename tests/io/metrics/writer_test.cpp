@@ -6,6 +6,7 @@ namespace {
 
 struct Seen {
     std::vector<std::int64_t> steps;
+    std::vector<StepSeconds> seconds;
     int others = 0, flushes = 0;
 };
 
@@ -15,6 +16,7 @@ public:
     void write(const StepMetrics& m) override {
         if (m.step == fails_at_) fail(ExitCode::environment, "no space left on device");
         seen_.steps.push_back(m.step);
+        seen_.seconds.push_back(m.seconds);
     }
     void write(const EvalMetrics&) override { ++seen_.others; }
     void write(const GpasMetrics&) override { ++seen_.others; }
@@ -47,6 +49,29 @@ TEST(Writer, WritesEveryNthStepAndTheLastAndEverySkippedOne) {
         writer.write(m);
     }
     EXPECT_EQ(seen.steps, (std::vector<std::int64_t>{10, 13, 20, 25}));
+}
+
+TEST(Writer, GivesEachRecordTheEvaluationsAndSavesSinceTheOneBefore) {
+    ScratchDirectory scratch;
+    MetricsOptions options = quiet(scratch.get());
+    options.every = 10;
+    Seen seen;
+    MetricsWriter writer(options);
+    writer.add(std::make_unique<SeeingSink>(seen));
+    for (std::int64_t step = 1; step <= 30; ++step) {
+        StepMetrics m = step_metrics(step, 1.0);
+        // After steps 3, 7, 10 and 20, so it is told with the step after.
+        m.seconds.evaluation = step == 4 ? 1.0 : step == 8 ? 2.0 : step == 11 ? 4.0 : step == 21 ? 8.0 : 0.0;
+        m.seconds.checkpoint = step == 11 ? 0.5 : 0.0;
+        writer.write(m);
+    }
+    ASSERT_EQ(seen.steps, (std::vector<std::int64_t>{10, 20, 30}));
+    EXPECT_EQ(seen.seconds[0].evaluation, 3.0);
+    EXPECT_EQ(seen.seconds[1].evaluation, 4.0);
+    EXPECT_EQ(seen.seconds[2].evaluation, 8.0);
+    EXPECT_EQ(seen.seconds[0].checkpoint, 0.0);
+    EXPECT_EQ(seen.seconds[1].checkpoint, 0.5);
+    EXPECT_EQ(seen.seconds[1].data, 0.125);  // of the step itself
 }
 
 TEST(Writer, SwitchesOffASinkThatFailsAndKeepsTheOthers) {
