@@ -2,29 +2,16 @@
 #pragma once
 
 #include "io/data/json_line.hpp"
+#include "io/data/text_loss.hpp"
 #include "io/data/text_reader.hpp"
 #include "io/data/tokenizer.hpp"
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace gpas {
-
-// What decoding the tokens does not give back.
-struct TextLoss {
-    std::int64_t unknown_tokens = 0;
-    std::int64_t characters = 0;       // of the text
-    std::int64_t lost_characters = 0;  // of these: dropped or changed by normalisation, or inside an unknown token
-
-    void add(const TextLoss& other);
-};
-
-// `ids` are those of `text`. Characters are counted by code point, not by place: a character counts as lost if the text
-// has more of them than the decoded tokens have.
-TextLoss text_loss(const Tokenizer& tokenizer, std::string_view text, std::span<const std::int32_t> ids);
 
 struct EncodedUnit {
     struct Part {
@@ -50,6 +37,7 @@ public:
 
 private:
     const Tokenizer& tokenizer_;
+    LossMeter loss_meter_;
     DocumentMode documents_;
     std::string json_key_;
     bool skip_bad_lines_;

@@ -24,7 +24,7 @@ struct Signature {
 constexpr const char* pandas =
     "python3 -c \"import pandas; print(pandas.{}('FILE').to_json(orient='records', lines=True))\"";
 constexpr const char* extract = "extract its text first";
-constexpr const char* unpack_folder = "unpack it into a folder and name that folder";
+constexpr const char* unpack_folder = "unpack it into a folder and give --input that folder";
 constexpr const char* arrow_stream =
     "python3 -c \"import pyarrow.ipc as ipc; print(ipc.open_stream('FILE').read_pandas().to_json(orient='records', "
     "lines=True))\"";
@@ -152,7 +152,8 @@ std::optional<FileKind> unreadable_kind(std::string_view head) {
     const std::string repaired = repair_utf8(head, ill_formed);
     const std::int64_t characters =
         std::count_if(repaired.begin(), repaired.end(), [](char c) { return (c & '\xc0') != '\x80'; });
-    if (ill_formed >= 64 && ill_formed * 4 > characters) {
+    const bool many = ill_formed >= 64 && ill_formed * 4 > characters;
+    if (many || (ill_formed >= 16 && ill_formed * 3 > characters)) {
         return FileKind{
             fmt::format("not UTF-8 text ({} % of its characters are ill-formed)", 100 * ill_formed / characters),
             "iconv -f ENCODING -t UTF-8 FILE", "", true};

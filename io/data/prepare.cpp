@@ -82,6 +82,7 @@ public:
             stored_bytes_ += input.stored_bytes;
             has_streams_ = has_streams_ || input.stream != nullptr;
         }
+        if (has_streams_) stored_bytes_ = 0;  // unknown
         report_.prefix = prefix_;
         report_.tokenizer = options.tokenizer.empty() ? options.output_prefix + ".model" : options.tokenizer;
     }

@@ -16,7 +16,7 @@
 namespace gpas {
 
 struct PrepareProgress {
-    std::int64_t stored_bytes_done = 0, stored_bytes = 0;  // of the input files, as they lie on disk
+    std::int64_t stored_bytes_done = 0, stored_bytes = 0;  // of the input files, as they lie on disk; total 0: unknown
     std::int64_t documents = 0, tokens = 0;
 };
 

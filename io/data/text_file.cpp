@@ -22,8 +22,8 @@ public:
         : value_(path == "-" ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
         if (value_ < 0) {
             const bool absent = errno == ENOENT || errno == ENOTDIR;
-            fail(absent ? ExitCode::bad_file : ExitCode::environment, "{}: cannot be opened: {}", path,
-                 std::strerror(errno));
+            fail(absent ? ExitCode::bad_file : ExitCode::environment, "{}: cannot be opened: {}",
+                 path == "-" ? "standard input" : path, std::strerror(errno));
         }
     }
     ~FileDescriptor() { ::close(value_); }

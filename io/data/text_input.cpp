@@ -111,8 +111,8 @@ void refuse_foreign(const TextInput& input, std::string_view head) {
     std::string advice = kind->advice;
     if (!command.empty()) advice = pipe_advice(command);
     if (advice.empty()) advice = "unpack it to a file and convert that file";
-    fail(ExitCode::bad_file, "{}: {} {}, which prepare does not read: {}", input.name(),
-         input.compressed() ? "holds compressed" : "is", kind->name, advice);
+    fail(ExitCode::bad_file, "{}: {} {}{}, which prepare does not read: {}", input.name(),
+         input.compressed() ? "holds" : "is", kind->name, input.compressed() ? " in compressed form" : "", advice);
 }
 
 void refuse_json_document(const TextInput& input, Content content, bool chosen) {
@@ -272,6 +272,7 @@ TextInputs open_inputs(const std::vector<std::string>& inputs, std::optional<Doc
 std::vector<std::string> list_text_files(const std::vector<std::string>& inputs) {
     std::vector<std::string> files;
     for (const std::string& input : inputs) {
+        if (input.empty()) fail(ExitCode::usage, "--input has an empty name, expected a file, a folder or -");
         std::error_code error;
         if (input == "-" || (fs::exists(input, error) && !fs::is_directory(input, error))) {
             files.push_back(input);

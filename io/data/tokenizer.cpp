@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <filesystem>
 #include <utility>
 
@@ -157,6 +158,19 @@ std::int64_t Tokenizer::vocab_size() const { return processor_->GetPieceSize(); 
 std::string Tokenizer::piece(std::int64_t id) const {
     require(id >= 0 && id < vocab_size(), "{}: piece {} of {}", name_, id, vocab_size());
     return processor_->IdToPiece(int(id));
+}
+
+std::string Tokenizer::piece_text(std::int64_t id) const {
+    std::string text = piece(id);
+    if (processor_->IsControl(int(id)) || processor_->IsUnknown(int(id))) return "";
+    if (processor_->IsByte(int(id))) {  // <0x41>
+        unsigned byte = 0;
+        if (text.size() == 6) std::from_chars(text.data() + 3, text.data() + 5, byte, 16);
+        return {char(byte)};
+    }
+    for (std::size_t at = 0; (at = text.find(space_mark, at)) != std::string::npos;)
+        text.replace(at, space_mark.size(), " ");
+    return text;
 }
 
 std::int32_t Tokenizer::unk_id() const { return processor_->unk_id(); }

@@ -34,6 +34,9 @@ public:
 
     std::int64_t vocab_size() const;
     std::string piece(std::int64_t id) const;  // as the model spells it: "▁the", "<0x0A>"
+    // The text that a piece stands for wherever it is: spaces for "▁", the byte of a byte piece, nothing for <unk> and
+    // control pieces.
+    std::string piece_text(std::int64_t id) const;
     std::int32_t unk_id() const;
     std::int32_t bos_id() const;  // -1: the model has none; likewise below
     std::int32_t eos_id() const;

@@ -120,8 +120,9 @@ TEST_F(RecognisingInputs, ForeignContentIsNamedWithWhatToDo) {
         }
         gzip("f.gz", bytes);
         const std::string inside = error_of([&] { open_inputs({folder / "f.gz"}, {}, "text"); });
-        EXPECT_CONTAINS(inside, "f.gz: holds compressed " + name);
+        EXPECT_CONTAINS(inside, "f.gz: holds " + name);
     }
+    EXPECT_CONTAINS(refusal("r.txt", noise.substr(0, 64)), "UTF-8 text");
     std::string cyrillic;
     for (int i = 0; i < 1000; ++i) cyrillic += i % 7 == 0 ? ' ' : char(0xe0 + i % 30);
     EXPECT_CONTAINS(refusal("k.txt", cyrillic), "not UTF-8 text (");

@@ -1,6 +1,6 @@
 #include "data_fixtures.hpp"
-#include "io/data/document_encoder.hpp"
 #include "io/data/prepare.hpp"
+#include "io/data/text_loss.hpp"
 
 #include <gtest/gtest.h>
 #include <sentencepiece_trainer.h>
@@ -37,7 +37,10 @@ const Tokenizer& foreign() {
     return tokenizer;
 }
 
-TextLoss loss_of(const std::string& text) { return text_loss(foreign(), text, foreign().encode(text)); }
+TextLoss loss_of(const std::string& text) {
+    static LossMeter::Counts counts;
+    return LossMeter(foreign()).measure(text, foreign().encode(text), counts);
+}
 
 TEST(TextLoss, CountsUnknownTokensAndCharactersThatDoNotComeBack) {
     const TextLoss none = loss_of("a cat sat");
