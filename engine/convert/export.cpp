@@ -7,6 +7,7 @@
 #include "io/config/load.hpp"
 #include "io/data/tokenizer.hpp"
 #include "io/hugging_face/config.hpp"
+#include "kernels/bytes_text.hpp"
 #include "kernels/error.hpp"
 #include "parallel/agree.hpp"
 
@@ -189,8 +190,8 @@ private:
     void report() const {
         std::int64_t bytes = 0, tensors = 0;
         for (const Shard& shard : shards_) bytes += shard.bytes, tensors += std::int64_t(shard.tensors.size());
-        options_.say(fmt::format("{} tensors, {:.3f} GB in {} file(s), {}: read back, and the same bits as the source",
-                                 tensors, double(bytes) / 1e9, shards_.size(), safetensors_name(options_.dtype)));
+        options_.say(fmt::format("{} tensors, {} in {} file(s), {}: read back, and the same bits as the source",
+                                 tensors, bytes_text(double(bytes)), shards_.size(), safetensors_name(options_.dtype)));
         if (!is_plain_llama(config_.model))
             options_.say(
                 fmt::format("config.json has the model type gpas_llama: {} is no plain LLaMA, and transformers would "

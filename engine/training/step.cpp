@@ -258,6 +258,14 @@ void TrainingStep::handle(StepResult& result, EventMetrics event, StepAction act
     result.events.push_back(std::move(event));
 }
 
+std::vector<int> TrainingStep::ranks_of_copy(int rank) const {
+    const MeshOrder order = config_.parallel.order;
+    std::vector<int> ranks;
+    for (int other = 0; other < mesh_.world->size(); ++other)
+        if (place_of(other, mesh_.size, order).data == place_of(rank, mesh_.size, order).data) ranks.push_back(other);
+    return ranks;
+}
+
 // Bad data gives the same numbers again; hardware that fails now and then does not. Then the second result counts.
 bool TrainingStep::differs_when_recomputed(const StepInput& input, StepResult& result, const Computed& first,
                                            const std::string& what) {
@@ -270,16 +278,18 @@ bool TrainingStep::differs_when_recomputed(const StepInput& input, StepResult& r
     std::int64_t rank = mine ? mesh_.world->rank() : mesh_.world->size();
     mesh_.world->all_reduce(&rank, 1, ReduceOp::min, "the rank that computes differently");
     const bool known = rank < mesh_.world->size();
+    const std::vector<int> suspects = known ? ranks_of_copy(int(rank)) : std::vector<int>{};
     handle(result,
            {.step = input.step + 1,
             .event = "hardware",
             .action = "recomputed",
-            .rank = known ? rank : -1,
+            .rank = suspects.size() == 1 ? rank : -1,
             .text = fmt::format("{}, but computed again on the same data loss {:.9g} becomes {:.9g} and gradient norm "
                                 "{:.9g} becomes {:.9g}: {} computes wrongly now and then",
                                 what, loss, result.loss, norm, result.gradient_norm,
-                                known ? fmt::format("the hardware of rank {}", rank)
-                                      : "the hardware of some rank, in backward or in a message,")},
+                                suspects.size() == 1 ? fmt::format("the hardware of rank {}", rank)
+                                : known ? fmt::format("the hardware of one of ranks {}", fmt::join(suspects, ", "))
+                                        : "the hardware of some rank, in backward or in a message,")},
            StepAction::update);
     return true;
 }

@@ -101,6 +101,8 @@ private:
     void judge(const StepInput& input, StepResult& result, const Computed& first);
     bool differs_when_recomputed(const StepInput& input, StepResult& result, const Computed& first,
                                  const std::string& what);
+    // Those that compute a loss together with this rank: the stages and tensor-parallel ranks of its copy of the model.
+    std::vector<int> ranks_of_copy(int rank) const;
     void handle(StepResult& result, EventMetrics event, StepAction action);
     double forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce);
     Sums sum_over_ranks(double loss, const StepVote& vote);

@@ -216,6 +216,7 @@ private:
     // Records of later steps, of an earlier start or of before a roll back, go.
     void open_metrics() {
         metrics_.reset();
+        if (live_ && live_->owned_by_another()) return;  // its records are there now, and this start is about to end
         metrics_.emplace(MetricsOptions{.directory = config_.directory,
                                         .jsonl = config_.metrics.jsonl,
                                         .tensorboard = config_.metrics.tensorboard,

@@ -63,14 +63,17 @@ std::vector<int> odd_ones(const std::vector<int>& ranks, const Prints& prints, s
     return odd;
 }
 
-// "rank 2 (on n3)", "ranks 0 (on n1), 1 (on n2)". Collective.
+// "rank 2 (on n3)", "ranks 0 (on n1), 1 (on n2)", the first eight of them. Collective.
 std::string ranks_text(Communicator& world, const std::vector<int>& ranks) {
+    constexpr std::size_t most = 8;
     std::vector<std::string> texts;
-    for (const int rank : ranks) {
+    for (const int rank :
+         std::vector<int>(ranks.begin(), ranks.begin() + std::ptrdiff_t(std::min(most, ranks.size())))) {
         std::string host = world.log().board().host;
         broadcast(world, host, rank, "a host name");
         texts.push_back(host.empty() ? fmt::format("{}", rank) : fmt::format("{} (on {})", rank, host));
     }
+    if (ranks.size() > most) texts.push_back(fmt::format("{} more", ranks.size() - most));
     return fmt::format("{} {}", ranks.size() == 1 ? "rank" : "ranks", fmt::join(texts, ", "));
 }
 

@@ -2,6 +2,7 @@
 
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/contents.hpp"
+#include "kernels/bytes_text.hpp"
 #include "kernels/error.hpp"
 
 #include <algorithm>
@@ -154,8 +155,8 @@ InspectReport inspect_report(const path& file, const InspectOptions& options) {
     if (options.config) report += "\n" + contents.header.config;
     if (options.verify) {
         for (const std::string& problem : verified.problems) report += "damaged: " + problem + "\n";
-        report += fmt::format("\nverified: {} tensors, {} blocks, {} bytes: {}\n", verified.tensors, verified.blocks,
-                              verified.data_bytes,
+        report += fmt::format("\nverified: {} tensors, {} blocks, {}: {}\n", verified.tensors, verified.blocks,
+                              bytes_text(double(verified.data_bytes)),
                               verified.intact() ? "intact" : fmt::format("{} problems", verified.problems.size()));
     }
     return {.text = std::move(report), .damage = verified.intact() ? "" : verified.problems.front()};

@@ -1,5 +1,6 @@
 #include "io/config/document.hpp"
 
+#include "kernels/bytes_text.hpp"
 #include "kernels/error.hpp"
 
 #include <yaml-cpp/eventhandler.h>
@@ -231,8 +232,8 @@ std::string read_config_file(const std::string& path) {
     file.read(text.data(), static_cast<std::streamsize>(text.size()));
     text.resize(static_cast<std::size_t>(file.gcount()));
     if (text.size() > largest_file_bytes) {
-        fail(ExitCode::usage, "{}: found more than {} bytes, expected a configuration; is this the right file?", path,
-             largest_file_bytes);
+        fail(ExitCode::usage, "{}: found more than {}, expected a configuration; is this the right file?", path,
+             bytes_text(double(largest_file_bytes)));
     }
     return text;
 }

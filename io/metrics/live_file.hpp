@@ -55,10 +55,12 @@ public:
 
     void end(const std::string& state, int exit_code);
 
+    // Whether a later start owns the directory. Reads the file.
+    bool owned_by_another() const;
+
 private:
     void write_on();
     std::string text(bool last);
-    bool owned_by_another() const;
 
     std::filesystem::path file_;
     LiveRun run_;

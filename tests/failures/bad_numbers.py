@@ -136,6 +136,9 @@ def hardware_that_fails_once_is_told_from_bad_data_and_its_step_computed_again()
     expect(result.returncode == 0, result, "exit code 0")
     expect_event(result, 7, "hardware", "recomputed", 1, "hardware of rank 1")
     expect(curve("run") == curve("whole"), result, "the curve of a run without failures")
+    # A loss that several ranks compute together does not tell which of them fails.
+    result = run("transient rank=3 step=7 factor=50", *SPIKES, "parallel.pipeline=2")
+    expect_event(result, 7, "hardware", "recomputed", -1, "one of ranks 1, 3")
 
 
 @check
