@@ -44,13 +44,13 @@ void refuse_known(const fs::path& path) {
                "llm.c's files hold GPT-2 (learned positions, LayerNorm, biases), which is no model of this engine");
 }
 
-Source source_of(const fs::path& path) {
+Source source_of(const fs::path& path, std::vector<std::string>& notes) {
     if (!fs::exists(path)) refuse(path, "no such file or directory");
     if (fs::exists(path / "config.json")) return {Kind::hugging_face, path};
     if (fs::is_regular_file(path) && path.extension() == ".h5") return {Kind::checkpoint, path};
     if (fs::is_directory(path))
         for (const fs::path& directory : {path, path / "checkpoints"})
-            if (const auto newest = newest_complete(directory)) return {Kind::checkpoint, *newest};
+            if (const auto newest = newest_complete(directory, &notes)) return {Kind::checkpoint, *newest};
     refuse_known(path);
     refuse(path,
            "found neither a checkpoint of gpas (step_….h5, or the directory of a run) nor a Hugging Face model (a "
@@ -65,13 +65,15 @@ struct Options {
 void run(const Options& options, MpiSession& mpi) {
     const std::unique_ptr<Communicator> world = mpi.world();
     ConvertOptions convert = options.convert;
-    const Source source = agree(*world, [&] { return source_of(convert.source); });
+    std::vector<std::string> notes;  // checkpoints that were passed over
+    const Source source = agree(*world, [&] { return source_of(convert.source, notes); });
     convert.source = source.path;
     convert.shard_bytes = std::int64_t(options.shard_gb * 1e9);
     convert.threads = compute_threads(0, mpi);
     convert.say = [&](const std::string& line) {
         if (world->rank() == 0) fmt::print(stderr, "gpas: {}\n", line);
     };
+    for (const std::string& note : notes) convert.say(note);
     agree(*world, [&] {
         if (source.kind == Kind::hugging_face && convert.fold_gates)
             fail(ExitCode::usage, "--fold-gates is for exports; {} is imported", convert.source.string());

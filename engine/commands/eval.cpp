@@ -35,7 +35,9 @@ void run(const Options& options, MpiSession& mpi) {
     });
     RunConfig config = loaded.values;
     config.checkpoint.resume = options.checkpoint;
-    const auto file = find_checkpoint(*world, config);
+    std::vector<std::string> notes;  // of rank 0: checkpoints that were passed over
+    const auto file = find_checkpoint(*world, config, &notes);
+    for (const std::string& note : notes) fmt::print(stderr, "gpas: {}\n", note);
     if (!file)
         throw AgreedError(ExitCode::bad_file,
                           fmt::format("{}: no complete checkpoint; train first, or name one with --checkpoint",

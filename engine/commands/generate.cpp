@@ -31,7 +31,9 @@ void run(const Options& options, MpiSession& mpi) {
             fmt::format("gpas generate runs on one rank, not {}: start it without mpirun or srun", world->size()));
     RunConfig config = options.config->load().values;
     config.checkpoint.resume = options.checkpoint;
-    const auto file = find_checkpoint(*world, config);
+    std::vector<std::string> notes;  // of rank 0: checkpoints that were passed over
+    const auto file = find_checkpoint(*world, config, &notes);
+    for (const std::string& note : notes) fmt::print(stderr, "gpas: {}\n", note);
     if (!file)
         fail(ExitCode::bad_file, "{}: no complete checkpoint; train first, or name one with --checkpoint",
              checkpoint_directory(config).string());

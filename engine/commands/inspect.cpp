@@ -1,13 +1,17 @@
 #include "io/checkpoint/inspect.hpp"
 
 #include "engine/commands/command.hpp"
+#include "io/checkpoint/branch.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "kernels/error.hpp"
 
+#include <fmt/ranges.h>
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <span>
 #include <vector>
 
 namespace gpas {
@@ -19,16 +23,42 @@ struct Options {
     InspectOptions inspect;
 };
 
-// A run or checkpoint directory stands for the newest complete checkpoint in it.
+// The directory of checkpoints that this path names: itself, or `checkpoints` in it.
+std::filesystem::path checkpoints_of(const std::filesystem::path& path) {
+    return std::filesystem::is_directory(path / "checkpoints") ? path / "checkpoints" : path;
+}
+
+// A run or checkpoint directory stands for the newest complete checkpoint of its current branch.
 std::filesystem::path checkpoint_of(const std::string& path) {
     if (!std::filesystem::is_directory(path)) return path;
-    for (const std::filesystem::path& directory :
-         {std::filesystem::path(path), std::filesystem::path(path) / "checkpoints"})
-        if (const auto newest = newest_complete(directory)) return *newest;
+    std::vector<std::string> notes;
+    const auto newest = newest_complete(checkpoints_of(path), &notes);
+    for (const std::string& note : notes) fmt::print(stderr, "gpas: {}\n", note);
+    if (newest) return *newest;
     fail(ExitCode::bad_file, "{}: no complete checkpoint in this directory, nor in its `checkpoints`", path);
 }
 
+std::string steps_text(std::span<const std::int64_t> steps) {
+    if (steps.empty()) return "no checkpoint";
+    constexpr std::size_t most = 12;
+    const std::size_t shown = std::min(steps.size(), most);
+    return fmt::format("{} checkpoint(s), {}step {}", steps.size(), steps.size() > most ? "the newest of them: " : "",
+                       fmt::join(steps.last(shown), ", "));
+}
+
+// The branches of a run: what it has now, and what has been set aside.
+void print_branches(const std::string& path) {
+    if (!std::filesystem::is_directory(path)) return;
+    const std::filesystem::path directory = checkpoints_of(path);
+    std::vector<std::int64_t> steps = current_steps(directory);
+    std::ranges::reverse(steps);
+    fmt::print("{:<22} {}: {}\n", "current branch", directory.string(), steps_text(steps));
+    for (const SetAside& aside : list_set_aside(directory))
+        fmt::print("{:<22} {}: {}; {}\n", "set aside", aside.directory.string(), steps_text(aside.steps), aside.why);
+}
+
 void run(const Options& options) {
+    if (options.other.empty()) print_branches(options.path);
     const InspectReport report =
         options.other.empty()
             ? inspect_report(checkpoint_of(options.path), options.inspect)
@@ -42,7 +72,9 @@ void run(const Options& options) {
 void add_inspect(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("inspect", "Show what is in a checkpoint, or how two of them differ");
-    command->add_option("CHECKPOINT", options->path, "a checkpoint, or the directory of a run: its newest one")
+    command
+        ->add_option("CHECKPOINT", options->path,
+                     "a checkpoint, or the directory of a run: its newest one, and a list of its branches")
         ->required();
     command->add_option("OTHER", options->other, "a second one: print the differences");
     command->add_flag("--verify", options->inspect.verify, "check every block against its checksum");

@@ -145,7 +145,7 @@ void print_schedule(const RunConfig& config, const RunPlan& plan) {
 
 void print_disk(const RunConfig& config, const RunPlan& plan) {
     const std::int64_t kept =
-        std::max<std::int64_t>(config.checkpoint.keep_last, 1) + 1;  // one more while it is written
+        std::max<std::int64_t>(config.checkpoint.keep_last, 1) + 2;  // one is written, one was resumed from
     std::filesystem::path folder = std::filesystem::absolute(config.directory);
     while (!folder.empty() && !std::filesystem::exists(folder) && folder != folder.parent_path())
         folder = folder.parent_path();

@@ -201,7 +201,8 @@ std::int64_t most_checkpoints(const CheckpointRule& rule) {
     const std::int64_t ever = rule.every > 0 ? (rule.steps + rule.every - 1) / rule.every : 1;
     if (rule.keep_last == 0) return ever;
     const std::int64_t for_good = rule.keep_every > 0 ? rule.steps / rule.keep_every : 0;
-    return std::min(ever, rule.keep_last + 1 + for_good);  // one more while it is written
+    // One more while it is written, and the one that the run resumed from.
+    return std::min(ever, rule.keep_last + 2 + for_good);
 }
 
 Findings judge_space(const std::string& directory, double needed_bytes, double there_bytes, double free_bytes) {

@@ -41,8 +41,8 @@ std::string advice_on(const std::string& event) {
     if (event == "different_weights")
         return "copies of the same weights must be equal, so memory, a processor or a link of a node has failed (or "
                "gpas has a bug): test the memory of that node, or of all nodes named if it is not known which copy is "
-               "right; keep the node out of the job; and resume from a checkpoint that is older than the last "
-               "comparison without a difference (guard.weights_every), as guard.on_different_weights=roll_back does";
+               "right; keep the node out of the job; and start again: checkpoints that were written after the last "
+               "comparison without a difference (guard.weights_every) are set aside, so the run resumes from before it";
     const char* key = event == "bad_numbers" ? "training.on_bad_numbers" : "guard.on_spike";
     return fmt::format(
         "lower optimizer.learning_rate or set optimizer.clip_grad, and resume from the last checkpoint "

@@ -58,35 +58,6 @@ Progress load_run(Communicator& world, Communicator& data, const RunConfig& conf
             .consumed_tokens = header.consumed_tokens};
 }
 
-std::optional<Resumed> resume_run(Communicator& world, Communicator& data, const RunConfig& config,
-                                  const RunIdentity& identity, Context& context, ParameterStore& store,
-                                  std::vector<std::string>& notes) {
-    std::int64_t below = std::numeric_limits<std::int64_t>::max();
-    while (const auto file = find_checkpoint(world, config, &notes, below)) {
-        try {
-            const RunMemory memory = agree(world, [&] {
-                const CheckpointHeader header = read_header(*file);
-                check_same_run(header, config, identity, *file);
-                return header.extra;
-            });
-            return Resumed{*file, load_run(world, data, config, context, *file, store, true), memory};
-        } catch (const AgreedError& error) {
-            if (error.code() != ExitCode::bad_file || config.checkpoint.resume != "auto") throw;
-            notes.push_back(fmt::format("{}; passed over for the one before it", error.what()));
-            below = checkpoint_step(*file).value_or(0);
-        }
-    }
-    std::int64_t damaged = std::int64_t(notes.size());  // rank 0 has looked
-    world.all_reduce(&damaged, 1, ReduceOp::max, "damaged checkpoints");
-    if (damaged > 0)
-        throw AgreedError(ExitCode::bad_file,
-                          fmt::format("{}: none of its checkpoints can be read{}; restore one, name one with "
-                                      "checkpoint.resume, or start anew with checkpoint.resume=never",
-                                      checkpoint_directory(config).string(),
-                                      notes.empty() ? "" : fmt::format(" ({})", notes.front())));
-    return std::nullopt;
-}
-
 void check_same_run(const CheckpointHeader& header, const RunConfig& config, const RunIdentity& identity,
                     const std::filesystem::path& file) {
     const auto refuse = [&](const std::string& what, const std::string& then, const std::string& now) {

@@ -48,18 +48,6 @@ std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const 
 Progress load_run(Communicator& world, Communicator& data, const RunConfig& config, Context& context,
                   const std::filesystem::path& file, ParameterStore& store, bool moments);
 
-struct Resumed {
-    std::filesystem::path file;
-    Progress progress;
-    RunMemory memory;
-};
-// Lets a run go on as `checkpoint.resume` asks: nothing where it starts anew. With auto, a checkpoint whose data are
-// damaged is passed over for the one before it (notes say so); AgreedError(bad_file) where all are damaged, rather than
-// starting anew. Refuses what is not this run (check_same_run). Collective like load_run.
-std::optional<Resumed> resume_run(Communicator& world, Communicator& data, const RunConfig& config,
-                                  const RunIdentity& identity, Context& context, ParameterStore& store,
-                                  std::vector<std::string>& notes);
-
 // Refuses a resumed run whose data, seed or batch are not those of the checkpoint, naming both sides: Error(usage).
 void check_same_run(const CheckpointHeader& header, const RunConfig& config, const RunIdentity& identity,
                     const std::filesystem::path& file);

@@ -23,7 +23,18 @@ struct RunSaves::UnderWay {
 
 RunSaves::RunSaves(Communicator& world, const RunConfig& config, const RunIdentity& identity, Context& context,
                    const ParameterStore& store, std::function<void(const std::string&)> say)
-    : world_(world), config_(config), identity_(identity), context_(context), store_(store), say_(std::move(say)) {
+    : world_(world),
+      config_(config),
+      identity_(identity),
+      context_(context),
+      store_(store),
+      say_(std::move(say)),
+      retention_(checkpoint_directory(config), config.checkpoint.keep_last, config.checkpoint.keep_every,
+                 [this](const std::filesystem::path& file) {
+                     auto damage = verify_.ask(file);
+                     verifying_ = !damage;
+                     return damage;
+                 }) {
     std::int64_t most = saved_bytes(store);
     world.all_reduce(&most, 1, ReduceOp::max, "bytes of a checkpoint a rank");
     beside_ = checkpoint_copy_bytes(config.checkpoint, most) > 0;
@@ -66,9 +77,30 @@ double RunSaves::after_step(const Progress& progress, bool last, std::optional<b
         start(progress, memory);
         if (under_way_) finish();
     }
+    if (verifying_ && !verify_.running()) remove_old();
     const double seconds = now_.seconds();
     if (under_way_) under_way_->waited += seconds - earlier_seconds_;
     return seconds;
+}
+
+void RunSaves::tidy() {
+    for (const Stopwatch waited; verifying_ && waited.seconds() < 60.0; remove_old())
+        while (verify_.running() && waited.seconds() < 60.0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
+// On rank 0.
+void RunSaves::remove_old() {
+    if (owns_ && !owns_()) return;
+    verifying_ = false;
+    for (const std::string& note : retention_.apply()) say_(note);
+}
+
+// On rank 0, while the file has another name.
+void RunSaves::before_renaming(std::int64_t step) const {
+    const std::filesystem::path directory = checkpoint_directory(config_);
+    if (owns_ && !owns_())
+        fail(ExitCode::environment, "{}: another start of this run has taken it over", directory.string());
+    set_aside_step(directory, step);
 }
 
 bool RunSaves::written() const { return under_way_ && under_way_->save.written(); }
@@ -92,11 +124,15 @@ void RunSaves::start(const Progress& progress, const RunMemory& memory) {
     try {
         if (!state_) take_memory();
         state_->download();
+        CheckpointOptions options;
+        options.observe = [this, step = progress.step](SavePoint point) {
+            if (point == SavePoint::renaming) before_renaming(step);
+        };
         under_way_.reset(new UnderWay{
             progress.step,
             watch,
             {world_, checkpoint_directory(config_), checkpoint_header(config_, identity_, progress, memory),
-             state_->tensors(), CheckpointSave::By::thread}});
+             state_->tensors(), CheckpointSave::By::thread, options}});
     } catch (const AgreedError& error) {
         failed(error, progress.step);
     }
@@ -109,10 +145,10 @@ void RunSaves::finish() {
         const double waited = under_way_->waited + now_.seconds() - earlier_seconds_;
         say_(fmt::format("saved {} in {:.2f} s{}", file.string(), under_way_->watch.seconds(),
                          beside_ ? fmt::format(", of which training waited {:.2f} s", waited) : ""));
-        if (world_.rank() == 0)
-            for (const std::string& problem :
-                 keep_last(checkpoint_directory(config_), config_.checkpoint.keep_last, config_.checkpoint.keep_every))
-                say_(problem);
+        if (world_.rank() == 0) {
+            retention_.wrote(under_way_->step);
+            remove_old();
+        }
     } catch (const AgreedError& error) {
         failed(error, under_way_->step);
     }

@@ -5,6 +5,8 @@
 #include "engine/training/host_state.hpp"
 #include "engine/training/run_state.hpp"
 #include "engine/training/stopwatch.hpp"
+#include "io/checkpoint/background_verify.hpp"
+#include "io/checkpoint/retention.hpp"
 #include "kernels/error.hpp"
 
 #include <functional>
@@ -32,6 +34,14 @@ public:
     bool written() const;
     // Ends a save that is under way. Collective.
     void settle();
+    // What retention has to know (retention.hpp): the step of the directory's file that the state was loaded from, -1
+    // for another source; and up to which step replicas have been found alike.
+    void resumed_from(std::int64_t step) { retention_.resumed_from(step); }
+    void trust_up_to(std::int64_t step) { retention_.trust_up_to(step); }
+    // Asked by rank 0 before it changes the directory: whether this start still owns it.
+    void set_owner(std::function<bool()> owns) { owns_ = std::move(owns); }
+    // At the end of the run: waits (for a minute at most) until old files are verified, and removes what may go.
+    void tidy();
     // Whether after_step() will save this step.
     bool is_due(std::int64_t step, bool last) const;
 
@@ -42,6 +52,8 @@ private:
     void start(const Progress& progress, const RunMemory& memory);
     void finish();
     void failed(const AgreedError& error, std::int64_t step);
+    void before_renaming(std::int64_t step) const;
+    void remove_old();
 
     Communicator& world_;
     const RunConfig& config_;
@@ -57,6 +69,10 @@ private:
     std::int64_t step_ = 0;      // after which it was called
     std::int64_t failures_ = 0;  // in a row
     std::int64_t retry_step_ = -1;
+    std::function<bool()> owns_;
+    BackgroundVerify verify_;  // of rank 0, like all below
+    Retention retention_;
+    bool verifying_ = false;  // old files wait for it
 };
 
 }  // namespace gpas

@@ -315,6 +315,7 @@ void TrainingStep::judge(const StepInput& input, StepResult& result, const Compu
                            .text = difference->text},
                           guard.on_different_weights == GuardConfig::OnDifferentWeights::stop ? StepAction::stop
                                                                                               : StepAction::roll_back);
+        result.replicas_agreed = true;
     }
     if (!suspicious) return;
     const auto numbers = [&] { return fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm); };

@@ -43,6 +43,7 @@ struct StepResult {
     double learning_rate = 0.0;
     bool clipped = false;
     bool gates_clipped = false;
+    bool replicas_agreed = false;          // they were compared before the update, and are alike
     bool all_written = false;              // of the ranks' votes: all
     StopRequest stop = StopRequest::none;  // of the ranks' votes: the strongest
     // When asked for, of every layer, on every rank:

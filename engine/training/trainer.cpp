@@ -4,6 +4,7 @@
 #include "engine/training/evaluate.hpp"
 #include "engine/training/peak.hpp"
 #include "engine/training/remaining_time.hpp"
+#include "engine/training/resume.hpp"
 #include "engine/training/run_lines.hpp"
 #include "engine/training/run_state.hpp"
 #include "engine/training/saves.hpp"
@@ -24,6 +25,7 @@
 
 #include <cstdio>
 #include <fstream>
+#include <limits>
 #include <optional>
 
 namespace gpas {
@@ -70,6 +72,8 @@ public:
             if (stop && evaluation) evaluate_now();
             if (stop) return leave(result.stop);
         }
+        if (mesh_.world->rank() == 0) saves_->tidy();
+        complete_branch(*mesh_.world, config_);
         enter(Phase::end);
         if (live_) live_->end("ended", 0);
         say("done: {} steps, {} tokens; checkpoints in {}", progress_.step, progress_.consumed_tokens,
@@ -121,6 +125,8 @@ private:
         agree(*mesh_.world, [&] { open_outputs(); });
         saves_ = std::make_unique<RunSaves>(*mesh_.world, config_, identity_, *context_, replica_->store,
                                             [this](const std::string& line) { say("{}", line); });
+        saves_->set_owner([this] { return !live_ || !live_->owned_by_another(); });
+        begin_at(start_.resumed);
         choose_algorithms(*context_, config_.directory, mesh_.world->rank());
         find_peak();
         if (clock_.seconds_left() < config_.training.end_margin_seconds)
@@ -156,23 +162,56 @@ private:
         for (const std::string& line : run_lines(config_, mesh_, *replica_, step_.micro_batches())) say("{}", line);
     }
 
+    RunParts parts() {
+        const bool in_job = watcher_ != nullptr && !watcher_->launch().job_id.empty();
+        return {*mesh_.world, *mesh_.data, config_, identity_, *context_, replica_->store, in_job};
+    }
+
+    void say_all(const std::vector<std::string>& lines) const {
+        for (const std::string& line : lines) say("{}", line);
+    }
+
     void resume_or_initialise() {
         std::vector<std::string> notes;
-        const auto resumed =
-            resume_run(*mesh_.world, *mesh_.data, config_, identity_, *context_, replica_->store, notes);
-        for (const std::string& note : notes) say("{}", note);
-        if (resumed) {
-            progress_ = resumed->progress;
-            recall(resumed->memory);
-            say("resuming from {} at step {}", resumed->file.string(), progress_.step);
+        start_ = resume_run(parts(), notes);
+        if (start_.resumed) {
+            progress_ = start_.resumed->progress;
+            recall(start_.resumed->memory);
+            notes.push_back(fmt::format("resuming from {} at step {}", start_.resumed->file.string(), progress_.step));
         } else if (!config_.checkpoint.init_from.empty()) {
-            load_run(*mesh_.world, *mesh_.data, config_, *context_, config_.checkpoint.init_from, replica_->store,
-                     false);
-            say("starting from the weights of {}", config_.checkpoint.init_from);
+            const std::filesystem::path file = initial_weights_file(*mesh_.world, config_);
+            load_run(*mesh_.world, *mesh_.data, config_, *context_, file, replica_->store, false);
+            notes.push_back(fmt::format("starting from the weights of {}", file.string()));
         } else {
             initialise(replica_->context, replica_->store, config_.seed, *mesh_.data);
-            say("starting from initial weights of seed {}", config_.seed);
+            notes.push_back(fmt::format("starting from initial weights of seed {}", config_.seed));
         }
+        take_branch(parts(), start_, notes);
+        say_all(notes);
+    }
+
+    // The state is that of this checkpoint, or initial weights.
+    void begin_at(const std::optional<Resumed>& resumed) {
+        saves_->resumed_from(resumed && resumed->of_this_run ? progress_.step : -1);
+        trust_up_to(progress_.step);  // all replicas have loaded the same
+    }
+
+    // Without comparisons of replicas nothing is known of any step, so all are trusted.
+    void trust_up_to(std::int64_t step) {
+        if (config_.guard.weights_every == 0 || mesh_.size.data * mesh_.size.tensor == 1) return;
+        trusted_ = step;
+        saves_->trust_up_to(trusted_);
+    }
+
+    // Before the run ends: its later checkpoints may hold the fault that was found.
+    void set_aside_suspects() {
+        std::vector<std::string> notes;
+        set_aside_later(*mesh_.world, config_, trusted_,
+                        fmt::format("replicas differ at step {}, and the last comparison that passed was that of step "
+                                    "{}'s weights",
+                                    progress_.step, trusted_),
+                        notes);
+        say_all(notes);
     }
 
     void recall(const RunMemory& memory) {
@@ -224,7 +263,8 @@ private:
                                         .resumed_step = progress_.step});
     }
 
-    // To the last good checkpoint, and on from there with the data after those of this step.
+    // To the last checkpoint that a comparison of replicas vouches for, and on from there with the data after those of
+    // this step.
     void roll_back(const StepResult& result) {
         const Progress bad = progress_;
         saves_->settle();
@@ -232,16 +272,17 @@ private:
         const std::string& why = event.text;
         if (++roll_backs_ > config_.guard.max_roll_backs)
             stop(event, fmt::format("{} (after {} roll backs, guard.max_roll_backs)", why, roll_backs_ - 1));
-        RunConfig resumed_config = config_;
-        resumed_config.checkpoint.resume = "auto";
         std::vector<std::string> notes;
-        const auto resumed =
-            resume_run(*mesh_.world, *mesh_.data, resumed_config, identity_, *context_, replica_->store, notes);
-        for (const std::string& note : notes) say("{}", note);
-        if (!resumed) stop(event, why + " (there is no checkpoint to roll back to)");
+        const auto resumed = roll_back_run(parts(), start_, trusted_, notes);
+        say_all(notes);
+        if (!resumed)
+            stop(event, why +
+                            " (there is no checkpoint to roll back to that was written before the last comparison of "
+                            "replicas that passed)");
         progress_ = resumed->progress;
         progress_.consumed_samples = bad.consumed_samples;
         recall(resumed->memory);
+        begin_at(resumed);
         agree(*mesh_.world, [&] {
             if (mesh_.world->rank() == 0) open_metrics();
         });
@@ -256,6 +297,7 @@ private:
 
     // event: of the step, why: in words.
     [[noreturn]] void stop(const EventMetrics& event, const std::string& why) {
+        if (event.event == "different_weights") set_aside_suspects();
         if (live_) live_->end("failed", int(ExitCode::bad_numbers));
         throw AgreedError(ExitCode::bad_numbers,
                           fmt::format("step {}: {}; {}", progress_.step, why, advice_on(event.event)));
@@ -305,6 +347,7 @@ private:
                                return StepVote{saves_->written(), clock_.after_step(longest_seconds_)};
                            },
                        .spike = [&](double loss, double norm) { return spikes_.spike(loss, norm); }});
+        if (result.replicas_agreed) trust_up_to(progress_.step);
         const bool updated = result.action == StepAction::update;
         progress_.step = number;
         progress_.updates += updated ? 1 : 0;
@@ -414,6 +457,8 @@ private:
     TrainingStep step_;
     RunIdentity identity_;
     Progress progress_;
+    RunStart start_;
+    std::int64_t trusted_ = std::numeric_limits<std::int64_t>::max();  // step up to which replicas were found alike
     std::optional<MetricsWriter> metrics_;
     std::unique_ptr<RunSaves> saves_;
     double peak_flops_ = 0.0;

@@ -138,15 +138,19 @@ struct VerifyReport {
 // Reads everything. Never throws for what is wrong inside the file.
 VerifyReport verify(const std::filesystem::path& file);
 
-// The checkpoint of the highest step below `below` in the directory that is complete; one line for each file passed
-// over. A missing directory holds none. Of a file's tensors only the place is looked at, not the data.
-std::optional<std::filesystem::path> newest_complete(const std::filesystem::path& directory,
-                                                     std::vector<std::string>* passed_over = nullptr,
-                                                     std::int64_t below = std::numeric_limits<std::int64_t>::max());
-// Removes all complete checkpoints but the newest k, and but those of steps that are multiples of keep_every (0: none
-// are); k 0 keeps all. Not collective: rank 0 calls it. Does not throw, since an old file too many is no reason to end
-// a run: returns one line for each that could not be removed.
-std::vector<std::string> keep_last(const std::filesystem::path& directory, std::int64_t k, std::int64_t keep_every = 0);
+// Empty: the file is complete and holds this step. Otherwise why not. The tensors' data are not read.
+std::string why_incomplete(const std::filesystem::path& file, std::int64_t step);
+// Steps that have a file in the directory, the newest first: of the current branch (branch.hpp). A missing directory
+// has none.
+std::vector<std::int64_t> current_steps(const std::filesystem::path& directory);
+// The checkpoint of the highest step below `below` that is complete, of the current branch; one line for each file that
+// was passed over. The tensors' data are not read.
+std::optional<std::filesystem::path> newest_complete(
+    const std::filesystem::path& directory, std::vector<std::string>* passed_over = nullptr,
+    std::int64_t below = std::numeric_limits<std::int64_t>::max(),
+    const std::function<std::string(const std::filesystem::path&, std::int64_t)>& check = why_incomplete);
+// Removes what killed processes have left of their saves. A process that still writes cannot finish its save.
+void remove_leftovers(const std::filesystem::path& directory);
 // The step in the name of a checkpoint; nothing where it is another kind of file.
 std::optional<std::int64_t> checkpoint_step(const std::filesystem::path& file);
 std::string checkpoint_file_name(std::int64_t step);  // "step_00000100.h5"

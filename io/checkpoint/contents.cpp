@@ -154,9 +154,10 @@ void write_header(hid_t file, const CheckpointHeader& header, const path& path) 
     for (const auto& [key, value] : header.extra) write(extra_prefix + key, value);
 }
 
-Contents open_contents(const path& path) {
+namespace {
+
+Contents read_contents(const path& path) {
     Contents contents;
-    h5::check_is_file(path);
     check_seal(path);
     contents.file = h5::open_read(path);
     const hid_t file = contents.file;
@@ -173,6 +174,20 @@ Contents open_contents(const path& path) {
     if (marker != digest(contents.header, contents.tensors, contents.block_sums))
         refuse(path, "damaged: attributes, tensor list or checksums differ from what was written (digest mismatch)");
     return contents;
+}
+
+}  // namespace
+
+std::string removed_message(const path& path) {
+    return fmt::format(
+        "{}: was removed while it was read: a run at work there removes old checkpoints "
+        "(checkpoint.keep_last) or sets them aside; start again with a newer one, or copy the file first",
+        path.string());
+}
+
+Contents open_contents(const path& path) {
+    h5::check_is_file(path);
+    return while_there(path, [&] { return read_contents(path); });
 }
 
 }  // namespace gpas

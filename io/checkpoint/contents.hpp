@@ -4,6 +4,7 @@
 
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/checkpoint/hdf5_file.hpp"
+#include "kernels/error.hpp"
 
 namespace gpas {
 
@@ -47,6 +48,22 @@ std::uint64_t digest(const CheckpointHeader& header, std::span<const TensorInfo>
                      std::span<const std::uint64_t> block_sums);
 
 void write_header(hid_t file, const CheckpointHeader& header, const std::filesystem::path& path);
+// What to say of a file that was there when reading began, and is no longer.
+std::string removed_message(const std::filesystem::path& path);
+
+// Runs body(), which reads the file. If it fails because the file has gone meanwhile, the error says that instead of
+// what the reader met. Error(bad_file).
+template <class Body>
+auto while_there(const std::filesystem::path& path, Body&& body) {
+    try {
+        return body();
+    } catch (const std::exception&) {
+        std::error_code ignored;
+        if (std::filesystem::exists(path, ignored)) throw;
+        throw Error(ExitCode::bad_file, removed_message(path));
+    }
+}
+
 // Opens and checks all but the tensors' data. Error(bad_file).
 Contents open_contents(const std::filesystem::path& path);
 // Data of tensor number t, verified. Error(bad_file).

@@ -1,5 +1,8 @@
 #include "io/checkpoint/hdf5_file.hpp"
 
+#include "io/checkpoint/branch.hpp"
+#include "io/checkpoint/checkpoint.hpp"
+
 #include "io/checkpoint/blocks.hpp"
 #include "kernels/error.hpp"
 
@@ -97,9 +100,16 @@ Handle create_file(const std::filesystem::path& file, const std::function<void(h
 
 void check_is_file(const std::filesystem::path& file) {
     std::error_code error;
-    if (!std::filesystem::is_regular_file(file, error))
-        fail(ExitCode::bad_file, "{}: no such checkpoint file{}", file.string(),
-             std::filesystem::is_directory(file, error) ? " (it is a directory; name a step_*.h5 in it)" : "");
+    if (std::filesystem::is_regular_file(file, error)) return;
+    std::string why;
+    if (std::filesystem::is_directory(file, error)) {
+        why = " (it is a directory; name a step_*.h5 in it)";
+    } else if (checkpoint_step(file)) {
+        const auto moved = moved_to(file);
+        why = moved ? fmt::format("; it has been set aside: {}", moved->string())
+                    : "; if it was there before, the run has removed it (checkpoint.keep_last): name a newer one";
+    }
+    fail(ExitCode::bad_file, "{}: no such checkpoint file{}", file.string(), why);
 }
 
 Handle open_read(const std::filesystem::path& file) {

@@ -118,7 +118,7 @@ CheckpointHeader load_checkpoint(Communicator& group, const path& file, std::spa
     });
     check_same_list(group, list);
     std::vector<std::int64_t> verified(std::size_t(contents.first_block.back()), 0);
-    together(group, "reading the checkpoint", [&] {
+    const auto read = [&] {
         for (const StateTensor& part : tensors) {
             if (is_empty(part)) continue;
             const std::string what = fmt::format("dataset {}", part.name);
@@ -127,9 +127,10 @@ CheckpointHeader load_checkpoint(Communicator& group, const path& file, std::spa
             h5::read_slab(dataset, part.start, part.count, part.data, options.piece_bytes, at);
             verify_in_memory(file, contents, find_tensor(contents, part.name), part, verified);
         }
-    });
+    };
+    together(group, "reading the checkpoint", [&] { while_there(file, read); });
     group.all_reduce(verified.data(), std::int64_t(verified.size()), ReduceOp::max, "verified blocks");
-    together(group, "verifying the checkpoint", [&] {
+    const auto verify_rest = [&] {
         std::vector<float> buffer;
         std::int64_t turn = 0;
         const auto wanted = [&](std::int64_t block) {
@@ -138,7 +139,8 @@ CheckpointHeader load_checkpoint(Communicator& group, const path& file, std::spa
         for (const TensorInfo& tensor : list.tensors)
             verify_on_disk(file, contents, find_tensor(contents, tensor.name), buffer, wanted,
                            [&](std::int64_t block) { fail_block(file, tensor.name, block); });
-    });
+    };
+    together(group, "verifying the checkpoint", [&] { while_there(file, verify_rest); });
     return contents.header;
 }
 
@@ -169,7 +171,7 @@ std::vector<float> CheckpointFile::read(const std::string& name) const {
     const std::size_t t = find_tensor(*contents_, name);
     if (t == contents_->tensors.size() || contents_->tensors[t].name != name)
         fail(ExitCode::bad_file, "{}: {} is missing", path_.string(), name);
-    return read_whole(*contents_, path_, t);
+    return while_there(path_, [&] { return read_whole(*contents_, path_, t); });
 }
 
 std::vector<float> read_tensor(const path& file, const std::string& name) { return CheckpointFile(file).read(name); }

@@ -48,16 +48,6 @@ void check_header(const CheckpointHeader& header) {
     for (const auto& [key, value] : header.extra) check_text(key, value);
 }
 
-// A process that was killed left its temporary file; one that still writes (an orphan of a requeued job) loses it and
-// cannot finish.
-void remove_leftovers(const path& directory) {
-    for (const auto& entry : std::filesystem::directory_iterator(directory)) {
-        const std::string name = entry.path().filename().string();
-        if (name.starts_with(".step_") && name.find(".h5.tmp.") != std::string::npos)
-            std::filesystem::remove(entry.path());
-    }
-}
-
 // values = their sums over ranks, modulo 2^64. By halves: a group adds signed numbers, which must not overflow.
 void add_over_ranks(Communicator& group, std::vector<std::uint64_t>& values) {
     if (group.size() == 1) return;

@@ -294,7 +294,8 @@ void declare_records(SchemaBuilder& schema) {
                    "Steps between checkpoints; 0: only at the end.",
                    {"save_interval", "interval", "save_every", "save_steps"});
     checkpoint.add("keep_last", &CheckpointConfig::keep_last, "checkpoints", {0, 1e6},
-                   "Older ones are deleted; 0: keep all.", {"keep_latest_k", "save_total_limit"});
+                   "Older ones are deleted once this number of newer ones is known to be good; 0: keep all.",
+                   {"keep_latest_k", "save_total_limit"});
     checkpoint.add("keep_every", &CheckpointConfig::keep_every, "steps", step_count,
                    "Those of steps that are multiples of it are never deleted; 0: none.",
                    {"save_retain_interval", "keep_period"});
@@ -306,7 +307,9 @@ void declare_records(SchemaBuilder& schema) {
                    "A save that fails is tried again; so many in a row end the run.", {});
     checkpoint.add(
         "resume", &CheckpointConfig::resume, "", {},
-        "auto: go on from the newest complete checkpoint in directory; never: start anew; or the path of one.",
+        "auto: continue from the newest checkpoint of the current branch in directory; never: start anew; or the path of a "
+        "checkpoint. What the run leaves by that is set aside, not deleted. The same command, started again before the run "
+        "has reached its last step, continues the run in all three cases.",
         {"load", "resume_from_checkpoint", "continue_from"});
     checkpoint.add("init_from", &CheckpointConfig::init_from, "path", {},
                    "A checkpoint whose weights a run begins with that starts anew, without moments and step; empty: "

@@ -40,8 +40,10 @@ void TemporaryFile::rename_to(const std::filesystem::path& target) {
     sync(path_, O_RDONLY);
     if (::rename(path_.c_str(), target.c_str()) != 0) fail_errno(path_, "renaming");
     path_.clear();
-    sync(target.parent_path(), O_RDONLY | O_DIRECTORY);
+    sync_directory(target.parent_path());
 }
+
+void sync_directory(const std::filesystem::path& directory) { sync(directory, O_RDONLY | O_DIRECTORY); }
 
 void check_free_space(const std::filesystem::path& directory, std::int64_t needed_bytes) {
     struct statvfs info {};

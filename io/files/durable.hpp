@@ -47,6 +47,9 @@ private:
     int descriptor_ = -1;
 };
 
+// Returns when the disk has the directory's entries. Error(environment).
+void sync_directory(const std::filesystem::path& directory);
+
 // Error(environment) when the file system of `directory` cannot take that many bytes more.
 void check_free_space(const std::filesystem::path& directory, std::int64_t needed_bytes);
 

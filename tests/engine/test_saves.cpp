@@ -84,11 +84,13 @@ TEST_F(Saves, that_are_all_damaged_are_no_reason_to_start_anew) {
     const std::string message = refusal("run", {}, ExitCode::bad_file);
     EXPECT_NE(message.find("none of its checkpoints can be read"), std::string::npos) << message;
     EXPECT_NE(message.find("embedding.weight: data damaged"), std::string::npos) << message;
-    run("run", {"checkpoint.resume=never", "training.stop_after=2"});
     // What is named is not replaced by something else.
     EXPECT_NE(refusal("run", {"checkpoint.resume=" + checkpoint("run", 10).string()}, ExitCode::bad_file)
                   .find("embedding.weight: data damaged"),
               std::string::npos);
+    run("run", {"checkpoint.resume=never", "training.stop_after=2"});
+    EXPECT_TRUE(fs::exists(checkpoint("run", 2)));
+    EXPECT_TRUE(fs::exists(checkpoint("run", 10).parent_path() / "set_aside_1_step_5_to_10" / "step_00000010.h5"));
 }
 
 TEST_F(Saves, give_weights_to_another_run) {

@@ -99,11 +99,11 @@ TEST(Judge, memory_and_shared_memory_are_held_against_the_need_of_a_node) {
 }
 
 TEST(Judge, checkpoints_at_the_same_time) {
-    EXPECT_EQ(most_checkpoints({.steps = 100, .every = 10, .keep_last = 3}), 4);
+    EXPECT_EQ(most_checkpoints({.steps = 100, .every = 10, .keep_last = 3}), 5);
     EXPECT_EQ(most_checkpoints({.steps = 20, .every = 10, .keep_last = 3}), 2);  // there are no more
     EXPECT_EQ(most_checkpoints({.steps = 100, .every = 0, .keep_last = 3}), 1);  // one at the end
     EXPECT_EQ(most_checkpoints({.steps = 95, .every = 10, .keep_last = 0}), 10);
-    EXPECT_EQ(most_checkpoints({.steps = 1000, .every = 10, .keep_last = 3, .keep_every = 100}), 14);
+    EXPECT_EQ(most_checkpoints({.steps = 1000, .every = 10, .keep_last = 3, .keep_every = 100}), 15);
 }
 
 TEST(Judge, space_that_checkpoints_have_taken_is_not_needed_again) {

@@ -1,4 +1,5 @@
 // Checkpoints over time: writers that die, disks that refuse, old ones that go.
+#include "io/checkpoint/retention.hpp"
 #include "kernels/error.hpp"
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 
@@ -37,10 +38,18 @@ struct Directory : testing::Test {
     }
 };
 
+// Verifies at once.
+Retention retention(const path& directory, std::int64_t keep_last, std::int64_t keep_every = 0) {
+    return Retention(directory, keep_last, keep_every, [](const path& file) -> std::optional<std::string> {
+        const VerifyReport report = verify(file);
+        return report.intact() ? "" : report.problems.front();
+    });
+}
+
 TEST_F(Directory, HasNoCheckpointWhenEmptyOrMissing) {
     EXPECT_EQ(newest_complete(directory), std::nullopt);
     EXPECT_EQ(newest_complete(directory / "missing"), std::nullopt);
-    EXPECT_TRUE(keep_last(directory / "missing", 3).empty());
+    EXPECT_TRUE(retention(directory / "missing", 3).apply().empty());
 }
 
 TEST_F(Directory, GivesTheHighestStepAndNotTheLatestFile) {
@@ -69,18 +78,20 @@ TEST_F(Directory, KeepsTheNewestCompleteOnes) {
     auto bytes = bytes_of(directory / "step_00000005.h5");
     bytes.resize(1000);
     write_bytes(directory / "step_00000005.h5", bytes);  // damaged: not one of those kept, and not removed
-    keep_last(directory, 0);
+    EXPECT_TRUE(retention(directory, 0).apply().empty());
     EXPECT_EQ(names_in(directory).size(), 5u);
-    keep_last(directory, 2);
+    const auto notes = retention(directory, 2).apply();
+    ASSERT_EQ(notes.size(), 1u);
+    EXPECT_NE(notes[0].find("step_00000005.h5"), std::string::npos) << notes[0];
     EXPECT_EQ(names_in(directory),
               (std::vector<std::string>{"step_00000003.h5", "step_00000004.h5", "step_00000005.h5"}));
-    keep_last(directory, 2);
+    retention(directory, 2).apply();
     EXPECT_EQ(names_in(directory).size(), 3u);
 }
 
 TEST_F(Directory, ThatCannotBeReadIsReportedByKeepLastAndThrowsNothing) {
     write_bytes(directory / "file", {});
-    const auto problems = keep_last(directory / "file", 1);
+    const auto problems = retention(directory / "file", 1).apply();
     ASSERT_EQ(problems.size(), 1u);
     EXPECT_NE(problems[0].find((directory / "file").string()), std::string::npos);
 }
@@ -95,7 +106,7 @@ TEST_F(Directory, OfAWriterKilledAtAnyPointHoldsTheLastGoodCheckpoint) {
         });
         ASSERT_TRUE(WIFSIGNALED(status));
         EXPECT_EQ(newest_complete(directory), good);
-        keep_last(directory, 1);
+        retention(directory, 1).apply();
         EXPECT_EQ(newest_complete(directory), good);
     }
     const int status = save_in_child(step, [&](SavePoint point) {
@@ -125,7 +136,7 @@ TEST_F(Directory, IsUntouchedByASaveThatFailsAtAnyPoint) {
 
 TEST_F(Directory, KeepsTheStepsThatAreKeptForGood) {
     for (const std::int64_t step : {10, 15, 20, 25, 30, 35}) save(step);
-    EXPECT_TRUE(keep_last(directory, 1, 20).empty());
+    EXPECT_TRUE(retention(directory, 1, 20).apply().empty());
     EXPECT_EQ(names_in(directory), (std::vector<std::string>{"step_00000020.h5", "step_00000035.h5"}));
     EXPECT_EQ(newest_complete(directory, nullptr, 35), directory / "step_00000020.h5");
     EXPECT_EQ(newest_complete(directory, nullptr, 20), std::nullopt);

@@ -1,5 +1,7 @@
 // Under mpirun, for test_kills.py: saves one checkpoint after another until somebody kills it. Or, alone with `check`:
 // looks at what is left.
+#include "io/checkpoint/background_verify.hpp"
+#include "io/checkpoint/retention.hpp"
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 
 #include <fmt/format.h>
@@ -41,6 +43,8 @@ int run(const path& directory) {
     group->log().settings.timeout_seconds = 30;
     std::ofstream(directory / fmt::format("pid_{}", group->rank())) << ::getpid();
     State state = my_state(*group);
+    BackgroundVerify verify;
+    Retention retention(directory, 2, 0, [&](const path& file) { return verify.ask(file); });
     std::int64_t step = 0;
     if (const auto newest = newest_complete(directory)) step = *checkpoint_step(*newest);
     for (;;) {
@@ -52,7 +56,8 @@ int run(const path& directory) {
         if (group->rank() == 0) {
             std::printf("saved %lld\n", static_cast<long long>(step));
             std::fflush(stdout);
-            keep_last(directory, 2);
+            retention.wrote(step);
+            retention.apply();
         }
     }
 }
