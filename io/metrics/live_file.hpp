@@ -54,7 +54,6 @@ public:
     LiveFile& operator=(const LiveFile&) = delete;
 
     void end(const std::string& state, int exit_code);
-    bool owned_by_another() const;  // reads the file
 
     // Whether a later start owns the directory. Reads the file.
     bool owned_by_another() const;
