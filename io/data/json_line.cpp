@@ -1,8 +1,11 @@
 #include "io/data/json_line.hpp"
 
+#include "io/data/utf8.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <vector>
 
 namespace gpas {
 namespace {
@@ -183,7 +186,8 @@ public:
     Scanner& scanner() { return scanner_; }
     char first() const { return first_; }  // of the outermost value
     bool found() const { return found_ != '\0'; }
-    char found_type() const { return found_; }  // first character of the value under the key
+    char found_type() const { return found_; }                          // first character of the value under the key
+    void collect(std::vector<std::string>& names) { names_ = &names; }  // of the members of the outermost object
 
 private:
     // A scalar, an empty container, or the opening of a container with its first key.
@@ -227,6 +231,7 @@ private:
             name_.clear();
             if (!scanner_.string(&name_)) return false;
             wanted_ = name_ == key_;
+            if (names_ != nullptr) names_->push_back(name_);
         } else if (!scanner_.string(nullptr)) {
             return false;
         }
@@ -239,6 +244,7 @@ private:
     std::string* text_;
     std::string open_;  // '{' or '[' for each open container
     std::string name_;
+    std::vector<std::string>* names_ = nullptr;
     bool wanted_ = false;       // the next value is the one under the key
     bool value_ended_ = false;  // a value is complete; a comma or the end of its container follows
     char first_ = '\0', found_ = '\0';
@@ -247,6 +253,25 @@ private:
 bool fail_line(BadLine& bad, LineProblem problem, std::string reason) {
     bad = {problem, std::move(reason)};
     return false;
+}
+
+// Tells which keys the object has instead.
+std::string no_key_reason(std::string_view object, std::string_view key) {
+    constexpr std::size_t shown = 5, longest_name = 40;
+    std::vector<std::string> names;
+    std::string unused, list;
+    ObjectReader reader(object, key, &unused);
+    reader.collect(names);
+    reader.read();
+    for (std::size_t i = 0; i < std::min(names.size(), shown); ++i) {
+        std::int64_t replaced = 0;
+        std::string name = repair_utf8(std::string_view(names[i]).substr(0, longest_name), replaced);
+        std::replace_if(
+            name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+        list += fmt::format("{}\"{}\"", i > 0 ? ", " : "", name);
+    }
+    if (names.size() > shown) list += ", ...";
+    return fmt::format("the object has no \"{}\"{}", key, list.empty() ? "" : fmt::format(" (its keys are {})", list));
 }
 
 }  // namespace
@@ -273,7 +298,7 @@ bool json_line_text(std::string_view line, std::string_view key, std::string& te
     if (reader.first() != '{')
         return fail_line(bad, LineProblem::not_object,
                          fmt::format("is a JSON {}, expected an object", type_name(reader.first())));
-    if (!reader.found()) return fail_line(bad, LineProblem::no_key, fmt::format("the object has no \"{}\"", key));
+    if (!reader.found()) return fail_line(bad, LineProblem::no_key, no_key_reason(line.substr(skipped), key));
     if (reader.found_type() != '"')
         return fail_line(bad, LineProblem::not_string,
                          fmt::format("\"{}\" is a JSON {}, expected a string", key, type_name(reader.found_type())));

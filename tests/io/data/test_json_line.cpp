@@ -83,6 +83,8 @@ TEST(JsonLine, TellsKindsOfBadLinesApart) {
         EXPECT_EQ(read(line), "! value is not a string") << line;
     BadLine bad;
     std::string text;
+    EXPECT_FALSE(json_line_text("{\"id\": {\"a\": 1}, \"body\": \"b\"}", "text", text, bad));
+    EXPECT_EQ(bad.reason, "the object has no \"text\" (its keys are \"id\", \"body\")");
     EXPECT_FALSE(json_line_text("{\"text\": fals}", "text", text, bad));
     EXPECT_EQ(bad.reason, "is not JSON: expected a value at byte 10 of the line");
 }

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <numeric>
@@ -294,7 +295,15 @@ TEST_F(Preparing, AStreamGivesTheTokensOfAFileWithTheSameText) {
         }
         options.inputs = {fifo};
         std::jthread writer([&] { write_bytes(fifo, text); });
-        const PrepareReport report = prepare(options);
+        PrepareReport report;
+        try {
+            report = prepare(options);
+        } catch (...) {  // the writer may still wait for a reader
+            const int reader = ::open(fifo.c_str(), O_RDONLY | O_NONBLOCK);
+            writer.join();
+            ::close(reader);
+            throw;
+        }
         EXPECT_TRUE(output() == expected) << trained;
         EXPECT_FALSE(report.already_done);
         std::size_t files = 0;
