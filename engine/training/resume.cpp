@@ -88,13 +88,14 @@ std::int64_t step_in_branch(const std::optional<Resumed>& resumed) {
     return resumed && resumed->of_this_run ? resumed->progress.step : -1;
 }
 
-std::string said(const fs::path& aside, const std::string& why) {
+// advice: to somebody who wants the state back.
+std::string said(const fs::path& aside, const std::string& why, bool advice) {
     const SetAside found = list_set_aside(aside.parent_path()).back();
-    return fmt::format(
-        "{} checkpoint(s), steps {} to {}, are set aside in {}, since {}; to continue from one of them: "
-        "checkpoint.resume={}",
-        found.steps.size(), found.steps.front(), found.steps.back(), aside.string(), why,
-        (aside / checkpoint_file_name(found.steps.back())).string());
+    return fmt::format("{} checkpoint(s), steps {} to {}, are set aside in {}, since {}{}", found.steps.size(),
+                       found.steps.front(), found.steps.back(), aside.string(), why,
+                       advice ? fmt::format("; to continue from one of them: checkpoint.resume={}",
+                                            (aside / checkpoint_file_name(found.steps.back())).string())
+                              : "");
 }
 
 // What else a later step overwrites. A copy that fails is no reason to end the run.
@@ -116,7 +117,7 @@ void branch_off(Communicator& world, const RunConfig& config, std::int64_t after
         const auto aside = begin_branch(checkpoint_directory(config), after, why, record);
         if (!aside) return;
         copy_records(config, *aside, notes);
-        notes.push_back(said(*aside, why));
+        notes.push_back(said(*aside, why, record.has_value()));
     });
 }
 
@@ -156,7 +157,15 @@ RunStart resume_run(const RunParts& run, std::vector<std::string>& notes) {
     if (request == "auto") {
         const std::string base = from_rank_0(run.world, "the checkpoint that the branch began with",
                                              [&] { return record ? record->base : std::string(); });
-        if (base.empty()) return {};
+        if (base.empty()) {
+            const std::size_t aside = run.world.rank() == 0 ? list_set_aside(directory).size() : 0;
+            if (aside > 0)
+                notes.push_back(
+                    fmt::format("{} has no checkpoint of the current branch; {} earlier branch(es) are set "
+                                "aside there (`gpas inspect {}` lists them)",
+                                directory.string(), aside, run.config.directory));
+            return {};
+        }
         notes.push_back(fmt::format("the run began with {} and has saved nothing since", base));
         return {.resumed = load_named(run, base)};
     }

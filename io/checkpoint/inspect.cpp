@@ -151,6 +151,7 @@ InspectReport inspect_report(const path& file, const InspectOptions& options) {
     // Verification first, so that damage is listed whole rather than met at the first tensor.
     VerifyReport verified;
     if (options.verify) verified = verify(file);
+    if (!verified.intact() && !std::filesystem::exists(file)) fail(ExitCode::bad_file, "{}", removed_message(file));
     if (verified.intact()) add_tensors(report, contents, file, options.statistics);
     if (options.config) report += "\n" + contents.header.config;
     if (options.verify) {

@@ -1,4 +1,5 @@
 // Checkpoints over time: writers that die, disks that refuse, old ones that go.
+#include "io/checkpoint/contents.hpp"
 #include "io/checkpoint/retention.hpp"
 #include "kernels/error.hpp"
 #include "tests/io/checkpoint/checkpoint_support.hpp"
@@ -94,6 +95,63 @@ TEST_F(Directory, ThatCannotBeReadIsReportedByKeepLastAndThrowsNothing) {
     const auto problems = retention(directory / "file", 1).apply();
     ASSERT_EQ(problems.size(), 1u);
     EXPECT_NE(problems[0].find((directory / "file").string()), std::string::npos);
+}
+
+TEST_F(Directory, ThatLosesTheNewestWhileItIsReadGivesTheNextNewest) {
+    save(10);
+    // As a run at work does: it saves step 20 and removes step 10 after a reader has listed the directory.
+    const auto check = [&](const path& file, std::int64_t step) {
+        if (step == 10) {
+            save(20);
+            std::filesystem::remove(file);
+        }
+        return why_incomplete(file, step);
+    };
+    std::vector<std::string> passed_over;
+    EXPECT_EQ(newest_complete(directory, &passed_over, std::numeric_limits<std::int64_t>::max(), check),
+              directory / "step_00000020.h5");
+    EXPECT_TRUE(passed_over.empty());
+}
+
+TEST_F(Directory, TellsAReaderThatItsFileHasGone) {
+    const path file = save(10);
+    const auto reader = [&] {
+        while_there(file, [&] {
+            std::filesystem::remove(file);
+            return std::filesystem::file_size(file);  // throws what is not meant for people
+        });
+    };
+    EXPECT_NE(error_of(ExitCode::bad_file, reader).find("was removed while it was read"), std::string::npos);
+    EXPECT_NE(error_of(ExitCode::bad_file, [&] { read_header(file); }).find("checkpoint.keep_last"), std::string::npos);
+    // Of a file that is there, the reader's own error counts.
+    save(10);
+    EXPECT_EQ(error_of(ExitCode::bad_file, [&] { while_there(file, [] { fail(ExitCode::bad_file, "mine"); }); }),
+              "mine");
+}
+
+TEST_F(Directory, SetsAsideWhatARunLeaves) {
+    for (const std::int64_t step : {5, 10, 15}) save(step);
+    std::filesystem::rename(directory / "step_00000015.h5", directory / "elsewhere.h5");
+    std::filesystem::create_symlink("elsewhere.h5", directory / "step_00000015.h5");
+    const BranchRecord record{.config = "name: x\n", .base = "/a/step_00000005.h5"};
+    const auto aside = begin_branch(directory, 5, "a reason", record);
+    ASSERT_EQ(aside, directory / "set_aside_1_step_10_to_15");
+    EXPECT_EQ(current_steps(directory), std::vector<std::int64_t>{5});
+    EXPECT_EQ(read_branch(directory), record);
+    const auto listed = list_set_aside(directory);
+    ASSERT_EQ(listed.size(), 1u);
+    EXPECT_EQ(listed[0].steps, (std::vector<std::int64_t>{10, 15}));
+    EXPECT_EQ(listed[0].why, "a reason");
+    EXPECT_EQ(read_header(*aside / "step_00000015.h5").step, 15);  // a link still leads to its file
+    EXPECT_EQ(moved_to(directory / "step_00000010.h5"), *aside / "step_00000010.h5");
+    EXPECT_NE(error_of(ExitCode::bad_file, [&] { read_header(directory / "step_00000010.h5"); }).find(aside->string()),
+              std::string::npos);
+    EXPECT_EQ(begin_branch(directory, 5, "nothing to do"), std::nullopt);
+    save(10);
+    set_aside_step(directory, 10);
+    EXPECT_EQ(list_set_aside(directory).back().directory, directory / "set_aside_2_step_10_to_10");
+    write_bytes(directory / "branch.json", {'{'});
+    EXPECT_NE(error_of(ExitCode::bad_file, [&] { read_branch(directory); }).find("branch.json"), std::string::npos);
 }
 
 TEST_F(Directory, OfAWriterKilledAtAnyPointHoldsTheLastGoodCheckpoint) {
