@@ -79,6 +79,8 @@ void run(const Options& options, MpiSession& mpi) {
             fail(ExitCode::usage, "--fold-gates is for exports; {} is imported", convert.source.string());
         if (source.kind == Kind::checkpoint && !convert.architecture.empty())
             fail(ExitCode::usage, "--architecture is for imports; {} says its own", convert.source.string());
+        if (source.kind == Kind::checkpoint && convert.post_layers >= 0)
+            fail(ExitCode::usage, "--mix-post-layers is for imports; {} has its own value", convert.source.string());
     });
     source.kind == Kind::hugging_face ? import_hugging_face(*world, convert) : export_hugging_face(*world, convert);
 }
@@ -103,10 +105,15 @@ void add_convert(CLI::App& app, Chosen& chosen) {
                       "export a gated Pre-LN or LNS model as a plain LLaMA that computes the same");
     command->add_option("--shard-gb", options->shard_gb, "largest file of exported weights, 10^9 bytes")
         ->check(CLI::PositiveNumber);
-    command->add_option("--tokenizer", convert.tokenizer, "SentencePiece model; default: that of the source");
+    command->add_option("--tokenizer", convert.tokenizer,
+                        "SentencePiece model; default: that of the source; none: no tokenizer");
     command->add_option(
         "--architecture", convert.architecture,
         "of an imported model of the GPAS paper's code, whose config.json does not say it: pre_gpas, …");
+    command
+        ->add_option("--mix-post-layers", convert.post_layers,
+                     "of an imported Mix-LN model of that code: how many layers are Post-LN; default: a quarter")
+        ->check(CLI::NonNegativeNumber);
     command->add_flag("!--no-logits", convert.logits,
                       "do not compute logits of source and result (that takes the model's size in memory)");
     command->add_option("--tokens", convert.tokens, "token files (prefix) for the logits; default: the run's");

@@ -16,8 +16,9 @@ struct ConvertOptions {
     StoredDtype dtype = StoredDtype::bf16;     // of exported weights
     bool fold_gates = false;                   // export a gated model as a plain LLaMA
     std::int64_t shard_bytes = 5'000'000'000;  // largest file of exported weights, unless one tensor is larger
-    std::string tokenizer;                     // SentencePiece model; empty: the source's
-    std::string architecture;                  // of an imported model whose config.json does not say; empty: it does
+    std::string tokenizer;          // SentencePiece model; empty: the source's; "none": leave the tokenizer out
+    std::string architecture;       // of an imported model whose config.json does not say; empty: it does
+    std::int64_t post_layers = -1;  // of an imported Mix-LN model, likewise; -1: it does, or a quarter
     bool logits = true;
     std::string tokens;  // prefix of token files for the logits; empty: the source's, or pseudo-random
     int threads = 1;

@@ -2,11 +2,13 @@
 #include "engine/convert/fold.hpp"
 #include "engine/convert/hugging_face_weights.hpp"
 #include "engine/convert/shared.hpp"
+#include "engine/convert/trained_tokens.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/config/enum_names.hpp"
 #include "io/config/load.hpp"
 #include "io/data/tokenizer.hpp"
 #include "io/hugging_face/config.hpp"
+#include "io/hugging_face/tokenizer.hpp"
 #include "kernels/bytes_text.hpp"
 #include "kernels/error.hpp"
 #include "parallel/agree.hpp"
@@ -66,7 +68,11 @@ void write_shard(const path& directory, const Shard& shard, StoredDtype dtype, c
     for (const HuggingFaceTensor& tensor : shard.tensors) plan.tensors.push_back({tensor.name, tensor.shape});
     SafetensorsWriter writer(directory / shard.file, plan);
     LastRead read(weights);
-    for (const HuggingFaceTensor& tensor : shard.tensors) writer.write(taken(tensor, read(tensor.parameter)));
+    for (const HuggingFaceTensor& tensor : shard.tensors) {
+        const std::vector<float> values = taken(tensor, read(tensor.parameter));
+        check_finite(values, tensor.shape, tensor.name);
+        writer.write(values);
+    }
     writer.finish();
 }
 
@@ -98,31 +104,14 @@ std::string index_text(const std::vector<Shard>& shards) {
     return index.dump(2) + "\n";
 }
 
-std::string tokenizer_config_text(const Tokenizer& tokenizer, std::int64_t max_length) {
-    const auto piece = [&](std::int32_t id) {
-        return id >= 0 ? nlohmann::ordered_json(tokenizer.piece(id)) : nlohmann::ordered_json();
-    };
-    nlohmann::ordered_json out;
-    out["tokenizer_class"] = "LlamaTokenizer";
-    out["add_bos_token"] = false;  // documents are joined by EOS
-    out["add_eos_token"] = false;
-    out["bos_token"] = piece(tokenizer.bos_id());
-    out["eos_token"] = piece(tokenizer.eos_id());
-    out["unk_token"] = piece(tokenizer.unk_id());
-    out["pad_token"] = nullptr;
-    out["legacy"] = false;
-    out["clean_up_tokenization_spaces"] = false;
-    out["model_max_length"] = max_length;
-    return out.dump(2) + "\n";
-}
-
 class Export {
 public:
     Export(Communicator& world, const ConvertOptions& options) : world_(world), options_(options) {}
 
     void run() {
         agree(world_, [&] { open(); });
-        make_directory();
+        NewDirectory directory(world_, options_.target);
+        directory_ = directory.path();
         agree(world_, [&] {
             for (std::size_t i = std::size_t(world_.rank()); i < shards_.size(); i += std::size_t(world_.size())) {
                 write_shard(directory_, shards_[i], options_.dtype, weights_);
@@ -130,7 +119,7 @@ public:
             }
         });
         agree(world_, [&] {
-            if (leads()) finish();
+            if (leads()) finish(directory);
         });
     }
 
@@ -150,40 +139,54 @@ private:
             weights_ = apply(fold, source_);
             config_.model = fold.model;
         }
-        const std::string tokenizer = options_.tokenizer.empty() ? run_.data.tokenizer : options_.tokenizer;
-        if (!tokenizer.empty() && (!options_.tokenizer.empty() || std::filesystem::exists(tokenizer)))
-            tokenizer_.emplace(tokenizer);
-        if (tokenizer_) {
-            config_.bos = tokenizer_->bos_id();
-            config_.eos = tokenizer_->eos_id();
-        }
+        open_tokenizer();
         shards_ = shards_of(hugging_face_tensors(config_.model), bytes_of(options_.dtype), options_.shard_bytes);
     }
 
-    // Beside the target: it gets its name when all is there.
-    void make_directory() {
-        directory_ = options_.target;
-        if (!directory_.has_filename()) directory_ = directory_.parent_path();
-        directory_ = directory_.parent_path() / ("." + directory_.filename().string() + ".tmp");
-        agree(world_, [&] {
-            if (!leads()) return;
-            std::filesystem::remove_all(directory_);
-            std::filesystem::create_directories(directory_);
-        });
+    void open_tokenizer() {
+        const std::string file = options_.tokenizer.empty() ? run_.data.tokenizer : options_.tokenizer;
+        if (!file.empty() && file != "none" && (!options_.tokenizer.empty() || std::filesystem::exists(file))) {
+            tokenizer_.emplace(file);
+            if (tokenizer_->vocab_size() > run_.model.vocab_size)
+                fail(ExitCode::usage,
+                     "{} has {} pieces, but the model has vocab_size {}; name the tokenizer of the training data with "
+                     "--tokenizer",
+                     file, tokenizer_->vocab_size(), run_.model.vocab_size);
+        }
+        config_.ids = token_ids();
+        if (tokenizer_) exported_ = hugging_face_tokenizer(*tokenizer_, config_.ids, config_.max_length);
     }
 
-    void finish() {
+    // Those of the imported model that training began with; else those that the training data have.
+    TokenIds token_ids() const {
+        const auto imported = file_->header().extra.find("token_ids");
+        const std::string tokens = training_tokens();
+        if (imported == file_->header().extra.end())
+            return tokenizer_ ? trained_token_ids(*tokenizer_, tokens) : TokenIds{};
+        TokenIds ids = parse_token_ids(imported->second, options_.source.string());
+        if (file_->header().step > 0)
+            ids.add_bos = ids.add_bos && !tokens.empty() && documents_begin_with(tokens, ids.bos);
+        return ids;
+    }
+
+    // Prefix of the first token files of the run, if they are there.
+    std::string training_tokens() const {
+        if (run_.data.train.empty()) return {};
+        const std::string& prefix = run_.data.train.front().path;
+        return std::filesystem::exists(prefix + ".idx") && std::filesystem::exists(prefix + ".bin") ? prefix : "";
+    }
+
+    void finish(NewDirectory& directory) {
         if (shards_.size() > 1) write_text(directory_ / "model.safetensors.index.json", index_text(shards_));
         write_text(directory_ / "generation_config.json", generation_config_text(config_));
         if (tokenizer_) {
-            write_text(directory_ / "tokenizer.model", tokenizer_->model_bytes());
-            write_text(directory_ / "tokenizer_config.json", tokenizer_config_text(*tokenizer_, config_.max_length));
+            write_text(directory_ / exported_.model_file, tokenizer_->model_bytes());
+            write_text(directory_ / "tokenizer.json", exported_.json);
+            write_text(directory_ / "tokenizer_config.json", exported_.config);
         }
         write_text(directory_ / "config.json", hugging_face_config_text(config_, options_.dtype));
         report();
-        std::error_code ignored;
-        std::filesystem::remove(options_.target, ignored);  // an empty directory
-        std::filesystem::rename(directory_, options_.target);
+        directory.publish();
         options_.say(fmt::format("wrote {}", options_.target.string()));
     }
 
@@ -203,12 +206,14 @@ private:
                                     config_.model.architecture == Architecture::lns
                                 ? " (--fold-gates makes it one)"
                                 : ""));
-        if (!tokenizer_) options_.say("no tokenizer was found: name it with --tokenizer, or add its files yourself");
+        else if (const std::string refused = shape_that_transformers_refuses(config_.model); !refused.empty())
+            options_.say(refused);
+        if (!tokenizer_ && options_.tokenizer != "none")
+            options_.say("no tokenizer was found: name it with --tokenizer, or add its files yourself");
+        for (const std::string& note : exported_.notes) options_.say(note);
         if (!options_.logits) return;
         std::string tokens = options_.tokens;
-        if (tokens.empty() && !run_.data.train.empty() &&
-            std::filesystem::exists(run_.data.train.front().path + ".idx"))
-            tokens = run_.data.train.front().path;
+        if (tokens.empty()) tokens = training_tokens();
         const HuggingFaceWeights result(directory_, config_.model);
         report_logits(options_, tokens, run_.model, source_, config_.model, result.weights(),
                       !options_.fold_gates && options_.dtype == StoredDtype::fp32);
@@ -221,6 +226,7 @@ private:
     Weights source_, weights_;
     HuggingFaceConfig config_;
     std::optional<Tokenizer> tokenizer_;
+    HuggingFaceTokenizer exported_;
     std::vector<Shard> shards_;
     path directory_;
 };

@@ -1,11 +1,13 @@
 #include "engine/convert/hugging_face_weights.hpp"
 
+#include "engine/convert/shared.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "kernels/error.hpp"
 
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
+#include <cstring>
 #include <fstream>
 #include <set>
 
@@ -97,7 +99,8 @@ void HuggingFaceWeights::check(const ModelConfig& model) {
         }
     if (model.tied_embeddings && left.erase("lm_head.weight") > 0) {  // saved all the same
         const Place head = places_.at("lm_head.weight"), embedding = places_.at("model.embed_tokens.weight");
-        if (head.file->read(*head.entry) != embedding.file->read(*embedding.entry))
+        const std::vector<float> a = head.file->read(*head.entry), b = embedding.file->read(*embedding.entry);
+        if (a.size() != b.size() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) != 0)
             differences.push_back("lm_head.weight is not the embedding, though tie_word_embeddings says so");
     }
     for (const std::string& name : left) differences.push_back(fmt::format("{} is not in the model", name));
@@ -119,7 +122,9 @@ std::vector<float> HuggingFaceWeights::read(const std::string& parameter) const 
     std::vector<float> values(std::size_t(elements), 0.0F);
     for (const HuggingFaceTensor& tensor : tensors) {
         const Place& place = places_.at(tensor.name);
-        put(tensor, place.file->read(*place.entry), values);
+        const std::vector<float> read = place.file->read(*place.entry);
+        check_finite(read, tensor.shape, fmt::format("{}: {}", place.file->path().string(), tensor.name));
+        put(tensor, read, values);
     }
     return values;
 }

@@ -17,7 +17,7 @@ public:
     HuggingFaceWeights(const std::filesystem::path& directory, const ModelConfig& model);
 
     Weights weights() const;  // refers to this object
-    std::vector<float> read(const std::string& parameter) const;
+    std::vector<float> read(const std::string& parameter) const;  // Error(bad_file) for NaN and Inf, naming the element
 
 private:
     struct Place {

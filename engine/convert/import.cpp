@@ -23,10 +23,11 @@ public:
 
     void run() {
         agree(world_, [&] { open(); });
-        const path file = save();
+        NewDirectory directory(world_, options_.target);
+        const path file = save(directory.path());
         agree(world_, [&] { verify(file); });
         agree(world_, [&] {
-            if (world_.rank() == 0) finish(file);
+            if (world_.rank() == 0) finish(file, directory);
         });
     }
 
@@ -34,7 +35,9 @@ private:
     void open() {
         check_new(options_.target);
         const HuggingFaceConfig config =
-            read_hugging_face_config(options_.source / "config.json", options_.architecture);
+            read_hugging_face_config(options_.source / "config.json", options_.architecture, options_.post_layers);
+        notes_ = config.notes;
+        ids_ = read_token_ids(options_.source, config.model.vocab_size);
         weights_ = std::make_unique<HuggingFaceWeights>(options_.source, config.model);
         std::string name = options_.target.filename().string();
         if (name.empty()) name = options_.target.parent_path().filename().string();
@@ -42,17 +45,33 @@ private:
         overrides.push_back(fmt::format("directory=\"{}\"", options_.target.string()));
         overrides.push_back(
             fmt::format("data.sequence_length={}", std::clamp<std::int64_t>(config.max_length, 1, 4096)));
-        tokenizer_ = options_.tokenizer.empty() ? options_.source / "tokenizer.model" : path(options_.tokenizer);
-        if (std::filesystem::exists(tokenizer_))
+        tokenizer_ = tokenizer_file();
+        if (!tokenizer_.empty()) {
+            check_tokenizer_fits(tokenizer_, options_.tokenizer.empty() ? options_.source : path(),
+                                 config.model.vocab_size);
             overrides.push_back(fmt::format("data.tokenizer=\"{}\"", (options_.target / "tokenizer.model").string()));
-        else if (!options_.tokenizer.empty())
-            fail(ExitCode::bad_file, "{}: no such file", options_.tokenizer);
+        }
         run_ = load_config_text("name: imported\n", options_.source.string(), overrides).values;
         specs_ = parameter_specs(run_.model, run_.optimizer);
+        for (std::size_t i = 0; i < specs_.size(); ++i)  // refuses NaN and Inf before anything is written
+            if (mine(i)) weights_->read(specs_[i].name);
+    }
+
+    // Empty: none.
+    path tokenizer_file() const {
+        if (options_.tokenizer == "none") return {};
+        if (!options_.tokenizer.empty()) {
+            if (!std::filesystem::exists(options_.tokenizer))
+                fail(ExitCode::bad_file, "{}: no such file", options_.tokenizer);
+            return options_.tokenizer;
+        }
+        for (const char* name : {"tokenizer.model", "sentencepiece.model"})
+            if (std::filesystem::exists(options_.source / name)) return options_.source / name;
+        return {};
     }
 
     // Each parameter by one rank, one after the other.
-    path save() {
+    path save(const path& directory) {
         std::vector<StateTensor> tensors;
         for (std::size_t i = 0; i < specs_.size(); ++i) {
             StateTensor tensor{.name = "weights/" + specs_[i].name, .global_shape = specs_[i].shape};
@@ -65,13 +84,14 @@ private:
             }
             tensors.push_back(std::move(tensor));
         }
-        const CheckpointHeader header{.software = "gpas " GPAS_VERSION,
-                                      .run_name = run_.name,
-                                      .seed = std::int64_t(run_.seed),
-                                      .config = dump_config(run_),
-                                      .layout = "gpas convert",
-                                      .extra = {{"source", options_.source.string()}}};
-        return save_checkpoint(world_, options_.target / "checkpoints", header, tensors);
+        const CheckpointHeader header{
+            .software = "gpas " GPAS_VERSION,
+            .run_name = run_.name,
+            .seed = std::int64_t(run_.seed),
+            .config = dump_config(run_),
+            .layout = "gpas convert",
+            .extra = {{"source", options_.source.string()}, {"token_ids", token_ids_text(ids_)}}};
+        return save_checkpoint(world_, directory / "checkpoints", header, tensors);
     }
 
     bool mine(std::size_t i) const { return int(i % std::size_t(world_.size())) == world_.rank(); }
@@ -89,9 +109,10 @@ private:
         }
     }
 
-    void finish(const path& file) const {
-        if (!run_.data.tokenizer.empty()) copy_whole(tokenizer_, options_.target / "tokenizer.model");
-        write_text(options_.target / "config.yaml", dump_config(run_));
+    void finish(const path& file, NewDirectory& directory) const {
+        if (!run_.data.tokenizer.empty()) copy_whole(tokenizer_, directory.path() / "tokenizer.model");
+        write_text(directory.path() / "config.yaml", dump_config(run_));
+        for (const std::string& note : notes_) options_.say(note);
         options_.say(fmt::format("{} parameters in {} tensors: read back, and the same bits as the source",
                                  parameter_count(run_.model), specs_.size()));
         if (run_.data.tokenizer.empty())
@@ -103,8 +124,10 @@ private:
                 options_, options_.tokens, run_.model, weights_->weights(), run_.model,
                 [&](const std::string& parameter) { return saved.read("weights/" + parameter); }, true);
         }
-        options_.say(fmt::format("wrote {}; go on with: gpas train RUN.yaml checkpoint.init_from={}",
-                                 (options_.target / "config.yaml").string(), file.string()));
+        directory.publish();
+        options_.say(fmt::format("wrote {}; continue with: gpas train RUN.yaml checkpoint.init_from={}",
+                                 (options_.target / "config.yaml").string(),
+                                 (options_.target / "checkpoints" / file.filename()).string()));
     }
 
     Communicator& world_;
@@ -112,6 +135,8 @@ private:
     std::unique_ptr<HuggingFaceWeights> weights_;
     RunConfig run_;
     std::vector<ParameterSpec> specs_;
+    std::vector<std::string> notes_;
+    TokenIds ids_;
     path tokenizer_;
 };
 

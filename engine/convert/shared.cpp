@@ -2,7 +2,10 @@
 
 #include "io/files/durable.hpp"
 #include "kernels/error.hpp"
+#include "parallel/agree.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <fstream>
 
 namespace gpas {
@@ -11,6 +14,41 @@ void check_new(const std::filesystem::path& directory) {
     std::error_code error;
     if (std::filesystem::exists(directory, error) && !std::filesystem::is_empty(directory, error))
         fail(ExitCode::usage, "{}: exists already; name a new directory", directory.string());
+}
+
+NewDirectory::NewDirectory(Communicator& world, const std::filesystem::path& target) : target_(target) {
+    if (!target_.has_filename()) target_ = target_.parent_path();
+    path_ = target_.parent_path() / ("." + target_.filename().string() + ".tmp");
+    agree(world, [&] {
+        if (world.rank() != 0) return;
+        std::filesystem::remove_all(path_);
+        std::filesystem::create_directories(path_);
+        pending_ = true;
+    });
+}
+
+NewDirectory::~NewDirectory() {
+    std::error_code ignored;
+    if (pending_) std::filesystem::remove_all(path_, ignored);
+}
+
+void NewDirectory::publish() {
+    std::error_code ignored;
+    std::filesystem::remove(target_, ignored);  // an empty directory
+    std::filesystem::rename(path_, target_);
+    pending_ = false;
+}
+
+void check_finite(const std::vector<float>& values, const std::vector<std::int64_t>& shape, const std::string& tensor) {
+    const auto bad = std::ranges::find_if(values, [](float value) { return !std::isfinite(value); });
+    if (bad == values.end()) return;
+    std::int64_t rest = bad - values.begin();
+    std::string index;
+    for (std::size_t axis = shape.size(); axis-- > 0; rest /= shape[axis])
+        index = fmt::format("{}{}{}", rest % shape[axis], index.empty() ? "" : ", ", index);
+    fail(ExitCode::bad_file,
+         "{}[{}] is {}: weights with NaN or Inf cannot be used; take them from a checkpoint before training diverged",
+         tensor, index, *bad);
 }
 
 void write_text(const std::filesystem::path& file, const std::string& text) {

@@ -1,3 +1,4 @@
+#include "io/data/sentencepiece_model.hpp"
 #include "io/data/tokenizer.hpp"
 #include "io/data/utf8.hpp"
 #include "kernels/error.hpp"
@@ -132,6 +133,7 @@ std::string train_tokenizer(const TokenizerTraining& options, const std::functio
         fail(ExitCode::usage, "training a tokenizer of {} pieces failed: {}", options.vocab_size,
              training_problem(status.ToString()));
     }
+    if (options.type == TokenizerType::unigram) round_unigram_scores(model);
     return model;
 }
 

@@ -5,6 +5,8 @@
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/config/describe.hpp"
 #include "io/config/enum_names.hpp"
+#include "io/data/indexed_writer.hpp"
+#include "io/data/tokenizer.hpp"
 #include "io/hugging_face/config.hpp"
 #include "kernels/error.hpp"
 #include "kernels/philox.hpp"
@@ -13,7 +15,12 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <cmath>
 #include <fstream>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <tuple>
 
 namespace gpas {
 namespace {
@@ -93,10 +100,11 @@ protected:
 TEST_F(Convert, there_and_back_changes_no_bit_of_any_row) {
     int number = 0;
     for (const EnumName<Architecture>& row : enum_names<Architecture>())
-        for (const std::vector<std::string>& more : {std::vector<std::string>{},
-                                                     {"model.kv_heads=2", "model.head_dim=10"},
-                                                     {"model.tied_embeddings=true", "model.embedding_init=normal"},
-                                                     {"model.gate.per_sublayer=true"}}) {
+        for (const std::vector<std::string>& more :
+             {std::vector<std::string>{},
+              {"model.kv_heads=2", "model.head_dim=10", "model.rope_base=500000", "model.norm_eps=1e-5"},
+              {"model.tied_embeddings=true", "model.embedding_init=normal"},
+              {"model.gate.per_sublayer=true"}}) {
             if (!row.name.ends_with("_gpas") && !more.empty() && more.front().starts_with("model.gate")) continue;
             std::vector<std::string> changes = more;
             changes.push_back("model.architecture=" + std::string(row.name));
@@ -274,6 +282,222 @@ TEST_F(Convert, refuses_models_that_are_not_what_they_say) {
                "is no index of safetensors");
     EXPECT_HAS(changed("cut", [&](const fs::path& bad) { fs::resize_file(bad / "model.safetensors", 5000); }),
                "model.safetensors: ");
+}
+
+// The tensors of a directory that is already exported, with one value replaced.
+void overwrite(const fs::path& directory, const std::string& tensor, std::int64_t element, float value) {
+    std::optional<std::int64_t> at;
+    for (const auto& entry : fs::directory_iterator(directory)) {
+        if (entry.path().extension() != ".safetensors") continue;
+        const SafetensorsFile file(entry.path());
+        const SafetensorsEntry* found = file.find(tensor);
+        if (found == nullptr) continue;
+        const StoredDtype dtype = found->dtype == "F32"    ? StoredDtype::fp32
+                                  : found->dtype == "BF16" ? StoredDtype::bf16
+                                                           : StoredDtype::fp16;
+        const std::int64_t data = std::int64_t(fs::file_size(entry.path())) - file.entries().back().end;
+        at = data + found->begin + element * bytes_of(dtype);
+        std::fstream out(entry.path(), std::ios::binary | std::ios::in | std::ios::out);
+        out.seekp(*at);
+        const std::uint16_t bits = dtype == StoredDtype::fp32 ? 0 : to_stored(dtype, value);
+        if (dtype == StoredDtype::fp32)
+            out.write(reinterpret_cast<const char*>(&value), sizeof(value));
+        else
+            out.write(reinterpret_cast<const char*>(&bits), sizeof(bits));
+    }
+    ASSERT_TRUE(at.has_value()) << tensor;
+}
+
+TEST_F(Convert, refuses_nan_and_inf_by_tensor_and_element_and_leaves_nothing) {
+    const fs::path source = checkpoint("run", config({"model.architecture=pre_gpas"}));
+    int number = 0;
+    for (const StoredDtype dtype : {StoredDtype::fp32, StoredDtype::bf16, StoredDtype::fp16})
+        for (const auto& [tensor, element, place] :
+             {std::tuple{"model.layers.3.mlp.down_proj.weight", 37 * 2 + 5, "down_proj.weight[2, 5]"},
+              std::tuple{"model.layers.0.gpas_block.gate", 0, "gpas_block.gate[]"},
+              std::tuple{"model.norm.weight", 23, "model.norm.weight[23]"},
+              std::tuple{"model.layers.4.self_attn.v_proj.weight", 0, "v_proj.weight[0, 0]"}}) {
+            const float value = std::array{NAN, INFINITY, -INFINITY}[std::size_t(number % 3)];
+            const std::string name = fmt::format("bad{}", ++number);
+            ConvertOptions to = options(source, name);
+            to.dtype = dtype;
+            to.shard_bytes = 20000;
+            to.logits = false;
+            export_hugging_face(*self_, to);
+            overwrite(directory_ / name, tensor, element, value);
+            const std::string message =
+                refusal([&] { import_hugging_face(*self_, options(directory_ / name, "back")); }, ExitCode::bad_file);
+            EXPECT_HAS(message, place);
+            EXPECT_HAS(message, std::isnan(value) ? "is nan" : value > 0 ? "is inf" : "is -inf");
+            EXPECT_FALSE(fs::exists(directory_ / "back"));
+            EXPECT_FALSE(fs::exists(directory_ / ".back.tmp"));
+        }
+}
+
+TEST_F(Convert, does_not_export_nan) {
+    const RunConfig run = config({"model.architecture=pre"});
+    std::vector<StateTensor> tensors;
+    for (const ParameterSpec& spec : parameter_specs(run.model, run.optimizer)) {
+        weights_[spec.name] = values_of(spec);
+        if (spec.name == "final_norm.weight") weights_[spec.name][3] = NAN;
+        tensors.push_back({.name = "weights/" + spec.name,
+                           .global_shape = spec.shape,
+                           .start = std::vector<std::int64_t>(spec.shape.size(), 0),
+                           .count = spec.shape,
+                           .data = weights_[spec.name].data()});
+    }
+    const fs::path source =
+        save_checkpoint(*self_, directory_ / "run", {.software = "test", .config = dump_config(run)}, tensors);
+    EXPECT_HAS(refusal([&] { export_hugging_face(*self_, options(source, "hf")); }, ExitCode::bad_file),
+               "model.norm.weight[3] is nan");
+    EXPECT_FALSE(fs::exists(directory_ / "hf"));
+    EXPECT_FALSE(fs::exists(directory_ / ".hf.tmp"));
+}
+
+class ConvertTokenizer : public Convert {
+protected:
+    void SetUp() override {
+        std::ofstream(directory_ / "t.model", std::ios::binary) << model();
+        write_tokens("eos", {{5, 6, 2}, {7, 2}, {8, 9, 2}});
+        write_tokens("plain", {{5, 6}, {7}, {8, 9}});
+        write_tokens("both", {{1, 6, 2}, {1, 2}, {1, 9, 2}});
+    }
+    // 285 pieces, <s> and </s> among them.
+    static const std::string& model() {
+        static const std::string bytes = [] {
+            bool given = false;
+            return train_tokenizer({TokenizerType::bpe, 285}, [&](std::string& text) {
+                text = "the cat sat on the mat and never stopped walking through her garden";
+                return !std::exchange(given, true);
+            });
+        }();
+        return bytes;
+    }
+    void write_tokens(const std::string& name, const std::vector<std::vector<std::int32_t>>& documents) const {
+        IndexedDatasetWriter writer(directory_ / name, TokenDtype::uint16);
+        for (const std::vector<std::int32_t>& document : documents) {
+            writer.append(document);
+            writer.end_document();
+        }
+        writer.finish();
+    }
+    RunConfig with_tokenizer(std::int64_t vocab_size, const std::string& tokens) const {
+        RunConfig run = config({"model.architecture=pre"});
+        run.model.vocab_size = vocab_size;
+        run.data.tokenizer = directory_ / "t.model";
+        if (!tokens.empty()) run.data.train = {{directory_ / tokens, 1.0}};
+        return run;
+    }
+    nlohmann::json written(const std::string& file) const { return nlohmann::json::parse(text_of(directory_ / file)); }
+};
+
+TEST_F(ConvertTokenizer, exports_the_special_tokens_that_training_saw) {
+    const auto exported = [&](const std::string& tokens) {
+        const std::string name = "hf_" + tokens;
+        export_hugging_face(*self_, options(checkpoint("run_" + tokens, with_tokenizer(300, tokens)), name));
+        return std::pair{written(name + "/config.json"), written(name + "/tokenizer_config.json")};
+    };
+    {
+        const auto [config, tokenizer] = exported("eos");
+        EXPECT_TRUE(config.at("bos_token_id").is_null());
+        EXPECT_EQ(config.at("eos_token_id"), 2);
+        EXPECT_TRUE(tokenizer.at("bos_token").is_null());
+        EXPECT_EQ(tokenizer.at("eos_token"), "</s>");
+        EXPECT_FALSE(written("hf_eos/generation_config.json").contains("bos_token_id"));
+        EXPECT_TRUE(fs::exists(directory_ / "hf_eos/tokenizer.json"));
+        EXPECT_TRUE(text_of(directory_ / "hf_eos/tokenizer.model") == model());
+    }
+    {
+        const auto [config, tokenizer] = exported("plain");
+        EXPECT_TRUE(config.at("eos_token_id").is_null());
+        EXPECT_TRUE(tokenizer.at("eos_token").is_null());
+    }
+    {
+        const auto [config, tokenizer] = exported("both");
+        EXPECT_EQ(config.at("bos_token_id"), 1);
+        EXPECT_EQ(tokenizer.at("add_bos_token"), true);
+    }
+    EXPECT_EQ(exported("").first.at("eos_token_id"), 2);
+}
+
+TEST_F(ConvertTokenizer, keeps_the_ids_of_an_imported_model) {
+    export_hugging_face(*self_, options(checkpoint("run", with_tokenizer(300, "eos")), "hf"));
+    const auto change = [&](const std::string& file, const nlohmann::json& values) {
+        nlohmann::json root = written(file);
+        root.merge_patch(values);
+        std::ofstream(directory_ / file) << root;
+    };
+    change("hf/config.json", {{"bos_token_id", 1}, {"eos_token_id", 2}, {"pad_token_id", 0}});
+    change("hf/generation_config.json", {{"eos_token_id", {2, 9}}});
+    change("hf/tokenizer_config.json", {{"add_bos_token", true}});
+    import_hugging_face(*self_, options(directory_ / "hf", "back"));
+    export_hugging_face(*self_, options(directory_ / "back/checkpoints/step_00000000.h5", "again"));
+    const nlohmann::json config = written("again/config.json");
+    EXPECT_EQ(config.at("bos_token_id"), 1);
+    EXPECT_EQ(config.at("eos_token_id"), nlohmann::json({2, 9}));
+    EXPECT_EQ(config.at("pad_token_id"), 0);
+    EXPECT_EQ(written("again/generation_config.json").at("eos_token_id"), nlohmann::json({2, 9}));
+    EXPECT_EQ(written("again/tokenizer_config.json").at("add_bos_token"), true);
+    EXPECT_EQ(written("again/tokenizer_config.json").at("bos_token"), "<s>");
+}
+
+TEST_F(ConvertTokenizer, refuses_a_tokenizer_that_does_not_fit) {
+    EXPECT_HAS(refusal([&] { export_hugging_face(*self_, options(checkpoint("s", with_tokenizer(284, "")), "hf")); },
+                       ExitCode::usage),
+               "has 285 pieces, but the model has vocab_size 284");
+    export_hugging_face(*self_, options(checkpoint("run", with_tokenizer(300, "")), "good"));
+    const auto changed = [&](const std::string& name, const std::string& file, const std::string& text) {
+        fs::copy(directory_ / "good", directory_ / name);
+        std::ofstream(directory_ / (name + "/" + file), std::ios::binary) << text;
+        const std::string message =
+            refusal([&] { import_hugging_face(*self_, options(directory_ / name, "back")); }, ExitCode::bad_file);
+        EXPECT_FALSE(fs::exists(directory_ / "back"));
+        EXPECT_FALSE(fs::exists(directory_ / ".back.tmp"));
+        ConvertOptions without = options(directory_ / name, name + "_back");
+        without.tokenizer = "none";
+        import_hugging_face(*self_, without);
+        EXPECT_FALSE(fs::exists(directory_ / (name + "_back/tokenizer.model")));
+        return message;
+    };
+    EXPECT_HAS(changed("added", "added_tokens.json", R"({"</s>": 2, "<pad>": 290})"),
+               "added_tokens.json: token \"<pad>\" with id 290 is not a piece");
+    EXPECT_HAS(changed("decoder", "tokenizer_config.json", R"({"added_tokens_decoder": {"290": {"content": "<x>"}}})"),
+               "tokenizer_config.json: token \"<x>\" with id 290");
+    EXPECT_HAS(changed("json", "tokenizer.json", R"({"added_tokens": [{"id": 290, "content": "<x>"}]})"),
+               "tokenizer.json: token \"<x>\"");
+    EXPECT_HAS(changed("tiktoken", "tokenizer.model", "IQ== 0\nIg== 1\nIw== 2\n"), "tiktoken");
+    const std::string large = [] {
+        bool given = false;
+        return train_tokenizer({TokenizerType::bpe, 303}, [&](std::string& text) {
+            text = "the cat sat on the mat and never stopped walking through her garden of many other words";
+            return !std::exchange(given, true);
+        });
+    }();
+    EXPECT_HAS(changed("large", "tokenizer.model", large), "has 303 pieces, but config.json says vocab_size 300");
+}
+
+TEST_F(Convert, tells_of_a_shape_that_transformers_refuses) {
+    RunConfig run = config({"model.architecture=pre"});
+    run.model.heads = 5;
+    run.model.head_dim = 8;
+    export_hugging_face(*self_, options(checkpoint("run", run), "hf"));
+    EXPECT_HAS(said_, "transformers 5 refuses to load this model: hidden_size 24 is not a multiple");
+}
+
+TEST_F(Convert, imports_mix_ln_with_any_number_of_post_layers) {
+    const RunConfig run = config({"model.architecture=post_pre_gpas", "model.mix_post_layers=3"});
+    export_hugging_face(*self_, options(checkpoint("run", run), "hf"));
+    nlohmann::json paper = nlohmann::json::parse(text_of(directory_ / "hf/config.json"));
+    paper.erase("gpas");  // as the paper's code writes it
+    paper["model_type"] = "llama";
+    std::ofstream(directory_ / "hf/config.json") << paper;
+    ConvertOptions to = options(directory_ / "hf", "back");
+    to.architecture = "post_pre_gpas";
+    to.post_layers = 3;
+    import_hugging_face(*self_, to);
+    const CheckpointFile back(directory_ / "back/checkpoints/step_00000000.h5");
+    EXPECT_EQ(load_config_text(back.header().config, "test").values.model.mix_post_layers, 3);
+    for (const auto& [parameter, values] : weights_) EXPECT_EQ(back.read("weights/" + parameter), values) << parameter;
 }
 
 // Under mpirun: the ranks share the work, and the files are those of one.

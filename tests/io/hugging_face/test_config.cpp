@@ -68,7 +68,6 @@ TEST_F(HuggingFaceConfigFile, of_llama_2_is_read) {
     EXPECT_EQ(config.model.norm_eps, 1e-5);
     EXPECT_EQ(config.model.rope_base, 10000.0);
     EXPECT_EQ(config.max_length, 4096);
-    EXPECT_EQ(config.eos, 2);
 }
 
 TEST_F(HuggingFaceConfigFile, of_llama_3_is_read_in_both_spellings) {
@@ -101,8 +100,8 @@ TEST_F(HuggingFaceConfigFile, that_is_written_is_read_back) {
         model.mix_post_layers = architecture == Architecture::post_pre_gpas ? 5 : -1;
         if (architecture != Architecture::pre)
             model.gate = {.function = GateFunction::scaled_silu, .scale = 0.5, .per_sublayer = true};
-        const std::string text =
-            hugging_face_config_text({.model = model, .max_length = 99, .bos = 1, .eos = 2}, StoredDtype::bf16);
+        const std::string text = hugging_face_config_text(
+            {.model = model, .max_length = 99, .ids = {.bos = 1, .eos = {2}}}, StoredDtype::bf16);
         const HuggingFaceConfig found = read(text);
         EXPECT_EQ(model_overrides(found.model), model_overrides(model)) << text;
         EXPECT_EQ(found.max_length, 99);
@@ -123,6 +122,85 @@ TEST_F(HuggingFaceConfigFile, of_what_is_not_computed_is_refused) {
     EXPECT_HAS(refusal(llama({{"quantization_config", {{"bits", 4}}}})), "quantization_config");
     EXPECT_HAS(refusal(llama({{"rope_scaling", {{"type", "linear"}, {"factor", 2}}}})), "found \"linear\"");
     EXPECT_HAS(refusal(llama({{"rope_scaling", 2}})), "rope_scaling: found 2, expected an object");
+}
+
+TEST_F(HuggingFaceConfigFile, without_a_field_of_rotary_scaling_is_refused_by_its_name) {
+    const json rope = {{"factor", 8.0},
+                       {"low_freq_factor", 1.0},
+                       {"high_freq_factor", 4.0},
+                       {"original_max_position_embeddings", 16},
+                       {"rope_type", "llama3"}};
+    for (const char* form : {"rope_scaling", "rope_parameters"})
+        for (const char* field : {"factor", "low_freq_factor", "high_freq_factor"}) {
+            json bad = rope;
+            bad.erase(field);
+            const std::string message = refusal(llama({{form, bad}}));
+            EXPECT_HAS(message, fmt::format("{}.{} is missing", form, field));
+        }
+    json bad = rope;
+    bad.erase("rope_type");
+    EXPECT_HAS(refusal(llama({{"rope_scaling", bad}})), "rope_scaling.rope_type is missing");
+}
+
+TEST_F(HuggingFaceConfigFile, takes_the_original_length_from_where_transformers_takes_it) {
+    json rope = {{"factor", 8.0}, {"low_freq_factor", 1.0}, {"high_freq_factor", 4.0}, {"rope_type", "llama3"}};
+    const HuggingFaceConfig from_positions = read(llama({{"rope_parameters", rope}}));
+    EXPECT_EQ(from_positions.model.rope_scaling.original_length, 4096);
+    ASSERT_EQ(from_positions.notes.size(), 1U);
+    EXPECT_HAS(from_positions.notes[0], "max_position_embeddings (4096)");
+    EXPECT_EQ(read(llama({{"rope_scaling", rope}, {"original_max_position_embeddings", 99}}))
+                  .model.rope_scaling.original_length,
+              99);
+    EXPECT_HAS(refusal(llama({{"rope_scaling", rope}, {"max_position_embeddings", nullptr}})),
+               "max_position_embeddings is missing");
+    rope["original_max_position_embeddings"] = 16;
+    EXPECT_HAS(refusal(llama({{"rope_scaling", rope}, {"original_max_position_embeddings", 99}})),
+               "original_max_position_embeddings: found 99, expected 16");
+}
+
+TEST_F(HuggingFaceConfigFile, with_another_attention_or_rotary_embedding_is_refused) {
+    EXPECT_HAS(refusal(llama({{"sliding_window", 1024}})), "sliding_window: found 1024, expected null");
+    EXPECT_HAS(refusal(llama({{"layer_types", {"full_attention", "sliding_attention"}}})), "layer_types");
+    EXPECT_HAS(refusal(llama({{"partial_rotary_factor", 0.5}})), "partial_rotary_factor: found 0.5, expected 1");
+    EXPECT_HAS(refusal(llama({{"rope_parameters", {{"rope_theta", 1e4}, {"partial_rotary_factor", 0.5}}}})),
+               "partial_rotary_factor");
+    EXPECT_HAS(refusal(llama({{"rope_parameters", {{"full_attention", {{"rope_theta", 1e4}}}}}})),
+               "rope_parameters.full_attention");
+    EXPECT_HAS(refusal(llama({{"rope_interleaved", true}})), "rope_interleaved");
+    EXPECT_HAS(refusal(llama({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2}}}})), "found \"yarn\"");
+    EXPECT_HAS(refusal(llama({{"rope_scaling", {{"rope_type", "yarn"}}}, {"rope_parameters", {{"rope_theta", 1e4}}}})),
+               "expected none beside rope_parameters");
+    EXPECT_HAS(refusal(llama({{"model_type", nullptr}, {"architectures", {"MistralForCausalLM"}}})), "architectures");
+    EXPECT_EQ(refusal(llama({{"sliding_window", nullptr}, {"layer_types", {"full_attention"}}})), "accepted");
+}
+
+TEST_F(HuggingFaceConfigFile, of_a_gated_model_has_no_defaults) {
+    ModelConfig model;
+    model.architecture = Architecture::lns_gpas;
+    const json whole = json::parse(hugging_face_config_text({.model = model}, StoredDtype::bf16));
+    EXPECT_EQ(refusal(whole.dump()), "accepted");
+    for (const char* key : {"architecture", "lns", "gate_function", "gate_scale", "gate_per_sublayer"}) {
+        json bad = whole;
+        bad["gpas"].erase(key);
+        EXPECT_HAS(refusal(bad.dump()), fmt::format("gpas.{} is missing", key));
+    }
+    EXPECT_HAS(refusal(llama({{"model_type", "gpas_llama"}})), "the object \"gpas\" is missing");
+}
+
+TEST_F(HuggingFaceConfigFile, of_mix_ln_takes_the_number_of_post_layers) {
+    std::ofstream(file_) << llama();
+    EXPECT_EQ(read_hugging_face_config(file_, "post_pre", 5).model.mix_post_layers, 5);
+    EXPECT_EQ(read_hugging_face_config(file_, "post_pre_gpas", 32).model.mix_post_layers, 32);
+    EXPECT_THROW(read_hugging_face_config(file_, "post_pre", 33), Error);
+    EXPECT_THROW(read_hugging_face_config(file_, "pre", 5), Error);
+}
+
+TEST(HuggingFaceShape, that_transformers_refuses_is_told) {
+    EXPECT_EQ(shape_that_transformers_refuses({.hidden_size = 32, .heads = 4}), "");
+    EXPECT_HAS(shape_that_transformers_refuses({.hidden_size = 32, .heads = 5, .head_dim = 8}),
+               "hidden_size 32 is not a multiple of num_attention_heads 5");
+    EXPECT_HAS(shape_that_transformers_refuses({.hidden_size = 32, .heads = 4, .init_std = 1.5}),
+               "initializer_range 1.5 is above 1");
 }
 
 TEST_F(HuggingFaceConfigFile, with_absurd_or_broken_values_is_refused) {
