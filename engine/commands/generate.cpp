@@ -46,6 +46,9 @@ void run(const Options& options, MpiSession& mpi) {
              "{} has {} pieces, but model.vocab_size is {}; use the tokenizer that the data was prepared with",
              config.data.tokenizer, tokenizer.vocab_size(), config.model.vocab_size);
 
+    SamplingOptions sampling = options.sampling;
+    sampling.vocab_size = tokenizer.vocab_size();
+
     ReplicaShape shape = whole_replica(config.model, config.optimizer,
                                        {.batch = 1,
                                         .sequence = config.data.sequence_length,
@@ -62,7 +65,7 @@ void run(const Options& options, MpiSession& mpi) {
     std::vector<std::int32_t> tokens;
     std::string printed;
     std::fputs(options.prompt.c_str(), stdout);
-    generate(replica, prompt, options.tokens, tokenizer.eos_id(), options.sampling, [&](std::int32_t token) {
+    generate(replica, prompt, options.tokens, tokenizer.eos_id(), sampling, [&](std::int32_t token) {
         // A character may be made of several byte tokens: it is printed when the last of them has come.
         tokens.push_back(token);
         const std::string text = tokenizer.decode(tokens);

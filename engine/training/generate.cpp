@@ -63,13 +63,15 @@ std::vector<std::int32_t> generate(Replica& replica, std::span<const std::int32_
     const std::int64_t vocabulary = replica.shape().model.vocab_size;
     std::vector<std::int32_t> all(prompt.begin(), prompt.end());
     std::vector<std::int32_t> seen(std::size_t(window), 0);
+    const std::int64_t choices = options.vocab_size > 0 ? std::min(options.vocab_size, vocabulary) : vocabulary;
     std::vector<float> logits(static_cast<std::size_t>(vocabulary));
     for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t length = std::min<std::int64_t>(window, std::int64_t(all.size()));
         std::copy(all.end() - length, all.end(), seen.begin());  // what stands after it is never attended to
         replica.logits_at(Tensor(logits.data(), Dtype::fp32, {1, vocabulary}),
                           Tensor(seen.data(), Dtype::int32, {window}), length - 1);
-        const std::int32_t token = sample_token(logits, options, uniform(options.seed, std::uint64_t(i)));
+        const std::int32_t token = sample_token(std::span(logits).first(std::size_t(choices)), options,
+                                                uniform(options.seed, std::uint64_t(i)));
         if (token == end) break;
         all.push_back(token);
         if (on_token) on_token(token);

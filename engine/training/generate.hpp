@@ -15,6 +15,7 @@ struct SamplingOptions {
     std::int64_t top_k = 0;    // only the k most likely; 0: all
     double top_p = 1.0;        // only the most likely ones that together have this probability (arXiv 1904.09751)
     std::uint64_t seed = 1234;
+    std::int64_t vocab_size = 0;  // only ids below this one, which the tokenizer has; 0: all that the model has
 };
 
 // The token for a uniform number u in [0, 1). Ties go to the lower id.

@@ -181,6 +181,10 @@ private:
         } else if (!config_.checkpoint.init_from.empty()) {
             const std::filesystem::path file = initial_weights_file(*mesh_.world, config_);
             load_run(*mesh_.world, *mesh_.data, config_, *context_, file, replica_->store, false);
+            token_ids_ = agree(*mesh_.world, [&] {
+                RunMemory found = read_header(file).extra;
+                return found["token_ids"];
+            });
             notes.push_back(fmt::format("starting from the weights of {}", file.string()));
         } else {
             initialise(replica_->context, replica_->store, config_.seed, *mesh_.data);
@@ -219,6 +223,8 @@ private:
         spikes_.restore(losses == memory.end() ? "" : losses->second);
         const auto peak = memory.find("measured_peak");
         recalled_peak_ = peak == memory.end() ? MeasuredPeak{} : parse_peak(peak->second);
+        const auto ids = memory.find("token_ids");
+        token_ids_ = ids == memory.end() ? "" : ids->second;
     }
 
     // The run's directory is this start's from now on; what is left of an earlier one ends.
@@ -317,6 +323,7 @@ private:
     RunMemory memory() const {
         RunMemory memory{{"recent_losses", spikes_.text()}};
         if (measured_peak_.flops > 0) memory["measured_peak"] = text_of(measured_peak_);
+        if (!token_ids_.empty()) memory["token_ids"] = token_ids_;
         return memory;
     }
 
@@ -443,6 +450,7 @@ private:
     Watcher* watcher_;  // none where ranks are not processes of their own
     StopClock clock_;
     SpikeHistory spikes_;
+    std::string token_ids_;  // of the imported model that the run began with; empty: none
     Stragglers stragglers_;
     RemainingTime remaining_;
     Mesh mesh_;

@@ -1,9 +1,11 @@
 #include "io/data/batch.hpp"
 
 #include "io/data/permutation.hpp"
+#include "io/data/tokenizer.hpp"
 #include "kernels/error.hpp"
 
 #include <bit>
+#include <filesystem>
 #include <utility>
 
 namespace gpas {
@@ -27,6 +29,19 @@ std::vector<double> weights_of(const std::vector<SampleStream::Source>& sources)
     std::vector<double> weights;
     for (const auto& source : sources) weights.push_back(source.weight);
     return weights;
+}
+
+// A larger tokenizer is another one: its text would have ids that the model lacks. A smaller one leaves rows unused.
+void check_tokenizer_size(const std::string& path, std::int64_t vocab_size) {
+    std::error_code error;
+    if (path.empty() || vocab_size <= 0 || !std::filesystem::exists(path, error)) return;
+    const std::int64_t pieces = Tokenizer(path).vocab_size();
+    if (pieces > vocab_size)
+        fail(ExitCode::usage,
+             "data.tokenizer: {} has {} pieces, but model.vocab_size is {}; use the tokenizer that the data was "
+             "prepared "
+             "with, or raise model.vocab_size",
+             path, pieces, vocab_size);
 }
 
 }  // namespace
@@ -119,6 +134,7 @@ RunData open_data(const DataConfig& config, const OpenDataOptions& options) {
         fingerprint = mix64(fingerprint ^ std::bit_cast<std::uint64_t>(source.weight));
         return files.back();
     };
+    check_tokenizer_size(config.tokenizer, options.vocab_size);
     if (config.train.empty()) fail(ExitCode::usage, "data.train names no token file");
     std::vector<SampleStream::Source> train;
     std::vector<TokenDataset> valid;

@@ -94,6 +94,8 @@ struct OpenDataOptions {
 
 // Error(usage) if a training source, or (with `evaluates`) the validation set as a whole, has no token with a
 // loss.
+// Error(bad_file) for token files that cannot be used, Error(usage) for a data.tokenizer with more pieces than
+// vocab_size.
 RunData open_data(const DataConfig& config, const OpenDataOptions& options);
 
 }  // namespace gpas

@@ -75,6 +75,18 @@ TEST(Generate, continues_as_the_reference_model_would_also_past_the_window) {
     }
 }
 
+TEST(Generate, gives_only_ids_that_the_tokenizer_has) {
+    const auto replica = generator();
+    const std::vector<std::int32_t> prompt{1};
+    const auto largest = [&](std::int64_t vocab_size) {
+        const auto tokens = generate(*replica, prompt, 60, -1, {.temperature = 50.0, .vocab_size = vocab_size});
+        return *std::max_element(tokens.begin(), tokens.end());
+    };
+    EXPECT_GE(largest(0), 4);
+    EXPECT_LT(largest(4), 4);
+    EXPECT_EQ(largest(1000), largest(0));  // a tokenizer cannot add rows
+}
+
 TEST(Generate, repeats_itself_for_a_seed_and_ends_at_the_end_token) {
     const auto replica = generator();
     const std::vector<std::int32_t> prompt{5};

@@ -1,5 +1,6 @@
 #include "data_fixtures.hpp"
 #include "io/data/batch.hpp"
+#include "io/data/tokenizer.hpp"
 #include "kernels/error.hpp"
 
 #include <gtest/gtest.h>
@@ -342,6 +343,24 @@ TEST_F(Streams, DataWithoutATokenToPredictAreRefused) {
     EXPECT_CONTAINS(error_of([&] { open_data(config, {.validation_samples = 1}); }, ExitCode::usage),
                     "none of the 1 validation samples");
     open_data(config, {.validation_samples = 1, .evaluates = false});
+}
+
+TEST(OpenData, RefusesATokenizerWithMorePiecesThanTheModel) {
+    const DataFolder folder;
+    bool given = false;
+    write_bytes(folder / "t.model", train_tokenizer({TokenizerType::bpe, 285}, [&](std::string& text) {
+                    text = "the cat sat on the mat and never stopped walking through her garden";
+                    return !std::exchange(given, true);
+                }));
+    write_dataset(folder / "tokens", Documents(4, std::vector<std::int32_t>(20, 5)));
+    DataConfig config;
+    config.train = {{folder / "tokens", 1.0}};
+    config.tokenizer = folder / "t.model";
+    config.sequence_length = 8;
+    EXPECT_CONTAINS(error_of([&] { open_data(config, {.vocab_size = 284}); }, ExitCode::usage),
+                    "t.model has 285 pieces, but model.vocab_size is 284");
+    EXPECT_NO_THROW(open_data(config, {.vocab_size = 285}));
+    EXPECT_NO_THROW(open_data(config, {.vocab_size = 512}));
 }
 
 }  // namespace
