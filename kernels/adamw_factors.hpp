@@ -1,6 +1,7 @@
-// What AdamW's loops need of a step and a piece, as every backend uses it.
+// The scalars that the AdamW loops of every backend need for one step and one piece.
 #pragma once
 
+#include "kernels/math.hpp"
 #include "kernels/ops.hpp"
 
 #include <cmath>
@@ -8,18 +9,25 @@
 namespace gpas {
 
 struct AdamwFactors {
-    float beta1, beta2, gradient, first, second, epsilon, rate, keep;
+    AverageStep first, second;                  // how the moments move
+    float first_correction, second_correction;  // 1/(1-β₁ᵗ), 1/(1-β₂ᵗ)
+    float gradient, epsilon, rate, decay;       // decay: learning rate · weight decay
 };
 
+// 1 - βᵗ. In this form it keeps its relative precision if β is so near to 1 that βᵗ rounds.
+inline double bias_correction(double beta, std::int64_t step) {
+    return -std::expm1(double(step) * std::log1p(-(1.0 - beta)));
+}
+
 inline AdamwFactors adamw_factors(const AdamwStep& s, const AdamwPiece& piece) {
-    return {.beta1 = float(s.beta1),
-            .beta2 = float(s.beta2),
+    return {.first = average_step(s.beta1),
+            .second = average_step(s.beta2),
+            .first_correction = float(1.0 / bias_correction(s.beta1, s.step)),
+            .second_correction = float(1.0 / bias_correction(s.beta2, s.step)),
             .gradient = float(piece.grad_factor),
-            .first = float(1.0 / (1.0 - std::pow(s.beta1, double(s.step)))),
-            .second = float(1.0 / (1.0 - std::pow(s.beta2, double(s.step)))),
             .epsilon = float(s.epsilon),
             .rate = float(s.learning_rate),
-            .keep = float(1.0 - s.learning_rate * piece.weight_decay)};
+            .decay = float(s.learning_rate * piece.weight_decay)};
 }
 
 }  // namespace gpas

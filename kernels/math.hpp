@@ -53,6 +53,22 @@ GPAS_HOST_DEVICE T gate_slope(GateFunction function, T g, T scale) {
     return T(0);
 }
 
+// One step of an exponential moving average with decay β: β · old + (1 - β) · fresh. The smaller one of β and 1 - β is
+// formed in double precision and rounded once. β = 0 gives `fresh` exactly. The fixed point is `fresh` for every β;
+// with β and 1 - β rounded separately it would be wrong by 2^-25 / (1 - β).
+struct AverageStep {
+    float share = 0.0F;     // min(β, 1 - β)
+    bool keeps_old = true;  // β > 1/2
+};
+inline AverageStep average_step(double beta) {
+    return beta > 0.5 ? AverageStep{float(1.0 - beta), true} : AverageStep{float(beta), false};
+}
+// V: float, or a vector of floats
+template <class V>
+GPAS_HOST_DEVICE V moved_average(const AverageStep& step, V old, V fresh) {
+    return step.keeps_old ? old + step.share * (fresh - old) : fresh + step.share * (old - fresh);
+}
+
 // What element i adds to a range's fingerprint: for a given i another value for every other `bits`, so that one changed
 // element always shows.
 GPAS_HOST_DEVICE inline std::uint64_t fingerprint_term(std::int64_t i, std::uint32_t bits) {

@@ -39,10 +39,11 @@ void adamw_piece(Context& context, const AdamwPiece& piece, const AdamwFactors& 
         const float* raw = piece.gradient.as<const float>() + begin;
         for_lanes(end - begin, [&](std::int64_t i, std::int64_t n) {
             const Vec g = load_n(raw + i, n) * f.gradient;
-            const Vec m_new = f.beta1 * load_n(first + i, n) + (1.0F - f.beta1) * g;
-            const Vec v_new = f.beta2 * load_n(second + i, n) + (1.0F - f.beta2) * (g * g);
-            const Vec update = (m_new * f.first) / (square_root(v_new * f.second) + f.epsilon);
-            const Vec w_new = f.keep * load_n(weight + i, n) - f.rate * update;
+            const Vec m_new = moved_average(f.first, load_n(first + i, n), g);
+            const Vec v_new = moved_average(f.second, load_n(second + i, n), g * g);
+            const Vec update = (m_new * f.first_correction) / (square_root(v_new * f.second_correction) + f.epsilon);
+            const Vec w = load_n(weight + i, n);
+            const Vec w_new = w - (f.rate * update + f.decay * w);
             store_n(first + i, m_new, n);
             store_n(second + i, v_new, n);
             store_n(weight + i, w_new, n);

@@ -26,7 +26,7 @@ struct AdamwEntry {
     const float* gradient;
     std::int64_t count;
     float gradient_factor;
-    float keep;
+    float decay;
     int first_block;
     bool vectors;  // four elements at a time
 };
@@ -48,10 +48,10 @@ GPAS_DEVICE void adamw_elements(const AdamwEntry& e, const AdamwFactors& f, std:
 #pragma unroll
     for (int j = 0; j < V; ++j) {
         const float g = raw.v[j] * e.gradient_factor;
-        m.v[j] = f.beta1 * m.v[j] + (1.0F - f.beta1) * g;
-        v.v[j] = f.beta2 * v.v[j] + (1.0F - f.beta2) * (g * g);
-        const float update = (m.v[j] * f.first) / (sqrtf(v.v[j] * f.second) + f.epsilon);
-        w.v[j] = e.keep * w.v[j] - f.rate * update;
+        m.v[j] = moved_average(f.first, m.v[j], g);
+        v.v[j] = moved_average(f.second, v.v[j], g * g);
+        const float update = (m.v[j] * f.first_correction) / (sqrtf(v.v[j] * f.second_correction) + f.epsilon);
+        w.v[j] = w.v[j] - (f.rate * update + e.decay * w.v[j]);
         rounded.v[j] = bf16(w.v[j]);
     }
     store_pack(e.w + i, w);
@@ -83,7 +83,7 @@ AdamwEntry adamw_entry(const AdamwPiece& piece, const AdamwFactors& f, int first
             .gradient = piece.gradient.as<float>(),
             .count = piece.w.elements(),
             .gradient_factor = f.gradient,
-            .keep = f.keep,
+            .decay = f.decay,
             .first_block = first_block,
             .vectors = aligned && piece.w.elements() % 4 == 0};
 }

@@ -5,6 +5,7 @@
 #include "kernels/philox.hpp"
 #include "tests/support/owned_tensor.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -48,6 +49,105 @@ TEST(Adamw, takes_the_steps_of_the_paper) {
         }
         EXPECT_TRUE(w.guards_are_intact() && m.guards_are_intact() && v.guards_are_intact() &&
                     copy.guards_are_intact());
+    }
+}
+
+// AdamW in double precision beside its operation, with the most that its roundings can add up to. u = 2^-24 is one.
+struct AdamwReference {
+    std::vector<double> m, v, m_error, v_error;
+    double m_correction = 0.0, v_correction = 0.0;  // 1 - βᵗ, as the moving average of ones
+    static constexpr double u = 0x1p-24;
+
+    explicit AdamwReference(std::size_t n) : m(n), v(n), m_error(n), v_error(n) {}
+
+    // share of (fresh - old): the share, the difference and the product are rounded, then the sum.
+    static void move(double& average, double& error, double beta, double fresh, double fresh_error) {
+        const double moved = (1.0 - beta) * (fresh - average);
+        const double changed = std::min(beta, 1.0 - beta) * std::abs(fresh - average);
+        average += moved;
+        error = beta * error + (1.0 - beta) * fresh_error + 3.01 * u * changed + u * std::abs(average);
+    }
+    void step(const AdamwStep& s, const std::vector<double>& gradient) {
+        m_correction += (1.0 - s.beta1) * (1.0 - m_correction);
+        v_correction += (1.0 - s.beta2) * (1.0 - v_correction);
+        for (std::size_t i = 0; i < m.size(); ++i) {
+            const double square = gradient[i] * gradient[i];
+            move(m[i], m_error[i], s.beta1, gradient[i], 0.0);
+            move(v[i], v_error[i], s.beta2, square, u * square);
+        }
+    }
+    double denominator(const AdamwStep& s, std::size_t i) const { return std::sqrt(v[i] / v_correction) + s.epsilon; }
+    double update(const AdamwStep& s, std::size_t i) const { return m[i] / m_correction / denominator(s, i); }
+    // Roundings: both corrections and their products (half of v's), root, epsilon, sum, quotient.
+    double update_error(const AdamwStep& s, std::size_t i) const {
+        return m_error[i] / m_correction / denominator(s, i) +
+               std::abs(update(s, i)) * (0.51 * v_error[i] / v[i] + 7.1 * u);
+    }
+};
+
+// Betas near to 1 lose what 1 - beta is in fp32: it is off by 1.3e-5 at 0.999, and 0 from 1 - 2^-25 on.
+TEST(Adamw, is_true_to_double_precision_for_every_beta) {
+    const std::int64_t n = 37;
+    const std::pair<double, double> betas[] = {
+        {0.9, 0.999},      {0.9, 0.9999},     {0.9, 0.99999},       {0.9, 0.9999999}, {0.9, 0.99999997},
+        {0.9, 1 - 2e-8},   {0.9, 1 - 1e-12},  {0.9, 1 - 0x1p-53},   {0.99999, 0.999}, {0.9999999, 0.999},
+        {1 - 2e-8, 0.999}, {1 - 1e-12, 0.95}, {1 - 1e-9, 1 - 1e-9}, {0.5, 0.5},       {0.3, 0.1},
+        {1e-9, 1e-12},     {0.0, 0.999},      {0.9, 0.0},           {0.0, 0.0}};
+    for (const auto& [beta1, beta2] : betas) {
+        OwnedTensor m(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0)),
+            v(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0));
+        AdamwReference expected{std::size_t(n)};
+        Context context(1, device_arena(scratch_size));
+        for (int t = 1; t <= 1000; ++t) {
+            const OwnedTensor g(Dtype::fp32, {n}, random_values(n, unsigned(t)));
+            OwnedTensor w(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0));
+            const AdamwStep step{.learning_rate = 0.5, .beta1 = beta1, .beta2 = beta2, .epsilon = 1e-8, .step = t};
+            const AdamwPiece piece{.w = w, .m = m, .v = v, .gradient = g};
+            adamw(context, {&piece, 1}, step);
+            expected.step(step, g.values());
+            if (t > 2 && t != 20 && t != 1000) continue;
+            for (std::int64_t i = 0; i < n; ++i) {
+                const auto at = std::size_t(i);
+                const std::string where = fmt::format("betas {} {}, step {}, element {}", beta1, beta2, t, i);
+                ASSERT_NEAR(m.at(i), expected.m[at], expected.m_error[at]) << where;
+                ASSERT_NEAR(v.at(i), expected.v[at], expected.v_error[at]) << where;
+                ASSERT_NEAR(-2.0 * w.at(i), expected.update(step, at), expected.update_error(step, at)) << where;
+            }
+        }
+    }
+}
+
+TEST(Adamw, without_memory_takes_the_gradient_as_it_is) {
+    const std::int64_t n = 3;
+    OwnedTensor w(Dtype::fp32, {n}, {0.0, 0.0, 0.0}), m(Dtype::fp32, {n}, {1e20, -3.0, 1e-20}),
+        v(Dtype::fp32, {n}, {1e30, 7.0, 1e-30});
+    const OwnedTensor g(Dtype::fp32, {n}, {1e-5, 0.5, 1e5});
+    Context context(1, device_arena(scratch_size));
+    const AdamwPiece piece{.w = w, .m = m, .v = v, .gradient = g};
+    adamw(context, {&piece, 1}, {.learning_rate = 1.0, .beta1 = 0.0, .beta2 = 0.0, .epsilon = 1e-30, .step = 5});
+    for (std::int64_t i = 0; i < n; ++i) {
+        EXPECT_EQ(m.at(i), g.at(i));
+        EXPECT_EQ(v.at(i), double(float(g.at(i)) * float(g.at(i))));
+        EXPECT_NEAR(w.at(i), -1.0, 4 * 0x1p-24);
+    }
+}
+
+// Decay and update are each too small to change a weight above 1 in fp32; their sum is not.
+TEST(Adamw, decays_by_less_than_a_rounding_of_one) {
+    const std::int64_t n = 200;
+    std::vector<double> start = random_values(n, 5);
+    for (double& value : start) value = 1.0 + 0.5 * std::abs(value) / (1.0 + std::abs(value));
+    OwnedTensor w(Dtype::fp32, {n}, start), m(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0)),
+        v(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0));
+    const std::vector<double> before = w.values();
+    const OwnedTensor g(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 1.0));
+    Context context(1, device_arena(scratch_size));
+    const AdamwPiece piece{.w = w, .m = m, .v = v, .gradient = g, .weight_decay = 0.5};
+    adamw(context, {&piece, 1}, {.learning_rate = 5e-8, .epsilon = 1e-12, .step = 1});
+    for (std::int64_t i = 0; i < n; ++i) {
+        const double b = before[std::size_t(i)];
+        // One rounding of a number below 2, and a few of 1e-7.
+        EXPECT_NEAR(w.at(i), b - 5e-8 * (1.0 + 0.5 * b), 0x1.01p-24) << i;
     }
 }
 
