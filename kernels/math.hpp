@@ -9,7 +9,8 @@
 namespace gpas {
 
 // How a gate parameter g becomes the share of the activation that is taken away (GPAS: silu).
-enum class GateFunction : std::uint8_t { silu, identity, relu, tanh, leaky_relu, scaled_silu };
+// scale_silu is x · sigmoid(8 x), named as in the paper's code; scaled_silu is scale · silu(x).
+enum class GateFunction : std::uint8_t { silu, identity, relu, tanh, leaky_relu, scaled_silu, scale_silu };
 
 template <class T>
 GPAS_HOST_DEVICE T sigmoid(T x) {
@@ -20,9 +21,14 @@ GPAS_HOST_DEVICE T silu(T x) {
     return x * sigmoid(x);
 }
 template <class T>
-GPAS_HOST_DEVICE T dsilu(T x) {  // d silu / dx
-    const T s = sigmoid(x);
-    return s * (T(1) + x * (T(1) - s));
+GPAS_HOST_DEVICE T dsilu(T x) {                    // d silu / dx
+    return sigmoid(x) * (T(1) + x * sigmoid(-x));  // sigmoid(-x) is 1 - sigmoid(x) with all of its digits
+}
+// d tanh / dx = 1 / cosh(x)². 1 - tanh(x)² would lose its digits for large |x|.
+template <class T>
+GPAS_HOST_DEVICE T dtanh(T x) {
+    const T e = std::exp(T(-2) * std::abs(x));
+    return T(4) * e / ((T(1) + e) * (T(1) + e));
 }
 
 // s(g); `scale` is the factor of scaled_silu and the slope below zero of leaky_relu.
@@ -35,6 +41,7 @@ GPAS_HOST_DEVICE T gate_value(GateFunction function, T g, T scale) {
         case GateFunction::tanh: return std::tanh(g);
         case GateFunction::leaky_relu: return g > T(0) ? g : scale * g;
         case GateFunction::scaled_silu: return scale * silu(g);
+        case GateFunction::scale_silu: return g * sigmoid(T(8) * g);
     }
     return T(0);
 }
@@ -46,9 +53,10 @@ GPAS_HOST_DEVICE T gate_slope(GateFunction function, T g, T scale) {
         case GateFunction::silu: return dsilu(g);
         case GateFunction::identity: return T(1);
         case GateFunction::relu: return g > T(0) ? T(1) : T(0);
-        case GateFunction::tanh: return T(1) - std::tanh(g) * std::tanh(g);
+        case GateFunction::tanh: return dtanh(g);
         case GateFunction::leaky_relu: return g > T(0) ? T(1) : scale;
         case GateFunction::scaled_silu: return scale * dsilu(g);
+        case GateFunction::scale_silu: return dsilu(T(8) * g);
     }
     return T(0);
 }

@@ -22,8 +22,13 @@ constexpr EnumName<EmbeddingInit> embedding_inits[] = {{EmbeddingInit::scaled, "
                                                        {EmbeddingInit::normal, "normal"}};
 constexpr EnumName<OutputInit> output_inits[] = {{OutputInit::normal, "normal"}, {OutputInit::scaled, "scaled"}};
 constexpr EnumName<GateFunction> gate_functions[] = {
-    {GateFunction::silu, "silu"}, {GateFunction::identity, "identity"},     {GateFunction::relu, "relu"},
-    {GateFunction::tanh, "tanh"}, {GateFunction::leaky_relu, "leaky_relu"}, {GateFunction::scaled_silu, "scaled_silu"},
+    {GateFunction::silu, "silu"},
+    {GateFunction::identity, "identity"},
+    {GateFunction::relu, "relu"},
+    {GateFunction::tanh, "tanh"},
+    {GateFunction::leaky_relu, "leaky_relu"},
+    {GateFunction::scaled_silu, "scaled_silu"},
+    {GateFunction::scale_silu, "scale_silu"},
 };
 constexpr EnumName<SampleMode> sample_modes[] = {{SampleMode::packed, "packed"}, {SampleMode::padded, "padded"}};
 constexpr EnumName<TrainingConfig::OnBadNumbers> on_bad_numbers[] = {

@@ -87,7 +87,9 @@ void declare_model(SchemaBuilder& schema) {
 
     auto gate = schema.section<GateConfig>("model.gate", "The GPAS gate: y = x - s(g) stop_gradient(x)",
                                            [](RunConfig& c) -> GateConfig& { return c.model.gate; });
-    gate.add("function", &GateConfig::function, "", {}, "s(g); the paper's is silu.",
+    gate.add("function", &GateConfig::function, "", {},
+             "s(g). silu is the paper's. scaled_silu is scale silu(g). scale_silu is g sigmoid(8 g), as in the paper's "
+             "code.",
              {"activation", "gate_act", "gpas_act"});
     gate.add("scale", &GateConfig::scale, "", {-1e6, 1e6},
              "scaled_silu: s = scale silu(g); leaky_relu: slope below zero.", {});

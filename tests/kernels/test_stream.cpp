@@ -28,10 +28,10 @@ struct Gates {
     GateFunction function;
     bool stop_gradient;
 };
-constexpr Gates all_gates[] = {{GateFunction::silu, true},       {GateFunction::silu, false},
-                               {GateFunction::identity, true},   {GateFunction::relu, true},
-                               {GateFunction::tanh, false},      {GateFunction::leaky_relu, true},
-                               {GateFunction::scaled_silu, true}};
+constexpr Gates all_gates[] = {{GateFunction::silu, true},        {GateFunction::silu, false},
+                               {GateFunction::identity, true},    {GateFunction::relu, true},
+                               {GateFunction::tanh, false},       {GateFunction::leaky_relu, true},
+                               {GateFunction::scaled_silu, true}, {GateFunction::scale_silu, true}};
 
 // k = 1 - s(g)
 double factor(const Gate& gate) {
@@ -100,6 +100,39 @@ struct Inputs {
     OwnedTensor x, b, w, d, dn, n, x2, rstd, dw;
     Gate gate, other;
 };
+
+constexpr GateFunction every_gate_function[] = {
+    GateFunction::silu,       GateFunction::identity,    GateFunction::relu,      GateFunction::tanh,
+    GateFunction::leaky_relu, GateFunction::scaled_silu, GateFunction::scale_silu};
+
+TEST(GateFunction, value_and_slope_keep_their_digits_in_fp32) {
+    for (const GateFunction function : every_gate_function)
+        for (double g = -10.0; g <= 10.0; g += 0.03125) {
+            // exp, a sum and a quotient are rounded, then each product. The slope of a silu is s (1 + x (1 - s)), whose
+            // terms have opposite signs for negative x.
+            const bool swish = function == GateFunction::silu || function == GateFunction::scaled_silu ||
+                               function == GateFunction::scale_silu;
+            const double x = function == GateFunction::scale_silu ? 8.0 * g : g, s = 1.0 / (1.0 + std::exp(-x));
+            const double value = reference::gate_value(function, g, 0.25);
+            const double slope = reference::gate_slope(function, g, 0.25);
+            const double terms = swish ? s * (1.0 + std::abs(x) * (1.0 - s)) : std::abs(slope);
+            EXPECT_NEAR(gate_value(function, float(g), 0.25F), value, 8 * 0x1p-24 * std::abs(value))
+                << int(function) << " " << g;
+            EXPECT_NEAR(gate_slope(function, float(g), 0.25F), slope, 10 * 0x1p-24 * terms)
+                << int(function) << " " << g;
+        }
+}
+
+TEST(GateFunction, slope_is_the_derivative_of_the_value) {
+    constexpr double h = 1e-5;
+    for (const GateFunction function : every_gate_function)
+        for (const double g : {-2.3, -1.0, -0.31, -0.02, 0.04, 0.5, 1.1, 3.0}) {
+            const double difference = (gate_value(function, g + h, 0.3) - gate_value(function, g - h, 0.3)) / (2.0 * h);
+            // Third derivatives are below 100 (8² of scale_silu), and 1e-16 of rounding is divided by h.
+            EXPECT_NEAR(gate_slope(function, g, 0.3), difference, 100.0 * h * h + 1e-10) << int(function) << " " << g;
+        }
+    EXPECT_NEAR(gate_value(GateFunction::scale_silu, 0.25, 1.0), 0.25 / (1.0 + std::exp(-2.0)), 1e-16);
+}
 
 TEST(Rmsnorm, normalises_the_gated_stream_and_its_replay_gives_the_same_bits) {
     for_cases([](const Case& c) {

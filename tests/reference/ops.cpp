@@ -100,6 +100,7 @@ double gate_value(GateFunction f, double g, double scale) {
         case GateFunction::tanh: return std::tanh(g);
         case GateFunction::leaky_relu: return g > 0 ? g : scale * g;
         case GateFunction::scaled_silu: return scale * g * logistic(g);
+        case GateFunction::scale_silu: return g * logistic(8.0 * g);
     }
     return 0.0;
 }
@@ -114,6 +115,10 @@ double gate_slope(GateFunction f, double g, double scale) {
         case GateFunction::tanh: return 1.0 / (std::cosh(g) * std::cosh(g));
         case GateFunction::leaky_relu: return g > 0 ? 1.0 : scale;
         case GateFunction::scaled_silu: return scale * silu_slope;
+        case GateFunction::scale_silu: {
+            const double s8 = logistic(8.0 * g);
+            return s8 + 8.0 * g * s8 * (1.0 - s8);
+        }
     }
     return 0.0;
 }

@@ -93,8 +93,9 @@ TEST(Reference, gradients_of_every_row_are_those_of_the_frozen_surrogate) {
 }
 
 TEST(Reference, every_gate_function_and_the_scaled_output_of_lns_have_right_gradients) {
-    for (const GateFunction function : {GateFunction::identity, GateFunction::relu, GateFunction::tanh,
-                                        GateFunction::leaky_relu, GateFunction::scaled_silu}) {
+    for (const GateFunction function :
+         {GateFunction::identity, GateFunction::relu, GateFunction::tanh, GateFunction::leaky_relu,
+          GateFunction::scaled_silu, GateFunction::scale_silu}) {
         ModelConfig config = tiny_model(Architecture::lns_gpas);
         config.lns = LnsMode::output;
         config.gate.function = function;
