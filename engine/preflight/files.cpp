@@ -21,7 +21,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string text_of_file(const fs::path& path) {
+std::string content_of(const fs::path& path) {
     std::ifstream file(path, std::ios::binary);
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
@@ -64,7 +64,7 @@ private:
 std::string look_for(const fs::path& token, double wait_seconds) {
     const Stopwatch watch;
     for (;;) {
-        if (text_of_file(token) == token.filename()) return {};
+        if (content_of(token) == token.filename()) return {};
         std::error_code error;
         if (watch.seconds() > wait_seconds)
             return fs::exists(token.parent_path(), error) ? "there is no such file" : "there is no such directory";
@@ -78,7 +78,7 @@ std::string try_own_file(const fs::path& path, double& sync_seconds) {
         const Stopwatch watch;
         write_durably(path, text);
         sync_seconds = watch.seconds();
-        const bool same = text_of_file(path) == text;
+        const bool same = content_of(path) == text;
         fs::remove(path);
         return same ? "" : fmt::format("{}: reads back as something else", path.string());
     } catch (const std::exception& error) {
