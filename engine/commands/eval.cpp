@@ -2,6 +2,7 @@
 #include "engine/commands/command.hpp"
 #include "engine/training/device.hpp"
 #include "engine/training/evaluate.hpp"
+#include "engine/training/paper_evaluation.hpp"
 #include "engine/training/run_state.hpp"
 #include "engine/training/threads.hpp"
 #include "io/config/check.hpp"
@@ -10,6 +11,9 @@
 #include "kernels/error.hpp"
 #include "parallel/agree.hpp"
 
+#include <fmt/format.h>
+
+#include <algorithm>
 #include <cstdio>
 
 namespace gpas {
@@ -20,14 +24,29 @@ struct Options {
     std::string checkpoint = "auto";
     bool baseline = false;
     bool all = false;
+    std::string paper;  // BATCHxGPUS; empty: not asked for
 };
 
 void print_line(const char* name, double loss) {
     std::printf("%-22s loss %.4f   perplexity %s\n", name, loss, perplexity_text(loss).c_str());
 }
 
+void print_paper(const PaperEvaluation& paper, const PaperLayout& layout) {
+    print_line("as the paper's code", paper.loss);
+    const auto [fewest, most] = std::minmax_element(paper.batches.begin(), paper.batches.end());
+    std::printf("%s\n",
+                fmt::format("  sum of batch means / (batches + 1): {} batches of {} samples on each of {} GPU(s), {} "
+                            "tokens; its perplexity depends on both numbers",
+                            *fewest == *most ? std::to_string(*most) : fmt::format("{} to {}", *fewest, *most),
+                            layout.batch, layout.gpus, paper.tokens)
+                    .c_str());
+}
+
 void run(const Options& options, MpiSession& mpi) {
     std::unique_ptr<Communicator> world = mpi.world();
+    const auto layout = agree(*world, [&] {
+        return options.paper.empty() ? std::optional<PaperLayout>() : parse_paper_layout(options.paper);
+    });
     const LoadedConfig loaded = agree(*world, [&] {
         LoadedConfig config = options.config->load();
         check_for_training(config);
@@ -63,9 +82,14 @@ void run(const Options& options, MpiSession& mpi) {
         evaluate(replica, mesh, pipeline_shape(config, mesh.size), *data.valid, config.data.mask_documents);
     if (result.tokens == 0)
         throw AgreedError(ExitCode::usage, "no validation token has a loss: there is nothing to measure");
+    std::optional<PaperEvaluation> paper;
+    if (layout)
+        paper = evaluate_as_paper(replica, mesh, pipeline_shape(config, mesh.size), *data.valid,
+                                  config.data.mask_documents, *layout);
     if (mesh.world->rank() != 0) return;
     std::printf("%s: %lld validation tokens\n", file->c_str(), static_cast<long long>(result.tokens));
     print_line("model", result.loss);
+    if (paper) print_paper(*paper, *layout);
     if (!options.baseline) return;
     const NgramBaseline baseline = ngram_baseline(data.train, *data.valid, config.model.vocab_size);
     print_line("unigram (add-one)", baseline.unigram_nats);
@@ -80,6 +104,9 @@ void add_eval(CLI::App& app, Chosen& chosen) {
     options->config = add_config_argument(*command);
     command->add_option("--checkpoint", options->checkpoint, "a file, or auto: the newest complete one of the run");
     command->add_flag("--all", options->all, "every validation sample, not evaluation.samples of them");
+    command->add_option("--paper", options->paper,
+                        "also the loss as the evaluation of the paper's code prints it, with this --batch_size and "
+                        "number of GPUs, such as 256x1 (docs/paper.md)");
     command->add_flag("--baseline", options->baseline,
                       "also the losses of add-one smoothed unigram and bigram models of the training tokens");
     command->callback([&chosen, options] { chosen.parallel = [options](MpiSession& mpi) { run(*options, mpi); }; });

@@ -150,6 +150,20 @@ def eval_compares_with_counting_models():
 
 
 @check
+def eval_prints_the_number_of_the_papers_code():
+    def losses(result):
+        lines = {line.split(" loss ")[0].strip(): float(line.split(" loss ")[1].split()[0])
+                 for line in succeeds(result).out.splitlines() if " loss " in line}
+        return lines["model"], lines["as the paper's code"]
+    _, alone = losses(gpas("eval", "run.yaml", "--all", "--paper", "3x2"))
+    model, together = losses(gpas("eval", "run.yaml", "--all", "--paper", "3x2", ranks=2))
+    assert abs(alone - together) <= 1e-4, (alone, together)  # as printed
+    assert together < model, (together, model)
+    refused(gpas("eval", "run.yaml", "--paper", "256x"), 2, "--paper: found '256x'")
+    refused(gpas("eval", "run.yaml", "--paper", "100000x1", ranks=2), 2, "no whole batch")
+
+
+@check
 def generate_repeats_itself_and_starts_with_the_prompt():
     command = ("generate", "run.yaml", "--prompt", "It was", "--tokens", "12", "--temperature", "0.7", "--seed", "3")
     first = succeeds(gpas(*command))
