@@ -180,13 +180,20 @@ private:
         chunk.free.insert(chunk.free.begin(), slot);  // the others first: its output may still be on its way
     }
 
+    // A micro-batch without loss tokens has no gradient.
+    float factor_of(const PipelineAction& action) const {
+        if (!pass_.batch_means) return pass_.factor;
+        const std::int64_t tokens = pass_.batches[std::size_t(action.micro_batch)].loss_tokens;
+        return tokens > 0 ? pass_.factor / float(tokens) : 0.0F;
+    }
+
     void backward(const PipelineAction& action, Tensor d) {
         Chunk& chunk = chunks_[std::size_t(action.chunk)];
         Model& model = replica_.memory().models[std::size_t(action.chunk)][chunk.in_flight.at(action.micro_batch).slot];
         const bool whole = action.work == PipelineWork::backward;
         const Model::LayerDone done = done_hook(chunk);
         if (part(action).head)
-            model.loss_and_gradient(replica_.context, rows(action), d, pass_.factor, done);
+            model.loss_and_gradient(replica_.context, rows(action), d, factor_of(action), done);
         else if (std::isnan(pass_.factor))
             fill(replica_.context, d, pass_.factor);
         if (whole)

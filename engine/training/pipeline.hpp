@@ -14,6 +14,7 @@ struct PipelinePass {
     std::vector<Batch>& batches;
     bool mask_documents = false;
     float factor = 1.0F;                      // of the losses' gradient; NaN: every gradient of this rank becomes NaN
+    bool batch_means = false;                 // of each micro-batch, the gradient of its mean loss instead of its sum
     std::vector<Moments>* moments = nullptr;  // of the last micro-batch's stream, this rank's layers in order
     std::int64_t step = -1;                   // of the run, from 1, for reports
     Model::LayerDone done = {};               // gradients of a layer are complete for the whole pass

@@ -50,6 +50,20 @@ std::string advice_on(const std::string& event) {
         key);
 }
 
+std::vector<std::string> truncation_lines(const RunData& data) {
+    std::vector<std::string> lines;
+    for (const auto& [source, weight] : data.train.sources()) {
+        if (!source.truncates() || source.shape().truncated_end != TruncatedEnd::automatic) continue;
+        const auto end = source.truncated_end_token();
+        lines.push_back(
+            fmt::format("{}: documents of more than {} tokens are cut and end {}", source.source().prefix(),
+                        source.shape().sequence_length,
+                        end ? fmt::format("with EOS (token {})", *end)
+                            : "in their text, because the documents of this file do not end with EOS"));
+    }
+    return lines;
+}
+
 GpasMetrics gpas_view(const RunConfig& config, std::int64_t step, const StepResult& result) {
     GpasMetrics view{.step = step};
     std::size_t gate = 0;

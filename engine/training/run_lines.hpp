@@ -3,6 +3,7 @@
 
 #include "engine/training/replica.hpp"
 #include "engine/training/step.hpp"
+#include "io/data/batch.hpp"
 #include "io/metrics/metrics.hpp"
 #include "parallel/mesh.hpp"
 
@@ -17,6 +18,8 @@ std::vector<std::string> run_lines(const RunConfig& config, const Mesh& mesh, co
 // What to do about a step that ends the run, after EventMetrics::event.
 std::string advice_on(const std::string& event);
 
+// What data.truncated_end: auto came to, a line per training source whose documents are truncated.
+std::vector<std::string> truncation_lines(const RunData& data);
 // Of a step that was run with_gpas_view.
 GpasMetrics gpas_view(const RunConfig& config, std::int64_t step, const StepResult& result);
 

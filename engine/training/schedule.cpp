@@ -26,9 +26,10 @@ double progress(std::int64_t k, std::int64_t begin, std::int64_t end) {
 
 }  // namespace
 
-double learning_rate(const ScheduleConfig& schedule, double peak, std::int64_t steps, std::int64_t k) {
+double learning_rate(const ScheduleConfig& schedule, double peak, std::int64_t steps, std::int64_t update) {
+    const std::int64_t k = update - 1 + schedule.first_step;
     const std::int64_t warmup = schedule.warmup_steps;
-    if (k <= warmup) {
+    if (warmup > 0 && k <= warmup) {
         const double share = double(k) / double(warmup);
         return peak * (schedule.initial_ratio + (1.0 - schedule.initial_ratio) * share);
     }
@@ -40,7 +41,8 @@ double learning_rate(const ScheduleConfig& schedule, double peak, std::int64_t s
         case ScheduleKind::linear: return floor + (peak - floor) * (1.0 - r);
         case ScheduleKind::cosine: return floor + (peak - floor) * 0.5 * (1.0 + std::cos(std::numbers::pi * r));
         case ScheduleKind::inverse_sqrt:
-            return std::max(floor, peak * std::sqrt(double(std::max<std::int64_t>(warmup, 1)) / double(k)));
+            return std::max(floor, peak * std::sqrt(double(std::max<std::int64_t>(warmup, 1)) /
+                                                    double(std::max<std::int64_t>(k, 1))));
         case ScheduleKind::wsd:
             return floor +
                    (peak - floor) * wsd_shape(schedule.wsd_decay, progress(k, steps - schedule.decay_steps, steps));

@@ -58,6 +58,7 @@ double TrainingStep::forward_backward(std::int64_t step, std::vector<Moments>* m
     return rehearsed_factor_ * pipeline_.train({.batches = batches_,
                                                 .mask_documents = config_.data.mask_documents,
                                                 .factor = float(rehearsed_factor_),
+                                                .batch_means = config_.training.loss_mean == LossMean::micro_batches,
                                                 .moments = moments,
                                                 .step = step + 1,
                                                 .done = done});
@@ -79,6 +80,12 @@ TrainingStep::Sums TrainingStep::sum_over_ranks(double loss, const StepVote& vot
                                   : StopRequest::none};
 }
 
+// What turns the summed gradient into that of the loss: the terms of the sum are tokens or means of micro-batches.
+double TrainingStep::gradient_divisor(const StepResult& result) const {
+    if (config_.training.loss_mean == LossMean::micro_batches) return double(micro_batches_ * mesh_.size.data);
+    return double(std::max<std::int64_t>(result.loss_tokens, 1));
+}
+
 void TrainingStep::measure_gradients(StepResult& result) {
     const ParameterStore& store = replica_.store;
     const Tensor sums = replica_.memory().work.squares;
@@ -92,9 +99,8 @@ void TrainingStep::measure_gradients(StepResult& result) {
     copy(replica_.context, Tensor(squares, Dtype::fp64, {2}), sums);
     squares[0] += squares[1];
     mesh_.world->all_reduce(squares, 2, ReduceOp::sum, "squared gradient norm");
-    const double tokens = double(std::max<std::int64_t>(result.loss_tokens, 1));
-    result.gradient_norm = std::sqrt(squares[0]) / tokens;
-    result.gate_gradient_norm = std::sqrt(squares[1]) / tokens;
+    result.gradient_norm = std::sqrt(squares[0]) / gradient_divisor(result);
+    result.gate_gradient_norm = std::sqrt(squares[1]) / gradient_divisor(result);
 }
 
 void TrainingStep::update_weights(StepResult& result, std::int64_t update) {
@@ -102,7 +108,7 @@ void TrainingStep::update_weights(StepResult& result, std::int64_t update) {
     ParameterStore& store = replica_.store;
     const double clip = clip_factor(optimizer.clip_grad, result.gradient_norm);
     const double gate_clip = clip_factor(optimizer.clip_gate_grad, clip * result.gate_gradient_norm);
-    const double mean = 1.0 / double(std::max<std::int64_t>(result.loss_tokens, 1));
+    const double mean = 1.0 / gradient_divisor(result);
     result.clipped = clip < 1.0;
     result.gates_clipped = gate_clip < 1.0;
 

@@ -107,6 +107,7 @@ private:
     void handle(StepResult& result, EventMetrics event, StepAction action);
     double forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce);
     Sums sum_over_ranks(double loss, const StepVote& vote);
+    double gradient_divisor(const StepResult& result) const;
     void measure_gradients(StepResult& result);
     void update_weights(StepResult& result, std::int64_t update);
     void gather_stream(StepResult& result, const std::vector<Moments>& mine);

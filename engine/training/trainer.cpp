@@ -160,6 +160,7 @@ private:
         if (!device_.note.empty()) say("{}", device_.note);
         if (!transport_.empty()) say("{}", transport_);
         for (const std::string& line : run_lines(config_, mesh_, *replica_, step_.micro_batches())) say("{}", line);
+        for (const std::string& line : truncation_lines(data_)) say("{}", line);
     }
 
     RunParts parts() {

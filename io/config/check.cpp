@@ -108,6 +108,8 @@ void check_data(const ConfigChecker& check, const RunConfig& run) {
     check.refuse_if(data.mode == SampleMode::padded && data.sequence_length == 1, {"data.sequence_length", "data.mode"},
                     "a padded sample of 1 token has no next token to predict, so there is no loss; use 2 or more, or "
                     "data.mode: packed");
+    check.refuse_without_effect(data.mode == SampleMode::packed, "data.truncated_end", {"data.mode"},
+                                "a packed sample cuts no document off");
     check.refuse_without_effect(!data.valid.empty() && data.valid_fraction > 0, "data.valid_fraction", {"data.valid"},
                                 "data.valid names the held-out tokens");
     check.refuse_if(run.evaluation.every > 0 && data.valid.empty() && data.valid_fraction == 0,
@@ -122,6 +124,12 @@ void check_steps(const ConfigChecker& check, const RunConfig& run) {
     check.refuse_if(training.stop_after > training.steps, {"training.stop_after", "training.steps"},
                     "step {} lies behind the end of the run at step {}; lower stop_after or raise steps",
                     training.stop_after, training.steps);
+    check.refuse_without_effect(run.data.mode == SampleMode::packed && !run.data.mask_documents, "training.loss_mean",
+                                {"data.mode", "data.mask_documents"},
+                                "every packed micro-batch has the same number of loss tokens");
+    check.refuse_without_effect(training.micro_batch_size == training.global_batch_size, "training.loss_mean",
+                                {"training.micro_batch_size", "training.global_batch_size"},
+                                "a step has one micro-batch");
     check.refuse_without_effect(training.on_bad_numbers != TrainingConfig::OnBadNumbers::skip &&
                                     run.guard.on_spike != GuardConfig::OnSpike::skip,
                                 "training.max_skipped_steps", {"training.on_bad_numbers", "guard.on_spike"},
@@ -171,6 +179,9 @@ void check_schedule(const ConfigChecker& check, const RunConfig& run) {
     check.refuse_without_effect(!wsd, "schedule.wsd_decay", {"schedule.kind"}, not_used);
     check.refuse_without_effect(schedule.kind == ScheduleKind::constant, "schedule.min_ratio", {"schedule.kind"},
                                 "a constant schedule never decays");
+    check.refuse_without_effect(schedule.kind == ScheduleKind::constant && schedule.warmup_steps == 0,
+                                "schedule.first_step", {"schedule.kind", "schedule.warmup_steps"},
+                                "a constant schedule without warm-up is the same at every step");
     check.refuse_without_effect(schedule.warmup_steps == 0, "schedule.initial_ratio", {"schedule.warmup_steps"},
                                 "there is no warm-up");
 }

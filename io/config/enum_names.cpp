@@ -31,6 +31,9 @@ constexpr EnumName<GateFunction> gate_functions[] = {
     {GateFunction::scale_silu, "scale_silu"},
 };
 constexpr EnumName<SampleMode> sample_modes[] = {{SampleMode::packed, "packed"}, {SampleMode::padded, "padded"}};
+constexpr EnumName<TruncatedEnd> truncated_ends[] = {
+    {TruncatedEnd::automatic, "auto"}, {TruncatedEnd::eos, "eos"}, {TruncatedEnd::text, "text"}};
+constexpr EnumName<LossMean> loss_means[] = {{LossMean::tokens, "tokens"}, {LossMean::micro_batches, "micro_batches"}};
 constexpr EnumName<TrainingConfig::OnBadNumbers> on_bad_numbers[] = {
     {TrainingConfig::OnBadNumbers::stop, "stop"},
     {TrainingConfig::OnBadNumbers::skip, "skip"},
@@ -89,6 +92,14 @@ std::span<const EnumName<GateFunction>> enum_names<GateFunction>() {
 template <>
 std::span<const EnumName<SampleMode>> enum_names<SampleMode>() {
     return sample_modes;
+}
+template <>
+std::span<const EnumName<TruncatedEnd>> enum_names<TruncatedEnd>() {
+    return truncated_ends;
+}
+template <>
+std::span<const EnumName<LossMean>> enum_names<LossMean>() {
+    return loss_means;
 }
 template <>
 std::span<const EnumName<TrainingConfig::OnBadNumbers>> enum_names<TrainingConfig::OnBadNumbers>() {

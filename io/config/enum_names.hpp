@@ -39,6 +39,10 @@ std::span<const EnumName<GateFunction>> enum_names<GateFunction>();
 template <>
 std::span<const EnumName<SampleMode>> enum_names<SampleMode>();
 template <>
+std::span<const EnumName<TruncatedEnd>> enum_names<TruncatedEnd>();
+template <>
+std::span<const EnumName<LossMean>> enum_names<LossMean>();
+template <>
 std::span<const EnumName<TrainingConfig::OnBadNumbers>> enum_names<TrainingConfig::OnBadNumbers>();
 template <>
 std::span<const EnumName<GuardConfig::OnSpike>> enum_names<GuardConfig::OnSpike>();

@@ -57,6 +57,7 @@ struct ModelConfig {
 };
 
 enum class SampleMode { packed, padded };
+enum class TruncatedEnd { automatic, eos, text };       // the last token of a document that is cut (padded)
 
 struct DataSource {
     std::string path;              // prefix of a .bin/.idx pair
@@ -69,14 +70,18 @@ struct DataConfig {
     double valid_fraction = 0.01;
     std::string tokenizer;         // SentencePiece .model; empty: eval and train need none, generate does
     SampleMode mode = SampleMode::packed;
+    TruncatedEnd truncated_end = TruncatedEnd::automatic;  // padded: eos if the documents of the file end with one
     bool mask_documents = false;   // attention and loss do not cross document boundaries (packed)
     std::int64_t sequence_length = 256;
 };
+
+enum class LossMean { tokens, micro_batches };          // what has equal weight in an update
 
 struct TrainingConfig {
     std::int64_t steps = 10000;
     std::int64_t global_batch_size = 512;  // samples per step, over all data-parallel ranks
     std::int64_t micro_batch_size = 8;     // samples per forward pass of one rank
+    LossMean loss_mean = LossMean::tokens;
     std::int64_t stop_after = 0;           // end (with a checkpoint) after this step although the schedule goes on; 0: steps
     enum class OnBadNumbers { stop, skip, roll_back } on_bad_numbers = OnBadNumbers::stop;
     std::int64_t max_skipped_steps = 10;   // skip: stop after this many in a row
@@ -101,6 +106,7 @@ enum class DecayShape { linear, cosine, exponential, minus_sqrt };
 struct ScheduleConfig {
     ScheduleKind kind = ScheduleKind::cosine;
     std::int64_t warmup_steps = 1000;
+    std::int64_t first_step = 1;   // of the schedule, for the first update; 0 as in PyTorch
     double initial_ratio = 0.0;    // learning rate at step 0 of the warm-up, as a share of the peak
     double min_ratio = 0.1;        // floor, as a share of the peak
     std::int64_t decay_steps = 0;  // linear, cosine: length of the schedule (0: training.steps); wsd: length of the decay at its end

@@ -120,6 +120,10 @@ void declare_data(SchemaBuilder& schema) {
              "packed: documents joined and cut into full sequences; padded: one document a sample, cut or padded (the "
              "paper's).",
              {});
+    data.add("truncated_end", &DataConfig::truncated_end, "", {},
+             "padded: last token of a document that is cut. eos is EOS, as the paper's tokenizer gives it. text is the "
+             "token that stands there. auto is eos if the documents of the file end with EOS, else text.",
+             {});
     data.add("mask_documents", &DataConfig::mask_documents, "", {},
              "packed: neither attention nor loss crosses a document boundary.",
              {"reset_attention_mask", "reset_position_ids", "eod_mask_loss"});
@@ -137,6 +141,10 @@ void declare_training(SchemaBuilder& schema) {
     training.add("micro_batch_size", &TrainingConfig::micro_batch_size, "samples", {1, 1e6},
                  "Samples per forward pass of one rank; gradients accumulate up to global_batch_size.",
                  {"local_batch_size", "per_device_train_batch_size", "micro_batch"});
+    training.add("loss_mean", &TrainingConfig::loss_mean, "", {},
+                 "What has equal weight in an update: loss tokens, or micro_batches as in the paper's code, where a token "
+                 "of a micro-batch with few loss tokens counts for more.",
+                 {});
     training.add("stop_after", &TrainingConfig::stop_after, "steps", step_count,
                  "End with a checkpoint after this step although the schedule goes on; 0: run all steps.",
                  {"exit_interval"});
@@ -159,8 +167,9 @@ void declare_optimizer(SchemaBuilder& schema) {
     optimizer.add("beta1", &OptimizerConfig::beta1, "", below_one, "Decay of the first moment.",
                   {"adam_beta1", "betas"});
     optimizer.add("beta2", &OptimizerConfig::beta2, "", below_one, "Decay of the second moment.", {"adam_beta2"});
-    optimizer.add("epsilon", &OptimizerConfig::epsilon, "", {0, 1, true}, "Added to the root of the second moment.",
-                  {"adam_eps", "eps", "adam_epsilon"});
+    // 1.2e-38: fp32 has no smaller number with all of its digits, and below 1e-45 it has only 0.
+    optimizer.add("epsilon", &OptimizerConfig::epsilon, "", {1.2e-38, 1},
+                  "Added to the root of the second moment, in fp32.", {"adam_eps", "eps", "adam_epsilon"});
     optimizer.add("weight_decay", &OptimizerConfig::weight_decay, "", not_negative,
                   "Decoupled weight decay, scaled by the learning rate; gates are never decayed.", {"wd"});
     optimizer.add("decay_norms", &OptimizerConfig::decay_norms, "", {}, "Decay the norm weights too.", {});
@@ -179,6 +188,10 @@ void declare_schedule(SchemaBuilder& schema) {
                  {"lr_decay_style", "scheduler", "decay_type", "lr_scheduler_type", "type"});
     schedule.add("warmup_steps", &ScheduleConfig::warmup_steps, "steps", step_count, "Linear warm-up up to the peak.",
                  {"lr_warmup_iters", "num_warmup_steps", "warmup", "warmup_iters"});
+    schedule.add("first_step", &ScheduleConfig::first_step, "", {0, 1},
+                 "Step of the schedule that the first update has. 0: as in PyTorch and the paper's code, so that the "
+                 "first update has the learning rate at which the warm-up starts.",
+                 {});
     schedule.add("initial_ratio", &ScheduleConfig::initial_ratio, "share of peak", share, "Where the warm-up starts.",
                  {"lr_warmup_init"});
     schedule.add("min_ratio", &ScheduleConfig::min_ratio, "share of peak", share, "Where the decay ends.",

@@ -124,7 +124,8 @@ void check_loss_tokens(const ValidationSet& data) {
 }  // namespace
 
 RunData open_data(const DataConfig& config, const OpenDataOptions& options) {
-    const SampleShape shape{config.mode, config.sequence_length, config.mask_documents, options.vocab_size};
+    const SampleShape shape{config.mode, config.sequence_length, config.mask_documents, options.vocab_size,
+                            config.truncated_end};
     std::vector<std::shared_ptr<const IndexedDataset>> files;
     std::uint64_t fingerprint = 0;
     const auto open = [&](const DataSource& source) {
@@ -146,6 +147,9 @@ RunData open_data(const DataConfig& config, const OpenDataOptions& options) {
         check_loss_tokens(train.back().data);
         if (valid_range.end_token > valid_range.first_token) valid.emplace_back(file, valid_range, shape, "validation");
         fingerprint = mix64(fingerprint ^ std::uint64_t(train_range.end_token));
+        // Other samples than those of a version that did not know truncated_end.
+        if (const auto end = train.back().data.truncated_end_token())
+            fingerprint = mix64(fingerprint ^ (std::uint64_t(*end) + 1));
     }
     for (const DataSource& source : config.valid) {
         const auto file = open(source);

@@ -1,5 +1,6 @@
 #include "io/data/token_dataset.hpp"
 
+#include "io/data/document_end.hpp"
 #include "kernels/error.hpp"
 
 #include <algorithm>
@@ -16,6 +17,7 @@ TokenDataset::TokenDataset(std::shared_ptr<const IndexedDataset> source, const T
     if (shape_.mode == SampleMode::padded) {
         samples_ = range_.end_document - range_.first_document;
         if (samples_ < 1) fail(ExitCode::usage, "{}: the {} part has no document", source_->prefix(), role);
+        find_truncated_end();
         return;
     }
     samples_ = std::max<std::int64_t>(0, tokens() - 1) / s;
@@ -88,12 +90,27 @@ std::int64_t TokenDataset::read_padded(std::int64_t sample, const SampleOut& out
     const std::int64_t count = std::min(s, source_->document_begin(document + 1) - first);
     source_->read(first, count, out.tokens, out.stride);
     check_ids(first, count, out.tokens, out.stride);
+    if (truncated_end_token_ && first + s < source_->document_begin(document + 1))
+        out.tokens[(s - 1) * out.stride] = *truncated_end_token_;
     for (std::int64_t t = 0; t < s; ++t) {
         if (t >= count) out.tokens[t * out.stride] = padding_token;
         out.labels[t * out.stride] = t + 1 < count ? out.tokens[(t + 1) * out.stride] : ignored_label;
         if (out.segment_begin != nullptr) out.segment_begin[t * out.stride] = 0;
     }
     return loss_tokens(sample);
+}
+
+void TokenDataset::find_truncated_end() {
+    for (std::int64_t k = range_.first_document; k < range_.end_document && !truncates_; ++k)
+        truncates_ = source_->document_begin(k + 1) - source_->document_begin(k) > shape_.sequence_length;
+    if (!truncates_ || shape_.truncated_end == TruncatedEnd::text) return;
+    truncated_end_token_ = end_of_document_token(*source_);
+    if (shape_.truncated_end == TruncatedEnd::eos && !truncated_end_token_)
+        fail(ExitCode::usage,
+             "{}: data.truncated_end is eos, but the documents of this file do not end with EOS (one token that stands "
+             "nowhere else in them); prepare the file with EOS, as gpas prepare does unless told otherwise, or write "
+             "data.truncated_end: text",
+             source_->prefix());
 }
 
 void TokenDataset::check_ids(std::int64_t first, std::int64_t count, const std::int32_t* ids,

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -18,6 +19,7 @@ struct SampleShape {
     std::int64_t sequence_length = 256;
     bool mask_documents = false;
     std::int64_t vocab_size = 0;  // ids outside are refused when read; 0: not checked
+    TruncatedEnd truncated_end = TruncatedEnd::automatic;
 };
 
 // A contiguous range of documents and the tokens in it; document bounds are those of the whole file.
@@ -39,13 +41,15 @@ public:
     static constexpr std::int32_t ignored_label = -1;
     static constexpr std::int32_t padding_token = 0;
 
-    // Fails with ExitCode::usage when the range does not hold one sample; `role` ("training", ...) is for that message.
+    // Fails with ExitCode::usage when the range does not hold one sample (`role`, such as "training", is for that
+    // message), or when shape.truncated_end asks for an EOS that the file does not have.
     TokenDataset(std::shared_ptr<const IndexedDataset> source, const TokenRange& range, const SampleShape& shape,
                  const std::string& role);
 
     // packed: the range is one stream of tokens; sample i is tokens [i s, i s + s] of it, s inputs and, one further, s
     // labels, so neighbouring samples share a token and up to s tokens at the end are left over.
     // padded: sample i is document i, cut or padded to s tokens, with labels inside of it only (s - 1 of them at most).
+    // The last token of a document that was cut is truncated_end_token(), if there is one.
     std::int64_t samples() const { return samples_; }
     std::int64_t tokens() const { return range_.end_token - range_.first_token; }
 
@@ -61,6 +65,10 @@ public:
     const IndexedDataset& source() const { return *source_; }
     const TokenRange& range() const { return range_; }
     const SampleShape& shape() const { return shape_; }
+    // padded: a document of the range is longer than s.
+    bool truncates() const { return truncates_; }
+    // EOS of the file (end_of_document_token), if truncates() and shape().truncated_end asks for it.
+    std::optional<std::int32_t> truncated_end_token() const { return truncated_end_token_; }
 
 private:
     std::int64_t read_packed(std::int64_t sample, const SampleOut& out) const;
@@ -69,12 +77,15 @@ private:
     // right behind it; places within the sample, end may be beyond it.
     template <class Body>
     void for_each_segment(std::int64_t first, Body&& body) const;
+    void find_truncated_end();
     void check_ids(std::int64_t first, std::int64_t count, const std::int32_t* ids, std::int64_t stride) const;
 
     std::shared_ptr<const IndexedDataset> source_;
     TokenRange range_;
     SampleShape shape_;
     std::int64_t samples_ = 0;
+    bool truncates_ = false;
+    std::optional<std::int32_t> truncated_end_token_;
 };
 
 TokenRange whole_range(const IndexedDataset& source);

@@ -43,6 +43,21 @@ TEST(Schedule, decays_by_the_formulas_of_megatron) {
     EXPECT_DOUBLE_EQ(rate(schedule(ScheduleKind::linear), steps), floor);
 }
 
+// transformers' and the paper's code: LambdaLR gives update k the multiplier of step k - 1.
+TEST(Schedule, starts_at_step_zero_as_pytorch_does_if_asked) {
+    for (const ScheduleKind kind : {ScheduleKind::constant, ScheduleKind::linear, ScheduleKind::cosine,
+                                    ScheduleKind::inverse_sqrt, ScheduleKind::wsd}) {
+        ScheduleConfig zero = schedule(kind);
+        zero.decay_steps = kind == ScheduleKind::wsd ? 20 : 0;
+        const ScheduleConfig one = zero;
+        zero.first_step = 0;
+        EXPECT_EQ(rate(zero, 1), 0.0);
+        for (std::int64_t k = 2; k <= steps; ++k) EXPECT_EQ(rate(zero, k), rate(one, k - 1));
+        zero.warmup_steps = 0;
+        EXPECT_DOUBLE_EQ(rate(zero, 1), peak);
+    }
+}
+
 TEST(Schedule, stays_at_the_floor_after_its_own_end) {
     for (const ScheduleKind kind : {ScheduleKind::linear, ScheduleKind::cosine}) {
         ScheduleConfig s = schedule(kind);

@@ -67,6 +67,42 @@ TEST_F(Step, does_not_depend_on_how_the_global_batch_is_cut) {
         128 * 0x1p-24);
 }
 
+// Gradients of the two micro-batches of a step, each by its own number of tokens, and of both by their sum.
+TEST_F(Step, averages_over_tokens_or_over_micro_batches) {
+    const std::vector<std::string> padded{"data.mode=padded", "data.mask_documents=false", "data.sequence_length=40"};
+    const auto gradient = [&](std::vector<std::string> changes, std::int64_t first_sample, StepResult& result) {
+        changes.insert(changes.begin(), padded.begin(), padded.end());
+        Stepper stepper(tokens_, changes);
+        result = stepper.step.run({.step = 0, .update = 1, .first_sample = first_sample});
+        // The first moment is (1 - beta1) times the clipped gradient.
+        const Tensor m = stepper.replica.store.adam_m(stepper.replica.store.index_of("layers.1.mlp.down.weight"));
+        std::vector<float> values(m.as<float>(), m.as<float>() + m.elements());
+        return std::pair(values, result.gradient_norm);
+    };
+    const std::vector<std::string> no_clip{"optimizer.clip_grad=0"};
+    const auto with = [&](std::vector<std::string> more) {
+        more.insert(more.end(), no_clip.begin(), no_clip.end());
+        return more;
+    };
+    StepResult first, second, tokens, batches;
+    const std::vector<std::string> half{"training.global_batch_size=4"};
+    const auto a = gradient(with(half), 0, first).first, b = gradient(with(half), 4, second).first;
+    ASSERT_NE(first.loss_tokens, second.loss_tokens);
+    const auto by_tokens = gradient(no_clip, 0, tokens).first;
+    const auto by_batches = gradient(with({"training.loss_mean=micro_batches"}), 0, batches).first;
+    std::vector<float> expected_tokens(a.size()), expected_batches(a.size());
+    const double share = double(first.loss_tokens) / double(first.loss_tokens + second.loss_tokens);
+    for (std::size_t i = 0; i < a.size(); ++i) {
+        expected_tokens[i] = float(share * double(a[i]) + (1.0 - share) * double(b[i]));
+        expected_batches[i] = float(0.5 * double(a[i]) + 0.5 * double(b[i]));
+    }
+    // Two orders of a sum of some 250 tokens' terms.
+    EXPECT_LT(relative(by_tokens, expected_tokens), 256 * 0x1p-24);
+    EXPECT_LT(relative(by_batches, expected_batches), 256 * 0x1p-24);
+    EXPECT_GT(relative(expected_batches, expected_tokens), 1e-3);
+    EXPECT_EQ(tokens.loss, batches.loss);  // reported over tokens in both
+}
+
 // AdamW's first update is lr · sign-like and blind to the size of the gradient; its first moment is not.
 TEST_F(Step, clips_all_gradients_by_their_norm_and_then_the_gates_by_theirs) {
     const auto first_moment = [&](const std::vector<std::string>& changes, const std::string& name,

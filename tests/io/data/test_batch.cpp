@@ -1,6 +1,7 @@
 #include "data_fixtures.hpp"
 #include "io/data/batch.hpp"
 #include "io/data/tokenizer.hpp"
+#include "io/data/document_end.hpp"
 #include "kernels/error.hpp"
 
 #include <gtest/gtest.h>
@@ -124,6 +125,43 @@ TEST_F(TokenSamples, PaddedSamplesAreDocumentsCutOrFilledUp) {
     EXPECT_EQ(read(data, 3).labels, (Ids{9, 10, 11, -1}));
     EXPECT_EQ(read(data, 4).in_loss, 0);
     EXPECT_EQ(read(data, 1).in_loss, 3);
+}
+
+TEST_F(TokenSamples, ATruncatedDocumentEndsWithEosIfTheFileHasOne) {
+    const auto file = [&](const Documents& documents) {
+        write_dataset(folder / "e", documents);
+        return std::make_shared<const IndexedDataset>(folder / "e");
+    };
+    const auto tokens = [](const std::shared_ptr<const IndexedDataset>& source, TruncatedEnd end, std::int64_t i) {
+        return read(TokenDataset(source, whole_range(*source), {SampleMode::padded, 4, false, 0, end}, "training"), i);
+    };
+    const auto with_eos = file({{3, 4, 5, 6, 7, 1}, {8, 1}, {}, {3, 4, 5, 1}, {9, 8, 7, 6, 1}});
+    EXPECT_EQ(end_of_document_token(*with_eos), 1);
+    for (const TruncatedEnd end : {TruncatedEnd::automatic, TruncatedEnd::eos}) {
+        EXPECT_EQ(tokens(with_eos, end, 0).tokens, (Ids{3, 4, 5, 1}));
+        EXPECT_EQ(tokens(with_eos, end, 0).labels, (Ids{4, 5, 1, -1}));
+        EXPECT_EQ(tokens(with_eos, end, 0).in_loss, 3);
+        EXPECT_EQ(tokens(with_eos, end, 1).tokens, (Ids{8, 1, 0, 0}));
+        EXPECT_EQ(tokens(with_eos, end, 3).tokens, (Ids{3, 4, 5, 1}));  // just as long as a sample
+        EXPECT_EQ(tokens(with_eos, end, 4).tokens, (Ids{9, 8, 7, 1}));
+    }
+    EXPECT_EQ(tokens(with_eos, TruncatedEnd::text, 0).tokens, (Ids{3, 4, 5, 6}));
+    EXPECT_EQ(tokens(with_eos, TruncatedEnd::text, 0).labels, (Ids{4, 5, 6, -1}));
+
+    // Other last tokens; one that also stands inside; a single document, whose last token says nothing.
+    for (const Documents& documents : {Documents{{3, 4, 5, 6, 7}, {8, 1}}, Documents{{3, 1, 5, 6, 1}, {8, 1}},
+                                       Documents{{3, 4, 5, 6, 1}}, Documents{{}, {3, 4, 5, 6, 1}}}) {
+        const auto without = file(documents);
+        EXPECT_EQ(end_of_document_token(*without), std::nullopt);
+        const std::int64_t cut = documents.front().empty() ? 1 : 0;
+        EXPECT_EQ(tokens(without, TruncatedEnd::automatic, cut).tokens,
+                  Ids(documents[std::size_t(cut)].begin(), documents[std::size_t(cut)].begin() + 4));
+        EXPECT_CONTAINS(error_of([&] { tokens(without, TruncatedEnd::eos, cut); }, ExitCode::usage),
+                        "data.truncated_end is eos, but the documents of this file do not end with EOS");
+    }
+    // Nothing is cut: the setting can be met.
+    const auto uncut = file({{3, 4, 5, 6}, {8, 1}});
+    EXPECT_EQ(tokens(uncut, TruncatedEnd::eos, 0).tokens, (Ids{3, 4, 5, 6}));
 }
 
 TEST_F(TokenSamples, AnIdOutsideTheVocabularyIsRefusedWhereItIsRead) {
@@ -303,6 +341,19 @@ TEST_F(Streams, OpenDataSplitsChecksAndFingerprints) {
     EXPECT_EQ(open_data(config, options).fingerprint, run.fingerprint);
     EXPECT_NE(open_data(separate, options).fingerprint, run.fingerprint);
     EXPECT_NE(open_data(none, options).fingerprint, run.fingerprint);
+
+    // The fingerprint covers the end of truncated documents, if one is put there.
+    write_dataset(folder / "e", {{3, 4, 5, 6, 7, 1}, {8, 1}});
+    DataConfig padded;
+    padded.train = {{folder / "e", 1.0}};
+    padded.mode = SampleMode::padded;
+    padded.valid_fraction = 0;
+    padded.sequence_length = 4;
+    DataConfig text = padded, longer = padded, longer_text = padded;
+    text.truncated_end = longer_text.truncated_end = TruncatedEnd::text;
+    longer.sequence_length = longer_text.sequence_length = 6;
+    EXPECT_NE(open_data(padded, options).fingerprint, open_data(text, options).fingerprint);
+    EXPECT_EQ(open_data(longer, options).fingerprint, open_data(longer_text, options).fingerprint);
 
     options.vocab_size = 80;
     EXPECT_CONTAINS(error_of([&] { open_data(config, options); }), "token 80 has the id 80");
