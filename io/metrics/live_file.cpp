@@ -23,7 +23,9 @@ constexpr auto period = std::chrono::seconds(2);
 constexpr auto sign_of_life = std::chrono::seconds(5);
 constexpr double long_ago_seconds = 30.0;  // more than clocks of nodes differ by
 
-double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+double seconds_since_1970() {
+    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
 
 std::string host_name() {
     char host[256] = "localhost";
@@ -49,7 +51,8 @@ void replace(const path& file, const std::string& text) {
 bool may_live(const Json& live) {
     if (!live.is_object() || !live.contains("owner") || !live.contains("time")) return false;
     const std::string state = live.value("state", "");
-    if (state == "ended" || state == "failed" || now() - live.value("time", 0.0) > long_ago_seconds) return false;
+    if (state == "ended" || state == "failed" || seconds_since_1970() - live.value("time", 0.0) > long_ago_seconds)
+        return false;
     const int pid = live.value("pid", 0);
     return live.value("host", "") != host_name() || kill(pid, 0) == 0;
 }
@@ -111,7 +114,7 @@ LiveFile::LiveFile(const path& directory, LiveRun run, std::function<std::vector
       ranks_(std::move(ranks)),
       taken_over_(std::move(taken_over)),
       owner_(fmt::format("{:08x}{:08x}", std::random_device{}(), std::random_device{}())),
-      started_(now()) {
+      started_(seconds_since_1970()) {
     const Json before = read_json(file_);
     const bool lives = may_live(before) && changes(file_, before);
     try {
@@ -170,7 +173,7 @@ std::string LiveFile::text(bool last) {
     const std::vector<RankStatus> ranks = ranks_();
     const std::lock_guard lock(mutex_);
     const std::string state = last ? state_ : ranks.empty() ? "starting" : state_of(ranks.front().phase);
-    Json live{{"time", now()},
+    Json live{{"time", seconds_since_1970()},
               {"started", started_},
               {"owner", owner_},
               {"state", state},
