@@ -17,6 +17,8 @@ constexpr ValueRange one_or_more_steps{1, 1e9};
 constexpr ValueRange not_negative{0, std::numeric_limits<double>::infinity()};
 constexpr ValueRange share{0, 1};
 constexpr ValueRange below_one{0, 1, false, true};
+// fp32 has no smaller number with all of its digits, and below 7e-46 it has only 0.
+constexpr double smallest_fp32 = 1.2e-38;
 
 void declare_run(SchemaBuilder& schema) {
     auto run = schema.section<RunConfig>("", "The run as a whole", [](RunConfig& c) -> RunConfig& { return c; });
@@ -56,7 +58,7 @@ void declare_model(SchemaBuilder& schema) {
               {"tie_word_embeddings", "untie_embeddings_and_output_weights", "enable_weight_tying", "tied_embedding"});
     model.add("rope_base", &ModelConfig::rope_base, "", {1, 1e12, true}, "Base of the rotary position frequencies.",
               {"rope_theta", "rotary_base"});
-    model.add("norm_eps", &ModelConfig::norm_eps, "", {0, 1, true}, "Epsilon inside the square root of RMSNorm.",
+    model.add("norm_eps", &ModelConfig::norm_eps, "", {smallest_fp32, 1}, "Epsilon inside the square root of RMSNorm.",
               {"norm_epsilon", "rms_norm_eps", "layernorm_epsilon"});
     model.add("init_std", &ModelConfig::init_std, "", {0, 10, true},
               "Standard deviation of the initial linear weights.", {"init_method_std", "initializer_range"});
@@ -167,8 +169,7 @@ void declare_optimizer(SchemaBuilder& schema) {
     optimizer.add("beta1", &OptimizerConfig::beta1, "", below_one, "Decay of the first moment.",
                   {"adam_beta1", "betas"});
     optimizer.add("beta2", &OptimizerConfig::beta2, "", below_one, "Decay of the second moment.", {"adam_beta2"});
-    // 1.2e-38: fp32 has no smaller number with all of its digits, and below 1e-45 it has only 0.
-    optimizer.add("epsilon", &OptimizerConfig::epsilon, "", {1.2e-38, 1},
+    optimizer.add("epsilon", &OptimizerConfig::epsilon, "", {smallest_fp32, 1},
                   "Added to the root of the second moment, in fp32.", {"adam_eps", "eps", "adam_epsilon"});
     optimizer.add("weight_decay", &OptimizerConfig::weight_decay, "", not_negative,
                   "Decoupled weight decay, scaled by the learning rate; gates are never decayed.", {"wd"});

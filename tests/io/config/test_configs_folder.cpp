@@ -89,6 +89,17 @@ TEST(Configs, EveryRowCombinesWithEverySize) {
     }
 }
 
+TEST(Configs, ThePapersRecipeCombinesWithEverySize) {
+    for (const PaperSize& size : paper_sizes) {
+        const RunConfig run = load_config({folder + size.name + ".yaml", folder + "paper_recipe.yaml"}).values;
+        EXPECT_EQ(run.data.mode, SampleMode::padded);
+        EXPECT_EQ(run.data.truncated_end, TruncatedEnd::eos);
+        EXPECT_EQ(run.training.loss_mean, LossMean::micro_batches);
+        EXPECT_EQ(run.schedule.first_step, 0);
+        EXPECT_EQ(run.training.steps, size.steps);
+    }
+}
+
 TEST(Configs, ASizeAndARowCombineByInclude) {
     const ConfigFiles files;
     const auto path =
