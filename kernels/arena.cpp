@@ -3,6 +3,7 @@
 #include "kernels/bytes_text.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/error.hpp"
+#include "kernels/error_of.hpp"
 
 #include <sys/mman.h>
 
@@ -17,8 +18,8 @@ namespace {
 std::byte* host_memory(std::int64_t bytes) {
     void* memory = mmap(nullptr, std::size_t(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
-        fail(ExitCode::environment, "cannot allocate {} for the run: {}; use a smaller micro-batch or a larger machine",
-             bytes_text(double(bytes)), std::strerror(errno));
+        fail(ExitCode::environment, "{}",
+             host_memory_short(fmt::format("{} for the run: {}", bytes_text(double(bytes)), std::strerror(errno))));
     madvise(memory, std::size_t(bytes), MADV_HUGEPAGE);  // advice only: its failure changes nothing but speed
     return static_cast<std::byte*>(memory);
 }

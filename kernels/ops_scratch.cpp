@@ -1,3 +1,4 @@
+#include "kernels/cgroup.hpp"
 #include "kernels/cpu/attention.hpp"
 #include "kernels/cpu/blocks.hpp"
 #include "kernels/cpu/flat.hpp"
@@ -13,7 +14,8 @@ namespace gpas {
 
 std::int64_t device_memory_bytes(Device device) {
     if (device == Device::cuda) return cuda::device_memory_bytes();
-    return std::int64_t(sysconf(_SC_PHYS_PAGES)) * std::int64_t(sysconf(_SC_PAGESIZE));
+    const std::int64_t machine = std::int64_t(sysconf(_SC_PHYS_PAGES)) * std::int64_t(sysconf(_SC_PAGESIZE));
+    return std::min(machine, cgroup_memory_limit().value_or(machine));
 }
 
 std::int64_t scratch_bytes(const ScratchShape& shape) {

@@ -52,7 +52,7 @@ void RunSaves::take_memory() {
             return std::make_unique<HostState>(config_, context_, store_, Share::written, true, beside_);
         } catch (const std::bad_alloc&) {
             fail(ExitCode::environment,
-                 "no memory for {} of a checkpoint; lower checkpoint.buffer_gib so that training waits for "
+                 "host memory is short: no {} for a copy of a checkpoint; lower checkpoint.buffer_gib so that training waits for "
                  "checkpoints instead",
                  bytes_text(double(saved_bytes(store_))));
         }

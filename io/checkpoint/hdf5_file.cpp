@@ -5,8 +5,12 @@
 
 #include "io/checkpoint/blocks.hpp"
 #include "kernels/error.hpp"
+#include "kernels/error_of.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <iterator>
 
 namespace gpas::h5 {
 namespace {
@@ -84,6 +88,51 @@ std::string last_message() {
     H5Eclear2(H5E_DEFAULT);
     std::replace(message.begin(), message.end(), '\n', ' ');
     return message.empty() ? "HDF5 gives no reason" : message;
+}
+
+namespace {
+
+struct Reason {
+    bool memory = false;
+    int system_error = 0;  // errno of a system call that failed; 0: none did
+};
+
+// HDF5 says in its stack of errors where memory was short; of system calls it has only a text: "…, errno = 12, …".
+Reason reason_of_failure() {
+    Reason reason;
+    H5Ewalk2(
+        H5E_DEFAULT, H5E_WALK_UPWARD,
+        [](unsigned, const H5E_error2_t* error, void* data) -> herr_t {
+            Reason& found = *static_cast<Reason*>(data);
+            found.memory = found.memory || (error->maj_num == H5E_RESOURCE &&
+                                            (error->min_num == H5E_NOSPACE || error->min_num == H5E_CANTALLOC));
+            const std::string_view text = error->desc != nullptr ? error->desc : "";
+            constexpr std::string_view mark = "errno = ";
+            if (const std::size_t at = text.find(mark); at != std::string_view::npos && found.system_error == 0)
+                found.system_error = std::atoi(error->desc + at + mark.size());
+            found.memory = found.memory || text.find("memory allocation failed") != std::string_view::npos;
+            return 0;
+        },
+        &reason);
+    return reason;
+}
+
+// Not EIO: a medium that cannot be read is a damaged file.
+bool is_of_environment(int system_error) {
+    constexpr int codes[] = {ENOMEM, EMFILE, ENFILE, EAGAIN, EINTR, EACCES, EPERM, ESTALE, ETIMEDOUT, ENOSPC, EDQUOT};
+    return std::ranges::find(codes, system_error) != std::end(codes);
+}
+
+}  // namespace
+
+void fail_call(const At& at) {
+    const Reason reason = reason_of_failure();
+    const std::string message = last_message();
+    if (reason.memory || reason.system_error == ENOMEM)
+        fail(ExitCode::environment, "{}",
+             host_memory_short(fmt::format("{}: {}: {}", at.file.string(), at.what, message)));
+    const ExitCode code = is_of_environment(reason.system_error) ? ExitCode::environment : at.code;
+    fail(code, "{}: {}: {}", at.file.string(), at.what, message);
 }
 
 void silence() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }

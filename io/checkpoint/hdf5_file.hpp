@@ -28,13 +28,16 @@ struct At {
 
 // What libhdf5 found, innermost message first; clears it.
 std::string last_message();
+// The error of the call that has just failed. With at.code, unless libhdf5 ran out of memory or of descriptors, or may
+// not read: that is Error(environment) and says nothing about the file.
+[[noreturn]] void fail_call(const At& at);
 // No error output of HDF5's own, from now on.
 void silence();
 
 // Every HDF5 call passes through here: negative means failure, whatever the type.
 template <class T>
 T check(T result, const At& at) {
-    if (result < 0) fail(at.code, "{}: {}: {}", at.file.string(), at.what, last_message());
+    if (result < 0) fail_call(at);
     return result;
 }
 

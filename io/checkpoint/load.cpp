@@ -1,10 +1,11 @@
 // Every rank reads its own hyperslabs. Blocks that lie whole in a rank's memory are verified there; what is left (of
 // tensors that are split along rows' insides) is read once more, each block by one rank.
-#include "io/checkpoint/agreement.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/contents.hpp"
 #include "io/checkpoint/state_list.hpp"
 #include "kernels/error.hpp"
+#include "kernels/error_of.hpp"
+#include "parallel/agree.hpp"
 
 #include <algorithm>
 #include <map>
@@ -111,11 +112,14 @@ CheckpointHeader load_checkpoint(Communicator& group, const path& file, std::spa
                                  const CheckpointOptions& options) {
     Contents contents;
     StateList list;
-    together(group, "opening the checkpoint", [&] {
-        list = make_state_list(tensors);
-        contents = open_contents(file);
-        check_same_tensors(file, contents, list);
-    });
+    agree(
+        group,
+        [&] {
+            list = make_state_list(tensors);
+            contents = open_contents(file);
+            check_same_tensors(file, contents, list);
+        },
+        "opening the checkpoint");
     check_same_list(group, list);
     std::vector<std::int64_t> verified(std::size_t(contents.first_block.back()), 0);
     const auto read = [&] {
@@ -128,7 +132,7 @@ CheckpointHeader load_checkpoint(Communicator& group, const path& file, std::spa
             verify_in_memory(file, contents, find_tensor(contents, part.name), part, verified);
         }
     };
-    together(group, "reading the checkpoint", [&] { while_there(file, read); });
+    agree(group, [&] { while_there(file, read); }, "reading the checkpoint");
     group.all_reduce(verified.data(), std::int64_t(verified.size()), ReduceOp::max, "verified blocks");
     const auto verify_rest = [&] {
         std::vector<float> buffer;
@@ -140,7 +144,7 @@ CheckpointHeader load_checkpoint(Communicator& group, const path& file, std::spa
             verify_on_disk(file, contents, find_tensor(contents, tensor.name), buffer, wanted,
                            [&](std::int64_t block) { fail_block(file, tensor.name, block); });
     };
-    together(group, "verifying the checkpoint", [&] { while_there(file, verify_rest); });
+    agree(group, [&] { while_there(file, verify_rest); }, "verifying the checkpoint");
     return contents.header;
 }
 
@@ -190,13 +194,16 @@ VerifyReport verify(const path& file) {
                                                               file.string(), contents.tensors[t].name, block));
                     });
             } catch (const Error& error) {
+                if (error.code() != ExitCode::bad_file) throw;
                 report.problems.push_back(error.what());
             }
             ++report.tensors;
             report.data_bytes += element_count(contents.tensors[t].shape) * std::int64_t(sizeof(float));
         }
         report.blocks = contents.first_block.back();
-    } catch (const std::exception& error) {
+    } catch (const std::exception& thrown) {
+        const Error error = error_of(thrown);
+        if (error.code() != ExitCode::bad_file) throw Error(error);  // of this machine, not of the file
         report.problems.push_back(error.what());
     }
     return report;

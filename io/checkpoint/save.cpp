@@ -3,7 +3,6 @@
 // agree that all is well. Plain writes, since they need no MPI: a thread can do them while the training talks (datasets
 // are contiguous and allocated at once, so HDF5 says where they lie), and MPI-IO is no faster
 // (docs/results/checkpoints.md).
-#include "io/checkpoint/agreement.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/checkpoint/contents.hpp"
@@ -13,6 +12,8 @@
 #include "io/checkpoint/state_list.hpp"
 #include "io/files/durable.hpp"
 #include "kernels/error.hpp"
+#include "kernels/error_of.hpp"
+#include "parallel/agree.hpp"
 
 #include <signal.h>
 
@@ -88,13 +89,16 @@ public:
           parts_(std::move(parts)),
           by_(by),
           options_(std::move(options)) {
-        together(group_, "checkpoint", [&] {
-            list_ = make_state_list(parts_);
-            check_header(header_);
-        });
+        agree(
+            group_,
+            [&] {
+                list_ = make_state_list(parts_);
+                check_header(header_);
+            },
+            "checkpoint");
         check_same_list(group_, list_);
         name_file();
-        together(group_, "creating the checkpoint", [&] { create(); });
+        agree(group_, [&] { create(); }, "creating the checkpoint");
         group_.broadcast(data_bytes_.data(), std::int64_t(data_bytes_.size() * sizeof(std::int64_t)), 0,
                          "places of tensors in the checkpoint");
         if (by_ == By::thread) start_thread();
@@ -110,16 +114,19 @@ public:
 
     path finish() {
         if (by_ == By::thread) wait_for_all();
-        together(group_, "writing the checkpoint", [&] {
-            if (by_ == By::caller) write();
-            if (error_) throw Error(*error_);
-        });
+        agree(
+            group_,
+            [&] {
+                if (by_ == By::caller) write();
+                if (error_) throw Error(*error_);
+            },
+            "writing the checkpoint");
         add_over_ranks(group_, sums_.sums);
         add_over_ranks(group_, sums_.seen);
         check_covered(list_, sums_.seen);  // the same on every rank
-        together(group_, "finishing the checkpoint", [&] { add_checksums(); });
+        agree(group_, [&] { add_checksums(); }, "finishing the checkpoint");
         // Only now that no rank has anything to object does the file get its name.
-        together(group_, "renaming the checkpoint", [&] { publish(); });
+        agree(group_, [&] { publish(); }, "renaming the checkpoint");
         return target_;
     }
 
@@ -184,10 +191,8 @@ private:
         try {
             observe(SavePoint::writing);
             sums_ = write_parts(file_, list_, parts_, data_bytes_, cancelled_);
-        } catch (const Error& error) {
-            error_ = error;
         } catch (const std::exception& error) {
-            error_ = Error(ExitCode::environment, fmt::format("{}: writing: {}", file_.string(), error.what()));
+            error_ = error_of(error);
         }
         written_ = true;
     }
@@ -200,7 +205,7 @@ private:
         try {
             thread_ = std::thread([this] { write(); });
         } catch (const std::system_error& error) {
-            error_ = Error(ExitCode::environment, fmt::format("starting a thread for a checkpoint: {}", error.what()));
+            error_ = error_of(error);
             written_ = true;
         }
         pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -5,8 +5,10 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <memory>
 
 namespace gpas {
@@ -46,6 +48,15 @@ std::uint64_t sum_of(std::int64_t size, const std::vector<ByteRange>& data, cons
     return XXH3_64bits_digest(state.get());
 }
 
+// Damage, unless the system says that it is short of something, or that this user may not read.
+[[noreturn]] void refuse_reading(const std::filesystem::path& path, const char* what) {
+    const int error = errno;
+    constexpr int of_environment[] = {ENOMEM, EMFILE, ENFILE, EACCES, EPERM, ESTALE, ETIMEDOUT};
+    const bool environment = std::ranges::find(of_environment, error) != std::end(of_environment);
+    fail(environment ? ExitCode::environment : ExitCode::bad_file, "{}: {}{}{}", path.string(), what,
+         error != 0 ? ": " : "", error != 0 ? std::strerror(error) : "");
+}
+
 }  // namespace
 
 void write_seal(PositionedFile& file, std::int64_t size, std::vector<ByteRange> data, const ReadBytes& read) {
@@ -58,13 +69,15 @@ void write_seal(PositionedFile& file, std::int64_t size, std::vector<ByteRange> 
 
 void check_seal(const std::filesystem::path& path) {
     const auto refuse = [&](const char* what) { fail(ExitCode::bad_file, "{}: {}", path.string(), what); };
+    errno = 0;
     std::ifstream in(path, std::ios::binary | std::ios::ate);
     const std::int64_t file_bytes = in ? std::int64_t(in.tellg()) : -1;
     const auto read = [&](std::int64_t at, void* to, std::int64_t bytes) {
         in.seekg(at);
-        if (!in.read(static_cast<char*>(to), bytes)) refuse("cannot be read to its end");
+        errno = 0;
+        if (!in.read(static_cast<char*>(to), bytes)) refuse_reading(path, "cannot be read to its end");
     };
-    if (file_bytes < 0) refuse("cannot be opened");
+    if (file_bytes < 0) refuse_reading(path, "cannot be opened");
     Tail tail;
     if (file_bytes < std::int64_t(sizeof tail)) refuse("not a checkpoint, or cut off");
     read(file_bytes - std::int64_t(sizeof tail), &tail, sizeof tail);

@@ -2,6 +2,7 @@
 
 #include "kernels/cpu/parallel_for.hpp"
 #include "kernels/error.hpp"
+#include "kernels/error_of.hpp"
 
 #include <omp.h>
 
@@ -160,6 +161,8 @@ void native_product(Context& context, const MatrixView& c, const MatrixView& a, 
                       omp_get_thread_num());
         });
     } catch (const dnnl::error& error) {
+        if (error.status == dnnl_out_of_memory)
+            fail(ExitCode::environment, "{}", host_memory_short("oneDNN cannot allocate"));
         fail(ExitCode::internal, "oneDNN refuses the product {}[{},{}] = {}[{},{}] [{},{}]: {}", dtype_name(c.dtype),
              c.rows, c.columns, dtype_name(a.dtype), a.rows, a.columns, b.rows, b.columns, error.what());
     }

@@ -13,8 +13,9 @@ namespace gpas::cpu {
 // body(i) for i in [0, count), each once. An exception of any body reaches the caller.
 template <class Body>
 void parallel_for(const Context& context, std::int64_t count, Body&& body) {
-    const int threads = int(std::min<std::int64_t>(context.threads(), count));
-    if (threads <= 1) {
+    // Always all of them: libgomp ends threads that a smaller team does not need, and starts them again for the next.
+    const int threads = context.threads();
+    if (threads <= 1 || count <= 1) {
         for (std::int64_t i = 0; i < count; ++i) body(i);
         return;
     }

@@ -68,9 +68,21 @@ std::array<std::int64_t, 2> device_identity() {
 }
 std::int64_t device_memory_bytes() { return std::int64_t(properties().totalGlobalMem); }
 
+namespace {
+
+void check_allocation(cudaError_t error, const char* call, const char* which, const char* advice, std::int64_t bytes) {
+    if (error != cudaErrorMemoryAllocation) return check(error, call);
+    cudaGetLastError();  // forgotten: it would turn up at the next call
+    fail(ExitCode::environment, "{} is short: {} cannot allocate {:.2f} GiB; {}", which, call,
+         double(bytes) / double(std::int64_t(1) << 30), advice);
+}
+
+}  // namespace
+
 void* allocate(std::int64_t bytes) {
     void* memory = nullptr;
-    check(cudaMalloc(&memory, std::size_t(bytes)), "cudaMalloc");
+    check_allocation(cudaMalloc(&memory, std::size_t(bytes)), "cudaMalloc", "GPU memory",
+                     "use a smaller micro-batch, recompute, or more ranks, and see who else uses this GPU", bytes);
     check(cudaMemset(memory, 0, std::size_t(bytes)), "cudaMemset");
     check(cudaDeviceSynchronize(), "cudaMemset");
     return memory;
@@ -80,7 +92,8 @@ void release(void* memory) noexcept { cudaFree(memory); }
 
 void* allocate_pinned(std::int64_t bytes) {
     void* memory = nullptr;
-    check(cudaMallocHost(&memory, std::size_t(bytes)), "cudaMallocHost");
+    check_allocation(cudaMallocHost(&memory, std::size_t(bytes)), "cudaMallocHost", "pinned host memory",
+                     "lower checkpoint.buffer_gib, or raise the limit of locked memory (ulimit -l) or of the cgroup", bytes);
     return memory;
 }
 void release_pinned(void* memory) noexcept { cudaFreeHost(memory); }
