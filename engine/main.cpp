@@ -1,6 +1,8 @@
 // gpas: parses the command line, runs the command, turns an error into one line and an exit code on every rank.
 #include "engine/commands/command.hpp"
+#include "io/metrics/background_stderr.hpp"
 #include "kernels/error.hpp"
+#include "kernels/error_of.hpp"
 #include "parallel/communicator.hpp"
 
 #include <CLI/CLI.hpp>
@@ -28,23 +30,30 @@ int report(const gpas::Error& error) {
 
 // Errors that reach this place were not agreed upon with the other ranks, which may be waiting in a collective: the job
 // is ended for all. Rank 0 goes first, so that one that all ranks have met is told once.
-[[noreturn]] void end_job(const gpas::MpiSession& mpi, int rank, const gpas::Error& error) {
+// Alone there is nobody to end: MPI is left in order, without its own words about an abort.
+int end_job(const gpas::MpiSession& mpi, gpas::BackgroundStderr& output, const gpas::Error& error) {
+    const int rank = mpi.rank();
+    if (mpi.watcher().board().size == 1) {
+        mpi.watcher().failed(false);
+        return report(error);
+    }
     // Where MPI fails, a rank may be lost; its report says more than MPI's own words.
     mpi.watcher().failed(error.code() == gpas::ExitCode::environment);
     if (rank > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
     const gpas::Error named(error.code(),
                             rank > 0 ? "rank " + std::to_string(rank) + ": " + error.what() : error.what());
     const int code = report(named);
-    std::fflush(stderr);
+    output.drain(2.0);
     mpi.abort(code);
 }
 
 int run_parallel(const gpas::Chosen& chosen, int argc, char** argv) {
+    gpas::BackgroundStderr output;  // outlives the session
     std::optional<gpas::MpiSession> session;
     try {
         session.emplace(&argc, &argv, chosen.watch());
-    } catch (const gpas::Error& error) {
-        return report(error);
+    } catch (const std::exception& error) {
+        return report(gpas::error_of(error));
     }
     gpas::MpiSession& mpi = *session;
     const int rank = mpi.rank();
@@ -53,12 +62,8 @@ int run_parallel(const gpas::Chosen& chosen, int argc, char** argv) {
         return 0;
     } catch (const gpas::AgreedError& error) {
         return rank == 0 ? report(error) : int(error.code());
-    } catch (const gpas::Error& error) {
-        end_job(mpi, rank, error);
-    } catch (const std::bad_alloc&) {
-        end_job(mpi, rank, gpas::Error(gpas::ExitCode::environment, "out of memory; use a smaller micro-batch"));
     } catch (const std::exception& error) {
-        end_job(mpi, rank, gpas::Error(gpas::ExitCode::internal, error.what()));
+        return end_job(mpi, output, gpas::error_of(error));
     }
 }
 
@@ -66,10 +71,8 @@ int run_alone(const gpas::Chosen& chosen) {
     try {
         chosen.alone();
         return 0;
-    } catch (const gpas::Error& error) {
-        return report(error);
     } catch (const std::exception& error) {
-        return report(gpas::Error(gpas::ExitCode::internal, error.what()));
+        return report(gpas::error_of(error));
     }
 }
 
