@@ -1,6 +1,7 @@
 #include "io/data/prepare.hpp"
 
 #include "engine/commands/command.hpp"
+#include "engine/training/threads.hpp"
 #include "io/metrics/progress_bar.hpp"
 #include "kernels/error.hpp"
 
@@ -11,7 +12,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <thread>
 
 namespace gpas {
 namespace {
@@ -89,7 +89,7 @@ void run(const Options& options) {
             TokenizerTraining{.type = options.type.value_or(TokenizerType::bpe), .vocab_size = options.train_pieces};
     prepare_options.json_key_given = options.json_key.has_value();
     if (options.json_key) prepare_options.json_key = *options.json_key;
-    if (prepare_options.threads == 0) prepare_options.threads = std::max(1U, std::thread::hardware_concurrency());
+    if (prepare_options.threads == 0) prepare_options.threads = choose_threads(0, {own_cpus()}, 0).threads;
 
     std::unique_ptr<ProgressBar> bar;
     prepare_options.progress = [&](const PrepareProgress& progress) {

@@ -11,17 +11,19 @@ void add_train(CLI::App& app, Chosen& chosen) {
     const auto config = add_config_argument(*command);
     command->callback([&chosen, config] {
         chosen.watch = [config] {
-            try {
-                return watch_settings(config->load().values);
-            } catch (const Error&) {
-                return WatchSettings();  // told later, by one rank for all
-            }
+            return WatchSettings{.takes_signals = true, .read = [config](WatchSettings& settings) {
+                                     try {
+                                         settings = watch_settings(config->load().values);
+                                     } catch (const std::exception&) {  // told later, by one rank for all
+                                     }
+                                 }};
         };
         chosen.parallel = [config](MpiSession& mpi) {
             std::unique_ptr<Communicator> world = mpi.world();
             const LoadedConfig loaded = agree(*world, [&] { return config->load(); });
             const ChosenDevice device = choose_device(loaded.values.compute, mpi, *world);
-            train(loaded, std::move(world), compute_threads(loaded.values.compute.threads, mpi), device, &mpi);
+            train(loaded, std::move(world), compute_threads(loaded.values.compute.threads, mpi, true),
+                  device, &mpi);
         };
     });
 }

@@ -1,5 +1,6 @@
 #include "engine/training/replica.hpp"
 
+#include "engine/training/threads.hpp"
 #include "engine/training/host_state.hpp"
 #include "io/config/stage_layers.hpp"
 #include "kernels/error.hpp"
@@ -159,6 +160,7 @@ ReplicaPlan plan_replica(const ReplicaShape& shape) {
 }
 
 std::unique_ptr<Context> make_context(const ReplicaShape& shape) {
+    start_threads(shape.threads);
     return std::make_unique<Context>(shape.threads, Arena(scratch_bytes_of(shape), shape.device));
 }
 
