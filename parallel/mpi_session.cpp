@@ -9,13 +9,25 @@
 
 namespace gpas {
 
+namespace {
+
+void check_launch(const Launch& launch, int mpi_size) {
+    const std::string mismatch = launch_mismatch(launch, mpi_size);
+    if (!mismatch.empty()) fail(ExitCode::environment, "{}", mismatch);
+}
+
+}  // namespace
+
 MpiSession::MpiSession(int* argc, char*** argv) : MpiSession(argc, argv, WatchSettings{}) {}
 
 MpiSession::MpiSession(int* argc, char*** argv, const WatchSettings& watch)
     : watcher_(std::make_unique<Watcher>(launch_of_environment(), watch)) {
+    watcher_->read_settings();
     rehearsal_ = Rehearsal::of_environment(watcher_->launch());
     if (rehearsal_) rehearsal_->at(watcher_->board());
+    check_launch(watcher_->launch(), 0);
     int provided = 0;
+    watcher_->begin_mpi();
     check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread", "the process");
     if (provided < MPI_THREAD_FUNNELED)
         fail(ExitCode::environment, "this MPI library does not allow threads beside the one that calls it");
@@ -29,6 +41,13 @@ MpiSession::MpiSession(int* argc, char*** argv, const WatchSettings& watch)
     int size = 1;
     check_mpi(MPI_Comm_size(MPI_COMM_WORLD, &size), "MPI_Comm_size", "the process");
     watcher_->joined(rank_, size, local_size_);
+    try {
+        check_launch(watcher_->launch(), size);
+    } catch (const Error&) {
+        watcher_->finished();
+        MPI_Finalize();
+        throw;
+    }
 }
 
 MpiSession::~MpiSession() {

@@ -16,6 +16,8 @@ public:
 
     // The step that just ended took so long, saves and evaluation included: the next may take as long.
     StopRequest after_step(double seconds);
+    // The same in the middle of a step's evaluation: a signal, or the margin before the end of the job's time.
+    StopRequest now() const;
     // Seconds that the job has left; a large number where its end is not known.
     double seconds_left() const;
 

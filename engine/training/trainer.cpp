@@ -56,6 +56,11 @@ public:
     void run() {
         prepare();
         const std::int64_t end = last_step();
+        // The run was stopped before, or in, the evaluation of the step that it resumes from. Its checkpoint is there.
+        if (evaluation_pending_) {
+            evaluation_seconds_ = evaluate_now();
+            if (evaluation_pending_) return leave(agreed_stop());
+        }
         while (progress_.step < end) {
             const StepResult result = train_step();
             if (result.action == StepAction::roll_back) {
@@ -66,11 +71,12 @@ public:
             const bool last = progress_.step == end;
             const bool stop = result.stop != StopRequest::none && !last;
             const bool evaluation = is_due(config_.evaluation.every, last);
-            // What cannot wait when time runs out is the checkpoint.
+            // What cannot wait when the run is to stop is the checkpoint; the next start does the evaluation.
+            evaluation_pending_ = evaluation && data_.valid;
             evaluation_seconds_ = evaluation && !stop ? evaluate_now() : 0.0;
-            checkpoint_seconds_ = save_if_due(last || stop, result.all_written);
-            if (stop && evaluation) evaluate_now();
-            if (stop) return leave(result.stop);
+            const bool interrupted = evaluation_pending_ && !stop;
+            checkpoint_seconds_ = save_if_due(last || stop || interrupted, result.all_written);
+            if (stop || interrupted) return leave(stop ? result.stop : agreed_stop());
         }
         if (mesh_.world->rank() == 0) saves_->tidy();
         complete_branch(*mesh_.world, config_);
@@ -128,6 +134,8 @@ private:
         saves_->set_owner([this] { return !live_ || !live_->owned_by_another(); });
         begin_at(start_.resumed);
         choose_algorithms(*context_, config_.directory, mesh_.world->rank());
+        constexpr std::int64_t headroom_bytes = std::int64_t(96) << 20;
+        agree(*mesh_.world, [&] { require_host_headroom(headroom_bytes); });
         find_peak();
         if (clock_.seconds_left() < config_.training.end_margin_seconds)
             say("the job ends in {:.0f} s, which is less than training.end_margin_seconds: the run will save and end "
@@ -226,6 +234,7 @@ private:
         recalled_peak_ = peak == memory.end() ? MeasuredPeak{} : parse_peak(peak->second);
         const auto ids = memory.find("token_ids");
         token_ids_ = ids == memory.end() ? "" : ids->second;
+        evaluation_pending_ = memory.contains("evaluation_pending") && config_.evaluation.every > 0 && data_.valid;
     }
 
     // The run's directory is this start's from now on; what is left of an earlier one ends.
@@ -325,6 +334,7 @@ private:
         RunMemory memory{{"recent_losses", spikes_.text()}};
         if (measured_peak_.flops > 0) memory["measured_peak"] = text_of(measured_peak_);
         if (!token_ids_.empty()) memory["token_ids"] = token_ids_;
+        if (evaluation_pending_) memory["evaluation_pending"] = "yes";
         return memory;
     }
 
@@ -429,6 +439,14 @@ private:
         if (!result.stream.empty()) metrics_->write(gpas_view(config_, progress_.step, result));
     }
 
+    // Of the ranks' requests the strongest.
+    StopRequest agreed_stop() const {
+        std::int64_t stop = std::int64_t(clock_.now());
+        mesh_.world->all_reduce(&stop, 1, ReduceOp::max, "requests to stop");
+        return stop == 0 ? StopRequest::unfinished : StopRequest(stop);
+    }
+
+    // Ends evaluation_pending_, unless a request to stop interrupts it: then no number is written.
     double evaluate_now() {
         if (!data_.valid) return 0.0;
         enter(Phase::evaluation);
@@ -437,8 +455,14 @@ private:
         const EvaluationResult result = evaluate(*replica_, mesh_, pipeline_shape(config_, mesh_.size), *data_.valid,
                                                  config_.data.mask_documents, [&](double share) {
                                                      if (bar) bar->advance_to(std::int64_t(1000 * share));
-                                                 });
+                                                 },
+                                                 [&] { return clock_.now() != StopRequest::none; });
         bar.reset();
+        if (result.interrupted) {
+            say("the evaluation at step {} was interrupted; the next start does it", progress_.step);
+            return result.seconds;
+        }
+        evaluation_pending_ = false;
         remaining_.add_evaluation(result.seconds);
         if (metrics_)
             metrics_->write(EvalMetrics{
@@ -476,6 +500,7 @@ private:
     double evaluation_seconds_ = 0.0;
     double checkpoint_seconds_ = 0.0;
     double longest_seconds_ = 0.0;  // that the step before took, with all that belongs to it
+    bool evaluation_pending_ = false;  // of the step that was done last
     std::int64_t skipped_in_a_row_ = 0;
     std::int64_t roll_backs_ = 0;
     std::unique_ptr<LiveFile> live_;  // rank 0; last: its thread asks for the others

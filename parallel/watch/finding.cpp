@@ -1,5 +1,7 @@
 #include "parallel/watch/finding.hpp"
 
+#include "parallel/watch/fixed_text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -22,6 +24,10 @@ std::string how_of(const Finding& finding) {
         case Loss::superseded:
             return "was superseded: another start of the run owns its directory now, and this one ends";
         case Loss::orphaned: return "was left alone by its launcher, which is gone";
+        case Loss::out_of_memory: return "was killed for lack of memory";
+        case Loss::missing:
+            return fmt::format("has not come to MPI_Init within {:.1f} s, nor shown a sign of life", finding.last.silent_seconds);
+        case Loss::unmet: return "waits in vain for ranks that have not come to MPI_Init";
         case Loss::stalled: return fmt::format("has not moved for {:.1f} s", finding.last.still_seconds);
     }
     return "is lost";
@@ -33,7 +39,8 @@ std::string text_of(const Finding& finding) {
     const RankStatus& last = finding.last;
     std::string who = fmt::format("rank {}", last.rank);
     if (last.pid > 0) who += fmt::format(" (pid {} on {})", last.pid, last.host);
-    return fmt::format("{} {} in {}", who, how_of(finding),
+    const std::string detail = finding.detail[0] != '\0' ? fmt::format(" ({})", text_in(finding.detail)) : "";
+    return fmt::format("{} {}{} in {}", who, how_of(finding), detail,
                        last.pid > 0 ? text_of(last) : "start-up, before it was heard of");
 }
 

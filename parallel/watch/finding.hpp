@@ -19,6 +19,9 @@ enum class Loss : std::int32_t {
     disconnected,  // on another node, and its connection was closed: it died, or its node did
     superseded,    // another start of the run has taken its directory over
     orphaned,      // whoever launched it is gone, and would not end it
+    out_of_memory,  // its process is gone, and the kernel has killed one for lack of memory
+    missing,       // on this node, and has not shown a sign of life, while others wait for it in MPI_Init
+    unmet,         // waits in MPI_Init for ranks of which this node knows nothing
     stalled,       // its watcher runs, its training thread neither moves nor waits, and others wait for too long
 };
 
@@ -26,6 +29,7 @@ struct Finding {
     Loss how = Loss::died;
     RankStatus last;  // of the rank
     std::int32_t seen_by = -1;
+    char detail[120] = "";  // more that is known, in words; empty: nothing
 };
 static_assert(std::is_trivially_copyable_v<Finding>);
 

@@ -24,7 +24,44 @@ std::optional<double> number_of(std::initializer_list<const char*> names) {
     return value;
 }
 
+// The most specific launcher first. Not SLURM_NTASKS: a batch script has it too, and is one process.
+void set_size(Launch& launch, bool by_srun) {
+    struct Source {
+        const char* variable;
+        const char* launcher;
+    };
+    constexpr Source sources[] = {{"OMPI_COMM_WORLD_SIZE", "mpirun of Open MPI"},
+                                  {"PMI_SIZE", "a launcher with PMI (mpiexec of MPICH or Intel MPI, srun --mpi=pmi2)"},
+                                  {"MV2_COMM_WORLD_SIZE", "mpirun of MVAPICH"},
+                                  {"JSM_NAMESPACE_SIZE", "jsrun"},
+                                  {"SLURM_STEP_NUM_TASKS", "srun"}};
+    for (const Source& source : sources) {
+        if (!by_srun && source.variable == std::string("SLURM_STEP_NUM_TASKS")) continue;
+        const auto size = number_of({source.variable});
+        if (!size) continue;
+        launch.size = int(*size);
+        launch.launcher = source.launcher;
+        break;
+    }
+    launch.srun_without_pmi =
+        launch.launcher == "srun" && first_of({"PMIX_RANK", "PMIX_NAMESPACE", "PMI_RANK", "PMI_FD", "PMI_JOBID"}).empty();
+}
+
 }  // namespace
+
+std::string launch_mismatch(const Launch& launch, int mpi_size) {
+    const bool alone = mpi_size == 1 || (mpi_size == 0 && launch.srun_without_pmi);
+    if (launch.size <= 1 || !alone) return {};
+    const std::string advice =
+        launch.launcher == "srun"
+            ? "start the job with `srun --mpi=pmix` (`srun --mpi=list` shows what this Slurm has) and load the MPI that "
+              "gpas was built with, built with PMIx; or use its mpirun"
+            : "start the job with the mpirun, or load the MPI, that gpas was built with (`ldd gpas` names its libmpi)";
+    return fmt::format(
+        "{} started {} tasks, of which this is number {}, but MPI does not know of the others: each would be a run of its "
+        "own in the same directory; {}",
+        launch.launcher, launch.size, launch.rank, advice);
+}
 
 Launch launch_of_environment() {
     Launch launch;
@@ -32,10 +69,10 @@ Launch launch_of_environment() {
     const bool by_srun = !first_of({"SLURM_STEP_ID"}).empty() && first_of({"OMPI_COMM_WORLD_RANK"}).empty();
     const auto rank = by_srun ? number_of({"PMIX_RANK", "SLURM_PROCID"})
                               : number_of({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"});
-    const auto size =
-        by_srun ? number_of({"SLURM_STEP_NUM_TASKS", "SLURM_NTASKS"}) : number_of({"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"});
     launch.rank = int(rank.value_or(0));
-    launch.size = int(size.value_or(1));
+    set_size(launch, by_srun);
+    launch.local_size = int(number_of({"OMPI_COMM_WORLD_LOCAL_SIZE", "MPI_LOCALNRANKS"}).value_or(0));
+    if (by_srun && number_of({"SLURM_STEP_NUM_NODES"}) == 1.0) launch.local_size = launch.size;
     launch.job_id = first_of({"SLURM_JOB_ID"});
     launch.attempt = std::int64_t(number_of({"SLURM_RESTART_COUNT", "GPAS_ATTEMPT"}).value_or(0));
     launch.end_time = number_of({"SLURM_JOB_END_TIME", "GPAS_JOB_END_TIME"});

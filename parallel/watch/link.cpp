@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -27,6 +28,8 @@ struct Header {
     std::uint32_t bytes;
 };
 
+// The longest frame fits.
+constexpr std::size_t most_at_once_bytes = std::size_t(1) << 21;
 constexpr std::size_t longest_payload_bytes = std::size_t(1) << 20;
 // Of a peer that reads nothing: it is silent, and needs no more news.
 constexpr std::size_t most_pending_bytes = std::size_t(1) << 22;
@@ -38,32 +41,50 @@ void set_up(int descriptor) {
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+// A numeric address of either family.
+struct Address {
+    sockaddr_storage storage = {};
+    socklen_t bytes = 0;
+    const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
+    int family() const { return storage.ss_family; }
+};
+
+std::optional<Address> address_of(const std::string& text, int port) {
+    addrinfo hints = {};
+    hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+    hints.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    if (getaddrinfo(text.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) return std::nullopt;
+    Address address;
+    std::memcpy(&address.storage, found->ai_addr, found->ai_addrlen);
+    address.bytes = found->ai_addrlen;
+    freeaddrinfo(found);
+    return address;
+}
+
 std::vector<std::string> own_addresses() {
     ifaddrs* list = nullptr;
     std::vector<std::string> addresses;
     if (getifaddrs(&list) != 0) return addresses;
     const std::unique_ptr<ifaddrs, decltype(&freeifaddrs)> owner(list, &freeifaddrs);
     for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
-        if (entry->ifa_addr == nullptr || entry->ifa_addr->sa_family != AF_INET || (entry->ifa_flags & IFF_UP) == 0)
+        const int family = entry->ifa_addr == nullptr ? AF_UNSPEC : entry->ifa_addr->sa_family;
+        if ((family != AF_INET && family != AF_INET6) || (entry->ifa_flags & IFF_UP) == 0) continue;
+        // An address of one link alone is none that other nodes could use without knowing their interface to it.
+        if (family == AF_INET6 &&
+            IN6_IS_ADDR_LINKLOCAL(&reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr)->sin6_addr))
             continue;
-        char text[INET_ADDRSTRLEN] = "";
-        inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(entry->ifa_addr)->sin_addr, text, sizeof text);
+        char text[NI_MAXHOST] = "";
+        const socklen_t bytes = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
+        if (getnameinfo(entry->ifa_addr, bytes, text, sizeof text, nullptr, 0, NI_NUMERICHOST) != 0) continue;
         // Other nodes first; the node's own last, for ranks beside this one.
         addresses.insert((entry->ifa_flags & IFF_LOOPBACK) ? addresses.end() : addresses.begin(), text);
     }
     return addresses;
 }
 
-sockaddr_in address_of(const std::string& text, int port) {
-    sockaddr_in address = {};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(std::uint16_t(port));
-    inet_pton(AF_INET, text.c_str(), &address.sin_addr);
-    return address;
-}
-
-bool connected(int descriptor, const sockaddr_in& address, double seconds) {
-    if (connect(descriptor, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) return true;
+bool connected(int descriptor, const Address& address, double seconds) {
+    if (connect(descriptor, address.get(), address.bytes) == 0) return true;
     if (errno != EINPROGRESS) return false;
     pollfd wait{.fd = descriptor, .events = POLLOUT, .revents = 0};
     if (poll(&wait, 1, int(seconds * 1000)) <= 0) {
@@ -113,7 +134,8 @@ void Link::flush() {
 
 std::vector<Frame> Link::receive() {
     char piece[16384];
-    while (!closed_) {
+    // A stranger that sends without end must not keep the watcher here: what comes is looked at first.
+    for (std::size_t most = most_at_once_bytes; !closed_ && input_.size() < most;) {
         const ssize_t came = recv(descriptor_, piece, sizeof piece, 0);
         if (came < 0 && errno == EINTR) continue;
         if (came < 0 && errno == EAGAIN) break;
@@ -154,21 +176,33 @@ MeetingPoint meeting_point_of(const std::string& text) {
 }
 
 Listener::Listener(bool this_node_only) {
-    descriptor_ = socket(AF_INET, SOCK_STREAM, 0);
-    const sockaddr_in any = address_of(this_node_only ? "127.0.0.1" : "0.0.0.0", 0);
-    sockaddr_in bound = {};
-    socklen_t length = sizeof bound;
-    if (descriptor_ < 0 || bind(descriptor_, reinterpret_cast<const sockaddr*>(&any), sizeof any) != 0 ||
-        listen(descriptor_, SOMAXCONN) != 0 ||
-        getsockname(descriptor_, reinterpret_cast<sockaddr*>(&bound), &length) != 0) {
-        const std::string why = std::strerror(errno);
+    // A socket of version 6 takes connections of both versions; nodes without version 6 have one of version 4.
+    const std::vector<std::string> choices =
+        this_node_only ? std::vector<std::string>{"127.0.0.1", "::1"} : std::vector<std::string>{"::", "0.0.0.0"};
+    std::string why = "no address";
+    for (const std::string& choice : choices) {
+        const auto any = address_of(choice, 0);
+        descriptor_ = any ? socket(any->family(), SOCK_STREAM, 0) : -1;
+        const int off = 0;
+        if (descriptor_ >= 0 && any->family() == AF_INET6 && !this_node_only)
+            setsockopt(descriptor_, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+        sockaddr_storage bound = {};
+        socklen_t length = sizeof bound;
+        if (descriptor_ >= 0 && bind(descriptor_, any->get(), any->bytes) == 0 &&
+            listen(descriptor_, SOMAXCONN) == 0 &&
+            getsockname(descriptor_, reinterpret_cast<sockaddr*>(&bound), &length) == 0) {
+            set_up(descriptor_);
+            point_.port = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&bound)->sin6_port
+                                                            : reinterpret_cast<sockaddr_in*>(&bound)->sin_port);
+            point_.addresses = this_node_only ? std::vector<std::string>{choice} : own_addresses();
+            point_.secret = std::uint64_t(std::random_device{}()) << 32 | std::random_device{}();
+            return;
+        }
+        why = std::strerror(errno);
         if (descriptor_ >= 0) close(descriptor_);
-        fail(ExitCode::environment, "a socket for the ranks' watchers: {}", why);
+        descriptor_ = -1;
     }
-    set_up(descriptor_);
-    point_.addresses = this_node_only ? std::vector<std::string>{"127.0.0.1"} : own_addresses();
-    point_.port = ntohs(bound.sin_port);
-    point_.secret = std::uint64_t(std::random_device{}()) << 32 | std::random_device{}();
+    fail(ExitCode::environment, "a socket for the ranks' watchers: {}", why);
 }
 
 Listener::~Listener() { close(descriptor_); }
@@ -181,10 +215,11 @@ std::optional<Link> Listener::accept() {
 
 std::optional<Link> connect_to(const MeetingPoint& point, double seconds, std::string* why) {
     for (const std::string& text : point.addresses) {
-        const int descriptor = socket(AF_INET, SOCK_STREAM, 0);
-        if (descriptor < 0) break;
+        const auto address = address_of(text, point.port);
+        const int descriptor = address ? socket(address->family(), SOCK_STREAM, 0) : -1;
+        if (descriptor < 0) continue;  // a version of IP that this node does not have
         set_up(descriptor);
-        if (connected(descriptor, address_of(text, point.port), seconds)) return Link(descriptor, point.secret);
+        if (connected(descriptor, *address, seconds)) return Link(descriptor, point.secret);
         if (why != nullptr) *why = fmt::format("{} port {}: {}", text, point.port, std::strerror(errno));
         close(descriptor);
     }

@@ -64,7 +64,7 @@ private:
 
 // Where rank 0's watcher can be reached.
 struct MeetingPoint {
-    std::vector<std::string> addresses;  // numeric
+    std::vector<std::string> addresses;  // numeric, of IP version 4 or 6
     int port = 0;
     std::uint64_t secret = 0;
 };

@@ -7,6 +7,11 @@
 #include <utility>
 
 namespace gpas {
+namespace {
+
+constexpr std::size_t most_strangers = 4096;  // more ranks than connect at the same moment
+
+}  // namespace
 
 void Peers::know(int rank, int ranks_here) {
     rank_ = rank;
@@ -46,7 +51,7 @@ void Peers::accept() {
     while (listener_) {
         std::optional<Link> link = listener_->accept();
         if (!link) break;
-        unknown_.push_back(std::move(*link));
+        if (unknown_.size() < most_strangers) unknown_.push_back({std::move(*link), monotonic_nanoseconds()});
     }
 }
 
@@ -70,21 +75,26 @@ void Peers::hear(int from, const Frame& frame, const std::function<void(int, con
     }
 }
 
-void Peers::receive(const std::function<void(int, const Frame&)>& take) {
-    accept();
-    std::vector<Link> still_unknown;
-    for (Link& link : unknown_) {
-        const std::vector<Frame> frames = link.receive();
+void Peers::hear_strangers(const std::function<void(int, const Frame&)>& take) {
+    std::vector<Stranger> still_unknown;
+    for (Stranger& stranger : unknown_) {
+        const std::vector<Frame> frames = stranger.link.receive();
         const auto hello = !frames.empty() && frames[0].message == Message::hello ? frames[0].as<RankStatus>()
                                                                                   : std::optional<RankStatus>();
+        const double seconds = double(monotonic_nanoseconds() - stranger.since_nanoseconds) * 1e-9;
         if (hello) {
-            links_.emplace(hello->rank, std::move(link));
+            links_.emplace(hello->rank, std::move(stranger.link));
             for (const Frame& frame : frames) hear(hello->rank, frame, take);
-        } else if (!link.closed()) {
-            still_unknown.push_back(std::move(link));
+        } else if (!stranger.link.closed() && seconds < stranger_seconds_) {
+            still_unknown.push_back(std::move(stranger));
         }
     }
     unknown_.swap(still_unknown);
+}
+
+void Peers::receive(const std::function<void(int, const Frame&)>& take) {
+    accept();
+    hear_strangers(take);
     for (auto& [rank, link] : links_) {
         link.flush();
         for (const Frame& frame : link.receive()) hear(rank, frame, take);
@@ -105,7 +115,7 @@ void Peers::for_each_link(const std::function<void(int, Link&)>& body) {
 std::vector<pollfd> Peers::events(const std::set<int>& settled) const {
     std::vector<pollfd> events;
     if (listener_) events.push_back({listener_->descriptor(), POLLIN, 0});
-    for (const Link& link : unknown_) events.push_back({link.descriptor(), POLLIN, 0});
+    for (const Stranger& stranger : unknown_) events.push_back({stranger.link.descriptor(), POLLIN, 0});
     for (const auto& [rank, link] : links_)
         if (!link.closed())
             events.push_back({link.descriptor(), short(link.wants_to_write() ? POLLIN | POLLOUT : POLLIN), 0});

@@ -21,7 +21,9 @@ namespace gpas {
 
 class Peers {
 public:
-    Peers(std::string job_key, int rank, int size) : directory_(job_key), rank_(rank), ranks_here_(size) {}
+    // stranger_seconds: for a connection to say who it is.
+    Peers(std::string job_key, int rank, int size, double stranger_seconds = 5.0)
+        : directory_(job_key), rank_(rank), ranks_here_(size), stranger_seconds_(stranger_seconds) {}
 
     const BoardDirectory& directory() const { return directory_; }
     // MPI is up and says who this rank is, and how many ranks are on its node.
@@ -62,15 +64,21 @@ private:
     };
     static bool has_ended(const Neighbour& neighbour);
     void accept();
+    void hear_strangers(const std::function<void(int from, const Frame&)>& take);
     void heard(const RankStatus& told);
     void hear(int from, const Frame& frame, const std::function<void(int from, const Frame&)>& take);
 
     BoardDirectory directory_;
     int rank_;
     int ranks_here_;  // at most
+    double stranger_seconds_;
     std::map<int, Neighbour> neighbours_;
     std::unique_ptr<Listener> listener_;
-    std::vector<Link> unknown_;  // have not said who they are
+    struct Stranger {
+        Link link;
+        std::int64_t since_nanoseconds = 0;
+    };
+    std::vector<Stranger> unknown_;  // have not said who they are
     std::map<int, Link> links_;
     std::map<int, Remote> remotes_;
     std::int64_t forgiven_nanoseconds_ = 0;

@@ -1,12 +1,12 @@
 #include "parallel/watch/rehearsal.hpp"
 
 #include "kernels/error.hpp"
+#include "parallel/watch/direct_output.hpp"
 
 #include <signal.h>
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <map>
 #include <sstream>
@@ -85,7 +85,7 @@ bool Rehearsal::is_here(const RankBoard& board) const {
 void Rehearsal::at(const RankBoard& board) {
     if (over_ || is_of_numbers(action_) || !is_here(board) || after_-- > 0) return;
     over_ = action_ != Action::slow;
-    if (over_) std::fprintf(stderr, "gpas: rehearsal: %s on rank %d\n", text_.c_str(), board.rank.load());
+    if (over_) write_stderr_now(fmt::format("gpas: rehearsal: {} on rank {}\n", text_, board.rank.load()));
     switch (action_) {
         case Action::kill: kill(getpid(), SIGKILL); break;
         case Action::stop: kill(getpid(), SIGSTOP); break;
@@ -102,7 +102,7 @@ bool Rehearsal::wants(Action action, const RankBoard& board, std::int64_t step) 
     if (over_ || action != action_ || (rank_ >= 0 && board.rank != rank_) || (step_ >= 0 && step != step_))
         return false;
     over_ = true;
-    std::fprintf(stderr, "gpas: rehearsal: %s on rank %d\n", text_.c_str(), board.rank.load());
+    write_stderr_now(fmt::format("gpas: rehearsal: {} on rank {}\n", text_, board.rank.load()));
     return true;
 }
 

@@ -1,11 +1,10 @@
 #include "parallel/watch/stop_signals.hpp"
 
 #include "kernels/error.hpp"
+#include "parallel/watch/direct_output.hpp"
 
 #include <signal.h>
 #include <sys/signalfd.h>
-
-#include <cstdio>
 
 namespace gpas {
 
@@ -13,7 +12,9 @@ StopSignals::StopSignals(bool take) {
     if (!take) return;
     sigset_t set;
     sigemptyset(&set);
-    for (const int signal : {SIGUSR1, SIGTERM, SIGINT}) sigaddset(&set, signal);
+    for (const int signal : {SIGUSR1, SIGUSR2, SIGTERM, SIGINT, SIGXCPU}) sigaddset(&set, signal);
+    struct sigaction hang_up = {};
+    if (sigaction(SIGHUP, nullptr, &hang_up) == 0 && hang_up.sa_handler != SIG_IGN) sigaddset(&set, SIGHUP);
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
     signals_ = Descriptor(signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
 }
@@ -26,7 +27,7 @@ void StopSignals::receive(int rank) {
             continue;
         }
         if (request_ == StopRequest::stop) {
-            std::fprintf(stderr, "gpas: rank %d: interrupted twice, ends now\n", rank);
+            write_stderr_now(fmt::format("gpas: rank {}: interrupted twice, ends now\n", rank));
             _exit(int(ExitCode::interrupted));
         }
         request_ = StopRequest::stop;

@@ -1,7 +1,10 @@
 #include "parallel/watch/watcher.hpp"
 
+#include "kernels/cgroup.hpp"
 #include "kernels/error.hpp"
+#include "parallel/watch/direct_output.hpp"
 #include "parallel/watch/failure_report.hpp"
+#include "parallel/watch/fixed_text.hpp"
 #include "parallel/watch/peers.hpp"
 #include "parallel/watch/stack_trace.hpp"
 
@@ -64,8 +67,8 @@ public:
         board_ = peers_.directory().make(rank_, &note_);
         open_board(*board_, rank_, size_);
         stacks_.emplace(*board_);
-        const double silent = settings_.limits.silent_seconds;
-        beat_seconds_ = silent > 0.0 ? std::min(1.0, silent / 4.0) : 1.0;
+        set_beat();
+        kills_before_ = memory_kills();
         wake_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
         // exit() of this process: handlers run in the reverse order, so this one before what notes the exit.
         static const bool registered = std::atexit(let_the_watcher_report) == 0;
@@ -86,9 +89,31 @@ public:
     RankBoard& board() { return *board_; }
     StopRequest stop_request() const { return signals_.request(); }
 
+    void read_settings() {
+        WatchSettings settings = settings_;
+        if (settings_.read) settings_.read(settings);
+        const std::lock_guard lock(mutex_);
+        settings_ = settings;
+        set_beat();
+        settings_read_ = true;
+        board_->moved_nanoseconds = monotonic_nanoseconds();
+    }
+
+    void begin_mpi() {
+        CommLog log(*board_);
+        init_call_ = log.begin("", "MPI_Init", "all ranks", "");
+        log.wait(init_call_);
+    }
+
     void joined(int rank, int size, int ranks_here) {
         stacks_->watch_crashes();
+        if (init_call_ > 0) {
+            CommLog log(*board_);
+            log.waited();
+            log.end(init_call_);
+        }
         const std::lock_guard lock(mutex_);
+        joined_ = true;
         rank_ = rank;
         size_ = size;
         board_->rank = rank;
@@ -158,6 +183,11 @@ public:
     }
 
 private:
+    void set_beat() {
+        const double silent = settings_.limits.silent_seconds;
+        beat_seconds_ = silent > 0.0 ? std::min(1.0, silent / 4.0) : 1.0;
+    }
+
     // --- the thread
 
     void start_thread() {
@@ -204,7 +234,7 @@ private:
     // At first ranks come one by one.
     double longest_pause() const {
         const bool soon = seconds_since(board_->made_nanoseconds) < gathering_seconds || concluding;
-        return soon ? 0.1 : beat_seconds_;
+        return soon ? 0.1 : beat_seconds_.load();
     }
 
     void wait_for_events(double seconds) {
@@ -255,6 +285,7 @@ private:
         if (board_->ended) end_process();
         if (board_->state == RankState::failed) return;  // it tells itself why the job ends
         judge_all();
+        if (!joined_) look_at_start();
         if (launched_ && getppid() != parent_) add({.how = Loss::orphaned, .last = status(), .seen_by = rank_});
         if (superseded_) add({.how = Loss::superseded, .last = status(), .seen_by = rank_});
         if (findings_.empty() || over_) return;
@@ -272,10 +303,49 @@ private:
         const WatchLimits limits = limits_now(settings_.limits, views);
         for (const auto& [rank, view] : views) {
             if (const auto loss = judge(view, limits))
-                add({.how = *loss, .last = view.status, .seen_by = rank_});
+                add(finding_of(*loss, view));
             else if (view.gone)
                 settled_.emplace(rank, Finding{});
         }
+    }
+
+    Finding finding_of(Loss loss, const WatchedRank& view) const {
+        Finding finding{.how = loss, .last = view.status, .seen_by = rank_};
+        if (loss != Loss::died || !view.local) return finding;
+        const std::string killed = memory_kills_text(kills_before_, memory_kills(), cgroup_memory_limit());
+        if (killed.empty()) return finding;
+        finding.how = Loss::out_of_memory;
+        copy_text(finding.detail, killed);
+        return finding;
+    }
+
+    // Before MPI is up ranks are known by their boards alone, and some not even by these.
+    void look_at_start() {
+        const RankStatus mine = status();
+        const double limit = start_seconds();
+        if (limit <= 0.0 || mine.still_seconds <= limit || !findings_.empty()) return;
+        if (!settings_read_) return add({.how = Loss::stalled, .last = mine, .seen_by = rank_});
+        if (mine.call[0] == '\0') return;
+        const std::map<int, WatchedRank> here = peers_.views(*board_);
+        if (launch_.local_size == size_) {  // all are on this node
+            for (int rank = 0; rank < size_; ++rank)
+                if (!here.contains(rank))
+                    add({.how = Loss::missing,
+                         .last = {.rank = rank, .silent_seconds = mine.still_seconds},
+                         .seen_by = rank_});
+            return;
+        }
+        Finding unmet{.how = Loss::unmet, .last = mine, .seen_by = rank_};
+        const std::string expected =
+            launch_.local_size > 0 ? fmt::format(" of {}", launch_.local_size) : std::string();
+        copy_text(unmet.detail, fmt::format("{}{} ranks of its node have started", here.size(), expected));
+        add(unmet);
+    }
+
+    double start_seconds() const {
+        const char* text = std::getenv("GPAS_START_SECONDS");
+        const double seconds = text != nullptr ? std::atof(text) : 0.0;
+        return seconds > 0.0 ? seconds : settings_.limits.stall_seconds;
     }
 
     std::set<int> settled() const {
@@ -371,7 +441,7 @@ private:
         report.append((report.is_first() ? "" : "\nAlso seen: ") + report_text(failure));
         const std::string where = report.path().empty() ? "" : fmt::format("; report: {}", report.path().string());
         if (report.is_first() || report.path().empty())
-            std::fprintf(stderr, "gpas: error: %s%s\n", headline(failure).c_str(), where.c_str());
+            write_stderr_now(fmt::format("gpas: error: {}{}\n", headline(failure), where));
     }
 
     // Stacks and last calls, of this node and of those that rank 0 can ask.
@@ -399,7 +469,6 @@ private:
 
     [[noreturn]] void end_process() {
         board_->state = RankState::failed;
-        std::fflush(stderr);
         unlink(board_.file().c_str());
         peers_.for_each_neighbour([&](int rank, RankBoard&, const MappedBoard& board) {
             if (settled_.contains(rank)) unlink(board.file().c_str());
@@ -418,7 +487,11 @@ private:
     std::string note_;
     MappedBoard board_;
     std::optional<StackAnswers> stacks_;
-    double beat_seconds_ = 1.0;
+    std::atomic<double> beat_seconds_ = 1.0;
+    MemoryKills kills_before_;  // when this rank started
+    std::int64_t init_call_ = 0;
+    std::atomic<bool> joined_ = false;
+    std::atomic<bool> settings_read_ = false;
     Descriptor wake_;
     std::atomic<bool> over_ = false;
     std::atomic<bool> superseded_ = false;
@@ -440,6 +513,8 @@ Watcher::Watcher(const Launch& launch, const WatchSettings& settings)
 Watcher::~Watcher() = default;
 const Launch& Watcher::launch() const { return impl_->launch(); }
 RankBoard& Watcher::board() { return impl_->board(); }
+void Watcher::read_settings() { impl_->read_settings(); }
+void Watcher::begin_mpi() { impl_->begin_mpi(); }
 void Watcher::joined(int rank, int size, int ranks_here) { impl_->joined(rank, size, ranks_here); }
 std::string Watcher::connect(Communicator& world, int nodes) { return impl_->connect(world, nodes); }
 StopRequest Watcher::stop_request() const { return impl_->stop_request(); }

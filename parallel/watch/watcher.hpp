@@ -11,6 +11,7 @@
 #include "parallel/watch/stop_signals.hpp"
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -20,7 +21,10 @@ namespace gpas {
 struct WatchSettings {
     WatchLimits limits;
     std::filesystem::path directory;  // of the run, where failures/ is made; empty: reports go to stderr alone
-    bool takes_signals = false;       // SIGUSR1, SIGTERM, SIGINT ask for an orderly stop; else they end the process
+    bool takes_signals = false;       // signals ask for an orderly stop (stop_signals.hpp); else they end the process
+    // Fills in limits and directory, from the configuration. Called when the rank is watched already: a file system that
+    // does not answer must not keep it from being found. Empty: there is nothing to read.
+    std::function<void(WatchSettings&)> read = {};
 };
 
 class Watcher {
@@ -33,6 +37,11 @@ public:
 
     const Launch& launch() const;
     RankBoard& board();
+    // Calls settings.read. Until then a rank may take WatchLimits().stall_seconds, or GPAS_START_SECONDS of the
+    // environment; then it is lost.
+    void read_settings();
+    // The rank waits in MPI_Init from now until joined().
+    void begin_mpi();
     // MPI is up, and says who this rank is and how many are on its node. Crash handlers go before those that MPI has
     // installed.
     void joined(int rank, int size, int ranks_here);

@@ -2,6 +2,7 @@
 """signals.py GPAS: a run that is asked to stop, by signals or by the end of its job's time, saves, leaves with the code for it,
 and goes on in the same bits. Prints TAP."""
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,10 @@ def check(function):
 
 def begun(ranks):
     shutil.rmtree("run", ignore_errors=True)
-    process = start(GPAS, "run", *SETTINGS, ranks=ranks, rehearse=SLOW)
+    return wait_for_steps(start(GPAS, "run", *SETTINGS, ranks=ranks, rehearse=SLOW))
+
+
+def wait_for_steps(process):
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if os.path.exists("run/metrics.jsonl") and len(records("run")) >= 3:
@@ -68,10 +72,60 @@ def usr1_to_the_launcher_saves_and_ends_with_75():
 
 
 @check
+def the_script_of_the_documentation_turns_term_into_a_save():
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../docs/failures.md")) as file:
+        script = re.search(r"<!-- stop-script -->\n(.*?)<!-- end of", file.read(), re.S).group(1)
+    assert "gpas train run.yaml" in script, script
+    shutil.rmtree("run", ignore_errors=True)
+    script = script.replace("gpas train run.yaml", " ".join([GPAS, "train run.yaml directory=run", *SETTINGS]))
+    process = subprocess.Popen(["bash", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                               text=True, env=dict(os.environ, GPAS_REHEARSE=SLOW))
+    wait_for_steps(process)
+    process.terminate()
+    ended(process, 75)
+    goes_on(2)
+
+
+@check
 def term_to_one_rank_stops_all():
     process = begun(2)
     os.kill(gpas_pids()[1], signal.SIGTERM)
     ended(process, 75)
+    goes_on(2)
+
+
+@check
+def signals_of_schedulers_terminals_and_limits_save_and_end_with_75():
+    for number in (signal.SIGHUP, signal.SIGUSR2, signal.SIGXCPU):
+        process = begun(1)
+        process.send_signal(number)
+        ended(process, 75)
+        goes_on(1)
+
+
+@check
+def a_hang_up_that_nohup_ignores_is_ignored():
+    old = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = begun(1)
+    finally:
+        signal.signal(signal.SIGHUP, old)
+    process.send_signal(signal.SIGHUP)
+    ended(process, 0)
+
+
+@check
+def a_signal_in_a_long_evaluation_is_heard_and_the_next_start_evaluates():
+    shutil.rmtree("run", ignore_errors=True)
+    process = start(GPAS, "run", *SETTINGS, ranks=2, rehearse="slow phase=evaluation seconds=2")
+    deadline = time.monotonic() + 60
+    while not (os.path.exists("run/metrics.jsonl") and records("run")) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    os.kill(gpas_pids()[1], signal.SIGTERM)
+    err = ended(process, 75)
+    steps = len(records("run"))
+    assert "was interrupted" in err, err[-1000:]
+    assert steps not in [e["step"] for e in records("run", "eval")], "a number of a part of the set"
     goes_on(2)
 
 
