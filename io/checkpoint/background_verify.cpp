@@ -79,6 +79,7 @@ std::optional<std::string> BackgroundVerify::ask(const path& file) {
     try {
         blocks = blocks_of(file);
     } catch (const Error& error) {
+        if (error.code() != ExitCode::bad_file) return std::nullopt;  // memory is short, say: nothing is known of the file
         done_ = true;
         return damage_ = error.what();
     }
