@@ -1,6 +1,7 @@
 #include "engine/preflight/machine.hpp"
 
 #include "kernels/bytes_text.hpp"
+#include "kernels/cgroup.hpp"
 #include "kernels/error.hpp"
 
 #include <fmt/ranges.h>
@@ -57,24 +58,6 @@ struct CgroupFiles {
 };
 constexpr CgroupFiles version_1{"memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"};
 constexpr CgroupFiles version_2{"memory.max", "memory.current", "inactive_file"};
-
-// Limits hold for all groups within: those of each ancestor count.
-void limit_by_cgroup(AvailableMemory& available, const std::filesystem::path& top, std::string group,
-                     const CgroupFiles& files) {
-    for (;;) {
-        const std::filesystem::path folder = top / group.substr(std::min<std::size_t>(1, group.size()));
-        const auto limit = number(text_of_file(folder / files.limit));  // "max" is no number
-        const auto used = number(text_of_file(folder / files.used));
-        if (limit && used) {
-            const auto cache = number(field(text_of_file(folder / "memory.stat"), files.cache));
-            const std::int64_t left = std::max<std::int64_t>(0, *limit - *used + cache.value_or(0));
-            if (left < available.bytes)
-                available = {left, fmt::format("the cgroup's limit is {}", bytes_text(double(*limit)))};
-        }
-        if (group.size() <= 1) return;
-        group.resize(std::max<std::size_t>(group.rfind('/'), 1));
-    }
-}
 
 }  // namespace
 
@@ -138,17 +121,16 @@ std::string gpu_driver() {
 AvailableMemory available_memory(const std::filesystem::path& root) {
     const std::string meminfo = text_of_file(root / "proc/meminfo");
     AvailableMemory available{number(field(meminfo, "MemAvailable")).value_or(0) * 1024, "by MemAvailable"};
-    std::istringstream lines(text_of_file(root / "proc/self/cgroup"));
-    for (std::string line; std::getline(lines, line);) {  // "4:memory:/group" of version 1, "0::/group" of version 2
-        const std::size_t first = line.find(':');
-        const std::size_t second = line.find(':', first + 1);
-        if (second == std::string::npos) continue;
-        const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-        const std::string group = line.substr(second + 1);
-        if (controllers == ",,")
-            limit_by_cgroup(available, root / "sys/fs/cgroup", group, version_2);
-        else if (controllers.find(",memory,") != std::string::npos)
-            limit_by_cgroup(available, root / "sys/fs/cgroup/memory", group, version_1);
+    // Limits hold for all groups within: those of each ancestor count.
+    for (const Cgroup& group : own_cgroups("memory", root)) {
+        const CgroupFiles& files = group.version == 2 ? version_2 : version_1;
+        const auto limit = number(text_of_file(group.folder / files.limit));  // "max" is no number
+        const auto used = number(text_of_file(group.folder / files.used));
+        if (!limit || !used) continue;
+        const auto cache = number(field(text_of_file(group.folder / "memory.stat"), files.cache));
+        const std::int64_t left = std::max<std::int64_t>(0, *limit - *used + cache.value_or(0));
+        if (left < available.bytes)
+            available = {left, fmt::format("the cgroup's limit is {}", bytes_text(double(*limit)))};
     }
     return available;
 }
