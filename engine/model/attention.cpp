@@ -36,7 +36,7 @@ void Attention::forward(Context& context, const TensorParallel& tensor, Workspac
     const Tensor partial = tensor.partial(b, work.partial);
     matmul(context, partial, saved_.o, w_.out);
     work.look(context, "attention.out", partial);  // this rank's term of the sum
-    tensor.reduce(b, partial, "attention output");
+    tensor.reduce(b, work.partial, "attention output");
 }
 
 void Attention::backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db,
@@ -49,7 +49,7 @@ void Attention::backward_input(Context& context, const TensorParallel& tensor, W
     attention_backward(context, dqkv, work.d_o, saved_.o, saved_.lse, saved_.qkv, shape_, segment_begin);
     rope(context, dqkv, shape_, work.cos, work.sin, true);
     matmul_dx(context, partial, dqkv, w_.qkv);  // qkv = n Wqkvᵀ
-    tensor.reduce(dn, partial, "gradient of attention input");
+    tensor.reduce(dn, work.partial, "gradient of attention input");
 }
 
 void Attention::backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db) {

@@ -49,7 +49,7 @@ void Head::loss_and_backward(Context& context, const TensorParallel& tensor, Wor
         matmul_dw(context, dw_, dlogits, n_all.slice(begin, end));  // logits = n wᵀ
         matmul_dx(context, partial.slice(begin, end), dlogits, w_);
     }
-    tensor.reduce(dn, partial, "gradient of head input");
+    tensor.reduce(dn, work.partial, "gradient of head input");
 }
 
 void Head::logits(Context& context, Tensor logits, Tensor n) { matmul(context, logits, n, w_); }

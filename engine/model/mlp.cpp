@@ -30,7 +30,7 @@ void Mlp::forward(Context& context, const TensorParallel& tensor, Workspace& wor
     work.look(context, "mlp.swiglu", work.act);
     matmul(context, partial, work.act, w_.down);
     work.look(context, "mlp.down", partial);  // this rank's term of the sum
-    tensor.reduce(b, partial, "MLP output");
+    tensor.reduce(b, work.partial, "MLP output");
 }
 
 void Mlp::backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db) {
@@ -43,7 +43,7 @@ void Mlp::backward_input(Context& context, const TensorParallel& tensor, Workspa
     matmul_dx(context, work.dact, db_all, w_.down);  // b = act Wdownᵀ
     swiglu_backward(context, dgate_up, work.dact, gate_up_);
     matmul_dx(context, partial, dgate_up, w_.gate_up);  // gate_up = n Wgate_upᵀ
-    tensor.reduce(dn, partial, "gradient of MLP input");
+    tensor.reduce(dn, work.partial, "gradient of MLP input");
 }
 
 void Mlp::backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db) {

@@ -58,7 +58,7 @@ void Model::embed(Context& context, Tensor h, Tensor tokens) {
     embedding(context, partial, embedding_, tokens, vocabulary_rows(config_, shape_).begin);
     if (work_->probe != nullptr) work_->probe->enter(-1, "");
     work_->look(context, "embedding", partial);
-    tensor_->reduce(h, partial, "embedding");
+    tensor_->reduce(h, work_->partial, "embedding");
 }
 
 void Model::embed_backward(Context& context, Tensor d, Tensor tokens) {
@@ -82,6 +82,14 @@ GatedStream Model::forward_layer(Context& context, Layer& layer, GatedStream h, 
     return h;
 }
 
+// Without the padding of sequence parallelism.
+Moments Model::token_moments(Context& context, Stream h) const {
+    const std::int64_t rows = shape_.token_rows();
+    if (rows == 0) return {};
+    h.x = h.x.slice(0, rows);
+    return moments(context, h);
+}
+
 Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std::vector<Moments>* stream_moments) {
     work_->normed_by = nullptr;
     if (part_.embedding) embed(context, input, rows.tokens);
@@ -92,8 +100,8 @@ Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std
         if (work_->probe != nullptr) work_->probe->enter(layer, fmt::format("layers.{}.", layer));
         h = forward_layer(context, layers_[i], h, norm_after(i), normed, rows.segment_begin);
         if (stream_moments == nullptr) continue;
-        stream_moments->push_back(moments(context, layers_[i].attention_site.output()));
-        stream_moments->push_back(moments(context, layers_[i].mlp_site.output()));
+        stream_moments->push_back(token_moments(context, layers_[i].attention_site.output()));
+        stream_moments->push_back(token_moments(context, layers_[i].mlp_site.output()));
     }
     last_ = h;
     if (part_.head) {

@@ -26,6 +26,7 @@ Workspace::Workspace(const ModelConfig& model, const ModelShape& shape, bool wit
     const std::int64_t hidden = model.hidden_size;
     const auto between = [&] { return arena.allocate(shape.dtype, {shape.rows(), hidden}); };
     const auto inside = [&](std::int64_t columns) { return arena.allocate(shape.dtype, {shape.tokens(), columns}); };
+    const auto padded = [&] { return arena.allocate(shape.dtype, {shape.padded_tokens(), hidden}); };
 
     cos = arena.allocate(Dtype::fp32, {shape.sequence, attention.head_dim / 2});
     sin = arena.allocate(Dtype::fp32, {shape.sequence, attention.head_dim / 2});
@@ -35,8 +36,8 @@ Workspace::Workspace(const ModelConfig& model, const ModelShape& shape, bool wit
     branch = between();
     act = inside(ffn_columns(model, shape));
     if (shape.sequence_parallel) {
-        whole_input = inside(hidden);
-        partial = inside(hidden);
+        whole_input = padded();
+        partial = padded();
     }
     if (with_head) {
         const std::int64_t chunk = std::min(shape.tokens(), shape.head_chunk);
@@ -49,7 +50,7 @@ Workspace::Workspace(const ModelConfig& model, const ModelShape& shape, bool wit
     }
     if (!shape.training) return;
     dinput = between();
-    if (shape.sequence_parallel) whole_doutput = inside(hidden);
+    if (shape.sequence_parallel) whole_doutput = padded();
     dact = inside(ffn_columns(model, shape));
     d_o = inside(attention.heads * attention.head_dim);
     dqkv = inside(attention.qkv_columns());
@@ -62,6 +63,7 @@ void Workspace::prepare(Context& context, const ModelConfig& model) {
                 .low_freq = model.rope_scaling.low_freq_factor,
                 .high_freq = model.rope_scaling.high_freq_factor,
                 .original_length = double(model.rope_scaling.original_length)});
+    if (partial) fill(context, partial, 0.0F);
 }
 
 }  // namespace gpas

@@ -8,7 +8,9 @@
 
 namespace gpas {
 
-// How a rank computes its parts of the model. T tokens a micro-batch; R = T, or T/t with sequence parallelism.
+// How a rank computes its parts of the model. T tokens per micro-batch; R = T, or ⌈T/t⌉ with sequence parallelism over t
+// ranks. If t does not divide T, the last rows of the last ranks are padding: they stay zero in forward and backward, so
+// that they add nothing to a gradient, and what is gathered from all ranks is read without them.
 struct ModelShape {
     std::int64_t batch = 0;     // samples of a micro-batch
     std::int64_t sequence = 0;  // tokens of a sample
@@ -25,7 +27,14 @@ struct ModelShape {
     // that logits stay a small share of memory.
     std::int64_t head_chunk = 512;
     std::int64_t tokens() const { return batch * sequence; }
-    std::int64_t rows() const { return sequence_parallel ? tokens() / tensor_size : tokens(); }
+    std::int64_t rows() const { return sequence_parallel ? shard_size(tokens(), tensor_size) : tokens(); }  // R
+    // The rows of all ranks together, R·t with sequence parallelism: T and the padding.
+    std::int64_t padded_tokens() const { return sequence_parallel ? rows() * tensor_size : tokens(); }
+    // How many of this rank's R rows are tokens. None may be, if the micro-batch has few tokens.
+    std::int64_t token_rows() const {
+        if (!sequence_parallel) return rows();
+        return overlap({0, tokens()}, {tensor_rank * rows(), (tensor_rank + 1) * rows()}).size();
+    }
 };
 
 // This rank's heads and groups.
@@ -36,7 +45,7 @@ Range vocabulary_rows(const ModelConfig& model, const ModelShape& shape);     //
 struct Workspace {
     Workspace(const ModelConfig& model, const ModelShape& shape, bool with_head, Arena& arena);
 
-    // Fills the tables that do not change.
+    // Fills the tables that do not change, and the padding with zeros.
     void prepare(Context& context, const ModelConfig& model);
 
     Tensor cos, sin;  // [sequence, head_dim/2] fp32
@@ -44,10 +53,10 @@ struct Workspace {
     Tensor normed;  // [R,C] a norm's output: the branch's input
     Tensor branch;  // [R,C] the branch's output; in backward the gradient of it, where that is not the stream's
     Tensor dinput;  // [R,C] gradient of the branch's input
-    // Inside sub-layers, T rows; absent where R = T.
-    Tensor whole_input;    // [T,C] the gathered input of a column-parallel product
-    Tensor whole_doutput;  // [T,C] the gathered gradient of a row-parallel product's output
-    Tensor partial;        // [T,C] this rank's term of a sum over ranks
+    // Inside sub-layers, with sequence parallelism only: T rows and the padding.
+    Tensor whole_input;    // [R·t,C] the gathered input of a column-parallel product
+    Tensor whole_doutput;  // [R·t,C] the gathered gradient of a row-parallel product's output
+    Tensor partial;        // [R·t,C] this rank's term of a sum over ranks; its padding is zero
     // This rank's columns.
     Tensor act;   // [T,F]
     Tensor dact;  // [T,F]

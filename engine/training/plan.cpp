@@ -40,7 +40,7 @@ StreamTransfers ends_transfers(const ModelPart& part, const ModelShape& shape) {
 }
 
 double stream_bytes(const ReplicaShape& shape) {
-    return double(shape.compute.tokens() * shape.model.hidden_size * bytes_per_element(shape.compute.dtype));
+    return double(shape.compute.padded_tokens() * shape.model.hidden_size * bytes_per_element(shape.compute.dtype));
 }
 
 StepTraffic traffic_of(const ReplicaShape& shape, const ReplicaPlan& memory, std::int64_t micro_batches) {
@@ -62,7 +62,7 @@ StepTraffic traffic_of(const ReplicaShape& shape, const ReplicaPlan& memory, std
         traffic.tensor_reduce_scatter += transfers.reduce_scatter * stream;
     }
     if (shape.has_neighbours)
-        traffic.pipeline_send = boundaries * stream * double(shape.compute.rows()) / double(shape.compute.tokens());
+        traffic.pipeline_send = boundaries * stream * double(shape.compute.rows()) / double(shape.compute.padded_tokens());
     if (shape.store.data_size > 1) {
         traffic.gradient_reduce = double(memory.gradient_bytes);
         if (shape.store.sharded_optimizer) traffic.weight_gather = double(memory.weight_bytes);

@@ -145,7 +145,7 @@ ReplicaPlan plan_replica(const ReplicaShape& shape) {
     Arena memory = Arena::measuring();
     Arena recomputed = Arena::measuring();
     const std::unique_ptr<Communicator> self = make_self_communicator();
-    const TensorParallel tensor(*self, false);
+    const TensorParallel tensor(*self, false, shape.compute.tokens());
     const ReplicaMemory layout(shape, tensor, memory, recomputed);
     ReplicaPlan plan{.weight_bytes = layout.store.weight_bytes(),
                      .gradient_bytes = layout.store.gradient_bytes(),
@@ -170,7 +170,7 @@ Replica::Replica(const ReplicaShape& shape, std::unique_ptr<Context> own, Contex
       plan_(plan_replica(shape)),
       tensor_group_(&tensor),
       data_group_(&data),
-      tensor_(tensor, shape.compute.sequence_parallel),
+      tensor_(tensor, shape.compute.sequence_parallel, shape.compute.tokens()),
       own_context_(std::move(own)),
       kept_(plan_.total_bytes() - plan_.recomputed_bytes - plan_.scratch_bytes, shape.device),
       recomputed_(plan_.recomputed_bytes, shape.device),

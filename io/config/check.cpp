@@ -203,10 +203,6 @@ void check_tensor(const ConfigChecker& check, const RunConfig& run) {
                     model.ffn_size, model.vocab_size);
     check.refuse_without_effect(tensor == 1, "parallel.sequence_parallel", {"parallel.tensor"},
                                 "there is one tensor-parallel rank");
-    check.refuse_if(run.parallel.sequence_parallel && run.data.sequence_length % tensor != 0,
-                    {"parallel.sequence_parallel", "data.sequence_length", "parallel.tensor"},
-                    "{} tokens cannot be split evenly over {} tensor-parallel ranks; use {}", run.data.sequence_length,
-                    tensor, multiples_near(run.data.sequence_length, tensor));
 }
 
 void check_pipeline(const ConfigChecker& check, const RunConfig& run) {

@@ -58,7 +58,7 @@ void declare_model(SchemaBuilder& schema) {
               {"tie_word_embeddings", "untie_embeddings_and_output_weights", "enable_weight_tying", "tied_embedding"});
     model.add("rope_base", &ModelConfig::rope_base, "", {1, 1e12, true}, "Base of the rotary position frequencies.",
               {"rope_theta", "rotary_base"});
-    model.add("norm_eps", &ModelConfig::norm_eps, "", {smallest_fp32, 1}, "Epsilon inside the square root of RMSNorm.",
+    model.add("norm_eps", &ModelConfig::norm_eps, "", {1e-20, 1}, "Epsilon inside the square root of RMSNorm.",
               {"norm_epsilon", "rms_norm_eps", "layernorm_epsilon"});
     model.add("init_std", &ModelConfig::init_std, "", {0, 10, true},
               "Standard deviation of the initial linear weights.", {"init_method_std", "initializer_range"});

@@ -35,6 +35,7 @@ inline const std::string replicated = "parallel.sharded_optimizer=false";
 inline const std::string small_buckets = "parallel.bucket_mib=0";
 inline std::string schedule(const char* name) { return std::string("parallel.schedule=") + name; }
 inline std::string recompute(const char* what) { return std::string("parallel.recompute=") + what; }
+inline const std::string one_sample = "training.micro_batch_size=1";
 inline const std::string two_chunks = "parallel.virtual_chunks=2";
 
 // Every how many of the layouts are run.

@@ -57,6 +57,21 @@ std::vector<Family> families() {
          {{"pp4", 4, {pipeline(4)}},
           {"tp2 sp pp2 zb", 4, {tensor(2), sequence, pipeline(2), schedule("zb_h1")}},
           {"full tp2", 2, {recompute("full"), tensor(2)}}}},
+        // 74 rows per micro-batch are 25, 25 and 24; 37 are 13, 13 and 11, or 19 and 18.
+        {"sandwich_gpas, a sequence that ranks cannot share evenly",
+         {"model.architecture=sandwich_gpas", "data.sequence_length=37", "model.heads=6", "model.kv_heads=6"},
+         {{"tp3 sp", 3, {tensor(3), sequence}},
+          {"tp3 sp micro 1 pp2 zb", 6, {tensor(3), sequence, one_sample, pipeline(2), schedule("zb_h1")}},
+          {"tp2 sp micro 1 selective dp2", 4, {tensor(2), sequence, one_sample, recompute("selective")}}}},
+        {"post_gpas tied, a sequence that ranks cannot share evenly",
+         {"model.architecture=post_gpas", "model.tied_embeddings=true", "data.sequence_length=37", "model.heads=6",
+          "model.kv_heads=3"},
+         {{"tp3 sp micro 1 full", 3, {tensor(3), sequence, one_sample, recompute("full")}},
+          {"tp3 sp pp2 interleaved", 6, {tensor(3), sequence, pipeline(2), schedule("interleaved"), two_chunks}}}},
+        // The last of four ranks has no token.
+        {"pre_gpas, fewer tokens than ranks",
+         {"model.architecture=pre_gpas", "data.sequence_length=3"},
+         {{"tp4 sp", 4, {tensor(4), sequence, one_sample}}}},
     };
 }
 
@@ -70,6 +85,18 @@ double relative_difference(const std::vector<float>& a, const std::vector<float>
         size += std::pow(double(b[i]), 2);
     }
     return size == 0.0 ? std::sqrt(difference) : std::sqrt(difference / size);
+}
+
+// Variances of the stream after each sub-layer at step 1.
+std::vector<double> variances(const std::string& directory) {
+    std::ifstream file(directory + "/metrics.jsonl");
+    std::vector<double> values;
+    for (std::string line; values.empty() && std::getline(file, line);) {
+        const nlohmann::json record = nlohmann::json::parse(line);
+        if (record.contains("variances"))
+            for (const nlohmann::json& reading : record.at("variances")) values.push_back(reading.at("variance"));
+    }
+    return values;
 }
 
 // Of each tensor, and of the curve, what another order of the same sums does to them on one rank.
@@ -92,6 +119,10 @@ void compare(const std::string& shared, const std::string& base, const std::stri
         if (tensor.starts_with("adam_m/") && values.size() > 1) {
             EXPECT_LE(relative_difference(state.at(tensor), values), 8.0 * spread.gradients) << tensor;
         }
+    const std::vector<double> stream = variances(shared + base), other_stream = variances(shared + name);
+    ASSERT_EQ(other_stream.size(), stream.size());
+    ASSERT_FALSE(stream.empty());
+    for (std::size_t i = 0; i < stream.size(); ++i) EXPECT_NEAR(other_stream[i], stream[i], 1e-5 * stream[i]) << i;
     const std::vector<double> norms = numbers(shared + base, "gradient_norm"),
                               other = numbers(shared + name, "gradient_norm");
     ASSERT_EQ(norms.size(), 30U);
