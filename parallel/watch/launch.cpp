@@ -4,7 +4,9 @@
 
 #include <unistd.h>
 
+#include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <initializer_list>
 
 namespace gpas {
@@ -47,6 +49,21 @@ void set_size(Launch& launch, bool by_srun) {
         launch.launcher == "srun" && first_of({"PMIX_RANK", "PMIX_NAMESPACE", "PMI_RANK", "PMI_FD", "PMI_JOBID"}).empty();
 }
 
+// MPICH's launcher gives a job no name. It starts each rank in a session of its own; the leaders of the sessions of one
+// node have the same parent, the launcher's proxy. Empty if this process was started otherwise.
+std::string hydra_job() {
+    if (first_of({"HYDI_CONTROL_FD"}).empty()) return {};
+    std::ifstream file(fmt::format("/proc/{}/stat", getsid(0)));
+    std::string text;
+    std::getline(file, text);
+    const std::size_t name_end = text.rfind(')');  // the name may contain blanks and parentheses
+    char state = 0;
+    int parent = 0;
+    if (name_end == std::string::npos || std::sscanf(text.c_str() + name_end + 1, " %c %d", &state, &parent) != 2)
+        return {};
+    return fmt::format("hydra.{}", parent);
+}
+
 }  // namespace
 
 std::string launch_mismatch(const Launch& launch, int mpi_size) {
@@ -66,7 +83,8 @@ std::string launch_mismatch(const Launch& launch, int mpi_size) {
 Launch launch_of_environment() {
     Launch launch;
     // What srun sets stands in the environment of mpirun's processes too, where it tells of the batch script: so last.
-    const bool by_srun = !first_of({"SLURM_STEP_ID"}).empty() && first_of({"OMPI_COMM_WORLD_RANK"}).empty();
+    const bool by_srun = !first_of({"SLURM_STEP_ID"}).empty() && first_of({"OMPI_COMM_WORLD_RANK"}).empty() &&
+                         first_of({"HYDI_CONTROL_FD"}).empty();
     const auto rank = by_srun ? number_of({"PMIX_RANK", "SLURM_PROCID"})
                               : number_of({"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK"});
     launch.rank = int(rank.value_or(0));
@@ -77,6 +95,7 @@ Launch launch_of_environment() {
     launch.attempt = std::int64_t(number_of({"SLURM_RESTART_COUNT", "GPAS_ATTEMPT"}).value_or(0));
     launch.end_time = number_of({"SLURM_JOB_END_TIME", "GPAS_JOB_END_TIME"});
     launch.job_key = first_of({"PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid"});
+    if (launch.job_key.empty()) launch.job_key = hydra_job();
     if (launch.job_key.empty() && !launch.job_id.empty())
         launch.job_key = launch.job_id + "." + first_of({"SLURM_STEP_ID"});
     if (launch.job_key.empty()) launch.job_key = fmt::format("alone.{}", getpid());
