@@ -16,7 +16,7 @@ Context::Context(int threads, Arena scratch)
     // Every parallel region names its number of threads. What is called inside one (oneDNN) must not fork again:
     // work is cut into blocks that do not depend on the number of threads, so that results do not either.
     omp_set_num_threads(1);
-    if (device() == Device::cuda) gpu_ = std::make_unique<cuda::Gpu>();
+    if (device() == Device::cuda) gpu_ = std::make_shared<cuda::Gpu>();
 }
 
 Context::~Context() = default;
@@ -24,6 +24,11 @@ Context::~Context() = default;
 cuda::Gpu& Context::gpu() {
     require(gpu_ != nullptr, "a CUDA operation in a context of the CPU");
     return *gpu_;
+}
+
+std::shared_ptr<cuda::Gpu> Context::shared_gpu() {
+    require(gpu_ != nullptr, "a CUDA operation in a context of the CPU");
+    return gpu_;
 }
 
 void Context::synchronize() {

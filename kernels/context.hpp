@@ -32,6 +32,10 @@ public:
     Arena& scratch() { return scratch_; }
     cpu::MatmulCache& matmul_cache() { return *matmul_cache_; }
     cuda::Gpu& gpu();  // Error(internal) on the CPU
+    // The same GPU, for an object that uses its stream until the object's own end: the stream then lives as long as
+    // the last such object, whether the context is destroyed before that object or after it. Error(internal) on the
+    // CPU.
+    std::shared_ptr<cuda::Gpu> shared_gpu();
     // Waits until every operation called so far is done.
     void synchronize();
 
@@ -39,7 +43,7 @@ private:
     int threads_;
     Arena scratch_;
     std::unique_ptr<cpu::MatmulCache> matmul_cache_;
-    std::unique_ptr<cuda::Gpu> gpu_;
+    std::shared_ptr<cuda::Gpu> gpu_;
 };
 
 }  // namespace gpas

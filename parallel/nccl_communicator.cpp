@@ -3,9 +3,10 @@
 #include "kernels/cuda/check.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/error.hpp"
+#include "parallel/agree.hpp"
+#include "parallel/nccl_library.hpp"
 
 #include <cuda_runtime_api.h>
-#include <nccl.h>
 
 #include <array>
 #include <chrono>
@@ -20,9 +21,10 @@ namespace {
 
 using cuda::check;
 
-void check_nccl(ncclResult_t result, const char* call) {
+void check_nccl(const Nccl& nccl, ncclResult_t result, const char* call) {
     if (result != ncclSuccess && result != ncclInProgress)
-        fail(ExitCode::environment, "NCCL: {}: {} ({})", call, ncclGetErrorString(result), ncclGetLastError(nullptr));
+        fail(ExitCode::environment, "NCCL: {}: {} ({})", call, nccl.ncclGetErrorString(result),
+             nccl.ncclGetLastError(nullptr));
 }
 
 ncclDataType_t type_of(Dtype dtype) {
@@ -38,6 +40,8 @@ ncclDataType_t type_of(Dtype dtype) {
 ncclRedOp_t operation(ReduceOp op) { return op == ReduceOp::sum ? ncclSum : op == ReduceOp::max ? ncclMax : ncclMin; }
 
 bool on_gpu(const Tensor& tensor) { return tensor.device == Device::cuda; }
+
+cudaStream_t compute_stream(const cuda::Gpu& gpu) { return static_cast<cudaStream_t>(gpu.stream()); }
 
 class Event {
 public:
@@ -60,9 +64,11 @@ private:
 // One NCCL communicator and the stream that its work is enqueued on.
 class Channel {
 public:
-    Channel() { check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate"); }
+    explicit Channel(const Nccl& nccl) : nccl_(nccl) {
+        check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
+    }
     ~Channel() {
-        if (comm_ != nullptr) failed_ ? ncclCommAbort(comm_) : ncclCommDestroy(comm_);
+        if (comm_ != nullptr) failed_ ? nccl_.ncclCommAbort(comm_) : nccl_.ncclCommDestroy(comm_);
         cudaStreamDestroy(stream_);
     }
     Channel(const Channel&) = delete;
@@ -72,15 +78,15 @@ public:
     void begin(int rank, int size, const ncclUniqueId& id) {
         ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
         config.blocking = 0;
-        check_nccl(ncclCommInitRankConfig(&comm_, size, id, rank, &config), "ncclCommInitRankConfig");
+        check_nccl(nccl_, nccl_.ncclCommInitRankConfig(&comm_, size, id, rank, &config), "ncclCommInitRankConfig");
     }
     // Whether what was asked of the communicator is under way on the GPU; Error(environment) when it failed.
     bool ready() {
         ncclResult_t state = ncclSuccess;
-        ncclResult_t asked = ncclCommGetAsyncError(comm_, &state);
+        ncclResult_t asked = nccl_.ncclCommGetAsyncError(comm_, &state);
         if (asked == ncclSuccess) asked = state;
         if (asked != ncclSuccess && asked != ncclInProgress) give_up();
-        check_nccl(asked, "communicator");
+        check_nccl(nccl_, asked, "communicator");
         return asked == ncclSuccess;
     }
     void give_up() { failed_ = true; }
@@ -89,6 +95,7 @@ public:
     cudaStream_t stream() const { return stream_; }
 
 private:
+    const Nccl& nccl_;
     cudaStream_t stream_ = nullptr;
     ncclComm_t comm_ = nullptr;
     bool failed_ = false;
@@ -114,12 +121,13 @@ void wait_for(const std::vector<Channel*>& channels, double timeout_seconds, con
 // The compute stream waits for the end of a call, when asked to.
 class StreamTransfer final : public Transfer {
 public:
-    StreamTransfer(std::unique_ptr<Event> done, cudaStream_t compute) : done_(std::move(done)), compute_(compute) {}
+    StreamTransfer(std::unique_ptr<Event> done, std::shared_ptr<cuda::Gpu> gpu)
+        : done_(std::move(done)), gpu_(std::move(gpu)) {}
     ~StreamTransfer() override {
-        if (done_) done_->delay(compute_);
+        if (done_) done_->delay(compute_stream(*gpu_));
     }
     void wait() override {
-        if (done_) done_->delay(compute_);
+        if (done_) done_->delay(compute_stream(*gpu_));
         done_.reset();
     }
     bool finished() override {
@@ -130,7 +138,7 @@ public:
 
 private:
     std::unique_ptr<Event> done_;
-    cudaStream_t compute_;
+    std::shared_ptr<cuda::Gpu> gpu_;
 };
 
 using Id = std::array<std::int32_t, sizeof(ncclUniqueId) / sizeof(std::int32_t)>;
@@ -141,9 +149,9 @@ ncclUniqueId unique_id(const Id& words) {
     return id;
 }
 
-Id new_id() {
+Id new_id(const Nccl& nccl) {
     ncclUniqueId id;
-    check_nccl(ncclGetUniqueId(&id), "ncclGetUniqueId");
+    check_nccl(nccl, nccl.ncclGetUniqueId(&id), "ncclGetUniqueId");
     Id words;
     std::memcpy(words.data(), &id, sizeof id);
     return words;
@@ -152,23 +160,23 @@ Id new_id() {
 class NcclCommunicator final : public Communicator {
 public:
     NcclCommunicator(std::unique_ptr<Communicator> host, Context& context, NcclUse use, const char* name)
-        : host_(std::move(host)), context_(context), name_(name) {
+        : host_(std::move(host)), gpu_(context.shared_gpu()), name_(name) {
         // Every rank offers an id: of the group, or of the messages that it sends.
         std::vector<Id> ids(std::size_t(host_->size()));
-        Id mine = new_id();
+        Id mine = new_id(nccl_);
         constexpr std::int64_t words = std::int64_t(Id().size());
         host_->all_gather(Tensor(ids.data(), Dtype::int32, {host_->size() * words}),
                           Tensor(mine.data(), Dtype::int32, {words}), "NCCL ids");
-        check_nccl(ncclGroupStart(), "ncclGroupStart");
+        check_nccl(nccl_, nccl_.ncclGroupStart(), "ncclGroupStart");
         if (use == NcclUse::collectives)
             all_.begin(rank(), size(), unique_id(ids[0]));
         else
             begin_messages(ids, use == NcclUse::messages_to_next ? 1 : size() - 1);
-        check_nccl(ncclGroupEnd(), "ncclGroupEnd");
+        check_nccl(nccl_, nccl_.ncclGroupEnd(), "ncclGroupEnd");
         wait_for(channels(), log().settings.timeout_seconds, "the start of a communicator");
-        context_.gpu().add_watcher(this, [this](double seconds) { watch(seconds); });
+        gpu_->add_watcher(this, [this](double seconds) { watch(seconds); });
     }
-    ~NcclCommunicator() override { context_.gpu().remove_watcher(this); }
+    ~NcclCommunicator() override { gpu_->remove_watcher(this); }
 
     int rank() const override { return host_->rank(); }
     int size() const override { return host_->size(); }
@@ -197,38 +205,38 @@ public:
     std::unique_ptr<Transfer> start_send(Tensor data, int to, const char* what) override {
         if (!on_gpu(data)) return host_->start_send(data, to, what);
         return enqueue(sends_.at(to), "send", what, data, [&](const Channel& channel) {
-            return ncclSend(data.data, std::size_t(data.elements()), type_of(data.dtype), 1, channel.comm(),
-                            channel.stream());
+            return nccl_.ncclSend(data.data, std::size_t(data.elements()), type_of(data.dtype), 1, channel.comm(),
+                                  channel.stream());
         });
     }
     std::unique_ptr<Transfer> start_receive(Tensor data, int from, const char* what) override {
         if (!on_gpu(data)) return host_->start_receive(data, from, what);
         return enqueue(receives_.at(from), "receive", what, data, [&](const Channel& channel) {
-            return ncclRecv(data.data, std::size_t(data.elements()), type_of(data.dtype), 0, channel.comm(),
-                            channel.stream());
+            return nccl_.ncclRecv(data.data, std::size_t(data.elements()), type_of(data.dtype), 0, channel.comm(),
+                                  channel.stream());
         });
     }
     std::unique_ptr<Transfer> start_all_reduce(Tensor data, ReduceOp op, const char* what) override {
         if (!on_gpu(data)) return host_->start_all_reduce(data, op, what);
         return enqueue(all_, "all_reduce", what, data, [&](const Channel& channel) {
-            return ncclAllReduce(data.data, data.data, std::size_t(data.elements()), type_of(data.dtype), operation(op),
-                                 channel.comm(), channel.stream());
+            return nccl_.ncclAllReduce(data.data, data.data, std::size_t(data.elements()), type_of(data.dtype),
+                                       operation(op), channel.comm(), channel.stream());
         });
     }
     std::unique_ptr<Transfer> start_reduce_scatter(Tensor part, Tensor whole, const char* what) override {
         if (!on_gpu(whole)) return host_->start_reduce_scatter(part, whole, what);
         check_shares("reduce_scatter", part, whole, what);
         return enqueue(all_, "reduce_scatter", what, whole, [&](const Channel& channel) {
-            return ncclReduceScatter(whole.data, part.data, std::size_t(part.elements()), type_of(part.dtype), ncclSum,
-                                     channel.comm(), channel.stream());
+            return nccl_.ncclReduceScatter(whole.data, part.data, std::size_t(part.elements()), type_of(part.dtype),
+                                           ncclSum, channel.comm(), channel.stream());
         });
     }
     std::unique_ptr<Transfer> start_all_gather(Tensor whole, Tensor part, const char* what) override {
         if (!on_gpu(whole)) return host_->start_all_gather(whole, part, what);
         check_shares("all_gather", part, whole, what);
         return enqueue(all_, "all_gather", what, whole, [&](const Channel& channel) {
-            return ncclAllGather(part.data, whole.data, std::size_t(part.elements()), type_of(part.dtype),
-                                 channel.comm(), channel.stream());
+            return nccl_.ncclAllGather(part.data, whole.data, std::size_t(part.elements()), type_of(part.dtype),
+                                       channel.comm(), channel.stream());
         });
     }
 
@@ -242,8 +250,8 @@ private:
     void begin_messages(const std::vector<Id>& ids, int step) {
         const int to = (rank() + step) % size();
         const int from = (rank() - step + size()) % size();
-        sends_[to].begin(0, 2, unique_id(ids[std::size_t(rank())]));
-        receives_[from].begin(1, 2, unique_id(ids[std::size_t(from)]));
+        sends_.try_emplace(to, nccl_).first->second.begin(0, 2, unique_id(ids[std::size_t(rank())]));
+        receives_.try_emplace(from, nccl_).first->second.begin(1, 2, unique_id(ids[std::size_t(from)]));
     }
 
     std::vector<Channel*> channels() {
@@ -265,15 +273,15 @@ private:
                                       Call&& call) {
         require(channel.comm() != nullptr, "{} of {}: the group {} carries other calls", op, what, name_);
         const std::int64_t number = log().begin(name_, op, what, data.describe());
-        const auto compute = static_cast<cudaStream_t>(context_.gpu().stream());
+        const auto compute = compute_stream(*gpu_);
         before_.record(compute);
         before_.delay(channel.stream());
-        check_nccl(call(channel), op);
+        check_nccl(nccl_, call(channel), op);
         wait_for({&channel}, log().settings.timeout_seconds, op);
         auto done = std::make_unique<Event>();
         done->record(channel.stream());
         log().end(number);  // enqueued
-        return std::make_unique<StreamTransfer>(std::move(done), compute);
+        return std::make_unique<StreamTransfer>(std::move(done), gpu_);
     }
 
     // While the host waits for the GPU: a peer that is gone shows as an error of NCCL, or as a wait without an end.
@@ -289,9 +297,10 @@ private:
     }
 
     std::unique_ptr<Communicator> host_;
-    Context& context_;
+    std::shared_ptr<cuda::Gpu> gpu_;
     std::string name_;
-    Channel all_;
+    const Nccl nccl_ = load_nccl();
+    Channel all_{nccl_};
     std::map<int, Channel> sends_, receives_;  // by the rank at the other end
     Event before_;
 };
@@ -312,6 +321,7 @@ bool nccl_can_serve(Communicator& world, std::string* why_not) {
             *why_not = fmt::format("ranks {} and {} share a GPU, which NCCL refuses", other->second, rank);
         return false;
     }
+    agree(world, [] { load_nccl(); });
     return true;
 }
 

@@ -54,8 +54,8 @@ private:
 // A tensor's place on the host for one call.
 class Staged {
 public:
-    Staged(std::shared_ptr<Pool> pool, Context& context, const Tensor& device)
-        : pool_(std::move(pool)), context_(&context), device_(device), memory_(pool_->take(device.bytes())) {}
+    Staged(std::shared_ptr<Pool> pool, std::shared_ptr<cuda::Gpu> gpu, const Tensor& device)
+        : pool_(std::move(pool)), gpu_(std::move(gpu)), device_(device), memory_(pool_->take(device.bytes())) {}
     Staged(Staged&&) = default;
     Staged& operator=(Staged&&) = delete;
     ~Staged() {
@@ -69,17 +69,17 @@ public:
         return tensor;
     }
     void fetch() {
-        context_->gpu().copy_to_pinned(memory_.data(), device_.data, device_.bytes());
-        context_->synchronize();
+        gpu_->copy_to_pinned(memory_.data(), device_.data, device_.bytes());
+        gpu_->synchronize();
     }
     void store() {
-        context_->gpu().copy_from_pinned(device_.data, memory_.data(), device_.bytes());
-        context_->synchronize();  // the buffer goes back to the pool
+        gpu_->copy_from_pinned(device_.data, memory_.data(), device_.bytes());
+        gpu_->synchronize();  // the buffer goes back to the pool
     }
 
 private:
     std::shared_ptr<Pool> pool_;
-    Context* context_;
+    std::shared_ptr<cuda::Gpu> gpu_;
     Tensor device_;
     PinnedMemory memory_;
 };
@@ -113,8 +113,8 @@ private:
 
 class StagedCommunicator final : public Communicator {
 public:
-    StagedCommunicator(std::unique_ptr<Communicator> host, Context& context, std::shared_ptr<Pool> pool)
-        : host_(std::move(host)), context_(context), pool_(std::move(pool)) {}
+    StagedCommunicator(std::unique_ptr<Communicator> host, std::shared_ptr<cuda::Gpu> gpu, std::shared_ptr<Pool> pool)
+        : host_(std::move(host)), gpu_(std::move(gpu)), pool_(std::move(pool)) {}
 
     int rank() const override { return host_->rank(); }
     int size() const override { return host_->size(); }
@@ -185,30 +185,30 @@ public:
     }
 
     std::unique_ptr<Communicator> split(int color, int key, const char* name) override {
-        return std::make_unique<StagedCommunicator>(host_->split(color, key, name), context_, pool_);
+        return std::make_unique<StagedCommunicator>(host_->split(color, key, name), gpu_, pool_);
     }
     std::unique_ptr<Communicator> duplicate() override {
-        return std::make_unique<StagedCommunicator>(host_->duplicate(), context_, pool_);
+        return std::make_unique<StagedCommunicator>(host_->duplicate(), gpu_, pool_);
     }
 
 private:
     std::vector<Staged> staged(std::initializer_list<Tensor> tensors) {
         std::vector<Staged> buffers;
         buffers.reserve(tensors.size());
-        for (const Tensor& tensor : tensors) buffers.emplace_back(pool_, context_, tensor);
+        for (const Tensor& tensor : tensors) buffers.emplace_back(pool_, gpu_, tensor);
         return buffers;
     }
     void count_waiting() { waited_seconds_ = host_->waited_seconds(); }
 
     std::unique_ptr<Communicator> host_;
-    Context& context_;
+    std::shared_ptr<cuda::Gpu> gpu_;
     std::shared_ptr<Pool> pool_;
 };
 
 }  // namespace
 
 std::unique_ptr<Communicator> make_staged_communicator(std::unique_ptr<Communicator> host, Context& context) {
-    return std::make_unique<StagedCommunicator>(std::move(host), context, std::make_shared<Pool>());
+    return std::make_unique<StagedCommunicator>(std::move(host), context.shared_gpu(), std::make_shared<Pool>());
 }
 
 }  // namespace gpas

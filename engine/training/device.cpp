@@ -71,7 +71,7 @@ void choose_algorithms(Context& context, const std::string& directory, int rank)
 }
 
 std::string serve_device(Mesh& mesh, Context& context) {
-    if (context.on_cpu()) return {};
+    if (context.on_cpu() || mesh.world->size() == 1) return {};
     std::string why_not;
     const bool nccl = nccl_can_serve(*mesh.world, &why_not);
     const auto serve = [&](std::unique_ptr<Communicator>& group, NcclUse use, const char* name) {
@@ -84,7 +84,6 @@ std::string serve_device(Mesh& mesh, Context& context) {
     serve(mesh.pipeline_forward, NcclUse::messages_to_next, "pipeline forward");
     serve(mesh.pipeline_backward, NcclUse::messages_to_previous, "pipeline backward");
     serve(mesh.embedding, NcclUse::collectives, "embedding");
-    if (mesh.world->size() == 1) return {};
     return nccl ? "groups talk through NCCL" : fmt::format("groups talk through host memory and MPI: {}", why_not);
 }
 

@@ -1,12 +1,12 @@
 #include "kernels/cuda/matmul.hpp"
 
 #include "kernels/cuda/check.hpp"
+#include "kernels/cuda/cublaslt.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/matmul_choices.hpp"
 #include "kernels/cuda/matmul_plans.hpp"
 #include "kernels/error.hpp"
 
-#include <cublasLt.h>
 #include <cuda_runtime_api.h>
 
 #include <cstring>
@@ -21,33 +21,34 @@ namespace {
 // As NVIDIA advises for Hopper; a split-k algorithm keeps its partial sums there.
 constexpr std::int64_t workspace_bytes = 32 << 20;
 
-void check_blas(cublasStatus_t status, const char* call) {
+void check_blas(const CublasLt& blas, cublasStatus_t status, const char* call) {
     if (status != CUBLAS_STATUS_SUCCESS)
-        fail(ExitCode::environment, "cuBLASLt: {}: {}", call, cublasLtGetStatusString(status));
+        fail(ExitCode::environment, "cuBLASLt: {}: {}", call, blas.cublasLtGetStatusString(status));
 }
 
 cudaDataType_t type_of(Dtype dtype) { return dtype == Dtype::bf16 ? CUDA_R_16BF : CUDA_R_32F; }
 
 // Owners of cuBLASLt's descriptors.
-template <class T, cublasStatus_t (*Destroy)(T)>
+template <class T>
 class Owned {
 public:
-    Owned() = default;
+    explicit Owned(cublasStatus_t (*destroy)(T)) : destroy_(destroy) {}
     ~Owned() {
-        if (handle_ != nullptr) Destroy(handle_);
+        if (handle_ != nullptr) destroy_(handle_);
     }
-    Owned(Owned&& other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
+    Owned(Owned&& other) noexcept : destroy_(other.destroy_), handle_(std::exchange(other.handle_, nullptr)) {}
     Owned& operator=(Owned&&) = delete;
     T* out() { return &handle_; }
     operator T() const { return handle_; }  // NOLINT: to be passed like the handle
 
 private:
+    cublasStatus_t (*destroy_)(T);
     T handle_ = nullptr;
 };
-using Handle = Owned<cublasLtHandle_t, cublasLtDestroy>;
-using Operation = Owned<cublasLtMatmulDesc_t, cublasLtMatmulDescDestroy>;
-using Layout = Owned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
-using Preference = Owned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
+using Handle = Owned<cublasLtHandle_t>;
+using Operation = Owned<cublasLtMatmulDesc_t>;
+using Layout = Owned<cublasLtMatrixLayout_t>;
+using Preference = Owned<cublasLtMatmulPreference_t>;
 
 // A row-major matrix of ours is cuBLASLt's transposed one, column-major: rows and columns change places.
 struct Operand {
@@ -68,6 +69,12 @@ std::uint32_t alignment(const void* pointer) {
 }
 
 struct Plan {
+    explicit Plan(const CublasLt& blas)
+        : operation(blas.cublasLtMatmulDescDestroy),
+          a(blas.cublasLtMatrixLayoutDestroy),
+          b(blas.cublasLtMatrixLayoutDestroy),
+          d(blas.cublasLtMatrixLayoutDestroy) {}
+
     Operation operation;
     Layout a, b, d;
     cublasLtMatmulAlgo_t algorithm{};
@@ -111,18 +118,21 @@ private:
     cudaEvent_t begin_ = nullptr, end_ = nullptr;
 };
 
-void set(cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t name, int value) {
-    check_blas(cublasLtMatmulDescSetAttribute(operation, name, &value, sizeof value), "cublasLtMatmulDescSetAttribute");
+void set(const CublasLt& blas, cublasLtMatmulDesc_t operation, cublasLtMatmulDescAttributes_t name, int value) {
+    check_blas(blas, blas.cublasLtMatmulDescSetAttribute(operation, name, &value, sizeof value),
+               "cublasLtMatmulDescSetAttribute");
 }
 
-void set(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t name, const auto& value) {
-    check_blas(cublasLtMatmulPreferenceSetAttribute(preference, name, &value, sizeof value),
+void set(const CublasLt& blas, cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t name,
+         const auto& value) {
+    check_blas(blas, blas.cublasLtMatmulPreferenceSetAttribute(preference, name, &value, sizeof value),
                "cublasLtMatmulPreferenceSetAttribute");
 }
 
-void describe(Layout& layout, const Operand& x) {
-    check_blas(cublasLtMatrixLayoutCreate(layout.out(), type_of(x.dtype), std::uint64_t(x.rows),
-                                          std::uint64_t(x.columns), x.rows),
+void describe(const CublasLt& blas, Layout& layout, const Operand& x) {
+    check_blas(blas,
+               blas.cublasLtMatrixLayoutCreate(layout.out(), type_of(x.dtype), std::uint64_t(x.rows),
+                                               std::uint64_t(x.columns), x.rows),
                "cublasLtMatrixLayoutCreate");
 }
 
@@ -130,14 +140,15 @@ void describe(Layout& layout, const Operand& x) {
 
 struct MatmulPlans::Impl {
     Impl() {
-        check_blas(cublasLtCreate(handle.out()), "cublasLtCreate");
+        check_blas(blas, blas.cublasLtCreate(handle.out()), "cublasLtCreate");
         workspace = allocate(workspace_bytes);
     }
     ~Impl() { release(workspace); }
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;
 
-    Handle handle;
+    CublasLt blas = load_cublaslt();
+    Handle handle{blas.cublasLtDestroy};
     void* workspace = nullptr;
     std::map<MatmulKey, Plan> plans;
     std::optional<MatmulChoices> measured;  // absent: the first proposal is taken
@@ -153,32 +164,33 @@ MatmulPlans::MatmulPlans() : impl_(std::make_unique<Impl>()) {}
 MatmulPlans::~MatmulPlans() = default;
 
 Plan MatmulPlans::Impl::describe_product(const Operand& a, const Operand& b, const Operand& d) {
-    Plan plan;
+    Plan plan(blas);
     // fp32 stays fp32: TF32 would not agree with the CPU.
-    check_blas(cublasLtMatmulDescCreate(plan.operation.out(), CUBLAS_COMPUTE_32F, CUDA_R_32F),
+    check_blas(blas, blas.cublasLtMatmulDescCreate(plan.operation.out(), CUBLAS_COMPUTE_32F, CUDA_R_32F),
                "cublasLtMatmulDescCreate");
-    set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSA, a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
-    set(plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
-    describe(plan.a, a);
-    describe(plan.b, b);
-    describe(plan.d, d);
+    set(blas, plan.operation, CUBLASLT_MATMUL_DESC_TRANSA, a.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+    set(blas, plan.operation, CUBLASLT_MATMUL_DESC_TRANSB, b.transposed ? CUBLAS_OP_T : CUBLAS_OP_N);
+    describe(blas, plan.a, a);
+    describe(blas, plan.b, b);
+    describe(blas, plan.d, d);
     return plan;
 }
 
 // Best guesses of the library first: the same on every run with one library and one GPU.
 std::vector<cublasLtMatmulHeuristicResult_t> MatmulPlans::Impl::proposals(const MatmulKey& key, const Plan& plan,
                                                                           int most) {
-    Preference preference;
-    check_blas(cublasLtMatmulPreferenceCreate(preference.out()), "cublasLtMatmulPreferenceCreate");
-    set(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t(workspace_bytes));
-    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, std::uint32_t(key.alignments[0]));
-    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, std::uint32_t(key.alignments[1]));
-    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, std::uint32_t(key.alignments[2]));
-    set(preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::uint32_t(key.alignments[2]));
+    Preference preference(blas.cublasLtMatmulPreferenceDestroy);
+    check_blas(blas, blas.cublasLtMatmulPreferenceCreate(preference.out()), "cublasLtMatmulPreferenceCreate");
+    set(blas, preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, std::uint64_t(workspace_bytes));
+    set(blas, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, std::uint32_t(key.alignments[0]));
+    set(blas, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, std::uint32_t(key.alignments[1]));
+    set(blas, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, std::uint32_t(key.alignments[2]));
+    set(blas, preference, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, std::uint32_t(key.alignments[2]));
     std::vector<cublasLtMatmulHeuristicResult_t> found(static_cast<std::size_t>(most));
     int count = 0;
-    check_blas(cublasLtMatmulAlgoGetHeuristic(handle, plan.operation, plan.a, plan.b, plan.d, plan.d, preference, most,
-                                              found.data(), &count),
+    check_blas(blas,
+               blas.cublasLtMatmulAlgoGetHeuristic(handle, plan.operation, plan.a, plan.b, plan.d, plan.d, preference,
+                                                   most, found.data(), &count),
                "cublasLtMatmulAlgoGetHeuristic");
     found.resize(static_cast<std::size_t>(count));
     std::erase_if(found, [](const auto& proposal) { return proposal.state != CUBLAS_STATUS_SUCCESS; });
@@ -197,9 +209,9 @@ float time_of(MatmulPlans::Impl& plans, const Plan& plan, const cublasLtMatmulAl
     Timer timer;
     for (int i = 0; i <= runs; ++i) {  // the first one is not timed
         if (i == 1) timer.start(stream);
-        if (cublasLtMatmul(plans.handle, plan.operation, &one, a.data, plan.a, b.data, plan.b, &zero, out, plan.d, out,
-                           plan.d, &algorithm, plans.workspace, std::size_t(workspace_bytes),
-                           stream) != CUBLAS_STATUS_SUCCESS)
+        if (plans.blas.cublasLtMatmul(plans.handle, plan.operation, &one, a.data, plan.a, b.data, plan.b, &zero, out,
+                                      plan.d, out, plan.d, &algorithm, plans.workspace, std::size_t(workspace_bytes),
+                                      stream) != CUBLAS_STATUS_SUCCESS)
             return never;
     }
     return timer.stop(stream);
@@ -252,7 +264,7 @@ Plan& MatmulPlans::Impl::find(const Operand& a, const Operand& b, const Operand&
 void measure_matmul_plans(Context& context, const std::string& file) {
     MatmulPlans::Impl& plans = context.gpu().matmul_plans().impl();
     plans.plans.clear();
-    plans.measured.emplace(file, fmt::format("{}, cuBLASLt {}", device_name(), cublasLtGetVersion()));
+    plans.measured.emplace(file, fmt::format("{}, cuBLASLt {}", device_name(), plans.blas.cublasLtGetVersion()));
 }
 
 namespace {
@@ -265,10 +277,11 @@ void product(Context& context, const Tensor& out, const Operand& a, const Operan
     const Plan& plan = plans.find(a, b, operand(out, false), accumulate, stream);
     const float one = 1.0F;
     const float beta = accumulate ? 1.0F : 0.0F;
-    check_blas(
-        cublasLtMatmul(plans.handle, plan.operation, &one, a.data, plan.a, b.data, plan.b, &beta, out.data, plan.d,
-                       out.data, plan.d, &plan.algorithm, plans.workspace, std::size_t(workspace_bytes), stream),
-        "cublasLtMatmul");
+    check_blas(plans.blas,
+               plans.blas.cublasLtMatmul(plans.handle, plan.operation, &one, a.data, plan.a, b.data, plan.b, &beta,
+                                         out.data, plan.d, out.data, plan.d, &plan.algorithm, plans.workspace,
+                                         std::size_t(workspace_bytes), stream),
+               "cublasLtMatmul");
 }
 
 }  // namespace

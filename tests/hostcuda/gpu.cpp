@@ -4,18 +4,32 @@
 #include "tests/hostcuda/device_memory.hpp"
 #include "tests/hostcuda/run.hpp"
 
+#include <cstdlib>
 #include <cstring>
+#include <map>
 #include <new>
 
 namespace gpas::cuda {
 
+namespace {
+
+int chosen = 0;
+
+// GPAS_HOSTCUDA_DEVICES: how many GPUs this machine pretends to have.
+int pretended_devices() {
+    const char* text = std::getenv("GPAS_HOSTCUDA_DEVICES");
+    return text != nullptr ? std::atoi(text) : 1;
+}
+
+}  // namespace
+
 bool built() { return true; }
-int device_count(std::string*) { return 1; }
-void choose_device(int) {}
+int device_count(std::string*) { return pretended_devices(); }
+void choose_device(int index) { chosen = index; }
 std::string device_name() { return "host (kernels run as fibres)"; }
 std::int64_t device_memory_bytes() { return std::int64_t(4) << 30; }
 
-std::array<std::int64_t, 2> device_identity() { return {1, 1}; }  // one for all ranks
+std::array<std::int64_t, 2> device_identity() { return {1, chosen}; }
 
 void* allocate(std::int64_t bytes) { return hostcuda::allocate_device(bytes); }
 void release(void* memory) noexcept { hostcuda::release_device(memory); }
@@ -31,14 +45,20 @@ void copy_bytes(void* to, const void* from, std::int64_t bytes) {
 
 }  // namespace
 
-struct Gpu::Impl {};
-Gpu::Gpu() = default;
+struct Gpu::Impl {
+    std::map<const void*, std::function<void(double)>> watchers;
+};
+Gpu::Gpu() : impl_(std::make_unique<Impl>()) {}
 Gpu::~Gpu() = default;
 void* Gpu::stream() const { return nullptr; }
 int Gpu::multiprocessors() const { return 4; }
-void Gpu::synchronize() {}
-void Gpu::add_watcher(const void*, std::function<void(double)>) {}
-void Gpu::remove_watcher(const void*) {}
+void Gpu::synchronize() {
+    for (const auto& [owner, watcher] : impl_->watchers) watcher(0.0);
+}
+void Gpu::add_watcher(const void* owner, std::function<void(double)> watcher) {
+    impl_->watchers[owner] = std::move(watcher);
+}
+void Gpu::remove_watcher(const void* owner) { impl_->watchers.erase(owner); }
 void Gpu::copy_to_host(void* to, const void* from, std::int64_t bytes) { copy_bytes(to, from, bytes); }
 void Gpu::copy_to_device(void* to, const void* from, std::int64_t bytes) { copy_bytes(to, from, bytes); }
 void Gpu::copy_to_pinned(void* to, const void* from, std::int64_t bytes) { copy_bytes(to, from, bytes); }

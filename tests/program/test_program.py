@@ -115,6 +115,19 @@ def every_command_explains_itself():
 
 
 @check
+def the_program_starts_without_cuda_libraries_and_in_little_memory():
+    dynamic = subprocess.run(["readelf", "-d", GPAS], capture_output=True, text=True, check=True).stdout
+    needed = [line.split("[")[1].rstrip("]") for line in dynamic.splitlines() if "(NEEDED)" in line]
+    assert needed and not [name for name in needed if name.startswith(("libcu", "libnccl", "libnv"))], needed
+    process = subprocess.Popen([GPAS, "--version"], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0, process.returncode
+    if not any(name.startswith("libasan") for name in needed):
+        assert usage.ru_maxrss < 40 * 1024, f"{usage.ru_maxrss} KiB"
+
+
+@check
 def config_prints_keys_and_the_resolved_configuration():
     expect("optimizer.learning_rate" in succeeds(gpas("config", "learning_rate")).out, gpas("config"), "the key")
     result = succeeds(gpas("config", "--resolved", os.path.join(SOURCE, "configs/quickstart.yaml"), "seed=7"))

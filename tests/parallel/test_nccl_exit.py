@@ -1,0 +1,67 @@
+#!/usr/bin/env python3
+"""test_nccl_exit.py GPAS BENCH_STEP: jobs of two ranks on two emulated GPUs, whose groups talk through an emulated NCCL, end
+with their own exit code.
+
+What allocators hand back is filled with a pattern, so that a use after the end does not go unnoticed. Prints TAP.
+"""
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+GPAS, BENCH_STEP = map(os.path.abspath, sys.argv[1:3])
+MODEL = ["model.vocab_size=320", "model.hidden_size=16", "model.ffn_size=24", "model.layers=1", "model.heads=2",
+         "data.sequence_length=8", "training.steps=2", "training.global_batch_size=4", "training.micro_batch_size=2",
+         "schedule.warmup_steps=0", "parallel.bucket_mib=1"]
+RUN = [*MODEL, "data.train=data/text_document", "data.valid=data/text_document", "directory=run", "evaluation.every=2",
+       "checkpoint.every=0"]
+ENVIRONMENT = dict(os.environ, GPAS_HOSTCUDA_DEVICES="2", MALLOC_PERTURB_="165")
+
+
+def job(program, *arguments, **variables):
+    done = subprocess.run(["mpirun", "-n", "2", program, *arguments], capture_output=True, text=True, timeout=120,
+                          env=dict(ENVIRONMENT, **variables))
+    return done.returncode, done.stdout + done.stderr
+
+
+def write_tokens():
+    os.makedirs("data")
+    with open("text.txt", "w", encoding="utf-8") as file:
+        file.write("the quick brown fox jumps over the lazy dog and runs on\n" * 40)
+    done = subprocess.run([GPAS, "prepare", "--input", "text.txt", "--train-tokenizer", "300", "--output-prefix", "data/text"],
+                          capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"Bail out! prepare: {done.stderr}")
+    return [name[:-4] for name in os.listdir("data") if name.endswith(".bin")][0]
+
+
+def main():
+    results = []
+
+    def check(name, code, found, *words):
+        missing = [word for word in words if word not in found[1]]
+        results.append(found[0] == code and not missing)
+        print("ok" if results[-1] else "not ok", len(results), "-", name, flush=True)
+        if not results[-1]:
+            print("# exit code", found[0], "expected", code, "; missing:", missing)
+            print("\n".join("# " + line for line in found[1].splitlines()[-30:]))
+
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chdir(scratch)
+        prefix = write_tokens()
+        run = [setting.replace("text_document", prefix) for setting in RUN]
+        for name, layout in {"data": [], "tensor": ["parallel.tensor=2", "parallel.sequence_parallel=true"]}.items():
+            run_there = [*run, *layout, f"directory=run_{name}"]
+            # Time runs out after the first step: 75 asks to be started again.
+            check(f"train, {name} parallel, out of time: 75", 75,
+                  job(GPAS, "train", *run_there, GPAS_JOB_END_TIME=str(int(time.time()) + 20)), "groups talk through NCCL")
+            check(f"train, {name} parallel, to the end: 0", 0, job(GPAS, "train", *run_there), "groups talk through NCCL")
+            check(f"eval, {name} parallel: 0", 0, job(GPAS, "eval", *run_there), "validation tokens")
+        found = job(BENCH_STEP, *MODEL, "--steps", "1", "--warmup", "0", "--threads", "1", "--no-onednn")
+        check("bench_step: 0", 0, found, '"ranks":2')
+    print(f"1..{len(results)}")
+    sys.exit(0 if all(results) else 1)
+
+
+main()
