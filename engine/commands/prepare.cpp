@@ -62,7 +62,7 @@ void report_skipped(const PrepareReport& report) {
         kinds += fmt::format("{}{} {}", kinds.empty() ? "" : ", ", report.skipped_lines[i],
                              line_problem_name(LineProblem(i)));
     }
-    if (skipped > 0) fmt::print("{} bad lines skipped ({})\n", skipped, kinds);
+    if (skipped > 0) fmt::print("bad lines skipped: {} ({})\n", skipped, kinds);
     for (const std::string& line : report.first_skipped) fmt::print("  {}\n", line);
 }
 

@@ -313,7 +313,7 @@ JsonHead json_head(std::string_view head) {
     const std::size_t begin = std::min(head.find_first_not_of(" \t\r\n"), head.size());
     const bool newline = head.substr(begin, scanner.at() - begin).find('\n') != std::string_view::npos;
     scanner.skip_space();
-    return {reader.first(), newline, scanner.ended()};
+    return {reader.first(), newline, complete, scanner.ended()};
 }
 
 }  // namespace gpas

@@ -34,6 +34,7 @@ bool json_line_text(std::string_view line, std::string_view key, std::string& te
 struct JsonHead {
     char first = '\0';        // its first character; '\0': no JSON value
     bool many_lines = false;  // a newline stands inside the value: it is pretty-printed
+    bool complete = false;    // its end is in the head
     bool alone = false;       // nothing but white space follows it in the head
 };
 JsonHead json_head(std::string_view head);

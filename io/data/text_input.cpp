@@ -53,13 +53,16 @@ bool holds_documents(std::string_view array) {
 }
 
 Content content_of(std::string_view head, NameKind name, const std::string& key) {
+    const bool whole = head.size() < head_bytes;
     if (head.starts_with("\xef\xbb\xbf")) head.remove_prefix(3);
     head.remove_prefix(std::min(head.find_first_not_of(" \t\r\n"), head.size()));
     if (head.empty()) return Content::empty;
     if (name != NameKind::other && is_html(head)) return Content::html;
     const JsonHead json = json_head(head);
-    if (json.first == '[' && json.alone && holds_documents(head)) return Content::json_array;
-    if ((json.first == '{' || json.first == '[') && json.many_lines) return Content::pretty_json;
+    if (json.complete || !whole) {  // else a bad line may seem to go on in the next one
+        if (json.first == '[' && json.alone && holds_documents(head)) return Content::json_array;
+        if ((json.first == '{' || json.first == '[') && json.many_lines) return Content::pretty_json;
+    }
     if (name != NameKind::other) return Content::json_lines;
 
     constexpr int lines_looked_at = 10;  // a bad line at the beginning decides nothing
@@ -235,7 +238,7 @@ std::vector<std::string> files_of_folder(const std::string& input) {
         folder.increment(error);
     }
     if (error) fail(ExitCode::environment, "{}: the folder cannot be read: {}", input, error.message());
-    if (found.empty()) fail(ExitCode::bad_file, "{}: is a folder without files", input);
+    if (found.empty()) fail(ExitCode::bad_file, "{}: is a folder without files (hidden ones are left out)", input);
     std::sort(found.begin(), found.end());
     return found;
 }

@@ -164,7 +164,7 @@ def bad_lines_are_counted_by_kind():
     assert not [name for name in os.listdir(".") if name.startswith("none")], os.listdir(".")
     texts, report = tokenized("--input", "bad.jsonl", "--skip-bad-lines")
     assert texts == ["a", "b"], texts
-    assert "4 bad lines skipped (1 not JSON, 1 not a JSON object, 1 without the key, 1 value is not a string)" in report, report
+    assert "bad lines skipped: 4 (1 not JSON, 1 not a JSON object, 1 without the key, 1 value is not a string)" in report, report
 
 
 @check

@@ -53,6 +53,10 @@ TEST_F(RecognisingInputs, JsonLinesAreKnownByNameOrContentAndTold) {
     EXPECT_EQ(mode("empty_text.txt", "{\"text\": \"\"}\n" + line), DocumentMode::jsonl);
     EXPECT_EQ(mode("blank_first.txt", "\xef\xbb\xbf\n \r\n" + line), DocumentMode::jsonl);
     EXPECT_EQ(mode("bad_first.txt", "{\"text\": \"cut\n" + line), DocumentMode::jsonl);
+    for (const char* begun : {"{\"text\":\n", "[\n", "{\"text\": \"a\",\n", "{\n", "[\"a\",\n"})
+        EXPECT_EQ(open("bad_first.jsonl", std::string(begun) + line, DocumentMode::jsonl).documents,
+                  DocumentMode::jsonl)
+            << begun;
     EXPECT_EQ(mode("no_key.jsonl", "{\"body\": \"x\"}\n"), DocumentMode::jsonl);
     EXPECT_EQ(mode("long.txt", "{\"text\": \"" + std::string(100000, 'x') + "\"}\n"), DocumentMode::jsonl);
     EXPECT_EQ(open("k.txt", "{\"body\": \"x\"}\n", {}, "body").documents, DocumentMode::jsonl);
