@@ -283,8 +283,9 @@ def damaged_token_files_end_with_3_and_their_name():
         changed("data_text_document" + extension, "hurt" + extension, change)
         for ranks in (0, 2):
             refused(gpas("train", "run.yaml", "data.train=hurt", "directory=other", ranks=ranks), 3, "hurt")
-    refused(gpas("train", "run.yaml", "data.train=absent", "directory=other", ranks=2), 3, "absent.idx")
-    refused(gpas("train", "run.yaml", "model.vocab_size=300", "directory=other", ranks=2), 3, "300")
+    refused(gpas("train", "run.yaml", "data.train=absent", "directory=other", ranks=2), 3, "absent.idx", "`gpas prepare")
+    refused(gpas("train", "run.yaml", "data.train=data", "directory=other"), 3, "did you mean data_text_document?")
+    refused(gpas("train", "run.yaml", "model.vocab_size=300", "data.tokenizer=", "directory=other", ranks=2), 3, "300")
 
 
 @check
@@ -294,6 +295,9 @@ def damaged_and_foreign_tokenizers_end_with_3():
     for name in ("hurt.model", "foreign.model", "absent.model"):
         refused(gpas("prepare", "--input", "text.jsonl", "--documents", "jsonl", "--tokenizer", name,
                      "--output-prefix", "other"), 3, name)
+    for command in (("train", "run.yaml", "directory=other"), ("eval", "run.yaml"), ("generate", "run.yaml", "--prompt", "It")):
+        refused(gpas(*command, "data.tokenizer=foreign.model"), 3, "foreign.model: is a JSON file", "SentencePiece")
+        refused(gpas(*command, "data.tokenizer=run"), 3, "run: is a folder", "SentencePiece")
 
 
 @check
