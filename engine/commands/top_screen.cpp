@@ -165,19 +165,18 @@ private:
         return !view_.recent.empty() && record.loss_tokens != 0 && std::isnan(record.loss);
     }
 
-    double recent_mean_loss() const {
+    std::string recent_mean_loss() const {
         double sum = 0.0;
         std::int64_t count = 0;
         for (const StepView& record : view_.recent)
             if (std::isfinite(record.loss)) sum += record.loss, ++count;
-        return count > 1 ? sum / double(count) : unknown_number;
+        return count > 1 ? fmt::format("mean of last {}: {:.4f}", count, sum / double(count)) : "";
     }
 
     void add_loss(std::size_t rows) {
-        const double mean = recent_mean_loss();
         Line text = joined({{known(last_.loss, "{:.4f}", last_.loss), Style::strong},
                             {known(last_.loss, "perplexity {}", perplexity_text(last_.loss))},
-                            {known(mean, "mean of last {}: {:.4f}", view_.recent.size(), mean)},
+                            {recent_mean_loss()},
                             {last_.loss_tokens == 0 ? "no tokens" : "", Style::warning},
                             {is_bad(last_) ? "NaN or Inf" : "", Style::bad},
                             {last_.skipped && last_.loss_tokens != 0 ? "skipped" : "", Style::bad}});

@@ -3,6 +3,7 @@
 #include "kernels/error.hpp"
 
 #include <bit>
+#include <cmath>
 
 namespace gpas {
 namespace {
@@ -23,10 +24,12 @@ float value_at(Context& context, Tensor x, std::int64_t element) {
 
 }  // namespace
 
+std::string number_text(double number) { return std::isnan(number) ? "nan" : fmt::format("{}", number); }
+
 std::string bad_element_text(Context& context, Tensor x, std::int64_t first) {
     const std::int64_t element = first_non_finite(context, x);
     if (element < 0) return {};
-    return fmt::format("{} at element {}", value_at(context, x, element), first + element);
+    return fmt::format("{} at element {}", number_text(double(value_at(context, x, element))), first + element);
 }
 
 void NumberProbe::enter(std::int64_t layer, std::string prefix) {

@@ -35,6 +35,8 @@ private:
     Found found_;
 };
 
+// "0.25", "inf", and "nan" whatever its sign bit.
+std::string number_text(double number);
 // "nan at element 17" of x [any shape]; empty if all elements are finite. The element is counted from `first`.
 std::string bad_element_text(Context& context, Tensor x, std::int64_t first = 0);
 

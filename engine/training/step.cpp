@@ -170,7 +170,8 @@ std::string TrainingStep::find_trouble(const StepInput& input, std::int64_t& ran
     const auto samples_of = [&](std::int64_t micro_batch) {
         const std::int64_t micro = config_.training.micro_batch_size;
         const std::int64_t first = input.first_sample + (micro_batch * mesh_.size.data + mesh_.place.data) * micro;
-        return fmt::format("micro-batch {}, samples {} to {}", micro_batch, first, first + micro - 1);
+        return micro == 1 ? fmt::format("micro-batch {}, sample {}", micro_batch, first)
+                          : fmt::format("micro-batch {}, samples {} to {}", micro_batch, first, first + micro - 1);
     };
     const auto in_weights = [&] { return bad_weight(replica_.context, replica_.store); };
     const auto in_forward = [&]() -> Trouble {
@@ -183,7 +184,7 @@ std::string TrainingStep::find_trouble(const StepInput& input, std::int64_t& ran
         if (found.position >= 0)
             return {found.position, fmt::format("{} ({})", found.text, samples_of(found.micro_batch))};
         if (!mesh_.last_stage() || std::isfinite(loss)) return {};
-        return {std::numeric_limits<std::int32_t>::max(), fmt::format("the loss is {}", loss)};
+        return {std::numeric_limits<std::int32_t>::max(), fmt::format("the loss is {}", number_text(loss))};
     };
     const auto in_backward = [&] {
         forward_backward(input.step, nullptr, false);
@@ -324,7 +325,9 @@ void TrainingStep::judge(const StepInput& input, StepResult& result, const Compu
         result.replicas_agreed = true;
     }
     if (!suspicious) return;
-    const auto numbers = [&] { return fmt::format("loss {}, gradient norm {}", result.loss, result.gradient_norm); };
+    const auto numbers = [&] {
+        return fmt::format("loss {}, gradient norm {}", number_text(result.loss), number_text(result.gradient_norm));
+    };
     std::string what = bad ? numbers() : spike.text;
     if (guard.recompute) {
         if (differs_when_recomputed(input, result, first, what)) {

@@ -64,11 +64,12 @@ def bad_numbers_name_the_rank_and_tensor_where_they_arose_first():
              "the weight layers.1.mlp.down.weight is nan at element 0"),
             # Activations: the weight is finite, its product is not.
             ("set rank=3 step=3 tensor=layers.1.mlp.gate_up.weight factor=3.4e38", 3, both, stage_1, tensor_1,
-             "the output of layers.1.mlp.gate_up is", "micro-batch", "samples"),
+             "the output of layers.1.mlp.gate_up is", "(micro-batch ", ", sample "),
     ):
         result = run(rehearse, *whole, *layout)
         expect(result.returncode == 4, result, f"exit code 4 for {rehearse} {layout}")
         expect_event(result, 3, "bad_numbers", "stop", rank, f"rank {rank} (", *words)
+        expect("-nan" not in result.stderr, result, "NaN without a sign")
 
 
 @check
