@@ -5,6 +5,9 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+#include <limits>
+
 namespace gpas {
 namespace {
 
@@ -16,9 +19,12 @@ std::string flags_of(const StepMetrics& m) {
     return flags;
 }
 
+// The sign of a NaN means nothing.
+double shown(double number) { return std::isnan(number) ? std::numeric_limits<double>::quiet_NaN() : number; }
+
 // Equally long, so that columns stay aligned.
 std::string measured_columns(const StepMetrics& m) {
-    const std::string loss = fmt::format("loss {:>7.4f}  ppl {:>8}", m.loss, perplexity_text(m.loss));
+    const std::string loss = fmt::format("loss {:>7.4f}  ppl {:>8}", shown(m.loss), perplexity_text(m.loss));
     return m.loss_tokens > 0 ? loss : fmt::format("{:<{}}", "no tokens", loss.size());
 }
 
@@ -29,7 +35,7 @@ std::string console_line(const StepMetrics& m) {
     const double share = m.steps_total > 0 ? 100.0 * double(m.step) / double(m.steps_total) : 0.0;
     std::string line = fmt::format("step {:>{}}/{} {:>5.1f}%  {}  lr {:.2e}", m.step, total.size(), total, share,
                                    measured_columns(m), m.learning_rate);
-    if (m.loss_tokens > 0) line += fmt::format("  grad {:>7.4f}", m.gradient_norm);
+    if (m.loss_tokens > 0) line += fmt::format("  grad {:>7.4f}", shown(m.gradient_norm));
     if (m.loss_tokens > 0 && m.gate_gradient_norm > 0) line += fmt::format("  gates {:>7.1e}", m.gate_gradient_norm);
     line += fmt::format("  {:>6} tok/s", quantity_text(m.tokens_per_second()));
     if (m.peak_flops > 0) line += fmt::format("  MFU {:>4.1f}%", 100 * m.mfu_megatron());
@@ -39,8 +45,8 @@ std::string console_line(const StepMetrics& m) {
 
 std::string console_line(const EvalMetrics& m) {
     if (m.tokens == 0) return fmt::format("eval at step {}  no tokens  {}", m.step, duration_text(m.seconds));
-    return fmt::format("eval at step {}  loss {:.4f}  ppl {}  {} tokens  {}", m.step, m.loss, perplexity_text(m.loss),
-                       quantity_text(double(m.tokens)), duration_text(m.seconds));
+    return fmt::format("eval at step {}  loss {:.4f}  ppl {}  {} tokens  {}", m.step, shown(m.loss),
+                       perplexity_text(m.loss), quantity_text(double(m.tokens)), duration_text(m.seconds));
 }
 
 void ConsoleSink::write(const StepMetrics& m) { fmt::print(out_, "{}\n", console_line(m)); }

@@ -55,6 +55,12 @@ TEST(Console, PerplexityStaysShort) {
               "eval at step 3  loss 187.3000  ppl 2.20e+81  12 tokens  1s");
 }
 
+TEST(Console, ShowsNaNWithoutASign) {
+    StepMetrics m = step_metrics(1, -std::numeric_limits<double>::quiet_NaN());
+    m.gradient_norm = m.loss;
+    EXPECT_EQ(console_line(m).find("-nan"), std::string::npos) << console_line(m);
+}
+
 TEST(Console, SaysNoTokensInsteadOfALoss) {
     StepMetrics m = step_metrics(5, 0.0);
     m.loss_tokens = 0;
