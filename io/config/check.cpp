@@ -1,20 +1,18 @@
 #include "io/config/check.hpp"
 
 #include "io/config/checker.hpp"
+#include "io/config/no_effect.hpp"
 #include "io/config/stage_layers.hpp"
 #include "kernels/bytes_text.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/error.hpp"
 
+#include <algorithm>
 #include <numeric>
 #include <set>
 
 namespace gpas {
 namespace {
-
-bool has_gates(Architecture architecture) { return name_of(architecture).ends_with("_gpas"); }
-bool is_lns(Architecture architecture) { return name_of(architecture).starts_with("lns"); }
-bool is_mix(Architecture architecture) { return name_of(architecture).starts_with("post_pre"); }
 
 // "use 480 or 512": the multiples of `unit` next to `value`.
 std::string multiples_near(std::int64_t value, std::int64_t unit) {
@@ -51,22 +49,14 @@ void check_heads(const ConfigChecker& check, const ModelConfig& model) {
                     model.kv_heads, heads, std::gcd(model.kv_heads, heads));
 }
 
+void check_effects(const ConfigChecker& check, const RunConfig& run) {
+    for (const NoEffect& rule : keys_without_effect(run)) {
+        if (!rule.told) check.refuse_without_effect(rule.key.c_str(), rule.because_of, rule.why);
+    }
+}
+
 void check_gates(const ConfigChecker& check, const RunConfig& run) {
     const GateConfig& gate = run.model.gate;
-    const auto architecture = name_of(run.model.architecture);
-    const bool gateless = !has_gates(run.model.architecture);
-    const std::string no_gates = fmt::format("architecture {} has no gates", architecture);
-    for (const KeySpec& key : config_keys()) {
-        if (key.section == "model.gate") {
-            check.refuse_without_effect(gateless, key.name.c_str(), {"model.architecture"}, no_gates);
-        }
-    }
-    check.refuse_without_effect(gateless, "optimizer.clip_gate_grad", {"model.architecture"}, no_gates);
-    check.refuse_without_effect(gate.frozen, "optimizer.clip_gate_grad", {"model.gate.frozen"},
-                                "frozen gates have no gradient to clip");
-    const bool scaled = gate.function == GateFunction::scaled_silu || gate.function == GateFunction::leaky_relu;
-    check.refuse_without_effect(!scaled, "model.gate.scale", {"model.gate.function"},
-                                fmt::format("{} has no scale", name_of(gate.function)));
     check.refuse_if(gate.function == GateFunction::leaky_relu && gate.scale == 1.0,
                     {"model.gate.function", "model.gate.scale"},
                     "leaky_relu with slope 1 is the identity; set model.gate.scale to 0.01 or the like");
@@ -74,7 +64,6 @@ void check_gates(const ConfigChecker& check, const RunConfig& run) {
 
 void check_model(const ConfigChecker& check, const ModelConfig& model) {
     check_heads(check, model);
-    const auto architecture = name_of(model.architecture);
     const RopeScalingConfig& rope = model.rope_scaling;
     check.refuse_if(rope.high_freq_factor <= rope.low_freq_factor,
                     {"model.rope_scaling.high_freq_factor", "model.rope_scaling.low_freq_factor"},
@@ -82,12 +71,6 @@ void check_model(const ConfigChecker& check, const ModelConfig& model) {
     check.refuse_if(model.mix_post_layers > model.layers, {"model.mix_post_layers", "model.layers"},
                     "found {} Post-LN layers in a model of {}; lower it to at most {}", model.mix_post_layers,
                     model.layers, model.layers);
-    check.refuse_without_effect(!is_mix(model.architecture), "model.mix_post_layers", {"model.architecture"},
-                                fmt::format("only post_pre and post_pre_gpas mix norms, not {}", architecture));
-    check.refuse_without_effect(!is_lns(model.architecture), "model.lns", {"model.architecture"},
-                                fmt::format("only lns and lns_gpas scale by 1/sqrt(l), not {}", architecture));
-    check.refuse_without_effect(model.architecture == Architecture::deeppost, "model.output_init",
-                                {"model.architecture"}, "deeppost has DeepNorm's own initialisation");
 }
 
 void check_sources(const ConfigChecker& check, const char* key, const std::vector<DataSource>& sources) {
@@ -103,15 +86,9 @@ void check_data(const ConfigChecker& check, const RunConfig& run) {
     const DataConfig& data = run.data;
     check_sources(check, "data.train", data.train);
     check_sources(check, "data.valid", data.valid);
-    check.refuse_without_effect(data.mode == SampleMode::padded, "data.mask_documents", {"data.mode"},
-                                "a padded sample holds one document");
     check.refuse_if(data.mode == SampleMode::padded && data.sequence_length == 1, {"data.sequence_length", "data.mode"},
                     "a padded sample of 1 token has no next token to predict, so there is no loss; use 2 or more, or "
                     "data.mode: packed");
-    check.refuse_without_effect(data.mode == SampleMode::packed, "data.truncated_end", {"data.mode"},
-                                "a packed sample cuts no document off");
-    check.refuse_without_effect(!data.valid.empty() && data.valid_fraction > 0, "data.valid_fraction", {"data.valid"},
-                                "data.valid names the held-out tokens");
     check.refuse_if(run.evaluation.every > 0 && data.valid.empty() && data.valid_fraction == 0,
                     {"data.valid_fraction", "evaluation.every", "data.valid"},
                     "evaluation has no held-out data; name some in data.valid, keep back a share with "
@@ -124,26 +101,6 @@ void check_steps(const ConfigChecker& check, const RunConfig& run) {
     check.refuse_if(training.stop_after > training.steps, {"training.stop_after", "training.steps"},
                     "step {} lies behind the end of the run at step {}; lower stop_after or raise steps",
                     training.stop_after, training.steps);
-    check.refuse_without_effect(run.data.mode == SampleMode::packed && !run.data.mask_documents, "training.loss_mean",
-                                {"data.mode", "data.mask_documents"},
-                                "every packed micro-batch has the same number of loss tokens");
-    check.refuse_without_effect(training.micro_batch_size == training.global_batch_size, "training.loss_mean",
-                                {"training.micro_batch_size", "training.global_batch_size"},
-                                "a step has one micro-batch");
-    check.refuse_without_effect(training.on_bad_numbers != TrainingConfig::OnBadNumbers::skip &&
-                                    run.guard.on_spike != GuardConfig::OnSpike::skip,
-                                "training.max_skipped_steps", {"training.on_bad_numbers", "guard.on_spike"},
-                                "neither on_bad_numbers nor on_spike skips a step");
-    for (const char* key : {"guard.spike_window", "guard.spike_gradient", "guard.on_spike"})
-        check.refuse_without_effect(run.guard.spike_sigmas == 0.0, key, {"guard.spike_sigmas"},
-                                    "spike_sigmas: 0 looks for no spikes");
-    check.refuse_without_effect(training.on_bad_numbers != TrainingConfig::OnBadNumbers::roll_back &&
-                                    run.guard.on_spike != GuardConfig::OnSpike::roll_back &&
-                                    run.guard.on_different_weights != GuardConfig::OnDifferentWeights::roll_back,
-                                "guard.max_roll_backs", {"training.on_bad_numbers", "guard.on_spike"},
-                                "nothing is set to roll_back");
-    check.refuse_without_effect(run.watch.straggler_factor == 0.0, "watch.straggler_steps", {"watch.straggler_factor"},
-                                "straggler_factor: 0 looks for no stragglers");
     check.refuse_if(schedule.warmup_steps > training.steps, {"schedule.warmup_steps", "training.steps"},
                     "the warm-up of {} steps is longer than the run of {}, so the peak learning rate is never reached; "
                     "set schedule.warmup_steps to {} (a tenth) or the like",
@@ -160,10 +117,11 @@ void check_schedule(const ConfigChecker& check, const RunConfig& run) {
     const auto kind = name_of(schedule.kind);
     const bool wsd = schedule.kind == ScheduleKind::wsd;
     const bool decays = schedule.kind == ScheduleKind::linear || schedule.kind == ScheduleKind::cosine;
+    const std::int64_t after_warmup = run.training.steps - schedule.warmup_steps;
     check.refuse_if(
         wsd && schedule.decay_steps == 0, {"schedule.kind", "schedule.decay_steps"},
-        "wsd needs the length of its decay; set schedule.decay_steps to {} (a tenth of the run) or the like",
-        run.training.steps / 10);
+        "wsd needs the length of its decay; set schedule.decay_steps to {} (about a tenth of the run) or the like",
+        std::clamp<std::int64_t>(run.training.steps / 10, 1, std::max<std::int64_t>(after_warmup, 1)));
     check.refuse_if(wsd && schedule.warmup_steps + schedule.decay_steps > run.training.steps,
                     {"schedule.decay_steps", "schedule.warmup_steps", "training.steps"},
                     "warm-up ({}) and decay ({}) together are longer than the run ({}); shorten one of them",
@@ -174,16 +132,6 @@ void check_schedule(const ConfigChecker& check, const RunConfig& run) {
         "{} ends at step {}, before the warm-up of {} steps does; raise decay_steps, or set it to 0 for the "
         "whole run",
         kind, schedule.decay_steps, schedule.warmup_steps);
-    const std::string not_used = fmt::format("a {} schedule has no such phase", kind);
-    check.refuse_without_effect(!wsd && !decays, "schedule.decay_steps", {"schedule.kind"}, not_used);
-    check.refuse_without_effect(!wsd, "schedule.wsd_decay", {"schedule.kind"}, not_used);
-    check.refuse_without_effect(schedule.kind == ScheduleKind::constant, "schedule.min_ratio", {"schedule.kind"},
-                                "a constant schedule never decays");
-    check.refuse_without_effect(schedule.kind == ScheduleKind::constant && schedule.warmup_steps == 0,
-                                "schedule.first_step", {"schedule.kind", "schedule.warmup_steps"},
-                                "a constant schedule without warm-up is the same at every step");
-    check.refuse_without_effect(schedule.warmup_steps == 0, "schedule.initial_ratio", {"schedule.warmup_steps"},
-                                "there is no warm-up");
 }
 
 void check_tensor(const ConfigChecker& check, const RunConfig& run) {
@@ -201,17 +149,11 @@ void check_tensor(const ConfigChecker& check, const RunConfig& run) {
                     {"parallel.tensor", "model.ffn_size", "model.vocab_size"},
                     "{} tensor-parallel ranks for {} feed-forward columns and {} tokens: some would have none", tensor,
                     model.ffn_size, model.vocab_size);
-    check.refuse_without_effect(tensor == 1, "parallel.sequence_parallel", {"parallel.tensor"},
-                                "there is one tensor-parallel rank");
 }
 
 void check_pipeline(const ConfigChecker& check, const RunConfig& run) {
     const ParallelConfig& parallel = run.parallel;
     const std::int64_t stages = parallel.pipeline * parallel.virtual_chunks;  // of the model
-    const std::string one_stage = "there is one pipeline stage";
-    check.refuse_without_effect(parallel.pipeline == 1, "parallel.schedule", {"parallel.pipeline"}, one_stage);
-    check.refuse_without_effect(parallel.pipeline == 1, "parallel.virtual_chunks", {"parallel.pipeline"}, one_stage);
-    check.refuse_without_effect(parallel.pipeline == 1, "parallel.stage_layers", {"parallel.pipeline"}, one_stage);
     check.refuse_if(parallel.pipeline > 1 && stages > run.model.layers,
                     {"parallel.pipeline", "parallel.virtual_chunks", "model.layers"},
                     "{} layers cannot be shared by {} stages, which need one each; use at most {} stages",
@@ -269,6 +211,7 @@ void check_config(const LoadedConfig& config) {
     const ConfigChecker check(config);
     const RunConfig& run = config.values;
     check_run(check, run);
+    check_effects(check, run);
     check_model(check, run.model);
     check_gates(check, run);
     check_data(check, run);

@@ -31,10 +31,10 @@ public:
         return format_key(key, config_.values) != default_of(key);
     }
 
-    // Refuses a key that was changed although `why`, a sentence, says that it has no effect.
-    void refuse_without_effect(bool without_effect, const char* name, std::initializer_list<const char*> because_of,
+    // Refuses a key that holds something other than its default although `why`, a sentence, says that it has no effect.
+    void refuse_without_effect(const char* name, const std::vector<const char*>& because_of,
                                const std::string& why) const {
-        if (!without_effect || !is_changed(name)) return;
+        if (!is_changed(name)) return;
         std::vector<const char*> keys{name};
         keys.insert(keys.end(), because_of.begin(), because_of.end());
         refuse(keys, fmt::format("{} = {} would have no effect: {}; delete it or write {}", name,

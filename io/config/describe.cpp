@@ -98,7 +98,8 @@ std::string describe_schema(std::string_view filter) {
         for (const KeySpec& key : config_keys()) {
             if (key.section != section.name || !matches(key, filter)) continue;
             keys += fmt::format("  {} = {}\n", key.name, default_of(key));
-            keys += wrapped(type_and_unit(key), "      ", 100) + wrapped(key.help, "      ", 100);
+            keys += wrapped(type_and_unit(key), "      ", 100) + wrapped(key.help, "      ", 100) +
+                    wrapped("may change on resume: " + describe_resume(key.role), "      ", 100);
         }
         if (!keys.empty()) text += fmt::format("{}{}\n{}", text.empty() ? "" : "\n", section.help, keys);
     }
@@ -109,12 +110,13 @@ std::string describe_schema_as_markdown() {
     std::string text = markdown_head;
     for (const SectionSpec& section : config_sections()) {
         const std::string title = section.name.empty() ? "Top level" : "`" + section.name + "`";
-        text += fmt::format("\n## {}\n{}.\n\n| key | default | value | meaning |\n|---|---|---|---|\n", title,
-                            section.help);
+        text += fmt::format(
+            "\n## {}\n{}.\n\n| key | default | value | meaning | may change on resume |\n|---|---|---|---|---|\n",
+            title, section.help);
         for (const KeySpec& key : config_keys()) {
             if (key.section != section.name) continue;
-            text += fmt::format("| `{}` | `{}` | {} | {} |\n", key.name, default_of(key),
-                                markdown_cell(type_and_unit(key)), markdown_cell(key.help));
+            text += fmt::format("| `{}` | `{}` | {} | {} | {} |\n", key.name, default_of(key),
+                                markdown_cell(type_and_unit(key)), markdown_cell(key.help), describe_resume(key.role));
         }
     }
     return text;

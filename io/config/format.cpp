@@ -51,13 +51,19 @@ std::string format_text(const std::string& text) {
 
 std::string format_source(const DataSource& source) {
     if (source.weight == 1.0) return format_text(source.path);
-    return fmt::format("{{path: {}, weight: {}}}", format_text(source.path), source.weight);
+    return fmt::format("{{path: {}, weight: {}}}", format_text(source.path), format_value(source.weight));
 }
 
 struct Formatter {
     std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
     std::string operator()(std::uint64_t value) const { return fmt::format("{}", value); }
-    std::string operator()(double value) const { return fmt::format("{}", value); }  // shortest text that reads back
+    // The shortest text that reads back, with the point that YAML 1.1 wants before an exponent: 1.0e-06.
+    std::string operator()(double value) const {
+        std::string text = fmt::format("{}", value);
+        const std::size_t exponent = text.find('e');
+        if (exponent != std::string::npos && text.find('.') == std::string::npos) text.insert(exponent, ".0");
+        return text;
+    }
     std::string operator()(bool value) const { return value ? "true" : "false"; }
     std::string operator()(const std::string& value) const { return format_text(value); }
     std::string operator()(const std::vector<DataSource>& value) const {
@@ -74,6 +80,18 @@ std::string format_value(const ConfigValue& value) { return std::visit(Formatter
 std::string format_key(const KeySpec& key, const RunConfig& config) {
     const ConfigValue value = key.get(config);
     return key.type == KeyType::choice ? std::get<std::string>(value) : format_value(value);
+}
+
+std::string describe_resume(KeyRole role) {
+    switch (role) {
+        case KeyRole::model_math:
+        case KeyRole::run_math: return "no";
+        case KeyRole::file_content: return "the path only";
+        case KeyRole::later_steps: return "yes, and is printed";
+        case KeyRole::layout:
+        case KeyRole::no_math: return "yes";
+    }
+    return "";
 }
 
 std::string describe_type(const KeySpec& key) {

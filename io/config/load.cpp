@@ -4,6 +4,7 @@
 #include "io/config/document.hpp"
 #include "io/config/enum_names.hpp"
 #include "io/config/join.hpp"
+#include "io/config/no_effect.hpp"
 #include "io/config/read_value.hpp"
 #include "io/config/schema.hpp"
 #include "io/config/suggest.hpp"
@@ -11,6 +12,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 
 namespace gpas {
 namespace {
@@ -52,7 +54,18 @@ public:
         if (value.kind == ConfigNode::Kind::nothing && spec != nullptr && spec->type == KeyType::text && text.empty()) {
             value.kind = ConfigNode::Kind::scalar;  // data.tokenizer= empties it
         }
+        ++source_;
         apply({key, {origin, 0, 0}, std::move(value)}, "");
+    }
+
+    // A file or override that names held-out tokens replaces the share that an earlier one keeps back.
+    void let_valid_replace_fraction() {
+        const auto fraction = set_by_.find("data.valid_fraction");
+        const auto valid = set_by_.find("data.valid");
+        if (fraction == set_by_.end() || valid == set_by_.end() || valid->second <= fraction->second) return;
+        if (result.values.data.valid.empty()) return;
+        result.values.data.valid_fraction = DataConfig().valid_fraction;
+        result.places.erase("data.valid_fraction");
     }
 
 private:
@@ -68,6 +81,7 @@ private:
         for (const ConfigEntry& entry : root.entries) {
             if (entry.key == "include") include(entry, path, may_include);
         }
+        ++source_;
         for (const ConfigEntry& entry : root.entries) {
             if (entry.key != "include") apply(entry, "");
         }
@@ -109,6 +123,7 @@ private:
         if (const KeySpec* key = find_key(name)) {
             key->set(result.values, read_value(*key, entry.value));
             result.places[name] = entry.value.place;
+            set_by_[name] = source_;
         } else if (!name.empty() && is_section(name)) {
             apply_section(entry.value, name);
         } else {
@@ -140,6 +155,8 @@ private:
 
     std::vector<std::string> chain_;  // files being loaded, outermost first
     int files_loaded_ = 0;
+    int source_ = 0;                     // files and overrides so far
+    std::map<std::string, int> set_by_;  // which of them set a key last
 };
 
 void replace_all(std::string& text, std::string_view from, const std::string& to) {
@@ -157,6 +174,7 @@ void fill_in_directory(RunConfig& config) {
 
 LoadedConfig finish(Loader& loader, const std::vector<std::string>& overrides) {
     for (const std::string& argument : overrides) loader.apply_override(argument);
+    loader.let_valid_replace_fraction();
     fill_in_directory(loader.result.values);
     check_config(loader.result);
     return std::move(loader.result);
@@ -179,6 +197,18 @@ LoadedConfig load_config_text(const std::string& text, const std::string& origin
     Loader loader;
     loader.load_text(text, origin);
     return finish(loader, overrides);
+}
+
+RunConfig stored_config(const std::string& text, const std::string& file, const std::string& software) {
+    const std::string origin = file + " (its configuration)";
+    Loader loader;
+    try {
+        loader.load_text(text, origin);
+    } catch (const Error& error) {
+        fail(error.code(), "{} (the file was written by {}, which knows it: use that version)", error.what(),
+             software.empty() ? "another version of gpas" : software);
+    }
+    return without_ineffective_keys(loader.result.values);
 }
 
 ConfigArguments split_config_arguments(const std::vector<std::string>& arguments) {

@@ -27,6 +27,11 @@ LoadedConfig load_config(const std::string& file, const std::vector<std::string>
 LoadedConfig load_config_text(const std::string& text, const std::string& origin,
                               const std::vector<std::string>& overrides = {});
 
+// The configuration that `file` holds, written by `software` ("gpas 1.0"): keys that its version did not have take
+// their defaults, and so do keys without effect, which earlier versions accepted. Contradictions are not looked for.
+// Error(usage) names the key if this version does not know it or its value, and the version that wrote it.
+RunConfig stored_config(const std::string& text, const std::string& file, const std::string& software);
+
 // `gpas train a.yaml b.yaml training.steps=100`: what has a '=' and no '/' before it is an override.
 struct ConfigArguments {
     std::vector<std::string> files;

@@ -49,11 +49,14 @@ bool has_leading_zero(std::string_view text) {
     return text.size() > 1 && text[0] == '0' && is_digit(text[1]);  // octal in YAML 1.1: ambiguous
 }
 
-std::string advice_for_integer(const ConfigNode& node) {
+// A value that would itself be refused is never advised.
+std::string advice_for_integer(const KeySpec& key, const ConfigNode& node) {
+    const ValueRange range = key.type == KeyType::seed ? ValueRange{0, 0x1p64, false, true} : key.range;
     if (node.quoted && parse_integer(node.text)) return "remove the quotes";
     if (const auto real = parse_real(node.text)) {
+        if (!range.contains(*real)) return "";
         if (*real == std::floor(*real) && std::fabs(*real) < 9e15) return fmt::format("write {:.0f}", *real);
-        return "no fraction is possible here";
+        return *real == std::floor(*real) ? "" : "no fraction is possible here";
     }
     if (node.text.size() > 1 && std::string_view("kKmMbBgG").find(node.text.back()) != std::string_view::npos) {
         return "write the digits out, as 10000, 10_000 or 1e4";
@@ -84,15 +87,17 @@ std::string advice_for_boolean(const ConfigNode& node) {
 
 ConfigValue read_integer(const KeySpec& key, const ConfigNode& node) {
     const auto value = node.quoted ? std::nullopt : parse_integer(node.text);
-    if (!value) refuse(key, node, advice_for_integer(node));
+    if (!value) refuse(key, node, advice_for_integer(key, node));
     if (!key.range.contains(static_cast<double>(*value))) refuse_range(key, node);
     return *value;
 }
 
 ConfigValue read_seed(const KeySpec& key, const ConfigNode& node) {
     const auto plain = node.quoted ? std::nullopt : without_underscores(node.text);
-    const auto value = plain && !has_leading_zero(*plain) ? parse_whole<std::uint64_t>(*plain) : std::nullopt;
-    if (!value) refuse(key, node, advice_for_integer(node));
+    auto value = plain && !has_leading_zero(*plain) ? parse_whole<std::uint64_t>(*plain) : std::nullopt;
+    if (const auto integer = plain ? parse_integer(node.text) : std::nullopt; !value && integer && *integer >= 0)
+        value = std::uint64_t(*integer);  // written as 1e6
+    if (!value) refuse(key, node, advice_for_integer(key, node));
     return *value;
 }
 

@@ -16,13 +16,15 @@ public:
     SectionBuilder(std::vector<KeySpec>& keys, std::string name, Access access)
         : keys_(keys), name_(std::move(name)), access_(access) {}
 
+    // The key, until the next one is added.
     template <class Member>
-    void add(const char* leaf, Member Struct::*member, const char* unit, ValueRange range, const char* help,
-             std::vector<std::string> aliases) {
+    KeySpec& add(const char* leaf, KeyRole role, Member Struct::*member, const char* unit, ValueRange range,
+                 const char* help, std::vector<std::string> aliases) {
         KeySpec key;
         key.name = name_.empty() ? leaf : name_ + "." + leaf;
         key.section = name_;
         key.leaf = leaf;
+        key.role = role;
         key.unit = unit;
         key.range = range;
         key.help = help;
@@ -50,6 +52,7 @@ public:
             }
         };
         keys_.push_back(std::move(key));
+        return keys_.back();
     }
 
 private:
@@ -74,8 +77,9 @@ struct SchemaBuilder {
     std::vector<KeySpec> keys;
 
     template <class Struct>
-    SectionBuilder<Struct> section(const char* name, const char* help, typename SectionBuilder<Struct>::Access access) {
-        sections.push_back({name, help});
+    SectionBuilder<Struct> section(const char* name, const char* help, typename SectionBuilder<Struct>::Access access,
+                                   bool training_only = false) {
+        sections.push_back({name, help, training_only});
         return {keys, name, access};
     }
 };

@@ -241,7 +241,7 @@ TEST(Checks, AcceptDefaultsAndSettingsThatMatter) {
     for (const char* text : {
              "model: {architecture: lns_gpas, lns: output}",
              "model: {architecture: post_pre_gpas, layers: 4, mix_post_layers: 4}",
-             "model: {gate: {function: leaky_relu, scale: 0.01, frozen: true}}",
+             "model: {gate: {function: leaky_relu, scale: 0.01, init: 0.5, frozen: true}}",
              "model: {hidden_size: 768, heads: 16}",
              "model: {hidden_size: 100, heads: 7, head_dim: 64}",
              "model: {kv_heads: 2}",
