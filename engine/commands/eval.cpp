@@ -1,9 +1,10 @@
-#include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
+#include "engine/commands/model_argument.hpp"
 #include "engine/training/device.hpp"
 #include "engine/training/evaluate.hpp"
 #include "engine/training/paper_evaluation.hpp"
 #include "engine/training/run_state.hpp"
+#include "engine/training/same_ranks.hpp"
 #include "engine/training/threads.hpp"
 #include "io/config/check.hpp"
 #include "io/data/ngram_baseline.hpp"
@@ -20,8 +21,7 @@ namespace gpas {
 namespace {
 
 struct Options {
-    std::shared_ptr<ConfigArgument> config;
-    std::string checkpoint = "auto";
+    std::shared_ptr<ModelArgument> model;
     bool baseline = false;
     bool all = false;
     std::string paper;  // BATCHxGPUS; empty: not asked for
@@ -47,20 +47,10 @@ void run(const Options& options, MpiSession& mpi) {
     const auto layout = agree(*world, [&] {
         return options.paper.empty() ? std::optional<PaperLayout>() : parse_paper_layout(options.paper);
     });
-    const LoadedConfig loaded = agree(*world, [&] {
-        LoadedConfig config = options.config->load();
-        check_for_training(config);
-        return config;
-    });
-    RunConfig config = loaded.values;
-    config.checkpoint.resume = options.checkpoint;
-    std::vector<std::string> notes;  // of rank 0: checkpoints that were passed over
-    const auto file = find_checkpoint(*world, config, &notes);
-    for (const std::string& note : notes) fmt::print(stderr, "gpas: {}\n", note);
-    if (!file)
-        throw AgreedError(ExitCode::bad_file,
-                          fmt::format("{}: no complete checkpoint; train first, or name one with --checkpoint",
-                                      checkpoint_directory(config).string()));
+    const ChosenModel model = choose_model(*world, *options.model);
+    const LoadedConfig& loaded = model.config;
+    agree(*world, [&] { check_for_training(loaded); });
+    const RunConfig& config = loaded.values;
     const int threads = compute_threads(config.compute.threads, mpi);
     const RunData data = agree(*world, [&] {
         RunData opened = open_data(config.data, {.seed = config.seed,
@@ -70,6 +60,7 @@ void run(const Options& options, MpiSession& mpi) {
         if (!opened.valid) fail(ExitCode::usage, "there is no validation data: set data.valid or data.valid_fraction");
         return opened;
     });
+    check_same_data(*world, fmt::format("{:016x}", data.fingerprint), "");
     const MeshSize size = agree(*world, [&] { return mesh_of_ranks(loaded, world->size()); });
     const ChosenDevice device = choose_device(config.compute, mpi, *world);
     Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
@@ -77,7 +68,7 @@ void run(const Options& options, MpiSession& mpi) {
     const std::unique_ptr<Context> context = make_context(shape);
     serve_device(mesh, *context);
     Replica replica(shape, *context, *mesh.tensor, *mesh.data);
-    load_run(*mesh.world, *mesh.data, config, replica.context, *file, replica.store, false);
+    load_run(*mesh.world, *mesh.data, config, replica.context, model.file, replica.store, false);
     const EvaluationResult result =
         evaluate(replica, mesh, pipeline_shape(config, mesh.size), *data.valid, config.data.mask_documents);
     if (result.tokens == 0)
@@ -87,7 +78,7 @@ void run(const Options& options, MpiSession& mpi) {
         paper = evaluate_as_paper(replica, mesh, pipeline_shape(config, mesh.size), *data.valid,
                                   config.data.mask_documents, *layout);
     if (mesh.world->rank() != 0) return;
-    std::printf("%s: %lld validation tokens\n", file->c_str(), static_cast<long long>(result.tokens));
+    std::printf("%s: %lld validation tokens\n", model.file.c_str(), static_cast<long long>(result.tokens));
     print_line("model", result.loss);
     if (paper) print_paper(*paper, *layout);
     if (!options.baseline) return;
@@ -101,8 +92,7 @@ void run(const Options& options, MpiSession& mpi) {
 void add_eval(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("eval", "Loss and perplexity of a checkpoint on the held-out data");
-    options->config = add_config_argument(*command);
-    command->add_option("--checkpoint", options->checkpoint, "a file, or auto: the newest complete one of the run");
+    options->model = add_model_argument(*command);
     command->add_flag("--all", options->all, "every validation sample, not evaluation.samples of them");
     command->add_option("--paper", options->paper,
                         "also the loss as the evaluation of the paper's code prints it, with this --batch_size and "

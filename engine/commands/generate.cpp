@@ -1,8 +1,9 @@
 #include "engine/training/generate.hpp"
 #include "engine/training/device.hpp"
 
-#include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
+#include "engine/commands/model_argument.hpp"
+#include "engine/commands/options.hpp"
 #include "engine/training/run_state.hpp"
 #include "engine/training/threads.hpp"
 #include "io/data/tokenizer.hpp"
@@ -16,8 +17,7 @@ namespace gpas {
 namespace {
 
 struct Options {
-    std::shared_ptr<ConfigArgument> config;
-    std::string checkpoint = "auto";
+    std::shared_ptr<ModelArgument> model;
     std::string prompt;
     std::int64_t tokens = 128;
     SamplingOptions sampling;
@@ -29,14 +29,8 @@ void run(const Options& options, MpiSession& mpi) {
         throw AgreedError(
             ExitCode::usage,
             fmt::format("gpas generate runs on one rank, not {}: start it without mpirun or srun", world->size()));
-    RunConfig config = options.config->load().values;
-    config.checkpoint.resume = options.checkpoint;
-    std::vector<std::string> notes;  // of rank 0: checkpoints that were passed over
-    const auto file = find_checkpoint(*world, config, &notes);
-    for (const std::string& note : notes) fmt::print(stderr, "gpas: {}\n", note);
-    if (!file)
-        fail(ExitCode::bad_file, "{}: no complete checkpoint; train first, or name one with --checkpoint",
-             checkpoint_directory(config).string());
+    const ChosenModel model = choose_model(*world, *options.model);
+    const RunConfig& config = model.config.values;
     if (config.data.tokenizer.empty())
         fail(ExitCode::usage,
              "data.tokenizer is not set: `gpas generate` needs the SentencePiece model of the training data");
@@ -45,6 +39,12 @@ void run(const Options& options, MpiSession& mpi) {
         fail(ExitCode::usage,
              "{} has {} pieces, but model.vocab_size is {}; use the tokenizer that the data was prepared with",
              config.data.tokenizer, tokenizer.vocab_size(), config.model.vocab_size);
+    if (const std::string found = file_fingerprint(config.data.tokenizer);
+        !model.tokenizer_fingerprint.empty() && found != model.tokenizer_fingerprint)
+        fail(ExitCode::usage,
+             "{} (data.tokenizer) is not the tokenizer that {} was trained with (fingerprint {}, expected {}); set "
+             "data.tokenizer to that file",
+             config.data.tokenizer, model.file.string(), found, model.tokenizer_fingerprint);
 
     SamplingOptions sampling = options.sampling;
     sampling.vocab_size = tokenizer.vocab_size();
@@ -57,7 +57,7 @@ void run(const Options& options, MpiSession& mpi) {
                                        compute_threads(config.compute.threads, mpi));
     place_on(shape, choose_device(config.compute, mpi, *world).device);
     Replica replica(shape, *world, *world);
-    load_run(*world, *world, config, replica.context, *file, replica.store, false);
+    load_run(*world, *world, config, replica.context, model.file, replica.store, false);
 
     std::vector<std::int32_t> prompt = tokenizer.encode(options.prompt);
     if (prompt.empty())
@@ -82,17 +82,14 @@ void run(const Options& options, MpiSession& mpi) {
 void add_generate(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("generate", "Continue a text with a trained model");
-    options->config = add_config_argument(*command);
-    command->add_option("--checkpoint", options->checkpoint, "a file, or auto: the newest complete one of the run");
+    options->model = add_model_argument(*command);
     command->add_option("--prompt", options->prompt, "the text to continue; without it a new document is begun");
-    command->add_option("--tokens", options->tokens, "at most this many tokens")->check(CLI::PositiveNumber);
-    command->add_option("--temperature", options->sampling.temperature, "0: always the most likely token")
-        ->check(CLI::NonNegativeNumber);
-    command->add_option("--top-k", options->sampling.top_k, "only the k most likely tokens; 0: all")
-        ->check(CLI::NonNegativeNumber);
-    command->add_option("--top-p", options->sampling.top_p, "only the likeliest tokens of this joint probability")
-        ->check(CLI::Range(0.0, 1.0));
-    command->add_option("--seed", options->sampling.seed, "of the random choices");
+    add_integer(*command, "--tokens", options->tokens, {1, 1e9}, "at most this many tokens");
+    SamplingOptions& sampling = options->sampling;
+    add_real(*command, "--temperature", sampling.temperature, {0, 1e6}, "0: always the most likely token");
+    add_integer(*command, "--top-k", sampling.top_k, {0, 1 << 24}, "only the k most likely tokens; 0: all");
+    add_real(*command, "--top-p", sampling.top_p, {0, 1}, "only the likeliest tokens of this joint probability");
+    add_seed(*command, "--seed", sampling.seed, "of the random choices");
     command->callback([&chosen, options] { chosen.parallel = [options](MpiSession& mpi) { run(*options, mpi); }; });
 }
 

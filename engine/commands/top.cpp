@@ -1,8 +1,10 @@
 // Shows the state of a run from its files alone, again and again.
 #include "engine/commands/command.hpp"
+#include "engine/commands/options.hpp"
 #include "engine/commands/terminal.hpp"
 #include "engine/commands/top_screen.hpp"
 #include "engine/model/parameters.hpp"
+#include "io/config/document.hpp"
 #include "io/config/load.hpp"
 #include "io/metrics/run_view.hpp"
 #include "kernels/error.hpp"
@@ -42,7 +44,8 @@ std::filesystem::path directory_of(const std::vector<std::string>& words) {
 std::int64_t parameters_of(const std::filesystem::path& directory) {
     try {
         const std::filesystem::path file = directory / "config.yaml";
-        return std::filesystem::exists(file) ? parameter_count(load_config(file.string()).values.model) : -1;
+        if (!std::filesystem::exists(file)) return -1;
+        return parameter_count(stored_config(read_config_file(file.string()), file.string(), "").model);
     } catch (const Error&) {
         return -1;
     }
@@ -99,7 +102,7 @@ void add_top(CLI::App& app, Chosen& chosen) {
             "RUN", options->words,
             "the directory of a run, or its configuration (YAML files and overrides), whose `directory` is taken")
         ->required();
-    command->add_option("--interval", options->interval, "seconds between frames (2)")->check(CLI::Range(0.1, 3600.0));
+    add_real(*command, "--interval", options->interval, {0.1, 3600}, "seconds between frames");
     command->add_flag("--once", options->once, "print one frame as plain text; so does a stdout that is no terminal");
     command->footer("q or Ctrl-C ends it.");
     command->callback([&chosen, options] { chosen.alone = [options] { run(*options); }; });

@@ -1,8 +1,9 @@
 #include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
+#include "engine/training/same_ranks.hpp"
 #include "engine/training/threads.hpp"
 #include "engine/training/trainer.hpp"
-#include "parallel/agree.hpp"
+#include "kernels/error.hpp"
 
 namespace gpas {
 
@@ -20,7 +21,11 @@ void add_train(CLI::App& app, Chosen& chosen) {
         };
         chosen.parallel = [config](MpiSession& mpi) {
             std::unique_ptr<Communicator> world = mpi.world();
-            const LoadedConfig loaded = agree(*world, [&] { return config->load(); });
+            const LoadedConfig loaded = load_on_all_ranks(*world, [&] {
+                if (const std::string& problem = mpi.watcher().launch().problem; !problem.empty())
+                    fail(ExitCode::usage, "{}", problem);
+                return config->load();
+            });
             const ChosenDevice device = choose_device(loaded.values.compute, mpi, *world);
             train(loaded, std::move(world), compute_threads(loaded.values.compute.threads, mpi, true),
                   device, &mpi);

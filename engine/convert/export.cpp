@@ -129,7 +129,7 @@ private:
     void open() {
         check_new(options_.target);
         file_ = std::make_unique<CheckpointFile>(options_.source);
-        run_ = load_config_text(file_->header().config, options_.source.string() + " (its configuration)").values;
+        run_ = stored_config(file_->header().config, options_.source.string(), file_->header().software);
         source_ = [this](const std::string& parameter) { return file_->read("weights/" + parameter); };
         weights_ = source_;
         config_.model = run_.model;

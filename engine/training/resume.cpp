@@ -1,5 +1,6 @@
 #include "engine/training/resume.hpp"
 
+#include "engine/training/same_run.hpp"
 #include "io/checkpoint/branch.hpp"
 #include "io/config/describe.hpp"
 #include "io/config/load.hpp"
@@ -22,7 +23,7 @@ bool same_command(const BranchRecord& record, const RunConfig& config, const Run
         record.tokenizer_fingerprint != identity.tokenizer_fingerprint)
         return false;
     try {
-        return comparable(load_config_text(record.config, "branch.json").values) == comparable(config);
+        return comparable(stored_config(record.config, "branch.json", "")) == comparable(config);
     } catch (const Error&) {
         return false;  // written by a version with other keys
     }
@@ -49,14 +50,16 @@ bool is_of_branch(const fs::path& directory, const fs::path& file) {
 }
 
 Resumed load(const RunParts& run, const fs::path& file) {
+    std::vector<std::string> changes;
     const RunMemory memory = agree(run.world, [&] {
         const CheckpointHeader header = read_header(file);
-        check_same_run(header, run.config, run.identity, file);
+        changes = check_same_run(header, run.config, run.identity, file);
         return header.extra;
     });
     return {.file = file,
             .progress = load_run(run.world, run.data, run.config, run.context, file, run.store, true),
-            .memory = memory};
+            .memory = memory,
+            .changes = changes};
 }
 
 // The newest checkpoint of the current branch below step `below` that can be read.

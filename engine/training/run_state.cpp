@@ -1,7 +1,7 @@
 #include "engine/training/run_state.hpp"
 
 #include "engine/training/host_state.hpp"
-#include "io/config/load.hpp"
+#include "engine/training/same_run.hpp"
 #include "kernels/error.hpp"
 #include "parallel/agree.hpp"
 
@@ -56,32 +56,6 @@ Progress load_run(Communicator& world, Communicator& data, const RunConfig& conf
             .updates = header.optimizer_steps,
             .consumed_samples = header.consumed_samples,
             .consumed_tokens = header.consumed_tokens};
-}
-
-void check_same_run(const CheckpointHeader& header, const RunConfig& config, const RunIdentity& identity,
-                    const std::filesystem::path& file) {
-    const auto refuse = [&](const std::string& what, const std::string& then, const std::string& now) {
-        fail(
-            ExitCode::usage,
-            "{}: {} was {} and is now {}: the run would not be continued but changed; restore it, or start another run "
-            "with its own `directory` (checkpoint.resume=never starts this one anew)",
-            file.string(), what, then, now);
-    };
-    if (header.dataset_fingerprint != identity.dataset_fingerprint)
-        refuse("the fingerprint of the data", header.dataset_fingerprint, identity.dataset_fingerprint);
-    if (header.tokenizer_fingerprint != identity.tokenizer_fingerprint)
-        refuse("the fingerprint of the tokenizer", header.tokenizer_fingerprint, identity.tokenizer_fingerprint);
-    if (header.seed != std::int64_t(config.seed))
-        refuse("seed", std::to_string(header.seed), std::to_string(config.seed));
-
-    const RunConfig then = load_config_text(header.config, file.string() + " (its configuration)").values;
-    const auto same = [&](const char* key, std::int64_t before, std::int64_t after) {
-        if (before != after) refuse(key, std::to_string(before), std::to_string(after));
-    };
-    same("training.global_batch_size", then.training.global_batch_size, config.training.global_batch_size);
-    same("data.sequence_length", then.data.sequence_length, config.data.sequence_length);
-    same("data.mask_documents", then.data.mask_documents, config.data.mask_documents);
-    same("model.architecture", std::int64_t(then.model.architecture), std::int64_t(config.model.architecture));
 }
 
 std::string file_fingerprint(const std::string& path) {

@@ -48,10 +48,6 @@ std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const 
 Progress load_run(Communicator& world, Communicator& data, const RunConfig& config, Context& context,
                   const std::filesystem::path& file, ParameterStore& store, bool moments);
 
-// Refuses a resumed run whose data, seed or batch are not those of the checkpoint, naming both sides: Error(usage).
-void check_same_run(const CheckpointHeader& header, const RunConfig& config, const RunIdentity& identity,
-                    const std::filesystem::path& file);
-
 // 16 hexadecimal digits of the file's bytes; empty for an empty path.
 std::string file_fingerprint(const std::string& path);
 

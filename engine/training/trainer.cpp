@@ -7,6 +7,8 @@
 #include "engine/training/resume.hpp"
 #include "engine/training/run_lines.hpp"
 #include "engine/training/run_state.hpp"
+#include "engine/training/same_ranks.hpp"
+#include "engine/training/same_run.hpp"
 #include "engine/training/saves.hpp"
 #include "engine/training/spikes.hpp"
 #include "engine/training/step.hpp"
@@ -16,6 +18,7 @@
 #include "io/config/check.hpp"
 #include "io/config/describe.hpp"
 #include "io/config/enum_names.hpp"
+#include "io/config/no_effect.hpp"
 #include "io/metrics/live_file.hpp"
 #include "io/metrics/metrics.hpp"
 #include "io/metrics/progress_bar.hpp"
@@ -61,6 +64,9 @@ public:
             evaluation_seconds_ = evaluate_now();
             if (evaluation_pending_) return leave(agreed_stop());
         }
+        if (progress_.step >= end)
+            say("nothing left to do: the checkpoint is at step {}, and {} is {}", progress_.step,
+                end < config_.training.steps ? "training.stop_after" : "training.steps", end);
         while (progress_.step < end) {
             const StepResult result = train_step();
             if (result.action == StepAction::roll_back) {
@@ -124,6 +130,7 @@ private:
             .tokenizer_fingerprint = agree(*mesh_.world, [&] { return file_fingerprint(config_.data.tokenizer); }),
             .layout = fmt::format("tensor {}, pipeline {}, data {}", mesh_.size.tensor, mesh_.size.pipeline,
                                   mesh_.size.data)};
+        check_same_data(*mesh_.world, identity_.dataset_fingerprint, identity_.tokenizer_fingerprint);
         agree(*mesh_.world, [&] { own_directory(); });
         describe();
         resume_or_initialise();
@@ -169,6 +176,7 @@ private:
         if (!transport_.empty()) say("{}", transport_);
         for (const std::string& line : run_lines(config_, mesh_, *replica_, step_.micro_batches())) say("{}", line);
         for (const std::string& line : truncation_lines(data_)) say("{}", line);
+        for (const std::string& line : lines_about_ineffective_keys(config_)) say("{}", line);
     }
 
     RunParts parts() {
@@ -187,8 +195,12 @@ private:
             progress_ = start_.resumed->progress;
             recall(start_.resumed->memory);
             notes.push_back(fmt::format("resuming from {} at step {}", start_.resumed->file.string(), progress_.step));
+            notes.insert(notes.end(), start_.resumed->changes.begin(), start_.resumed->changes.end());
         } else if (!config_.checkpoint.init_from.empty()) {
             const std::filesystem::path file = initial_weights_file(*mesh_.world, config_);
+            for (const std::string& line :
+                 agree(*mesh_.world, [&] { return check_same_model(read_header(file), config_, identity_, file); }))
+                notes.push_back(line);
             load_run(*mesh_.world, *mesh_.data, config_, *context_, file, replica_->store, false);
             token_ids_ = agree(*mesh_.world, [&] {
                 RunMemory found = read_header(file).extra;

@@ -64,6 +64,14 @@ std::string hydra_job() {
     return fmt::format("hydra.{}", parent);
 }
 
+// What the user sets is never ignored.
+std::string problem_of(const char* name, double least, double most, const char* expected) {
+    const std::string text = first_of({name});
+    const std::optional<double> value = number_of({name});
+    if (text.empty() || (value && *value >= least && *value <= most)) return {};
+    return fmt::format("{}: found '{}', expected {}", name, text.substr(0, 60), expected);
+}
+
 }  // namespace
 
 std::string launch_mismatch(const Launch& launch, int mpi_size) {
@@ -94,6 +102,11 @@ Launch launch_of_environment() {
     launch.job_id = first_of({"SLURM_JOB_ID"});
     launch.attempt = std::int64_t(number_of({"SLURM_RESTART_COUNT", "GPAS_ATTEMPT"}).value_or(0));
     launch.end_time = number_of({"SLURM_JOB_END_TIME", "GPAS_JOB_END_TIME"});
+    constexpr double year_2001 = 1e9, year_5138 = 1e11;
+    launch.problem = problem_of("GPAS_JOB_END_TIME", year_2001, year_5138,
+                                "seconds since 1970, as `date --date='+4 hours' +%s` prints them");
+    if (launch.problem.empty())
+        launch.problem = problem_of("GPAS_ATTEMPT", 0.0, 1e9, "how often the job was started before, from 0");
     launch.job_key = first_of({"PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid"});
     if (launch.job_key.empty()) launch.job_key = hydra_job();
     if (launch.job_key.empty() && !launch.job_id.empty())

@@ -17,6 +17,7 @@ struct Launch {
     std::string job_id;              // of the scheduler; empty: none
     std::int64_t attempt = 0;        // how often the scheduler has started the job again
     std::optional<double> end_time;  // of the job, seconds since 1970
+    std::string problem;             // a variable that cannot be read: found, expected; empty: none
 };
 
 // From the environment: OMPI_COMM_WORLD_*, PMIX_*, PMI_*, SLURM_* and those of some other launchers; GPAS_JOB_END_TIME
