@@ -1,5 +1,7 @@
 // gpas: parses the command line, runs the command, turns an error into one line and an exit code on every rank.
 #include "engine/commands/command.hpp"
+#include "io/config/join.hpp"
+#include "io/config/suggest.hpp"
 #include "io/metrics/background_stderr.hpp"
 #include "kernels/error.hpp"
 #include "kernels/error_of.hpp"
@@ -7,10 +9,13 @@
 
 #include <CLI/CLI.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -76,6 +81,25 @@ int run_alone(const gpas::Chosen& chosen) {
     }
 }
 
+// The one line about a command line that cannot be parsed.
+int refuse(const CLI::App& app, int argc, char** argv, const CLI::ParseError& error) {
+    std::vector<std::string> names;
+    for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+    const std::string first = argc > 1 ? argv[1] : "";
+    const bool is_command = std::find(names.begin(), names.end(), first) != names.end();
+    if (!is_command && !first.starts_with('-')) {
+        const std::string near = gpas::nearest(first, names);
+        const std::string found = first.empty() ? "found no command" : "found no command '" + first + "'";
+        return report(
+            gpas::Error(gpas::ExitCode::usage, found + ", expected one of " + gpas::join_names(names, ", ") +
+                                                   (near.empty() ? "" : "; did you mean gpas " + near + "?")));
+    }
+    std::string what = error.what();
+    std::replace(what.begin(), what.end(), '\n', ' ');
+    return report(gpas::Error(gpas::ExitCode::usage, (is_command ? "gpas " + first + ": " : "") + what + "; `gpas " +
+                                                         (is_command ? first + " " : "") + "--help` tells more"));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -97,7 +121,7 @@ int main(int argc, char** argv) {
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
-        return app.exit(error) == 0 ? 0 : int(gpas::ExitCode::usage);
+        return error.get_exit_code() == 0 ? app.exit(error) : refuse(app, argc, argv, error);
     }
     return chosen.parallel ? run_parallel(chosen, argc, argv) : run_alone(chosen);
 }

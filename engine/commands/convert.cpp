@@ -1,6 +1,7 @@
 #include "engine/convert/convert.hpp"
 
 #include "engine/commands/command.hpp"
+#include "engine/commands/options.hpp"
 #include "engine/training/threads.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "kernels/error.hpp"
@@ -97,23 +98,20 @@ void add_convert(CLI::App& app, Chosen& chosen) {
                      "a checkpoint or the directory of a run (its newest one), or a Hugging Face model's directory")
         ->required();
     command->add_option("TARGET", convert.target, "a new directory")->required();
-    const std::map<std::string, StoredDtype> dtypes{
-        {"fp32", StoredDtype::fp32}, {"bf16", StoredDtype::bf16}, {"fp16", StoredDtype::fp16}};
-    command->add_option("--dtype", convert.dtype, "of exported weights: bf16, fp16 or fp32 (checkpoints hold fp32)")
-        ->transform(CLI::CheckedTransformer(dtypes));
+    add_choice<StoredDtype>(*command, "--dtype", convert.dtype,
+                            {{"bf16", StoredDtype::bf16}, {"fp16", StoredDtype::fp16}, {"fp32", StoredDtype::fp32}},
+                            "of exported weights: bf16, fp16 or fp32 (checkpoints hold fp32)");
     command->add_flag("--fold-gates", convert.fold_gates,
                       "export a gated Pre-LN or LNS model as a plain LLaMA that computes the same");
-    command->add_option("--shard-gb", options->shard_gb, "largest file of exported weights, 10^9 bytes")
-        ->check(CLI::PositiveNumber);
+    add_real(*command, "--shard-gb", options->shard_gb, {1e-9, 1e6}, "largest file of exported weights, in 10^9 bytes");
     command->add_option("--tokenizer", convert.tokenizer,
                         "SentencePiece model; default: that of the source; none: no tokenizer");
     command->add_option(
         "--architecture", convert.architecture,
         "of an imported model of the GPAS paper's code, whose config.json does not say it: pre_gpas, …");
-    command
-        ->add_option("--mix-post-layers", convert.post_layers,
-                     "of an imported Mix-LN model of that code: how many layers are Post-LN; default: a quarter")
-        ->check(CLI::NonNegativeNumber);
+    add_integer(*command, "--mix-post-layers", convert.post_layers, {0, 10000},
+                "of an imported Mix-LN model of that code: how many layers are Post-LN")
+        ->default_str("a quarter");
     command->add_flag("!--no-logits", convert.logits,
                       "do not compute logits of source and result (that takes the model's size in memory)");
     command->add_option("--tokens", convert.tokens, "token files (prefix) for the logits; default: the run's");

@@ -1,6 +1,7 @@
 #include "engine/training/plan.hpp"
 #include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
+#include "engine/commands/options.hpp"
 #include "engine/training/device_table.hpp"
 #include "engine/training/host_state.hpp"
 #include "engine/training/run_state.hpp"
@@ -226,10 +227,12 @@ void add_plan(CLI::App& app, Chosen& chosen) {
     CLI::App* command =
         app.add_subcommand("plan", "What a run needs and takes, before it is one: memory, messages, time");
     options->config = add_config_argument(*command);
-    command->add_option("--ranks", options->ranks, "ranks of the run")->check(CLI::Range(1, 1 << 24));
+    add_integer(*command, "--ranks", options->ranks, {1, 1 << 24}, "ranks of the run");
     command->add_option("--gpu", options->gpu, "a device of the table: a100, h100, h200, …");
-    command->add_option("--memory-gib", options->memory_gib, "memory of a device")->check(CLI::PositiveNumber);
-    command->add_option("--tflops", options->tflops, "peak of a device")->check(CLI::PositiveNumber);
+    add_real(*command, "--memory-gib", options->memory_gib, {0, 1e9, true}, "memory of a device, in GiB")
+        ->default_str("that of --gpu");
+    add_real(*command, "--tflops", options->tflops, {0, 1e9, true}, "peak of a device, in TFLOP/s")
+        ->default_str("that of --gpu");
     command->add_flag("--search", options->search, "rank the layouts of so many ranks by predicted time");
     command->callback([&chosen, options] { chosen.alone = [options] { run(*options); }; });
 }

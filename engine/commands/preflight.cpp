@@ -2,6 +2,7 @@
 
 #include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
+#include "engine/commands/options.hpp"
 #include "parallel/agree.hpp"
 
 namespace gpas {
@@ -14,11 +15,10 @@ void add_preflight(CLI::App& app, Chosen& chosen) {
     const auto options = std::make_shared<preflight::Options>();
     command->add_flag("--quick", options->quick, "leave out what takes long: bandwidths, matrix products");
     command->add_flag("--strict", options->strict, "what is slow is a problem, too: exit code 5");
-    command
-        ->add_option("--slow-factor", options->slow_factor, "a link is slow that has less than 1/FACTOR of the median")
-        ->check(CLI::Range(1.0, 1e6));
-    command->add_option("--wait-seconds", options->wait_seconds, "longest wait for another rank")
-        ->check(CLI::PositiveNumber);
+    add_real(*command, "--slow-factor", options->slow_factor, {1, 1e6},
+             "a link is slow if it has less than 1/N of the median");
+    add_real(*command, "--wait-seconds", options->wait_seconds, {0, 1e9, true},
+             "longest wait for another rank, in seconds");
     command->callback([&chosen, config, options] {
         chosen.parallel = [config, options](MpiSession& mpi) {
             std::unique_ptr<Communicator> world = mpi.world();

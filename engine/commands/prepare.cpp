@@ -1,6 +1,7 @@
 #include "io/data/prepare.hpp"
 
 #include "engine/commands/command.hpp"
+#include "engine/commands/options.hpp"
 #include "engine/training/threads.hpp"
 #include "io/metrics/progress_bar.hpp"
 #include "kernels/error.hpp"
@@ -9,7 +10,6 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <map>
 #include <memory>
 #include <optional>
 
@@ -118,27 +118,26 @@ void add_prepare(CLI::App& app, Chosen& chosen) {
         ->add_option("--output-prefix", prepare.output_prefix,
                      "writes PREFIX_KEY_document.bin and .idx (Megatron's format)")
         ->required();
-    const std::map<std::string, DocumentMode> modes{{"file", DocumentMode::file},
-                                                    {"line", DocumentMode::line},
-                                                    {"blank-line", DocumentMode::blank_line},
-                                                    {"jsonl", DocumentMode::jsonl}};
-    command
-        ->add_option("--documents", prepare.documents,
-                     "what a document is: file, line, blank-line (paragraphs), jsonl (one string of each line's "
-                     "object); default: "
-                     "jsonl for JSON lines, file for plain text")
-        ->transform(CLI::CheckedTransformer(modes));
+    add_choice<DocumentMode>(
+        *command, "--documents", prepare.documents,
+        {{"file", DocumentMode::file},
+         {"line", DocumentMode::line},
+         {"blank-line", DocumentMode::blank_line},
+         {"jsonl", DocumentMode::jsonl}},
+        "what a document is: file, line, blank-line (paragraphs), jsonl (one string of each line's "
+        "object); default: "
+        "jsonl for JSON lines, file for plain text");
     command->add_option("--json-key", options->json_key, "jsonl: the key of the text (default: text)");
     command->add_option("--tokenizer", prepare.tokenizer, "a SentencePiece .model file");
-    command
-        ->add_option("--train-tokenizer", options->train_pieces, "train one of this many pieces, saved as PREFIX.model")
-        ->check(CLI::PositiveNumber);
-    const std::map<std::string, TokenizerType> types{{"bpe", TokenizerType::bpe}, {"unigram", TokenizerType::unigram}};
-    command->add_option("--tokenizer-type", options->type, "bpe or unigram (default: bpe)")
-        ->transform(CLI::CheckedTransformer(types));
+    add_integer(*command, "--train-tokenizer", options->train_pieces, {1, 1 << 24},
+                "train one of this many pieces, saved as PREFIX.model")
+        ->default_str("");
+    add_choice<TokenizerType>(*command, "--tokenizer-type", options->type,
+                              {{"bpe", TokenizerType::bpe}, {"unigram", TokenizerType::unigram}}, "bpe or unigram")
+        ->default_str("bpe");
     command->add_flag("!--no-eos", prepare.append_eos, "do not end documents with the end-of-sentence token");
     command->add_flag("--skip-bad-lines", prepare.skip_bad_lines, "jsonl: leave out and count lines that have no text");
-    command->add_option("--threads", prepare.threads, "0: all processors")->check(CLI::NonNegativeNumber);
+    add_integer(*command, "--threads", prepare.threads, {0, 65536}, "0: all processors");
     command->callback([&chosen, options] { chosen.alone = [options] { run(*options); }; });
 }
 

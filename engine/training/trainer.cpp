@@ -64,7 +64,7 @@ public:
             evaluation_seconds_ = evaluate_now();
             if (evaluation_pending_) return leave(agreed_stop());
         }
-        if (progress_.step >= end)
+        if (progress_.step >= end && progress_.step > 0)
             say("nothing left to do: the checkpoint is at step {}, and {} is {}", progress_.step,
                 end < config_.training.steps ? "training.stop_after" : "training.steps", end);
         while (progress_.step < end) {

@@ -52,9 +52,16 @@ std::string one_line(const std::string& text) {
     return fmt::format("({} lines)", std::count(text.begin(), text.end(), '\n'));
 }
 
+// The file holds the bits of a seed, which has no sign, as a signed integer.
+std::string field_text(const char* name, const auto& value) {
+    if constexpr (std::is_integral_v<std::decay_t<decltype(value)>>)
+        if (std::string_view(name) == "seed") return fmt::format("{}", std::uint64_t(value));
+    return fmt::format("{}", value);
+}
+
 void add_header(std::string& report, const CheckpointHeader& header) {
     for_each_field(header, [&](const char* name, const auto& value) {
-        report += fmt::format("{:<22} {}\n", name, one_line(fmt::format("{}", value)));
+        report += fmt::format("{:<22} {}\n", name, one_line(field_text(name, value)));
     });
     for (const auto& [key, value] : header.extra) report += fmt::format("{:<22} {}\n", "extra." + key, one_line(value));
 }
@@ -110,10 +117,10 @@ void add_tensors(std::string& report, const Contents& contents, const path& file
 
 void add_header_differences(std::string& report, const CheckpointHeader& a, const CheckpointHeader& b) {
     std::vector<std::string> texts;
-    for_each_field(a, [&](const char*, const auto& value) { texts.push_back(fmt::format("{}", value)); });
+    for_each_field(a, [&](const char* name, const auto& value) { texts.push_back(field_text(name, value)); });
     std::size_t i = 0;
     for_each_field(b, [&](const char* name, const auto& value) {
-        const std::string left = texts[i++], right = fmt::format("{}", value);
+        const std::string left = texts[i++], right = field_text(name, value);
         if (left == right) return;
         report += left.find('\n') == std::string::npos && right.find('\n') == std::string::npos
                       ? fmt::format("{:<22} {} | {}\n", name, left, right)

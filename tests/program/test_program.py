@@ -484,6 +484,158 @@ def top_shows_a_run_from_its_files():
         assert shown.startswith(b"\x1b[?1049h") and shown.endswith(b"\x1b[?1049l") and b"\x1b[?25h" in shown, shown
 
 
+def said(result):
+    """What gpas said on stderr besides errors."""
+    return [line for line in result.err.splitlines() if line.startswith("gpas: ") and "error:" not in line]
+
+
+def start_of_a_run(directory, *changes):
+    """Seven of ten steps; the rest is left to a resumed start."""
+    shutil.rmtree(directory, ignore_errors=True)
+    succeeds(gpas("train", "run.yaml", f"directory={directory}", "training.stop_after=7", *changes))
+
+
+@check
+def a_resumed_run_keeps_what_it_computes():
+    start_of_a_run("kept")
+    for change, then, now in (("model.rope_base=500000", "10000", "500000"), ("model.norm_eps=1e-2", "1.0e-06", "0.01"),
+                              ("model.rope_scaling.factor=8", "1", "8"), ("data.mode=padded", "packed", "padded"),
+                              ("data.mask_documents=true", "false", "true"), ("model.gate.function=tanh", "silu", "tanh"),
+                              ("model.gate.stop_gradient=false", "true", "false"), ("model.layers=3", "2", "3"),
+                              ("model.architecture=lns_gpas", "pre_gpas", "lns_gpas"), ("seed=5", "1234", "5"),
+                              ("training.global_batch_size=16", "8", "16"), ("data.valid_fraction=0.2", "0.1", "0.2")):
+        key = change.split("=")[0]
+        refused(gpas("train", "run.yaml", "directory=kept", change), 2,
+                f"step_00000007.h5: {key} was {then} and is now {now}")
+    refused(gpas("train", "run.yaml", "directory=kept", "seed=5", "model.layers=3", "optimizer.learning_rate=1"), 2,
+            "seed was 1234 and is now 5; model.layers was 2 and is now 3;")
+    refused(gpas("train", "run.yaml", "directory=kept", "training.steps=6"), 2, "step 7", "training.steps is 6")
+    result = succeeds(gpas("train", "run.yaml", "directory=kept", "optimizer.learning_rate=1e-4", "schedule.kind=linear",
+                           "parallel.recompute=full", "metrics.every=2"))
+    expect("gpas: changed since the checkpoint: optimizer.learning_rate was 0.001 and is now 0.0001; "
+           "schedule.kind was cosine and is now linear" in said(result), result, "what changed")
+    result = succeeds(gpas("train", "run.yaml", "directory=kept"))
+    expect(any("nothing left to do: the checkpoint is at step 10" in line for line in said(result)), result, "the end")
+
+
+@check
+def initial_weights_belong_to_their_model():
+    start_of_a_run("source")
+    file = "source/checkpoints/step_00000007.h5"
+    refused(gpas("train", "run.yaml", "directory=fine", f"checkpoint.init_from={file}", "model.rope_base=500000"), 2,
+            f"{file}: model.rope_base was 10000 and is now 500000")
+    result = succeeds(gpas("train", "run.yaml", "directory=fine", f"checkpoint.init_from={file}", "seed=3",
+                           "optimizer.beta2=0.95", "model.init_std=0.1"))
+    expect(any("model.init_std = 0.1 has no effect" in line for line in said(result)), result, "no effect")
+    refused(gpas("train", "run.yaml", "directory=fine", "seed=3", "optimizer.beta2=0.95"), 2, "checkpoint.init_from was")
+
+
+@check
+def eval_and_generate_take_the_model_from_the_checkpoint():
+    start_of_a_run("theta", "model.rope_base=500000", "model.norm_eps=1e-3")
+    file = "theta/checkpoints/step_00000007.h5"
+    loss = {}
+    for arguments in (["theta"], [file], ["run.yaml", "--checkpoint", file], ["run.yaml", "--checkpoint", "theta"],
+                      ["run.yaml", "directory=theta"]):
+        result = succeeds(gpas("eval", *arguments))
+        loss[tuple(arguments)] = result.out.split("loss ")[1].split()[0]
+        if "run.yaml" in arguments:
+            expect(any("from the checkpoint: model.rope_base = 500000 (not 10000, the default); "
+                       "model.norm_eps = 0.001" in line for line in said(result)), result, "what was taken")
+    assert len(set(loss.values())) == 1, loss
+    for command in ("eval", "generate"):
+        refused(gpas(command, "run.yaml", "model.rope_base=1000", "--checkpoint", file), 2,
+                f"{file}: model.rope_base was 500000 and is now 1000")
+        refused(gpas(command, "theta", "model.rope_base=1000"), 2, "model.rope_base was 500000 and is now 1000")
+        refused(gpas(command, "theta", "--checkpoint", file), 2, "two checkpoints")
+        refused(gpas(command, "compute.threads=1"), 2, "neither a configuration nor a checkpoint")
+    assert succeeds(gpas("generate", "theta", "--tokens", "3", "--prompt", "It")).out.startswith("It")
+    result = succeeds(gpas("eval", "run.yaml", "directory=theta", "data.sequence_length=8"))
+    expect(any("data.sequence_length was 16 and is now 8" in line for line in said(result)), result, "what changed")
+    succeeds(gpas("prepare", "--input", "text.jsonl", "--documents", "jsonl", "--train-tokenizer", "390",
+                  "--output-prefix", "other"))
+    refused(gpas("generate", "theta", "data.tokenizer=other.model"), 2, "other.model", "not the tokenizer")
+
+
+@check
+def ranks_that_are_started_differently_are_refused():
+    def start(*second, first=(), command="train"):
+        common = [command, "run.yaml", "directory=unequal"]
+        words = ["mpirun", "-n", "1", GPAS, *common, *first, ":", "-n", "1", GPAS, *common, *second]
+        return Result(subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT))
+    for change, now, then in (("seed=5", "5", "1234"), ("optimizer.learning_rate=0.5", "0.5", "0.001"),
+                              ("training.global_batch_size=16", "16", "8"), ("parallel.tensor=2", "2", "1"),
+                              ("parallel.pipeline=2", "2", "1"), ("checkpoint.every=3", "3", "5")):
+        refused(start(change), 2, "rank 1", f"{change.split('=')[0]} is {now}, not {then}")
+    refused(start("seed=5", command="eval"), 2, "rank 1", "seed is 5, not 1234")
+    refused(start(first=["model.layers=3"]), 2, "model.layers is 2, not 3")
+    assert not os.path.exists("unequal/checkpoints"), "nothing was trained"
+
+
+@check
+def ranks_that_read_other_tokens_are_refused():
+    if not can_mount():
+        return
+    changed("data_text_document.bin", "other_tokens.bin", lambda data: data.__setitem__(slice(0, 2), data[2:4]))
+    common = ["train", "run.yaml", "directory=unequal"]
+    mount = 'mount --bind other_tokens.bin data_text_document.bin && exec "$0" "$@"'
+    words = ["mpirun", "-n", "1", GPAS, *common, ":", "-n", "1", "unshare", "-m", "sh", "-c", mount, GPAS, *common]
+    refused(Result(subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT)), 3, "rank 1", "fingerprint")
+    assert not os.path.exists("unequal/checkpoints"), "nothing was trained"
+
+
+@check
+def numbers_of_every_option_are_checked():
+    bad = {"generate": ["--temperature nan", "--temperature inf", "--temperature -1", "--seed -1", "--seed 1.5",
+                        "--seed 18446744073709551616", "--tokens 0", "--tokens 1.5", "--tokens x", "--top-k -1", "--top-p nan",
+                        "--top-p 1.5"],
+           "plan": ["--ranks 0", "--ranks 1.5", "--memory-gib nan", "--memory-gib -1", "--tflops inf", "--tflops 0"],
+           "preflight": ["--slow-factor nan", "--slow-factor 0.5", "--wait-seconds inf", "--wait-seconds 0"],
+           "top": ["--interval nan", "--interval 0", "--interval inf"],
+           "prepare": ["--train-tokenizer 0", "--train-tokenizer nan", "--threads -1", "--threads 1.5"],
+           "convert": ["--shard-gb nan", "--shard-gb 0", "--shard-gb -1"]}
+    for command, options in bad.items():
+        for option in options:
+            name, value = option.split()
+            refused(gpas(command, "run.yaml", name, value), 2, name, f"'{value}'", "expected")
+
+
+@check
+def help_shows_defaults_and_suggests_commands():
+    for command in ("train", "prepare", "eval", "generate", "inspect", "plan", "preflight", "config", "top", "convert"):
+        help_text = succeeds(gpas(command, "--help")).out
+        for raw in ("->", ":{", "INT:", "UINT", "FLOAT", " in ["):
+            assert raw not in help_text, f"{raw} in the help of {command}:\n{help_text}"
+    for command, words in (("generate", ("128", "1234", "auto")), ("plan", ("--ranks N",)), ("convert", ("bf16", "5")),
+                           ("preflight", ("60",))):
+        for word in words:
+            assert word in gpas(command, "--help").out, f"{word} in the help of {command}"
+    refused(gpas("foo"), 2, "'foo'", "train", "generate")
+    refused(gpas("trian"), 2, "did you mean gpas train?")
+    refused(gpas("evla"), 2, "did you mean gpas eval?")
+    refused(gpas(), 2, "no command")
+    refused(gpas("train"), 2, "CONFIG", "--help")
+    refused(gpas("top", "run", "--onec"), 2, "--onec", "gpas top --help")
+
+
+@check
+def what_the_environment_says_is_read_or_refused():
+    for name, value in (("GPAS_JOB_END_TIME", "tomorrow"), ("GPAS_JOB_END_TIME", "2026-11-27T13:00:00"),
+                        ("GPAS_JOB_END_TIME", "1795782782187"), ("GPAS_JOB_END_TIME", "nan"), ("GPAS_ATTEMPT", "two")):
+        os.environ[name] = value
+        try:
+            refused(gpas("train", "run.yaml"), 2, name, f"'{value}'", "expected")
+        finally:
+            del os.environ[name]
+
+
+@check
+def seeds_have_no_sign():
+    succeeds(gpas("train", "run.yaml", "directory=seeded", "seed=18446744073709551615", "training.steps=2"))
+    lines = succeeds(gpas("inspect", "seeded", "--no-statistics")).out.splitlines()
+    assert [line.split() for line in lines if line.startswith("seed")] == [["seed", "18446744073709551615"]], lines
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="gpas-program-") as directory:
         os.chdir(directory)
