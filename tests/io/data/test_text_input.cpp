@@ -44,23 +44,23 @@ protected:
     DataFolder folder;
 };
 
-const std::string line = "{\"text\": \"hello\"}\n";
+const std::string good_line = "{\"text\": \"hello\"}\n";
 
 TEST_F(RecognisingInputs, JsonLinesAreKnownByNameOrContentAndTold) {
     for (const char* name : {"a.jsonl", "a.NDJSON", "a.json", "a.txt", "a"})
-        EXPECT_EQ(mode(name, line), DocumentMode::jsonl);
-    EXPECT_CONTAINS(open("a.jsonl", line).notices.at(0), "JSON lines, the text is under \"text\"");
-    EXPECT_EQ(mode("empty_text.txt", "{\"text\": \"\"}\n" + line), DocumentMode::jsonl);
-    EXPECT_EQ(mode("blank_first.txt", "\xef\xbb\xbf\n \r\n" + line), DocumentMode::jsonl);
-    EXPECT_EQ(mode("bad_first.txt", "{\"text\": \"cut\n" + line), DocumentMode::jsonl);
+        EXPECT_EQ(mode(name, good_line), DocumentMode::jsonl);
+    EXPECT_CONTAINS(open("a.jsonl", good_line).notices.at(0), "JSON lines, the text is under \"text\"");
+    EXPECT_EQ(mode("empty_text.txt", "{\"text\": \"\"}\n" + good_line), DocumentMode::jsonl);
+    EXPECT_EQ(mode("blank_first.txt", "\xef\xbb\xbf\n \r\n" + good_line), DocumentMode::jsonl);
+    EXPECT_EQ(mode("bad_first.txt", "{\"text\": \"cut\n" + good_line), DocumentMode::jsonl);
     for (const char* begun : {"{\"text\":\n", "[\n", "{\"text\": \"a\",\n", "{\n", "[\"a\",\n"})
-        EXPECT_EQ(open("bad_first.jsonl", std::string(begun) + line, DocumentMode::jsonl).documents,
+        EXPECT_EQ(open("bad_first.jsonl", std::string(begun) + good_line, DocumentMode::jsonl).documents,
                   DocumentMode::jsonl)
             << begun;
     EXPECT_EQ(mode("no_key.jsonl", "{\"body\": \"x\"}\n"), DocumentMode::jsonl);
     EXPECT_EQ(mode("long.txt", "{\"text\": \"" + std::string(100000, 'x') + "\"}\n"), DocumentMode::jsonl);
     EXPECT_EQ(open("k.txt", "{\"body\": \"x\"}\n", {}, "body").documents, DocumentMode::jsonl);
-    gzip("a.jsonl.gz", line);
+    gzip("a.jsonl.gz", good_line);
     EXPECT_EQ(open_inputs({folder / "a.jsonl.gz"}, {}, "text").documents, DocumentMode::jsonl);
 }
 
@@ -73,8 +73,8 @@ TEST_F(RecognisingInputs, PlainTextStaysPlainText) {
                                     ""s, "\n \n"s, "\xef\xbb\xbfmarked\n"s, "<html><body>x</body></html>\n"s})
         EXPECT_EQ(mode("b.txt", text), DocumentMode::file) << text;
     EXPECT_TRUE(open("e.txt", "").notices.empty());
-    EXPECT_EQ(open("chosen.jsonl", line, DocumentMode::line).documents, DocumentMode::line);
-    EXPECT_CONTAINS(open("chosen.jsonl", line, DocumentMode::line).notices.at(0), "as --documents line says");
+    EXPECT_EQ(open("chosen.jsonl", good_line, DocumentMode::line).documents, DocumentMode::line);
+    EXPECT_CONTAINS(open("chosen.jsonl", good_line, DocumentMode::line).notices.at(0), "as --documents line says");
     EXPECT_TRUE(open("chosen.txt", "x\n", DocumentMode::line).notices.empty());
 }
 
@@ -108,10 +108,10 @@ TEST_F(RecognisingInputs, ForeignContentIsNamedWithWhatToDo) {
         {"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 3\n", "a Git LFS pointer", "git lfs pull"},
         {"\xff\xfe{\0\"\0"s, "UTF-16 text", "`iconv -f UTF-16 -t UTF-8 "},
         {"\xff\xfe\0\0{\0\0\0"s, "UTF-32 text", "iconv -f UTF-32"},
-        {wide(line, 2, false), "UTF-16LE text", "iconv -f UTF-16LE"},
-        {wide(line, 2, true), "UTF-16BE text", "iconv -f UTF-16BE"},
-        {wide(line, 4, false), "UTF-32LE text", "iconv -f UTF-32LE"},
-        {wide(line, 4, true), "UTF-32BE text", "iconv -f UTF-32BE"},
+        {wide(good_line, 2, false), "UTF-16LE text", "iconv -f UTF-16LE"},
+        {wide(good_line, 2, true), "UTF-16BE text", "iconv -f UTF-16BE"},
+        {wide(good_line, 4, false), "UTF-32LE text", "iconv -f UTF-32LE"},
+        {wide(good_line, 4, true), "UTF-32BE text", "iconv -f UTF-32BE"},
         {"MMIDIDX\0\0\1"s, "an index of token files", "data.train"},
         {noise, "binary data", "UTF-8 text"},
         {std::string(100, '\0'), "binary data", "UTF-8 text"}};
@@ -151,7 +151,7 @@ TEST_F(RecognisingInputs, JsonThatIsNotJsonLinesIsRefusedWithTheConversion) {
 }
 
 TEST_F(RecognisingInputs, InputsAreOfOneKind) {
-    write_bytes(folder / "in/a.jsonl", line);
+    write_bytes(folder / "in/a.jsonl", good_line);
     write_bytes(folder / "in/README.md", "about\n");
     write_bytes(folder / "in/empty", "");
     EXPECT_CONTAINS(error_of([&] { open_inputs({folder / "in"}, {}, "text"); }, ExitCode::usage),
