@@ -12,7 +12,8 @@ namespace gpas {
 
 void check_new(const std::filesystem::path& directory) {
     std::error_code error;
-    if (std::filesystem::exists(directory, error) && !std::filesystem::is_empty(directory, error))
+    if (std::filesystem::exists(directory, error) &&
+        (!std::filesystem::is_directory(directory, error) || !std::filesystem::is_empty(directory, error)))
         fail(ExitCode::usage, "{}: exists already; name a new directory", directory.string());
 }
 
@@ -21,8 +22,12 @@ NewDirectory::NewDirectory(Communicator& world, const std::filesystem::path& tar
     path_ = target_.parent_path() / ("." + target_.filename().string() + ".tmp");
     agree(world, [&] {
         if (world.rank() != 0) return;
-        std::filesystem::remove_all(path_);
-        std::filesystem::create_directories(path_);
+        std::error_code error;
+        std::filesystem::remove_all(path_, error);
+        if (!error) std::filesystem::create_directories(path_, error);
+        if (error)
+            fail(ExitCode::environment, "{}: cannot be created: {}; name another target", path_.string(),
+                 error.message());
         pending_ = true;
     });
 }
@@ -33,9 +38,10 @@ NewDirectory::~NewDirectory() {
 }
 
 void NewDirectory::publish() {
-    std::error_code ignored;
-    std::filesystem::remove(target_, ignored);  // an empty directory
-    std::filesystem::rename(path_, target_);
+    std::error_code error;
+    std::filesystem::remove(target_, error);  // an empty directory
+    std::filesystem::rename(path_, target_, error);
+    if (error) fail(ExitCode::environment, "{}: cannot be created: {}", target_.string(), error.message());
     pending_ = false;
 }
 

@@ -8,8 +8,6 @@
 namespace gpas {
 namespace {
 
-using json = nlohmann::ordered_json;
-
 // Characters that canonical compositions begin with (Unicode 15), and characters between them that normalisation rules
 // leave alone.
 constexpr const char* composing =
@@ -23,10 +21,11 @@ constexpr const char* composing =
     "\\x{3046}-\\x{307B}\\x{309D}-\\x{309D}\\x{30A6}-\\x{30FD}";
 constexpr const char* marks = "\\p{M}\\x{200C}\\x{200D}";
 
-// A noncharacter, which no text has.
-constexpr const char* boundary = "\uFDD0";
+// Noncharacters, which no text has.
+constexpr const char* boundary = "\uFDD1";
+constexpr const char* first_pass_boundary = "\uFDD0";
 
-std::string base64(std::string_view bytes) {
+std::string base64_text(std::string_view bytes) {
     constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     std::string text;
     for (std::size_t i = 0; i < bytes.size(); i += 3) {
@@ -37,26 +36,25 @@ std::string base64(std::string_view bytes) {
     return text;
 }
 
-json replacement(const char* kind, const std::string& pattern, const std::string& content) {
+}  // namespace
+
+nlohmann::ordered_json replacement_step(const char* kind, const std::string& pattern, const std::string& content) {
     return {{"type", "Replace"}, {"pattern", {{kind, pattern}}}, {"content", content}};
 }
 
-}  // namespace
-
 // The tokenizers library replaces a character together with its marks if a rule is for the character alone;
-// SentencePiece keeps the marks. So a boundary stands before each mark, except for the first mark of a character that
-// it may be composed with. The second pass composes what the first one made.
-json normalization_steps(std::string_view charsmap, const std::string& rules) {
+// SentencePiece keeps the marks. So a boundary stands before each mark whose character it cannot be composed with. In
+// the first pass, a boundary also stands between marks and, if the rules fold case, behind capital letters: the second
+// pass composes what the first one made.
+nlohmann::ordered_json normalization_steps(std::string_view charsmap, const std::string& rules) {
     const std::string before_mark = fmt::format("(?=[{}])", marks);
-    const std::string between = fmt::format("(?<=[^{}]){}|(?<=\\r)(?=\\n)", composing, before_mark);
-    const std::string capital = fmt::format("(?<=[\\p{{Lu}}\\p{{Lt}}]){}|", before_mark);  // becomes another letter
-    json steps = json::array();
-    for (const bool first : {true, false}) {
-        steps.push_back(replacement("Regex", first && rules.ends_with("_cf") ? capital + between : between, boundary));
-        steps.push_back({{"type", "Precompiled"}, {"precompiled_charsmap", base64(charsmap)}});
-        steps.push_back(replacement("String", boundary, ""));
-    }
-    return steps;
+    const nlohmann::ordered_json pass{{"type", "Precompiled"}, {"precompiled_charsmap", base64_text(charsmap)}};
+    const char* first = rules.ends_with("_cf") ? "\\p{M}\\p{Lu}\\p{Lt}" : "\\p{M}";
+    return nlohmann::ordered_json::array(
+        {replacement_step("Regex", fmt::format("(?<=[^{}\\p{{M}}]){}|(?<=\\r)(?=\\n)", composing, before_mark),
+                          boundary),
+         replacement_step("Regex", fmt::format("(?<=[{}]){}", first, before_mark), first_pass_boundary), pass,
+         replacement_step("String", first_pass_boundary, ""), pass, replacement_step("String", boundary, "")});
 }
 
 }  // namespace gpas

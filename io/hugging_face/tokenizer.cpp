@@ -16,16 +16,16 @@
 namespace gpas {
 namespace {
 
-using json = nlohmann::ordered_json;
+using OrderedJson = nlohmann::ordered_json;
 
-const std::string space_mark = "\u2581";  // SentencePiece's name for a space
+const std::string sentencepiece_space = "\u2581";  // SentencePiece's name for a space
 // In the vocabulary of a word model with byte pieces, in place of a space mark that is a word by itself: the space mark
 // of an unknown word is spelled in bytes. A noncharacter, which no text has.
 const std::string lone_space = "\uFDD0";
 // The score of pieces that text never becomes (control, byte). Any other split is likelier.
 constexpr double never_score = -1000.0;
 
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
+void substitute(std::string& text, std::string_view from, std::string_view to) {
     for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
         text.replace(at, from.size(), to);
 }
@@ -37,10 +37,6 @@ std::vector<std::size_t> boundaries(std::string_view text) {
         if ((std::uint8_t(text[i]) & 0xc0) != 0x80) all.push_back(i);
     all.push_back(text.size());
     return all;
-}
-
-json replacement(const char* kind, const std::string& pattern, const std::string& content) {
-    return {{"type", "Replace"}, {"pattern", {{kind, pattern}}}, {"content", content}};
 }
 
 class Writer {
@@ -56,8 +52,8 @@ public:
         if (byte_words()) std::ranges::replace(names_, space(), lone_space);
     }
 
-    json file() const {
-        json out;
+    OrderedJson file() const {
+        OrderedJson out;
         out["version"] = "1.0";
         out["truncation"] = nullptr;
         out["padding"] = nullptr;
@@ -69,11 +65,11 @@ public:
         out["model"] = model();
         return out;
     }
-    json config(std::int64_t max_length) const {
+    OrderedJson config(std::int64_t max_length) const {
         const auto piece = [&](std::int64_t id) {
-            return id >= 0 && id < tokenizer_.vocab_size() ? json(tokenizer_.piece(id)) : json();
+            return id >= 0 && id < tokenizer_.vocab_size() ? OrderedJson(tokenizer_.piece(id)) : OrderedJson();
         };
-        json out;
+        OrderedJson out;
         out["tokenizer_class"] = "PreTrainedTokenizerFast";
         out["add_bos_token"] = ids_.add_bos;
         out["add_eos_token"] = false;
@@ -116,20 +112,20 @@ private:
         names_.clear();
         for (const SentencePiece& piece : model_.pieces) {
             std::string name = piece.text;
-            if (exact && piece.kind == PieceKind::normal) replace_all(name, space_mark, " ");
+            if (exact && piece.kind == PieceKind::normal) substitute(name, sentencepiece_space, " ");
             names_.push_back(std::move(name));
         }
         if (exact && std::set<std::string>(names_.begin(), names_.end()).size() != names_.size()) spell(false);
     }
-    std::string space() const { return exact_ ? " " : space_mark; }
+    std::string space() const { return exact_ ? " " : sentencepiece_space; }
     bool byte_words() const { return model_.model == PieceModel::word && bytes_; }
     // Behind a word: the next space mark, a newline if training encodes line by line, or the end.
     std::string word_end() const {
         return fmt::format("(?=[{}{}]|\\z)", space(), tokenizer_.cuts_at_newlines() ? "\n" : "");
     }
 
-    json added_tokens() const {
-        json out = json::array();
+    OrderedJson added_tokens() const {
+        OrderedJson out = OrderedJson::array();
         for (std::size_t id = 0; id < names_.size(); ++id) {
             const PieceKind kind = model_.pieces[id].kind;
             if (kind != PieceKind::unknown && kind != PieceKind::control && kind != PieceKind::user_defined) continue;
@@ -143,25 +139,25 @@ private:
         }
         return out;
     }
-    json normalizer() const {
-        json steps = json::array();
+    OrderedJson normalizer() const {
+        OrderedJson steps = OrderedJson::array();
         if (!model_.charsmap.empty()) steps = normalization_steps(model_.charsmap, model_.rules);
         if (model_.remove_extra_whitespaces) {
-            steps.push_back(replacement("Regex", "\\A +|[ " + space_mark + "]+\\z", ""));
-            steps.push_back(replacement("Regex", " {2,}", " "));
+            steps.push_back(replacement_step("Regex", "\\A +|[ " + sentencepiece_space + "]+\\z", ""));
+            steps.push_back(replacement_step("Regex", " {2,}", " "));
         }
         if (model_.add_dummy_prefix) steps.push_back({{"type", "Prepend"}, {"prepend", " "}});
-        if (!exact_) steps.push_back(replacement("String", " ", space_mark));
-        if (byte_words()) steps.push_back(replacement("Regex", space() + word_end(), lone_space));
+        if (!exact_) steps.push_back(replacement_step("String", " ", sentencepiece_space));
+        if (byte_words()) steps.push_back(replacement_step("Regex", space() + word_end(), lone_space));
         if (steps.empty()) return nullptr;
         return {{"type", "Sequence"}, {"normalizers", steps}};
     }
-    static json split(const std::string& pattern, const char* behavior) {
+    static OrderedJson split(const std::string& pattern, const char* behavior) {
         return {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", behavior}, {"invert", false}};
     }
-    json pre_tokenizer() const {
+    OrderedJson pre_tokenizer() const {
         if (model_.model == PieceModel::word) {
-            json steps = json::array();
+            OrderedJson steps = OrderedJson::array();
             if (tokenizer_.cuts_at_newlines()) steps.push_back(split("\n", "Isolated"));
             steps.push_back(bytes_ ? split(fmt::format("[{}{}]", space(), lone_space), "MergedWithNext")
                                    : split(known_words(), "Isolated"));
@@ -218,40 +214,41 @@ private:
         return kind != PieceKind::normal && kind != PieceKind::user_defined;
     }
 
-    json post_processor() const {
+    OrderedJson post_processor() const {
         if (!ids_.add_bos || ids_.bos < 0 || ids_.bos >= tokenizer_.vocab_size()) return nullptr;
         const std::string bos = names_[std::size_t(ids_.bos)];
-        const auto token = [&](int type) { return json{{"SpecialToken", {{"id", bos}, {"type_id", type}}}}; };
+        const auto token = [&](int type) { return OrderedJson{{"SpecialToken", {{"id", bos}, {"type_id", type}}}}; };
         const auto text = [](const char* name, int type) {
-            return json{{"Sequence", {{"id", name}, {"type_id", type}}}};
+            return OrderedJson{{"Sequence", {{"id", name}, {"type_id", type}}}};
         };
-        return {{"type", "TemplateProcessing"},
-                {"single", json::array({token(0), text("A", 0)})},
-                {"pair", json::array({token(0), text("A", 0), token(1), text("B", 1)})},
-                {"special_tokens",
-                 {{bos, {{"id", bos}, {"ids", json::array({ids_.bos})}, {"tokens", json::array({bos})}}}}}};
+        return {
+            {"type", "TemplateProcessing"},
+            {"single", OrderedJson::array({token(0), text("A", 0)})},
+            {"pair", OrderedJson::array({token(0), text("A", 0), token(1), text("B", 1)})},
+            {"special_tokens",
+             {{bos, {{"id", bos}, {"ids", OrderedJson::array({ids_.bos})}, {"tokens", OrderedJson::array({bos})}}}}}};
     }
-    json decoder() const {
-        json steps = json::array();
-        if (!exact_) steps.push_back(replacement("String", space_mark, " "));
-        if (byte_words()) steps.push_back(replacement("String", lone_space, " "));
+    OrderedJson decoder() const {
+        OrderedJson steps = OrderedJson::array();
+        if (!exact_) steps.push_back(replacement_step("String", sentencepiece_space, " "));
+        if (byte_words()) steps.push_back(replacement_step("String", lone_space, " "));
         if (bytes_) steps.push_back({{"type", "ByteFallback"}});
         steps.push_back({{"type", "Fuse"}});
         if (model_.add_dummy_prefix) steps.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
         return {{"type", "Sequence"}, {"decoders", steps}};
     }
 
-    json vocabulary() const {
-        json out = json::object();
+    OrderedJson vocabulary() const {
+        OrderedJson out = OrderedJson::object();
         for (std::size_t id = 0; id < names_.size(); ++id) out.emplace(names_[id], id);
         return out;
     }
-    json model() const {
+    OrderedJson model() const {
         const std::string unknown = tokenizer_.piece(tokenizer_.unk_id());
         if (model_.model == PieceModel::unigram) return unigram();
         if (model_.model == PieceModel::word && !bytes_)
             return {{"type", "WordLevel"}, {"vocab", vocabulary()}, {"unk_token", unknown}};
-        json out;
+        OrderedJson out;
         out["type"] = "BPE";
         out["dropout"] = nullptr;
         out["unk_token"] = unknown;
@@ -261,18 +258,18 @@ private:
         out["byte_fallback"] = bytes_;
         out["ignore_merges"] = model_.model == PieceModel::word;
         out["vocab"] = vocabulary();
-        out["merges"] = model_.model == PieceModel::bpe ? merges() : json::array();
+        out["merges"] = model_.model == PieceModel::bpe ? merges() : OrderedJson::array();
         return out;
     }
-    json unigram() const {
-        json vocab = json::array();
+    OrderedJson unigram() const {
+        OrderedJson vocab = OrderedJson::array();
         for (std::size_t id = 0; id < names_.size(); ++id)
             vocab.push_back({names_[id], never(id) ? never_score : double(model_.pieces[id].score)});
         return {{"type", "Unigram"}, {"unk_id", tokenizer_.unk_id()}, {"vocab", vocab}, {"byte_fallback", bytes_}};
     }
     // SentencePiece joins the two neighbours whose union has the highest score. So each way to cut a piece into two
     // pieces is a merge, in the order of the union's score.
-    json merges() const {
+    OrderedJson merges() const {
         std::map<std::string, std::size_t> normal;
         for (std::size_t id = 0; id < names_.size(); ++id)
             if (model_.pieces[id].kind == PieceKind::normal) normal.emplace(names_[id], id);
@@ -287,8 +284,8 @@ private:
             }
         }
         std::ranges::sort(all);
-        json out = json::array();
-        for (const auto& [score, id, left_id, left, right] : all) out.push_back(json::array({left, right}));
+        OrderedJson out = OrderedJson::array();
+        for (const auto& [score, id, left_id, left, right] : all) out.push_back(OrderedJson::array({left, right}));
         return out;
     }
 

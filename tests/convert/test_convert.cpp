@@ -210,6 +210,11 @@ TEST_F(Convert, writes_into_new_directories_only_and_leaves_nothing_half) {
     std::ofstream(directory_ / "full/file") << "mine";
     EXPECT_HAS(refusal([&] { export_hugging_face(*self_, options(source, "full")); }, ExitCode::usage),
                "exists already");
+    std::ofstream(directory_ / "file");
+    EXPECT_HAS(refusal([&] { export_hugging_face(*self_, options(source, "file")); }, ExitCode::usage),
+               "exists already");
+    EXPECT_HAS(refusal([&] { export_hugging_face(*self_, options(source, "file/below")); }, ExitCode::environment),
+               "cannot be created");
     ConvertOptions to = options(source, "half");
     to.dtype = StoredDtype::fp16;
     const RunConfig run = config({"model.architecture=pre"});

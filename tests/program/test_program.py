@@ -186,6 +186,34 @@ def generate_repeats_itself_and_starts_with_the_prompt():
 
 
 @check
+def a_vocabulary_larger_than_the_tokenizer_is_fine_and_a_smaller_one_is_refused():
+    wide = ("run.yaml", "model.vocab_size=512", "directory=wide")
+    succeeds(gpas("train", *wide, "training.steps=2", "schedule.warmup_steps=1"))
+    for seed in ("1", "2", "3"):
+        succeeds(gpas("generate", *wide, "training.steps=2", "schedule.warmup_steps=1", "--temperature", "50", "--tokens", "40",
+                      "--seed", seed))
+    refused(gpas("train", "run.yaml", "model.vocab_size=300", "directory=narrow"), 2, "data.model has 400 pieces", "300")
+
+
+@check
+def token_ids_of_an_imported_model_survive_training():
+    succeeds(gpas("convert", "run", "hf", "--no-logits"))
+    config = json.load(open("hf/config.json"))
+    assert config["bos_token_id"] is None and config["eos_token_id"] == 2, config
+    config.update(bos_token_id=1, eos_token_id=[2, 9], pad_token_id=0)
+    json.dump(config, open("hf/config.json", "w"))
+    os.remove("hf/generation_config.json")
+    succeeds(gpas("convert", "hf", "imported", "--no-logits"))
+    succeeds(gpas("train", "run.yaml", "directory=further", "training.steps=2", "schedule.warmup_steps=1",
+                  "checkpoint.init_from=imported/checkpoints/step_00000000.h5"))
+    succeeds(gpas("convert", "further", "hf2", "--no-logits"))
+    found = json.load(open("hf2/config.json"))
+    for key, value in {"bos_token_id": 1, "eos_token_id": [2, 9], "pad_token_id": 0}.items():
+        assert found[key] == value, found
+    assert json.load(open("hf2/tokenizer_config.json"))["add_bos_token"] is False
+
+
+@check
 def inspect_shows_verifies_and_compares():
     result = succeeds(gpas("inspect", "run", "--verify"))
     expect("layers.1.gate" in result.out, result, "the gates")

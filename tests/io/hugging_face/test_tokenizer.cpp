@@ -106,7 +106,7 @@ TEST(ExportedTokenizer, has_the_special_tokens_of_training) {
 
 TEST(ExportedTokenizer, keeps_the_settings_of_the_model) {
     const json normalized = json::parse(exported("unigram_normalized").json).at("normalizer").at("normalizers");
-    EXPECT_EQ(normalized.at(1).at("type"), "Precompiled");
+    EXPECT_EQ(normalized.at(2).at("type"), "Precompiled");
     EXPECT_EQ(normalized.back().at("content"), "\u2581");
     const json model = json::parse(exported("unigram").json).at("model");
     EXPECT_EQ(model.at("type"), "Unigram");
