@@ -99,7 +99,7 @@ void RunSaves::remove_old() {
 void RunSaves::before_renaming(std::int64_t step) const {
     const std::filesystem::path directory = checkpoint_directory(config_);
     if (owns_ && !owns_())
-        fail(ExitCode::environment, "{}: another start of this run has taken it over", directory.string());
+        fail(ExitCode::rank_lost, "{}: another start of this run has taken it over; this one ends", directory.string());
     set_aside_step(directory, step);
 }
 

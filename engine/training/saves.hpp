@@ -38,7 +38,8 @@ public:
     // for another source; and up to which step replicas have been found alike.
     void resumed_from(std::int64_t step) { retention_.resumed_from(step); }
     void trust_up_to(std::int64_t step) { retention_.trust_up_to(step); }
-    // Asked by rank 0 before it changes the directory: whether this start still owns it.
+    // Asked by rank 0 before it changes the directory: whether this start still owns it. If not, the save ends the run:
+    // AgreedError(rank_lost).
     void set_owner(std::function<bool()> owns) { owns_ = std::move(owns); }
     // At the end of the run: waits (for a minute at most) until old files are verified, and removes what may go.
     void tidy();

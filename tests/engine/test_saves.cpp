@@ -162,6 +162,27 @@ TEST_F(FailingSaves, end_the_run_when_they_are_too_many) {
     }
 }
 
+TEST_F(FailingSaves, of_a_start_that_has_lost_its_directory_end_it) {
+    fs::remove(checkpoint_directory(config_));
+    saves_->set_owner([] { return false; });
+    try {
+        after_steps(20, 20, true);
+        FAIL() << "the save was published";
+    } catch (const AgreedError& error) {
+        EXPECT_EQ(error.code(), ExitCode::rank_lost) << error.what();
+    }
+    EXPECT_FALSE(fs::exists(checkpoint("run", 20)));
+}
+
+TEST_F(FailingSaves, do_not_replace_a_file_of_the_same_step) {
+    fs::remove(checkpoint_directory(config_));
+    after_steps(20, 20, true);
+    const std::string before = bytes_of(checkpoint("run", 20));
+    after_steps(20, 20, true);
+    EXPECT_TRUE(fs::exists(checkpoint("run", 20)));
+    EXPECT_EQ(bytes_of(checkpoint_directory(config_) / "set_aside_1_step_20_to_20" / "step_00000020.h5"), before);
+}
+
 TEST_F(FailingSaves, at_the_end_are_tried_until_they_are_too_many) {
     EXPECT_THROW(after_steps(1, 1, true), AgreedError);
     EXPECT_EQ(said_.size(), 2U);
