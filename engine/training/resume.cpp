@@ -130,10 +130,12 @@ RunStart resume_run(const RunParts& run, std::vector<std::string>& notes) {
     const std::string& request = run.config.checkpoint.resume;
     const fs::path directory = checkpoint_directory(run.config);
     std::optional<BranchRecord> record;
+    std::int64_t base_step = -1;
     const std::string continues = from_rank_0(run.world, "whether the run is continued", [&] {
         finish_branching(directory);
         remove_leftovers(directory);
         record = read_branch(directory);
+        if (record && is_of_branch(directory, record->base)) base_step = checkpoint_step(record->base).value_or(-1);
         const bool again =
             record && (!record->completed || run.in_job) && same_command(*record, run.config, run.identity);
         return std::string(request == "auto" || again ? "yes" : "");
@@ -147,7 +149,7 @@ RunStart resume_run(const RunParts& run, std::vector<std::string>& notes) {
                 fmt::format("the same command, with checkpoint.resume={}, has begun this run: the run is "
                             "continued. To begin again instead, use another `directory`, or remove {}",
                             request, (directory / "branch.json").string()));
-        if (resumed) return {.resumed = std::move(resumed)};
+        if (resumed) return {.resumed = std::move(resumed), .base_step = base_step};
         std::int64_t damaged = std::int64_t(passed_over.size());  // rank 0 has looked
         run.world.all_reduce(&damaged, 1, ReduceOp::max, "damaged checkpoints");
         if (damaged > 0 && request == "auto")
@@ -173,7 +175,9 @@ RunStart resume_run(const RunParts& run, std::vector<std::string>& notes) {
         return {.resumed = load_named(run, base)};
     }
     if (request == "never") return {.resumed = {}, .begins_branch = true};
-    return {.resumed = load_named(run, request), .begins_branch = true};
+    RunStart start{.resumed = load_named(run, request), .begins_branch = true};
+    start.base_step = step_in_branch(start.resumed);
+    return start;
 }
 
 void take_branch(const RunParts& run, const RunStart& start, std::vector<std::string>& notes) {

@@ -27,7 +27,8 @@ struct Resumed {
 
 struct RunStart {
     std::optional<Resumed> resumed;  // nothing: the run starts from initial weights
-    bool begins_branch = false;      // checkpoint.resume asks for it; false: the start continues what is there
+    std::int64_t base_step = -1;  // rank 0: of the current branch's file that the branch began with; -1: another source
+    bool begins_branch = false;   // checkpoint.resume asks for it; false: the start continues what is there
 };
 
 // Loads the state that checkpoint.resume asks for. If it is `never` or a path, and the same command has begun the

@@ -34,9 +34,10 @@ public:
     bool written() const;
     // Ends a save that is under way. Collective.
     void settle();
-    // What retention has to know (retention.hpp): the step of the directory's file that the state was loaded from, -1
-    // for another source; and up to which step replicas have been found alike.
+    // What retention has to know (retention.hpp): the steps of the directory's files that the state was loaded from and
+    // that the branch began with, -1 for another source; and up to which step replicas have been found alike.
     void resumed_from(std::int64_t step) { retention_.resumed_from(step); }
+    void branch_began_at(std::int64_t step) { retention_.branch_began_at(step); }
     void trust_up_to(std::int64_t step) { retention_.trust_up_to(step); }
     // Asked by rank 0 before it changes the directory: whether this start still owns it. If not, the save ends the run:
     // AgreedError(rank_lost).

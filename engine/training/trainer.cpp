@@ -139,6 +139,7 @@ private:
         saves_ = std::make_unique<RunSaves>(*mesh_.world, config_, identity_, *context_, replica_->store,
                                             [this](const std::string& line) { say("{}", line); });
         saves_->set_owner([this] { return !live_ || !live_->owned_by_another(); });
+        saves_->branch_began_at(start_.base_step);
         begin_at(start_.resumed);
         choose_algorithms(*context_, config_.directory, mesh_.world->rank());
         constexpr std::int64_t headroom_bytes = std::int64_t(96) << 20;

@@ -20,7 +20,7 @@ RetentionPlan plan_retention(std::vector<RetainedFile> files, const RetentionRul
         const bool is_good = file.validity == Validity::good;
         const bool newest_trusted = is_good && file.step <= rule.trusted && !trusted;
         trusted = trusted || newest_trusted;
-        const bool stays = newest_trusted || file.step == rule.resumed_from ||
+        const bool stays = newest_trusted || file.step == rule.resumed_from || file.step == rule.base ||
                            (rule.keep_every > 0 && file.step % rule.keep_every == 0);
         if (good >= rule.keep_last) {
             if (!stays) plan.remove.push_back(file.step);

@@ -29,6 +29,7 @@ struct RetentionRule {
     std::int64_t keep_last = 0;      // 0: nothing is removed
     std::int64_t keep_every = 0;     // multiples of it stay; 0: none
     std::int64_t resumed_from = -1;  // the step of the file that the run resumed from; -1: none of the directory
+    std::int64_t base = -1;  // the step of the file that checkpoint.resume named when the branch began; -1: none
     // The state of this step has passed a comparison of replicas, so the faults of later ones may be unknown.
     std::int64_t trusted = std::numeric_limits<std::int64_t>::max();
 };
@@ -39,7 +40,7 @@ struct RetentionPlan {
 };
 
 // Removes a file only if keep_last good ones are newer. A damaged file stays, and does not count; an unknown one does
-// not count either, until it is verified. What always stays: the newest good file, the one that the run resumed from,
+// not count either, until it is verified. What always stays: the newest good file, the ones that the run resumed from,
 // the newest good one up to `trusted`, multiples of keep_every. Files in any order, one per step.
 RetentionPlan plan_retention(std::vector<RetainedFile> files, const RetentionRule& rule);
 
@@ -58,6 +59,7 @@ public:
     // The run goes on from this file of the directory, which it has read completely (-1: from another one, or anew).
     // Later steps belong to another branch: nothing is known of them any more.
     void resumed_from(std::int64_t step);
+    void branch_began_at(std::int64_t step) { rule_.base = step; }
     void trust_up_to(std::int64_t step) { rule_.trusted = step; }
 
     // Removes what may go by what is known. Does not throw, since an old file too many is no reason to end a run:

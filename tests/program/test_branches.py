@@ -145,7 +145,17 @@ def a_named_earlier_checkpoint_begins_a_branch():
     left = "named/checkpoints/set_aside_1_step_15_to_30/" + name(25)
     text = train("named", f"checkpoint.resume={left}", "training.stop_after=26")
     assert resumed_at(text) == 25 and steps("named") == [26], text
-    assert sum(map(len, aside("named").values())) == 4 + 3 and os.path.exists(left)
+    assert sum(map(len, aside("named").values())) == 4 + 4 and os.path.exists(left)
+
+
+@check
+def the_checkpoint_that_resume_names_stays_while_its_branch_is_the_current_one():
+    train("stays", "training.stop_after=10")
+    for _ in range(2):  # the second start resumes from step 11
+        train("stays", "checkpoint.resume=" + file_of("stays", 10), "checkpoint.keep_last=1", "training.steps=100000",
+              "checkpoint.every=0", "training.end_margin_seconds=100000", code=75,
+              environment={"GPAS_JOB_END_TIME": str(int(time.time()) + 1000)})
+    assert steps("stays") == [10, 11, 12], steps("stays")
 
 
 @check
