@@ -133,6 +133,7 @@ private:
         check_same_data(*mesh_.world, identity_.dataset_fingerprint, identity_.tokenizer_fingerprint);
         agree(*mesh_.world, [&] { own_directory(); });
         describe();
+        require_headroom();  // libhdf5, too, can crash without memory
         resume_or_initialise();
         mesh_.world->log().set_place(progress_.step, -1);  // where the run stands, for those who watch
         agree(*mesh_.world, [&] { open_outputs(); });
@@ -142,8 +143,7 @@ private:
         saves_->branch_began_at(start_.base_step);
         begin_at(start_.resumed);
         choose_algorithms(*context_, config_.directory, mesh_.world->rank());
-        constexpr std::int64_t headroom_bytes = std::int64_t(96) << 20;
-        agree(*mesh_.world, [&] { require_host_headroom(headroom_bytes); });
+        require_headroom();
         find_peak();
         if (clock_.seconds_left() < config_.training.end_margin_seconds)
             say("the job ends in {:.0f} s, which is less than training.end_margin_seconds: the run will save and end "
@@ -170,6 +170,12 @@ private:
         if (peak.measured && known > 0) peak_flops_ = known;  // to the bit
         if (peak.measured) measured_peak_ = {.key = wanted.key, .flops = peak_flops_};
         say("peak {:.3g} TFLOP/s over {} ranks ({})", peak_flops_ / 1e12, mesh_.world->size(), peak.source);
+    }
+
+    // For libraries; on every rank.
+    void require_headroom() const {
+        constexpr std::int64_t headroom_bytes = std::int64_t(96) << 20;
+        agree(*mesh_.world, [&] { require_host_headroom(headroom_bytes); });
     }
 
     void describe() const {
