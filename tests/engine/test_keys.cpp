@@ -23,7 +23,7 @@ using Settings = std::vector<std::string>;
 
 // A few steps in which as many keys as possible take part.
 const Settings base{"data.mask_documents=false", "training.steps=4",   "schedule.warmup_steps=2",
-                    "evaluation.every=2",        "checkpoint.every=2", "checkpoint.keep_last=1",
+                    "evaluation.every=2",        "checkpoint.every=1", "checkpoint.keep_last=2",
                     "metrics.gpas_every=2",      "model.head_dim=16"};  // wide enough for waves longer than
                                                                         // rope_scaling.original_length
 
@@ -53,9 +53,10 @@ const std::vector<Context> contexts{
     {{"schedule.kind=wsd", "schedule.decay_steps=2"}, {"schedule"}},
     {{"evaluation.every=0"}, {"data.valid_fraction"}},
     {{"checkpoint.keep_last=0"}, {"checkpoint.keep_every"}},
-    {{"metrics.jsonl=false"}, {"metrics.gpas_every"}},
+    {{"metrics.jsonl=false", "metrics.gpas_every=10"}, {"metrics.gpas_every"}},
     {{"parallel.tensor=2"}, {"parallel.sequence_parallel", "parallel.sharded_optimizer"}},
-    {{"parallel.pipeline=2"}, {"parallel.schedule", "parallel.virtual_chunks", "parallel.stage_layers"}},
+    {{"parallel.pipeline=2", "model.layers=4"},
+     {"parallel.schedule", "parallel.virtual_chunks", "parallel.stage_layers"}},
 };
 
 bool concerns(const Context& context, const KeySpec& key) {
@@ -111,7 +112,7 @@ protected:
                     {"name", "another"},
                     {"directory", directory_ / "elsewhere"},
                     {"data.tokenizer", directory_ / "t.model"},
-                    {"parallel.stage_layers", "1,1"},
+                    {"parallel.stage_layers", "1,3"},
                     {"checkpoint.resume", initial_},
                     {"checkpoint.init_from", initial_},
                 };
@@ -142,12 +143,12 @@ protected:
             const std::string file = std::filesystem::relative(entry.path(), directory);
             files.insert(file.substr(0, file.find("tfevents")));
             if (entry.path().extension() != ".h5") continue;
-            const CheckpointHeader header = read_header(entry.path());
-            seen +=
-                fmt::format("{} {} {}\n", header.run_name, header.tokenizer_fingerprint, header.dataset_fingerprint);
-            for (const TensorInfo& info : list_tensors(entry.path())) {
+            const CheckpointFile saved(entry.path());
+            seen += fmt::format("{} {} {}\n", saved.header().run_name, saved.header().tokenizer_fingerprint,
+                                saved.header().dataset_fingerprint);
+            for (const TensorInfo& info : saved.tensors()) {
                 double sum = 0.0;
-                for (const float value : read_tensor(entry.path(), info.name)) sum = 1.0625 * sum + double(value);
+                for (const float value : saved.read(info.name)) sum = 1.0625 * sum + double(value);
                 seen += fmt::format("{} {} {}\n", file, info.name, sum);
             }
         }

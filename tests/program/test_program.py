@@ -257,7 +257,6 @@ IMPOSSIBLE = [  # overrides, ranks
     (["parallel.pipeline=2", "parallel.stage_layers='1,2'"], 2),
     (["parallel.pipeline=2", "parallel.stage_layers='2'"], 2),
     (["parallel.pipeline=2", "parallel.stage_layers=half"], 2),
-    (["parallel.tensor=2", "parallel.sequence_parallel=true", "data.sequence_length=15"], 2),
     (["parallel.sequence_parallel=true"], 1),
     (["parallel.tensor=2"], 3),  # ranks that do not divide
     (["parallel.data=2"], 1),
