@@ -357,7 +357,7 @@ void declare_records(SchemaBuilder& schema) {
     evaluation.add("every", no_math, &EvaluationConfig::every, "steps", step_count,
                    "Steps between evaluations; 0: never.", {"eval_interval", "eval_every", "eval_steps"});
     evaluation.add("samples", later_steps, &EvaluationConfig::samples, "samples", {0, 1e12},
-                   "Held-out samples per evaluation; 0: all.", {"eval_iters", "eval_batches"});
+                   "Held-out samples per evaluation, and of `gpas eval`; 0: all.", {"eval_iters", "eval_batches"});
 
     auto checkpoint = schema.section<CheckpointConfig>(
         "checkpoint", "Saved states", [](RunConfig& c) -> CheckpointConfig& { return c.checkpoint; }, true);
