@@ -59,7 +59,7 @@ double share_of(const std::vector<RankCpus>& node, std::size_t mine) {
     return share;
 }
 
-std::string number_text(double value) {
+std::string count_text(double value) {
     return value == std::floor(value) ? fmt::format("{:.0f}", value) : fmt::format("{:.1f}", value);
 }
 
@@ -108,7 +108,7 @@ ThreadChoice choose_threads(std::int64_t configured, const std::vector<RankCpus>
     const int fitting = std::max(1, int(std::floor(share + 1e-9)));
     ThreadChoice choice{.threads = configured > 0 ? int(configured) : fitting};
     const std::string place =
-        fmt::format("{} CPU{} usable on the node{}, {} rank{} on {}", number_text(total), plural(total), limit, sharers,
+        fmt::format("{} CPU{} usable on the node{}, {} rank{} on {}", count_text(total), plural(total), limit, sharers,
                     plural(double(sharers)), total == 1.0 ? "it" : "them");
     choice.note = fmt::format("{} thread{} per rank{}: {}", choice.threads, plural(choice.threads),
                               configured > 0 ? " (compute.threads)" : "", place);
@@ -117,7 +117,7 @@ ThreadChoice choose_threads(std::int64_t configured, const std::vector<RankCpus>
         choice.warning = fmt::format(
             "warning: {} threads share {} CPU{}: {} per rank, {}; threads wait for each other in every operation, so a "
             "step takes much longer than with {} thread{} per rank (2 to 50 times as long was measured); {}",
-            number_text(wanted), number_text(total), plural(total), choice.threads, place, fitting, plural(fitting),
+            count_text(wanted), count_text(total), plural(total), choice.threads, place, fitting, plural(fitting),
             configured > fitting ? fmt::format("set compute.threads={} or 0", fitting) : "start fewer ranks per node");
     return choice;
 }
