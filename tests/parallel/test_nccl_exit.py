@@ -55,7 +55,8 @@ def main():
         check("train, out of time: 75", 75, job(GPAS, "train", *run, GPAS_JOB_END_TIME=str(int(time.time()) + 20)),
               "groups talk through NCCL")
         check("train, to the end: 0", 0, job(GPAS, "train", *run), "groups talk through NCCL")
-        check("eval: 0", 0, job(GPAS, "eval", *run), "validation tokens")
+        check("eval: 0", 0, job(GPAS, "eval", "run", "parallel.tensor=2", "parallel.sequence_parallel=true"),
+              "validation tokens")
         found = job(BENCH_STEP, *MODEL, "--steps", "1", "--warmup", "0", "--threads", "1", "--no-onednn")
         check("bench_step: 0", 0, found, '"ranks":2')
     print(f"1..{len(results)}")
