@@ -94,10 +94,14 @@ std::int64_t step_in_branch(const std::optional<Resumed>& resumed) {
 // advice: to somebody who wants the state back.
 std::string said(const fs::path& aside, const std::string& why, bool advice) {
     const SetAside found = list_set_aside(aside.parent_path()).back();
-    return fmt::format("{} checkpoint(s), steps {} to {}, are set aside in {}, since {}{}", found.steps.size(),
-                       found.steps.front(), found.steps.back(), aside.string(), why,
-                       advice ? fmt::format("; to continue from one of them: checkpoint.resume={}",
-                                            (aside / checkpoint_file_name(found.steps.back())).string())
+    const std::int64_t first = found.steps.front();
+    const std::int64_t last = found.steps.back();
+    const std::string which = found.steps.size() == 1 ? fmt::format("the checkpoint of step {} is", last)
+                                                      : fmt::format("{} checkpoints, of steps {} to {}, are",
+                                                                    found.steps.size(), first, last);
+    return fmt::format("{} set aside in {}, since {}{}", which, aside.string(), why,
+                       advice ? fmt::format("; to continue from step {}: checkpoint.resume={}", last,
+                                            (aside / checkpoint_file_name(last)).string())
                               : "");
 }
 

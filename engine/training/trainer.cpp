@@ -359,7 +359,7 @@ private:
 
     // On every rank; the checkpoint is written.
     void leave(StopRequest why) {
-        const std::string where = fmt::format("stopped at step {} of {}, saved; the same command goes on from there",
+        const std::string where = fmt::format("stopped at step {} of {}, saved; the same command continues the run",
                                               progress_.step, config_.training.steps);
         enter(Phase::end);
         const bool unfinished = why == StopRequest::unfinished;
