@@ -17,7 +17,7 @@ constexpr ValueRange any_size{1, 1 << 20};
 constexpr ValueRange step_count{0, 1e9};
 constexpr ValueRange one_or_more_steps{1, 1e9};
 constexpr ValueRange not_negative{0, std::numeric_limits<double>::infinity()};
-constexpr ValueRange share{0, 1};
+constexpr ValueRange zero_to_one{0, 1};
 constexpr ValueRange below_one{0, 1, false, true};
 // fp32 has no smaller number with all of its digits, and below 7e-46 it has only 0.
 constexpr double smallest_fp32 = 1.2e-38;
@@ -209,10 +209,10 @@ void declare_schedule(SchemaBuilder& schema) {
                  "Step of the schedule that the first update has. 0: as in PyTorch and the paper's code, so that the "
                  "first update has the learning rate at which the warm-up starts.",
                  {});
-    schedule.add("initial_ratio", later_steps, &ScheduleConfig::initial_ratio, "share of peak", share,
+    schedule.add("initial_ratio", later_steps, &ScheduleConfig::initial_ratio, "share of peak", zero_to_one,
                  "Where the warm-up starts.", {"lr_warmup_init"});
-    schedule.add("min_ratio", later_steps, &ScheduleConfig::min_ratio, "share of peak", share, "Where the decay ends.",
-                 {"min_lr", "min_lr_ratio", "min_lr_factor", "lr_min"});
+    schedule.add("min_ratio", later_steps, &ScheduleConfig::min_ratio, "share of peak", zero_to_one,
+                 "Where the decay ends.", {"min_lr", "min_lr_ratio", "min_lr_factor", "lr_min"});
     schedule.add(
         "decay_steps", later_steps, &ScheduleConfig::decay_steps, "steps", step_count,
         "linear, cosine: step at which min_ratio is reached (0: training.steps); wsd: length of the decay at the end.",
@@ -343,7 +343,9 @@ void declare_machine(SchemaBuilder& schema) {
                 {"precision", "bf16", "fp16", "mixed_precision", "torch_dtype", "mixed_precision_param"});
     compute
         .add("threads", layout, &ComputeConfig::threads, "threads", {0, 65536},
-             "CPU threads of a rank; 0: its share of the cores of the node.", {"omp_num_threads", "num_threads"})
+             "CPU threads per rank; 0: the rank's share of the CPUs that the ranks of its node may use (affinity mask, "
+             "CPU quota).",
+             {"omp_num_threads", "num_threads"})
         .unseen = "Any number of threads computes the same bits.";
     compute.add("peak_tflops", no_math, &ComputeConfig::peak_tflops, "TFLOP/s", not_negative,
                 "Peak of a rank's device, for the model-FLOPs utilisation; 0: from the data sheet of a known GPU "
