@@ -31,10 +31,6 @@ Words sorted(const ModelArgument& argument) {
     if (words.checkpoints.size() > 1)
         fail(ExitCode::usage, "found two checkpoints, {} and {}, expected one", words.checkpoints[0],
              words.checkpoints[1]);
-    if (words.configs.empty() && words.checkpoints.empty())
-        fail(ExitCode::usage,
-             "found neither a configuration nor a checkpoint, expected CONFIG.yaml, the directory of a run or "
-             "step_….h5");
     return words;
 }
 
@@ -69,7 +65,7 @@ ChosenModel choose_model(Communicator& world, const ModelArgument& argument) {
     ChosenModel model;
     CheckpointHeader header;
     std::vector<std::string> notes;  // checkpoints that were passed over
-    if (words.configs.empty()) {
+    if (words.configs.empty() && !words.checkpoints.empty()) {
         model.config = load_on_all_ranks(world, [&] {
             model.file = checkpoint_at(words.checkpoints[0], notes);
             header = read_header(model.file);
