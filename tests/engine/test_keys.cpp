@@ -22,10 +22,10 @@ using namespace tiny_run;
 using Settings = std::vector<std::string>;
 
 // A few steps in which as many keys as possible take part.
-const Settings base{"data.mask_documents=false", "training.steps=4",   "schedule.warmup_steps=2",
-                    "evaluation.every=2",        "checkpoint.every=1", "checkpoint.keep_last=2",
-                    "metrics.gpas_every=2",      "model.head_dim=16"};  // wide enough for waves longer than
-                                                                        // rope_scaling.original_length
+const Settings base_settings{"data.mask_documents=false", "training.steps=4",   "schedule.warmup_steps=2",
+                             "evaluation.every=2",        "checkpoint.every=1", "checkpoint.keep_last=2",
+                             "metrics.gpas_every=2",      "model.head_dim=16"};  // wide enough for waves longer than
+                                                                                 // rope_scaling.original_length
 
 struct Context {
     Settings settings;
@@ -85,7 +85,7 @@ protected:
     }
 
     LoadedConfig config(const std::string& name, const Settings& changes) const {
-        Settings all = base;
+        Settings all = base_settings;
         for (const std::string& change : changes) {
             const std::size_t at = change.find("INITIAL");
             all.push_back(at == std::string::npos ? change : change.substr(0, at) + initial_);
