@@ -26,7 +26,8 @@ public:
     void check(const json& id, const json& content) const {
         if (!id.is_number_integer() || !content.is_string()) return;
         const std::int64_t number = id;
-        if (number >= 0 && number < tokenizer_.vocab_size() && tokenizer_.piece(number) == content) return;
+        if (number >= 0 && number < tokenizer_.vocab_size() && tokenizer_.piece(number) == content.get<std::string>())
+            return;
         fail(ExitCode::bad_file,
              "{}: token {} with id {} is not a piece of the SentencePiece model ({} pieces), so text would get other "
              "ids; "
