@@ -575,7 +575,7 @@ def eval_and_generate_take_the_model_from_the_checkpoint():
                 f"{file}: model.rope_base was 500000 and is now 1000")
         refused(gpas(command, "theta", "model.rope_base=1000"), 2, "model.rope_base was 500000 and is now 1000")
         refused(gpas(command, "theta", "--checkpoint", file), 2, "two checkpoints")
-        refused(gpas(command, "compute.threads=1"), 2, "neither a configuration nor a checkpoint")
+        refused(gpas(command, "directory=nowhere"), 3, "nowhere/checkpoints: no complete checkpoint")
     assert succeeds(gpas("generate", "theta", "--tokens", "3", "--prompt", "It")).out.startswith("It")
     result = succeeds(gpas("eval", "run.yaml", "directory=theta", "data.sequence_length=8"))
     expect(any("data.sequence_length was 16 and is now 8" in line for line in said(result)), result, "what changed")
