@@ -1,12 +1,7 @@
 // How many threads ranks take on nodes of all kinds: the affinity masks and quotas are given, not those of this machine.
 #include "engine/training/threads.hpp"
-#include "kernels/error.hpp"
 
 #include <gtest/gtest.h>
-
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 namespace gpas {
 namespace {
@@ -58,24 +53,6 @@ TEST(Threads, more_threads_than_cpus_are_warned_about) {
     const std::string ranks = choose_threads(0, std::vector<RankCpus>(3, on_cpus(0, 1)), 0).warning;
     EXPECT_NE(ranks.find("3 threads share 2 CPUs"), std::string::npos) << ranks;
     EXPECT_NE(ranks.find("start fewer ranks per node"), std::string::npos) << ranks;
-}
-
-TEST(Threads, that_cannot_be_started_are_an_error_of_the_environment) {
-    const pid_t child = fork();
-    if (child == 0) {
-        const rlimit space{std::size_t(1) << 20, std::size_t(1) << 20};  // less than is taken: no stack can be added
-        setrlimit(RLIMIT_AS, &space);
-        try {
-            start_threads(64);
-            _exit(0);
-        } catch (const Error& error) {
-            _exit(int(error.code()));
-        }
-    }
-    int status = 0;
-    waitpid(child, &status, 0);
-    EXPECT_TRUE(WIFEXITED(status));
-    EXPECT_EQ(WEXITSTATUS(status), int(ExitCode::environment));
 }
 
 }  // namespace
