@@ -137,9 +137,13 @@ AvailableMemory available_memory(const std::filesystem::path& root) {
 
 std::int64_t free_bytes(const std::filesystem::path& path) {
     struct statvfs space {};
-    if (statvfs(path.c_str(), &space) != 0)
-        fail(ExitCode::environment, "{}: its file system cannot be asked for free space: {}", path.string(),
-             std::strerror(errno));
+    std::filesystem::path place = path;
+    while (statvfs(place.c_str(), &space) != 0) {
+        if (errno != ENOENT || place == place.parent_path())
+            fail(ExitCode::environment, "{}: its file system cannot be asked for free space: {}", path.string(),
+                 std::strerror(errno));
+        place = place.parent_path();  // another rank may just have removed a directory that it had made as a trial
+    }
     return std::int64_t(space.f_bavail) * std::int64_t(space.f_frsize);
 }
 
