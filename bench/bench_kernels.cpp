@@ -3,6 +3,7 @@
 // multiplies. Prints one JSON object a row, then the rows as a Markdown table.
 #include "bench/gpu_timer.hpp"
 #include "kernels/cuda/gpu.hpp"
+#include "kernels/cuda/matmul.hpp"
 #include "kernels/error.hpp"
 #include "kernels/ops.hpp"
 
@@ -155,6 +156,10 @@ private:
 
     std::optional<Row> time(const std::string& operation, const std::string& shape, Work work,
                             const std::function<void()>& call);
+    bool wanted(const std::string& operation) const {
+        return operation.find(options_.only) != std::string::npos || rows_.size() < 2;  // the bounds always
+    }
+    void choose(const std::vector<cuda::MatmulKey>& products);
     void measure_bounds(const Shape& shape, Memory& memory);
     void stream(const Shape& shape, Memory& memory);
     void feed_forward(const Shape& shape, Memory& memory);
@@ -168,6 +173,7 @@ private:
     Context& context_;
     const Options& options_;
     Dtype dtype_;
+    cuda::MatmulChoices choices_;
     Stopwatch stopwatch_;
     std::string model_;
     double copy_rate_ = 0.0;     // bytes a second, read and written
@@ -178,7 +184,7 @@ private:
 
 std::optional<Bench::Row> Bench::time(const std::string& operation, const std::string& shape, Work work,
                                       const std::function<void()>& call) {
-    if (operation.find(options_.only) == std::string::npos && rows_.size() >= 2) return {};
+    if (!wanted(operation)) return {};
     std::vector<double> seconds;
     try {
         for (int i = 0; i < options_.warmup + options_.runs; ++i) {
@@ -212,6 +218,14 @@ std::optional<Bench::Row> Bench::time(const std::string& operation, const std::s
     return row;
 }
 
+// As a run does before its first step.
+void Bench::choose(const std::vector<cuda::MatmulKey>& products) {
+    if (context_.on_cpu()) return;
+    const std::vector<cuda::MatmulChoice> fastest = cuda::fastest_matmuls(context_, products);
+    for (std::size_t i = 0; i < products.size(); ++i) choices_[products[i]] = fastest[i];
+    cuda::take_matmul_choices(context_, choices_);
+}
+
 void Bench::measure_bounds(const Shape& shape, Memory& memory) {
     const Arena::Scope scope(memory.arena());
     const Tensor from = memory.normal(Dtype::fp32, {shape.copy_bytes / 4});
@@ -221,6 +235,7 @@ void Bench::measure_bounds(const Shape& shape, Memory& memory) {
         copy_rate_ = row->rate;
     const std::int64_t n = shape.square;
     const Tensor x = memory.normal(dtype_, {n, n}), w = memory.normal(dtype_, {n, n}), y = memory.empty(dtype_, {n, n});
+    choose({cuda::key_of_matmul(y, x, w)});
     if (const auto row = time("matmul, square", fmt::format("{0}x{0}x{0}", n), multiplies(n, n, n),
                               [&] { matmul(context_, y, x, w); }))
         product_rate_ = row->rate;
@@ -330,12 +345,14 @@ void Bench::optimizer(const Shape& shape, Memory& memory) {
 }
 
 void Bench::product(const std::string& of, std::int64_t t, std::int64_t n, std::int64_t k, Memory& memory) {
+    if (!wanted("matmul") && !wanted("matmul_dx") && !wanted("matmul_dw")) return;
     const Arena::Scope scope(memory.arena());
     const Tensor x = memory.normal(dtype_, {t, k}), w = memory.normal(dtype_, {n, k}, 0.02F);
     const Tensor y = memory.normal(dtype_, {t, n}), dx = memory.empty(dtype_, {t, k});
     const Tensor dw = memory.constant(Dtype::fp32, {n, k}, 0.0F);
     const std::string text = fmt::format("{}: {} x {} x {}", of, t, n, k);
     const Work work = multiplies(t, n, k);
+    choose({cuda::key_of_matmul(y, x, w), cuda::key_of_matmul_dx(dx, y, w), cuda::key_of_matmul_dw(dw, y, x)});
     time("matmul_dx", text, work, [&] { matmul_dx(context_, dx, y, w); });
     time("matmul_dw", text, work, [&] { matmul_dw(context_, dw, y, x); });
     time("matmul", text, work, [&] { matmul(context_, y, x, w); });

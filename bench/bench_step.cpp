@@ -2,6 +2,7 @@
 // or under mpirun; rank 0 prints one JSON object. Also measures oneDNN's own rate on the model's products, in the same
 // run.
 #include "bench/onednn_rate.hpp"
+#include "engine/training/algorithms.hpp"
 #include "engine/training/device.hpp"
 #include "engine/training/step.hpp"
 #include "engine/training/stopwatch.hpp"
@@ -9,7 +10,6 @@
 #include "io/config/load.hpp"
 #include "io/data/indexed_writer.hpp"
 #include "io/metrics/live_file.hpp"
-#include "kernels/cuda/matmul.hpp"
 #include "kernels/error.hpp"
 
 #include <fmt/format.h>
@@ -182,8 +182,8 @@ void run(const Options& options, const MpiSession& mpi) {
     Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
     const ReplicaShape shape = replica_shape(config, mesh.size, mesh.place, options.threads, true, device.device);
     const std::unique_ptr<Context> context = make_context(shape);
+    choose_algorithms(*mesh.world, shape, *context, {});  // kept nowhere
     serve_device(mesh, *context);
-    if (!context->on_cpu()) cuda::measure_matmul_plans(*context, "");  // kept nowhere
     Replica replica(shape, *context, *mesh.tensor, *mesh.data);
     initialise(replica.context, replica.store, config.seed, *mesh.data);
     TrainingStep step(config, replica, data.train, mesh);

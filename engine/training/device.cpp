@@ -3,15 +3,12 @@
 #include "kernels/bytes_text.hpp"
 #include "kernels/cuda/attention.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "kernels/cuda/matmul.hpp"
 #include "kernels/cuda/stream.hpp"
 #include "kernels/error.hpp"
 #include "kernels/ops.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/nccl_communicator.hpp"
 #include "parallel/staged_communicator.hpp"
-
-#include <filesystem>
 
 namespace gpas {
 
@@ -60,14 +57,6 @@ void check_device(const ModelConfig& model, const ModelShape& shape, Device devi
              "model.hidden_size: CUDA norms take rows of at most {} elements, not {}; change the model, or write "
              "compute.device: cpu",
              cuda::widest_row(shape.dtype, model.hidden_size), model.hidden_size);
-}
-
-void choose_algorithms(Context& context, const std::string& directory, int rank) {
-    if (context.on_cpu()) return;
-    const std::filesystem::path place = std::filesystem::path(directory) / "matmul";
-    std::error_code ignored;  // then they are chosen again next time
-    std::filesystem::create_directories(place, ignored);
-    cuda::measure_matmul_plans(context, (place / fmt::format("rank_{}.txt", rank)).string());
 }
 
 std::string serve_device(Mesh& mesh, Context& context) {

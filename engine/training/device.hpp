@@ -22,10 +22,6 @@ ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, 
 // Error(usage) where the device has no kernels for this model.
 void check_device(const ModelConfig& model, const ModelShape& shape, Device device);
 
-// On a GPU: products take the fastest algorithms, and those of the run's last start where it had the same place in the
-// job (kept in <directory>/matmul). Nothing on the CPU.
-void choose_algorithms(Context& context, const std::string& directory, int rank);
-
 // Lets the groups of the mesh carry memory of the context's device: by NCCL, or over the host where NCCL cannot serve.
 // Nothing on the CPU. Returns a line that says which, and why. Collective over the world.
 std::string serve_device(Mesh& mesh, Context& context);

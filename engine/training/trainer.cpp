@@ -1,5 +1,6 @@
 #include "engine/training/trainer.hpp"
 
+#include "engine/training/algorithms.hpp"
 #include "engine/training/device.hpp"
 #include "engine/training/evaluate.hpp"
 #include "engine/training/peak.hpp"
@@ -51,6 +52,7 @@ public:
           data_(agree(*mesh_.world, [&] { return open(); })),
           shape_(replica_shape(config_, mesh_.size, mesh_.place, threads_, true, device_.device)),
           context_(agree(*mesh_.world, [&] { return make_checked_context(); })),
+          algorithms_(choose_algorithms(*mesh_.world, shape_, *context_, config_.directory)),
           transport_(serve_device(mesh_, *context_)),
           replica_(agree(*mesh_.world,
                          [&] { return std::make_unique<Replica>(shape_, *context_, *mesh_.tensor, *mesh_.data); })),
@@ -131,7 +133,10 @@ private:
             .layout = fmt::format("tensor {}, pipeline {}, data {}", mesh_.size.tensor, mesh_.size.pipeline,
                                   mesh_.size.data)};
         check_same_data(*mesh_.world, identity_.dataset_fingerprint, identity_.tokenizer_fingerprint);
-        agree(*mesh_.world, [&] { own_directory(); });
+        agree(*mesh_.world, [&] {
+            own_directory();
+            if (mesh_.world->rank() == 0) keep_algorithms(algorithms_);
+        });
         describe();
         require_headroom();  // libhdf5, too, can crash without memory
         resume_or_initialise();
@@ -142,7 +147,6 @@ private:
         saves_->set_owner([this] { return !live_ || !live_->owned_by_another(); });
         saves_->branch_began_at(start_.base_step);
         begin_at(start_.resumed);
-        choose_algorithms(*context_, config_.directory, mesh_.world->rank());
         require_headroom();
         find_peak();
         if (clock_.seconds_left() < config_.training.end_margin_seconds)
@@ -180,6 +184,7 @@ private:
 
     void describe() const {
         if (!device_.note.empty()) say("{}", device_.note);
+        if (!algorithms_.note.empty()) say("{}", algorithms_.note);
         if (!transport_.empty()) say("{}", transport_);
         for (const std::string& line : run_lines(config_, mesh_, *replica_, step_.micro_batches())) say("{}", line);
         for (const std::string& line : truncation_lines(data_)) say("{}", line);
@@ -504,6 +509,7 @@ private:
     RunData data_;
     ReplicaShape shape_;
     std::unique_ptr<Context> context_;
+    ChosenAlgorithms algorithms_;  // before the groups use the GPU, and before the replica fills it
     std::string transport_;  // how groups talk, for the log
     std::unique_ptr<Replica> replica_;
     TrainingStep step_;

@@ -2,7 +2,6 @@
 
 #include <fstream>
 #include <sstream>
-#include <utility>
 
 namespace gpas::cuda {
 namespace {
@@ -14,50 +13,45 @@ void for_each_number(Key& key, F&& f) {
     for (auto& alignment : key.alignments) f(alignment);
 }
 
-}  // namespace
+// 2: alignments of at most 64 bytes, and a last line that says how many there are.
+std::string head_of(const std::string& machine) { return "gpas matrix products 2: " + machine; }
 
-MatmulChoices::MatmulChoices(std::string file, std::string machine)
-    : file_(std::move(file)), machine_(std::move(machine)) {
-    begun_ = load();
-    if (!begun_) choices_.clear();
-}
-
-std::string MatmulChoices::head() const { return "gpas matrix products 1: " + machine_; }
-
-// Whether the file is one of ours, every line whole: a run may have been killed while it wrote the last one.
-bool MatmulChoices::load() {
-    if (file_.empty()) return false;
-    std::ifstream file(file_);
-    std::string line;
-    if (!std::getline(file, line) || line != head()) return false;
-    while (std::getline(file, line)) {
-        std::istringstream words(line);
-        MatmulKey key;
-        MatmulChoice choice{};
-        for_each_number(key, [&](auto& number) { words >> number; });
-        for (std::uint64_t& word : choice) words >> word;
-        std::string end;
-        if (!(words >> end) || end != ".") return false;
-        choices_[key] = choice;
-    }
+bool read_line(const std::string& line, MatmulChoices& choices) {
+    std::istringstream words(line);
+    MatmulKey key;
+    MatmulChoice choice{};
+    for_each_number(key, [&](auto& number) { words >> number; });
+    for (std::uint64_t& word : choice) words >> word;
+    std::string end;
+    if (!(words >> end) || end != ".") return false;
+    choices[key] = choice;
     return true;
 }
 
-std::optional<MatmulChoice> MatmulChoices::find(const MatmulKey& key) const {
-    const auto found = choices_.find(key);
-    if (found == choices_.end()) return std::nullopt;
-    return found->second;
+}  // namespace
+
+std::string text_of(const MatmulChoices& choices, const std::string& machine) {
+    std::ostringstream text;
+    text << head_of(machine) << '\n';
+    for (const auto& [key, choice] : choices) {
+        for_each_number(key, [&](const auto& number) { text << number << ' '; });
+        for (const std::uint64_t word : choice) text << word << ' ';
+        text << ".\n";
+    }
+    text << "end " << choices.size() << '\n';
+    return text.str();
 }
 
-void MatmulChoices::add(const MatmulKey& key, const MatmulChoice& choice) {
-    choices_[key] = choice;
-    if (file_.empty()) return;
-    std::ofstream file(file_, begun_ ? std::ios::app : std::ios::trunc);
-    if (!begun_) file << head() << '\n';
-    begun_ = true;
-    for_each_number(key, [&](const auto& number) { file << number << ' '; });
-    for (const std::uint64_t word : choice) file << word << ' ';
-    file << ".\n";
+MatmulChoices read_matmul_choices(const std::string& file, const std::string& machine) {
+    std::ifstream text(file);
+    std::string line;
+    if (!std::getline(text, line) || line != head_of(machine)) return {};
+    MatmulChoices choices;
+    while (std::getline(text, line)) {
+        if (line == "end " + std::to_string(choices.size())) return choices;
+        if (!read_line(line, choices)) return {};
+    }
+    return {};
 }
 
 }  // namespace gpas::cuda

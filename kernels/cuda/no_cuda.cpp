@@ -83,6 +83,8 @@ void scale(Context&, Tensor, float) { refuse(); }
 void matmul(Context&, Tensor, Tensor, Tensor) { refuse(); }
 void matmul_dx(Context&, Tensor, Tensor, Tensor) { refuse(); }
 void matmul_dw(Context&, Tensor, Tensor, Tensor) { refuse(); }
-void measure_matmul_plans(Context&, const std::string&) { refuse(); }
+std::string matmul_machine(Context&) { refuse(); }
+std::vector<MatmulChoice> fastest_matmuls(Context&, std::span<const MatmulKey>) { refuse(); }
+void take_matmul_choices(Context&, MatmulChoices) { refuse(); }
 
 }  // namespace gpas::cuda

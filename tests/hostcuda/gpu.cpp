@@ -1,6 +1,7 @@
 // A "GPU" in the memory of the host, where everything is done when its call returns.
 #include "kernels/cuda/gpu.hpp"
 
+#include "kernels/cuda/matmul_plans.hpp"
 #include "tests/hostcuda/device_memory.hpp"
 #include "tests/hostcuda/run.hpp"
 
@@ -46,12 +47,14 @@ void copy_bytes(void* to, const void* from, std::int64_t bytes) {
 }  // namespace
 
 struct Gpu::Impl {
+    MatmulPlans matmul_plans;
     std::map<const void*, std::function<void(double)>> watchers;
 };
 Gpu::Gpu() : impl_(std::make_unique<Impl>()) {}
 Gpu::~Gpu() = default;
 void* Gpu::stream() const { return nullptr; }
 int Gpu::multiprocessors() const { return 4; }
+MatmulPlans& Gpu::matmul_plans() { return impl_->matmul_plans; }
 void Gpu::synchronize() {
     for (const auto& [owner, watcher] : impl_->watchers) watcher(0.0);
 }
