@@ -36,13 +36,12 @@ void line(fmt::format_string<Args...> format, Args&&... args) {
 }
 
 DeviceFigures device_of(const Options& options) {
-    DeviceFigures device{.name = "a device", .bf16_tflops = 100.0, .fp32_tflops = 50.0, .link_gbytes = 100.0};
+    DeviceFigures device{.name = "a device", .bf16_tflops = 100.0, .fp32_tflops = 50.0, .link = Link::nvlink3};
     if (!options.gpu.empty()) {
-        const auto found = std::find_if(device_table.begin(), device_table.end(),
-                                        [&](const DeviceFigures& d) { return d.name == options.gpu; });
-        if (found == device_table.end()) {
+        const DeviceFigures* found = figures_named(options.gpu);
+        if (found == nullptr) {
             std::vector<std::string_view> names;
-            for (const DeviceFigures& d : device_table) names.push_back(d.name);
+            for (const DeviceFigures& d : device_table()) names.push_back(d.name);
             fail(ExitCode::usage, "--gpu: found '{}', expected one of {}; or write --memory-gib and --tflops",
                  options.gpu, fmt::join(names, ", "));
         }
@@ -56,8 +55,8 @@ DeviceFigures device_of(const Options& options) {
 DeviceSpeed speed_of(const DeviceFigures& device, ComputeDtype dtype) {
     const double peak = dtype == ComputeDtype::bf16 ? device.bf16_tflops : device.fp32_tflops;
     return {.flops = reached_share * peak * 1e12,
-            .link_bytes = device.link_gbytes * 1e9,
-            .network_bytes = network_gbytes * 1e9,
+            .link_bytes = figures_of(device.link).gbytes * 1e9,
+            .network_bytes = figures_of(Link::infiniband400).gbytes * 1e9,
             .per_node = device.per_node};
 }
 

@@ -10,6 +10,8 @@
 #include "parallel/nccl_communicator.hpp"
 #include "parallel/staged_communicator.hpp"
 
+#include <algorithm>
+
 namespace gpas {
 
 namespace {
@@ -45,7 +47,10 @@ ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, 
         return fmt::format("device: {} ({}), {} a node for {} ranks of it", cuda::device_name(),
                            bytes_text(double(cuda::device_memory_bytes())), mine, mpi.local_size());
     });
-    return {.device = Device::cuda, .note = std::move(note)};
+    return {.device = Device::cuda,
+            .note = std::move(note),
+            .ranks_of_node = mpi.local_size(),
+            .gpus_of_node = std::min(mine, mpi.local_size())};
 }
 
 void check_device(const ModelConfig& model, const ModelShape& shape, Device device) {

@@ -12,7 +12,10 @@ namespace gpas {
 
 struct ChosenDevice {
     Device device = Device::cpu;
-    std::string note;  // one line for the log: the device, or why it is not a GPU; the same on every rank
+    std::string note;       // one line for the log: the device, or why it is not a GPU; the same on every rank
+    int ranks_of_node = 1;  // of the job
+    int gpus_of_node = 1;   // that ranks see; at most ranks_of_node are used
+    int ranks_of_gpu() const { return (ranks_of_node + gpus_of_node - 1) / gpus_of_node; }
 };
 
 // What compute.device asks for: auto takes GPUs where every rank sees one. Rank r of a node takes GPU r (modulo their

@@ -1,33 +1,41 @@
-// What plans assume of devices: figures of their makers' data sheets, dense, without sparsity.
+// Figures of GPUs from their makers' data sheets: dense rates, without sparsity.
 #pragma once
 
-#include <array>
-#include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace gpas {
 
-struct DeviceFigures {
+enum class Link { nvlink3, nvlink4, nvlink5, nvlink_bridge, pcie4, pcie5, infiniband200, infiniband400, host };
+
+struct LinkFigures {
     std::string_view name;
+    double gbytes = 0.0;           // GB/s of a rank, one direction, as collectives reach it
+    double latency_seconds = 0.0;  // of a step of a ring (NCCL's src/graph/tuning.cc, Ring, Simple)
+    std::string_view source;       // of gbytes
+};
+LinkFigures figures_of(Link link);
+
+struct DeviceFigures {
+    std::string_view name;   // for --gpu
+    std::string_view words;  // that the driver's name of the device has, in any order
     double memory_gib = 0.0;
-    double bf16_tflops = 0.0;
-    double fp32_tflops = 0.0;  // TF32 where the device multiplies in it
-    double link_gbytes = 0.0;  // GB/s of a device to others of its node, one direction
+    double bf16_tflops = 0.0;    // sums in fp32
+    double fp32_tflops = 0.0;    // without TF32: gpas' fp32 is fp32
+    double memory_gbytes = 0.0;  // GB/s of its memory
+    int multiprocessors = 0;
+    Link link = Link::pcie4;  // to others of its node
     int per_node = 8;
+    std::string_view source;
 };
 
-inline constexpr std::array<DeviceFigures, 8> device_table{{
-    {"a100", 80, 312, 156, 300, 8},
-    {"a100-40", 40, 312, 156, 300, 8},
-    {"h100", 80, 989, 494, 450, 8},
-    {"h200", 141, 989, 494, 450, 8},
-    {"b200", 180, 2250, 1125, 900, 8},
-    {"l40s", 48, 362, 183, 32, 8},
-    {"rtx4090", 24, 165, 83, 32, 8},
-    {"rtx3090", 24, 71, 36, 32, 8},
-}};
+// More specific names first.
+std::span<const DeviceFigures> device_table();
 
-// Between nodes, of one device: 400 Gbit/s.
-inline constexpr double network_gbytes = 50.0;
+// By the driver's name ("NVIDIA H100 PCIe"); null for a device that the table does not have, for a part of a GPU (MIG)
+// and for what is sold under the name of another (laptops, "D", Max-Q).
+const DeviceFigures* figures_of(std::string_view device_name);
+// By the table's name ("h100-pcie").
+const DeviceFigures* figures_named(std::string_view name);
 
 }  // namespace gpas

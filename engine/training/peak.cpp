@@ -7,7 +7,6 @@
 #include "kernels/ops.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <cstdlib>
 #include <fstream>
@@ -50,14 +49,6 @@ Peak measured_peak(Device device, int threads, Dtype dtype) {
     }
 }
 
-// "NVIDIA GeForce RTX 4090" as the table writes it: rtx4090
-std::string table_name(const std::string& device) {
-    std::string name;
-    for (const char c : device)
-        if (c != ' ') name += char(std::tolower(static_cast<unsigned char>(c)));
-    return name;
-}
-
 std::string processor_name() {
     std::ifstream file("/proc/cpuinfo");
     for (std::string line; std::getline(file, line);)
@@ -83,10 +74,8 @@ std::string peak_key(Device device, int threads, Dtype dtype, int ranks) {
 
 Peak peak_of_device(Device device, int threads, Dtype dtype) {
     if (device == Device::cuda && dtype == Dtype::bf16) {
-        const std::string name = table_name(cuda::device_name());
-        for (const DeviceFigures& figures : device_table)
-            if (name.find(figures.name) != std::string::npos)
-                return {figures.bf16_tflops * 1e12, fmt::format("data sheet of {}", figures.name), false};
+        if (const DeviceFigures* figures = figures_of(cuda::device_name()))
+            return {figures->bf16_tflops * 1e12, fmt::format("{}: {}", figures->name, figures->source), false};
     }
     return measured_peak(device, threads, dtype);
 }

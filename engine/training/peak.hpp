@@ -24,7 +24,7 @@ MeasuredPeak parse_peak(const std::string& text);  // flops 0 if the text is not
 // Device or processor, threads per rank, dtype and ranks: "AMD EPYC 9554, 4 threads, fp32, 8 ranks".
 std::string peak_key(Device device, int threads, Dtype dtype, int ranks);
 
-// Of the chosen GPU in bf16: its data sheet's figure, where device_table.hpp has it. Else measured: the median rate of
+// Of the chosen GPU in bf16: its data sheet's figure, if device_table.hpp has it. Else measured: the median rate of
 // a few large matrix products in this dtype, on the GPU or by this many threads, within about a third of a second.
 Peak peak_of_device(Device device, int threads, Dtype dtype);
 

@@ -3,6 +3,7 @@
 #include "engine/training/algorithms.hpp"
 #include "engine/training/device.hpp"
 #include "engine/training/evaluate.hpp"
+#include "engine/training/gpu_memory.hpp"
 #include "engine/training/peak.hpp"
 #include "engine/training/remaining_time.hpp"
 #include "engine/training/resume.hpp"
@@ -23,6 +24,7 @@
 #include "io/metrics/live_file.hpp"
 #include "io/metrics/metrics.hpp"
 #include "io/metrics/progress_bar.hpp"
+#include "kernels/cuda/gpu.hpp"
 #include "kernels/error.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/mesh.hpp"
@@ -121,6 +123,12 @@ private:
         const std::int64_t copy = checkpoint_copy_bytes(config_.checkpoint, plan.saved_bytes);
         check_memory(loaded_, plan.total_bytes() + (device_.device == Device::cpu ? copy : 0),
                      device_memory_bytes(device_.device));
+        if (device_.device == Device::cuda)
+            check_free_gpu_memory(loaded_, mesh_.size, plan.total_bytes(),
+                                  {.free_bytes = cuda::free_memory_bytes(),
+                                   .device_bytes = cuda::device_memory_bytes(),
+                                   .gpus_of_node = device_.gpus_of_node,
+                                   .ranks_of_gpu = device_.ranks_of_gpu()});
         return make_context(shape_);
     }
 

@@ -245,12 +245,19 @@ MeshSize mesh_of_ranks(const LoadedConfig& config, std::int64_t ranks) {
 }
 
 void check_memory(const LoadedConfig& config, std::int64_t needed_bytes, std::int64_t device_bytes) {
+    check_memory(config, needed_bytes, device_bytes,
+                 fmt::format("a rank needs {}, but its device has {}", bytes_text(double(needed_bytes)),
+                             bytes_text(double(device_bytes))));
+}
+
+void check_memory(const LoadedConfig& config, std::int64_t needed_bytes, std::int64_t there_bytes,
+                  const std::string& what) {
     ConfigChecker(config).refuse_if(
-        needed_bytes > device_bytes,
+        needed_bytes > there_bytes,
         {"training.micro_batch_size", "parallel.recompute", "parallel.tensor", "parallel.pipeline"},
-        "a rank needs {}, but its device has {}; use a smaller micro-batch, recompute: full, or more "
+        "{}; use a smaller micro-batch, recompute: full, or more "
         "tensor-parallel ranks or pipeline stages (gpas plan --search finds layouts that fit)",
-        bytes_text(double(needed_bytes)), bytes_text(double(device_bytes)));
+        what);
 }
 
 MeshSize check_for_world(const LoadedConfig& config, std::int64_t ranks) {

@@ -22,5 +22,8 @@ MeshSize check_for_world(const LoadedConfig& config, std::int64_t ranks);
 
 // That what a rank needs, its device has.
 void check_memory(const LoadedConfig& config, std::int64_t needed_bytes, std::int64_t device_bytes);
+// The same in other words: `what` says what is needed and what is there, without the advice.
+void check_memory(const LoadedConfig& config, std::int64_t needed_bytes, std::int64_t there_bytes,
+                  const std::string& what);
 
 }  // namespace gpas

@@ -67,6 +67,11 @@ std::array<std::int64_t, 2> device_identity() {
     return identity;
 }
 std::int64_t device_memory_bytes() { return std::int64_t(properties().totalGlobalMem); }
+std::int64_t free_memory_bytes() {
+    std::size_t free = 0, total = 0;
+    check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo");
+    return std::int64_t(free);
+}
 
 namespace {
 

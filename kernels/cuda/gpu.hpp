@@ -21,6 +21,7 @@ void choose_device(int index);
 // Of the chosen one.
 std::string device_name();
 std::int64_t device_memory_bytes();
+std::int64_t free_memory_bytes();  // now, on the whole GPU: what other processes hold is not free
 std::array<std::int64_t, 2> device_identity();  // no other GPU of the world has it
 
 // Device memory, zeroed, 256-byte aligned. Error(environment) when there is not enough.

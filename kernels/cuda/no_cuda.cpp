@@ -27,6 +27,7 @@ int device_count(std::string* why_none) {
 void choose_device(int) { refuse(); }
 std::string device_name() { refuse(); }
 std::int64_t device_memory_bytes() { refuse(); }
+std::int64_t free_memory_bytes() { refuse(); }
 std::array<std::int64_t, 2> device_identity() { refuse(); }
 void* allocate(std::int64_t) { refuse(); }
 void release(void*) noexcept {}

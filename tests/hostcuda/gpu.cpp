@@ -30,6 +30,12 @@ void choose_device(int index) { chosen = index; }
 std::string device_name() { return "host (kernels run as fibres)"; }
 std::int64_t device_memory_bytes() { return std::int64_t(4) << 30; }
 
+// GPAS_HOSTCUDA_FREE_MIB: as if other processes held the rest.
+std::int64_t free_memory_bytes() {
+    const char* text = std::getenv("GPAS_HOSTCUDA_FREE_MIB");
+    return text != nullptr ? std::int64_t(std::atoi(text)) << 20 : device_memory_bytes();
+}
+
 std::array<std::int64_t, 2> device_identity() { return {1, chosen}; }
 
 void* allocate(std::int64_t bytes) { return hostcuda::allocate_device(bytes); }
