@@ -11,7 +11,7 @@ namespace gpas {
 struct AdamwFactors {
     AverageStep first, second;                  // how the moments move
     float first_correction, second_correction;  // 1/(1-β₁ᵗ), 1/(1-β₂ᵗ)
-    float gradient, epsilon, rate, decay;       // decay: learning rate · weight decay
+    float epsilon, rate, decay;                 // decay: learning rate · weight decay
 };
 
 // 1 - βᵗ. In this form it keeps its relative precision if β is so near to 1 that βᵗ rounds.
@@ -24,7 +24,6 @@ inline AdamwFactors adamw_factors(const AdamwStep& s, const AdamwPiece& piece) {
             .second = average_step(s.beta2),
             .first_correction = float(1.0 / bias_correction(s.beta1, s.step)),
             .second_correction = float(1.0 / bias_correction(s.beta2, s.step)),
-            .gradient = float(piece.grad_factor),
             .epsilon = float(s.epsilon),
             .rate = float(s.learning_rate),
             .decay = float(s.learning_rate * piece.weight_decay)};

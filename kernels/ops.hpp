@@ -12,6 +12,7 @@
 #include "kernels/tensor.hpp"
 
 #include <cstdint>
+#include <limits>
 #include <span>
 
 namespace gpas {
@@ -161,7 +162,7 @@ void cross_entropy_backward(Context&, Tensor dlogits, Tensor logits, Tensor stat
 
 // ---- optimizer and flat ranges (any shape, seen as one range) ------------------------------------------------------
 
-// Decoupled weight decay (AdamW, arXiv 1711.05101 alg. 2) with g = gradient · grad_factor:
+// Decoupled weight decay (AdamW, arXiv 1711.05101 alg. 2) with g = gradient · factor:
 //   m = β₁ m + (1-β₁) g;  v = β₂ v + (1-β₂) g²;  w -= lr · (m̂ / (√v̂ + ε) + decay · w),  m̂ = m/(1-β₁ᵗ), v̂ = v/(1-β₂ᵗ)
 struct AdamwStep {
     double learning_rate = 0.0;
@@ -169,17 +170,45 @@ struct AdamwStep {
     double beta2 = 0.999;
     double epsilon = 1e-8;
     std::int64_t step = 1;  // t, from 1
+    Tensor taken;           // [1] fp64; 0: nothing is written. Absent: the step is taken
 };
 // w, m, v (=), gradient: fp32 ranges of equal length; compute: the same weights as the forward pass reads them (bf16,
-// rounded to nearest; absent when that is w itself)
+// rounded to nearest; absent when that is w itself); factor: [1] fp64, rounded to fp32; absent: 1
 struct AdamwPiece {
     Tensor w, m, v, compute, gradient;
     double weight_decay = 0.0;
-    double grad_factor = 1.0;
+    Tensor factor;
 };
 void adamw(Context&, std::span<const AdamwPiece> pieces, const AdamwStep& step);
 // sum += Σ x² of every tensor, over fixed blocks        sum [1] fp64
 void squared_norm(Context&, Tensor sum, std::span<const Tensor> xs);
+// What a rank adds to the sums of a step: own = factor · loss, sums = (own, or 0 if the loss counts on another rank;
+// tokens; squares[0] + squares[1]; squares[1])        own, loss [1], squares [2], sums [4] fp64
+struct StepTerms {
+    double factor = 1.0;
+    bool counted = true;  // the loss, on this rank
+    double tokens = 0.0;
+};
+void step_sums(Context&, Tensor sums, Tensor own, Tensor loss, Tensor squares, const StepTerms& terms);
+// When a step's update is taken, and how its gradient is clipped.
+struct UpdateRule {
+    double divisor = 0.0;                   // of the summed gradient; 0: the number of tokens, at least 1
+    double clip = 0.0, gate_clip = 0.0;     // largest norm of all gradients, and then of the gates'; 0: any
+    double most_loss = std::numeric_limits<double>::infinity();  // above: the update is not taken
+    double most_gradient_norm = std::numeric_limits<double>::infinity();
+    bool allowed = true;  // false: it is not taken
+};
+// What became of it; all fp64, as a tensor [update_numbers].
+struct UpdateDecision {
+    double loss = 0.0;  // sums[0] / tokens
+    double gradient_norm = 0.0, gate_gradient_norm = 0.0;  // √sums[2] / divisor, √sums[3] / divisor
+    double clip = 1.0, gate_clip = 1.0;  // min(1, largest / (norm + 1e-6)); the gates' norm counts after the first clip
+    double factor = 1.0, gate_factor = 1.0;  // of the summed gradients of all other parameters, and of gates
+    double taken = 0.0;  // 1: loss and norm are finite and not above the rule's limits, there are tokens, it is allowed
+};
+inline constexpr std::int64_t update_numbers = std::int64_t(sizeof(UpdateDecision) / sizeof(double));
+// decision = that of sums over all ranks        decision [update_numbers], sums [4] (see step_sums) fp64
+void decide_update(Context&, Tensor decision, Tensor sums, const UpdateRule& rule);
 // index of the first NaN or Inf, -1: none
 std::int64_t first_non_finite(Context&, Tensor x);
 // Σ of fingerprint_term(index, bits of the element) over x, modulo 2^64: the same on every device and for any number of

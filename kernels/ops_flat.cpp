@@ -11,12 +11,15 @@
 namespace gpas {
 
 void adamw(Context& context, std::span<const AdamwPiece> pieces, const AdamwStep& step) {
+    check_shapes(!step.taken || is_sum(step.taken), "adamw", {{"taken", step.taken}});
     for (const auto& [w, m, v, compute, gradient, decay, factor] : pieces) {
         const std::int64_t count = w.elements();
         check_shapes(is_fp32(w) && is_fp32(m) && is_fp32(v) && is_fp32(gradient) && m.elements() == count &&
                          v.elements() == count && gradient.elements() == count &&
-                         (!compute || (compute.dtype == Dtype::bf16 && compute.elements() == count)),
-                     "adamw", {{"w", w}, {"m", m}, {"v", v}, {"compute", compute}, {"gradient", gradient}});
+                         (!compute || (compute.dtype == Dtype::bf16 && compute.elements() == count)) &&
+                         (!factor || is_sum(factor)),
+                     "adamw",
+                     {{"w", w}, {"m", m}, {"v", v}, {"compute", compute}, {"gradient", gradient}, {"factor", factor}});
     }
     context.on_cpu() ? cpu::adamw(context, pieces, step) : cuda::adamw(context, pieces, step);
 }

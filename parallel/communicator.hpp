@@ -38,7 +38,8 @@ public:
     // Seconds that this group's calls have made the program wait so far.
     double waited_seconds() const { return waited_seconds_; }
 
-    // data = reduction over ranks, element by element; same bits on every rank. fp32, bf16 (summed in fp32), int32.
+    // data = reduction over ranks, element by element; same bits on every rank. fp32, bf16 (summed in fp32), int32,
+    // fp64.
     virtual void all_reduce(Tensor data, ReduceOp op, const char* what) = 0;
     // Host scalars, in the type that bookkeeping needs.
     virtual void all_reduce(double* values, std::int64_t count, ReduceOp op, const char* what) = 0;

@@ -37,6 +37,12 @@ Mesh make_mesh(std::unique_ptr<Communicator> world, MeshSize size, MeshOrder ord
     return mesh;
 }
 
+Communicator& group_of_all(Mesh& mesh) {
+    for (Communicator* group : {mesh.data.get(), mesh.tensor.get()})
+        if (group->size() == mesh.world->size()) return *group;
+    return *mesh.world;
+}
+
 Mesh make_self_mesh() { return make_mesh(make_self_communicator(), {}); }
 
 }  // namespace gpas

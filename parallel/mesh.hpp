@@ -40,6 +40,10 @@ struct Mesh {
     bool last_stage() const { return place.pipeline + 1 == size.pipeline; }
 };
 
+// A group of all ranks, for sums over memory of the device: the data or the tensor group if it has them all, which
+// spares a channel, else the world. The same on every rank.
+Communicator& group_of_all(Mesh& mesh);
+
 // Collective over world; size.ranks() must be its size (Error(usage)).
 Mesh make_mesh(std::unique_ptr<Communicator> world, MeshSize size, MeshOrder order = MeshOrder::tensor_data_pipeline);
 // The mesh of one rank.

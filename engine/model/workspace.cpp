@@ -32,6 +32,7 @@ Workspace::Workspace(const ModelConfig& model, const ModelShape& shape, bool wit
     sin = arena.allocate(Dtype::fp32, {shape.sequence, attention.head_dim / 2});
     loss = arena.allocate(Dtype::fp64, {1});
     squares = arena.allocate(Dtype::fp64, {2});
+    step_numbers = arena.allocate(Dtype::fp64, {1 + 4 + update_numbers});
     normed = between();
     branch = between();
     act = inside(ffn_columns(model, shape));

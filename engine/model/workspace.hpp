@@ -70,6 +70,9 @@ struct Workspace {
     // Sums that the host reads, fp64.
     Tensor loss;     // [1] of all tokens since it was cleared
     Tensor squares;  // [2] of the gradients of all other parameters, of the gates
+    // [1] own loss, [4] sums, [update_numbers] decision of a step (step_sums, decide_update in kernels/ops.hpp), which
+    // the host reads at once.
+    Tensor step_numbers;
 
     // Looks at what the forward pass computes, if bad numbers are searched for.
     NumberProbe* probe = nullptr;

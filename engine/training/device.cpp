@@ -78,6 +78,7 @@ std::string serve_device(Mesh& mesh, Context& context) {
     serve(mesh.pipeline_forward, NcclUse::messages_to_next, "pipeline forward");
     serve(mesh.pipeline_backward, NcclUse::messages_to_previous, "pipeline backward");
     serve(mesh.embedding, NcclUse::collectives, "embedding");
+    if (&group_of_all(mesh) == mesh.world.get()) serve(mesh.world, NcclUse::collectives, "world");
     return nccl ? "groups talk through NCCL" : fmt::format("groups talk through host memory and MPI: {}", why_not);
 }
 

@@ -82,7 +82,7 @@ public:
         clear(replica.context, replica.memory().work.loss);
     }
 
-    double run(const std::vector<PipelineAction>& actions) {
+    void run(const std::vector<PipelineAction>& actions) {
         for (std::size_t k = 0; k < actions.size(); ++k) {
             mesh_.world->log().enter(phase_of(actions[k]), pass_.step, actions[k].micro_batch);
             if (!receiving_) receive(actions[k]);
@@ -95,7 +95,6 @@ public:
                 if (sending) sending->wait();
         gradients_.wait();
         mesh_.world->log().set_place(pass_.step, -1);
-        return replica_.loss_sum();
     }
 
 private:
@@ -253,19 +252,19 @@ std::vector<PipelineAction> forward_actions(const PipelineShape& shape) {
 
 }  // namespace
 
-double Pipeline::train(const PipelinePass& pass) {
+void Pipeline::train(const PipelinePass& pass) {
     require(std::int64_t(pass.batches.size()) == shape_.micro_batches, "{} micro-batches for a schedule of {}",
             pass.batches.size(), shape_.micro_batches);
-    return Run(replica_, mesh_, shape_, pass, true).run(pipeline_actions(shape_, mesh_.place.pipeline));
+    Run(replica_, mesh_, shape_, pass, true).run(pipeline_actions(shape_, mesh_.place.pipeline));
 }
 
 double Pipeline::evaluate(const PipelinePass& pass) {
     PipelineShape shape = shape_;
     shape.micro_batches = std::int64_t(pass.batches.size());
     replica_.memory().work.probe = pass.probe;
-    const double loss = Run(replica_, mesh_, shape, pass, false).run(forward_actions(shape));
+    Run(replica_, mesh_, shape, pass, false).run(forward_actions(shape));
     replica_.memory().work.probe = nullptr;
-    return loss;
+    return replica_.loss_sum();
 }
 
 }  // namespace gpas

@@ -27,10 +27,10 @@ public:
     Pipeline(Replica& replica, Mesh& mesh, const PipelineShape& shape)
         : replica_(replica), mesh_(mesh), shape_(shape) {}
 
-    // Forward and backward of shape.micro_batches micro-batches; gradients +=. Σ of losses on the last stage, 0 on the
-    // others. Collective over the pipeline.
-    double train(const PipelinePass& pass);
-    // Forward only, of any number of micro-batches.
+    // Forward and backward of shape.micro_batches micro-batches, enqueued; gradients +=; work.loss = Σ of losses on the
+    // last stage, 0 on the others. Collective over the pipeline.
+    void train(const PipelinePass& pass);
+    // Forward only, of any number of micro-batches. Returns that Σ.
     double evaluate(const PipelinePass& pass);
 
 private:

@@ -183,6 +183,8 @@ Replica::Replica(const ReplicaShape& shape, std::unique_ptr<Context> own, Contex
     require(used_bytes() == plan_.total_bytes() - plan_.scratch_bytes, "{} bytes were planned, {} are used",
             plan_.total_bytes() - plan_.scratch_bytes, used_bytes());
     memory_.work.prepare(context, shape_.model);
+    if (!context.on_cpu())
+        staging_ = std::make_unique<TokenStaging>(context.shared_gpu(), shape_.row_slots, shape_.compute.tokens());
 }
 
 Replica::Replica(const ReplicaShape& shape, Communicator& tensor, Communicator& data)
@@ -230,16 +232,7 @@ void Replica::logits_at(Tensor logits, Tensor tokens, std::int64_t position) {
 TokenRows Replica::load_rows(const TokenRows& rows, std::int64_t i) {
     if (context.on_cpu()) return rows;
     require(i < shape_.row_slots, "micro-batch {} of {} whose tokens have room", i, shape_.row_slots);
-    const std::int64_t tokens = shape_.compute.tokens();
-    const Tensor slot = memory_.token_rows.slice(i, i + 1).view({3, tokens});
-    const auto load = [&](const Tensor& from, std::int64_t row) {
-        if (!from) return Tensor{};
-        const Tensor to = slot.slice(row, row + 1).view({tokens});
-        copy(context, to, from);
-        return to;
-    };
-    return {
-        .tokens = load(rows.tokens, 0), .labels = load(rows.labels, 1), .segment_begin = load(rows.segment_begin, 2)};
+    return staging_->load(i, memory_.token_rows.slice(i, i + 1).view({3, shape_.compute.tokens()}), rows);
 }
 
 std::int64_t Replica::row_slots() const {

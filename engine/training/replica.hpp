@@ -4,6 +4,7 @@
 
 #include "engine/model/model.hpp"
 #include "engine/model/stages.hpp"
+#include "engine/training/token_staging.hpp"
 #include "io/data/batch.hpp"
 #include "parallel/mesh.hpp"
 #include "parallel/schedule.hpp"
@@ -99,10 +100,10 @@ public:
     void logits_at(Tensor logits, Tensor tokens, std::int64_t position);
 
     // Where operations find these rows: on a GPU in slot `i` (less than row_slots), else where they are. logits_at(),
-    // loss() and loss_and_backward() use slot 0.
+    // loss() and loss_and_backward() use slot 0. See TokenStaging::load.
     TokenRows load_rows(const TokenRows& rows, std::int64_t i);
     std::int64_t row_slots() const;  // unlimited on the CPU
-    // Σ of the losses since work.loss was cleared.
+    // Σ of the losses since work.loss was cleared. Waits for the GPU.
     double loss_sum();
 
 private:
@@ -127,6 +128,7 @@ public:
 
 private:
     ReplicaMemory memory_;
+    std::unique_ptr<TokenStaging> staging_;  // on a GPU
 
 public:
     ParameterStore& store;

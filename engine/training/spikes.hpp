@@ -4,6 +4,7 @@
 #include "io/config/run_config.hpp"
 
 #include <deque>
+#include <limits>
 #include <string>
 
 namespace gpas {
@@ -14,6 +15,12 @@ struct Spike {
     explicit operator bool() const { return !event.empty(); }
 };
 
+// The largest numbers that do not stand out; infinite where nothing does.
+struct SpikeLimits {
+    double loss = std::numeric_limits<double>::infinity();
+    double gradient_norm = std::numeric_limits<double>::infinity();
+};
+
 class SpikeHistory {
 public:
     explicit SpikeHistory(const GuardConfig& config) : config_(config) {}
@@ -22,6 +29,8 @@ public:
     // of the last guard.spike_window steps (of those that were kept; at least a quarter of the window), the loss, or
     // the gradient's norm where guard.spike_gradient says so. Deviations below a hundredth of the mean count as one.
     Spike spike(double loss, double gradient_norm) const;
+    // What spike() holds them against; known before a step.
+    SpikeLimits limits() const;
     // The step counts.
     void add(double loss, double gradient_norm);
 

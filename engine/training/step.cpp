@@ -9,15 +9,12 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <cstddef>
+#include <cstring>
 #include <limits>
 
 namespace gpas {
 namespace {
-
-// As PyTorch and Megatron: an exact max_norm would divide by zero for a zero gradient.
-double clip_factor(double max_norm, double norm) {
-    return max_norm > 0.0 ? std::min(1.0, max_norm / (norm + 1e-6)) : 1.0;
-}
 
 // Within forward and backward: for tensor-parallel ranks, neighbouring stages, and buckets of gradients.
 double waited_seconds(const Mesh& mesh) {
@@ -35,7 +32,9 @@ TrainingStep::TrainingStep(const RunConfig& config, Replica& replica, const Samp
       micro_batches_(pipeline_shape(config, mesh.size).micro_batches),
       batches_(std::size_t(micro_batches_)),
       pipeline_(replica, mesh, pipeline_shape(config, mesh.size)),
-      sync_(replica, mesh) {
+      sync_(replica, mesh),
+      read_(replica.context, replica.memory().work.step_numbers.elements()),
+      clock_(replica.context) {
     require(micro_batches_ * config.training.micro_batch_size * mesh.size.data == config.training.global_batch_size,
             "global batch of {} samples over {} ranks in micro-batches of {}", config.training.global_batch_size,
             mesh.size.data, config.training.micro_batch_size);
@@ -50,73 +49,77 @@ void TrainingStep::load_batches(std::int64_t first_sample) {
     }
 }
 
-// Σ of the losses this rank computed. Sums, not means: what divides them is the number of tokens of the global batch.
-double TrainingStep::forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce) {
+// Sums, not means: what divides them is the number of tokens of the global batch.
+void TrainingStep::forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce) {
     fill(replica_.context, replica_.store.all_gradients(), 0.0F);
     Model::LayerDone done;
     if (reduce) done = [this](std::int64_t layer) { sync_.layer_done(layer); };
-    return rehearsed_factor_ * pipeline_.train({.batches = batches_,
-                                                .mask_documents = config_.data.mask_documents,
-                                                .factor = float(rehearsed_factor_),
-                                                .batch_means = config_.training.loss_mean == LossMean::micro_batches,
-                                                .moments = moments,
-                                                .step = step + 1,
-                                                .done = done});
+    pipeline_.train({.batches = batches_,
+                     .mask_documents = config_.data.mask_documents,
+                     .factor = float(rehearsed_factor_),
+                     .batch_means = config_.training.loss_mean == LossMean::micro_batches,
+                     .moments = moments,
+                     .step = step + 1,
+                     .done = done});
 }
 
-TrainingStep::Sums TrainingStep::sum_over_ranks(double loss, const StepVote& vote) {
-    double sums[5] = {0.0, 0.0, double(vote.written), double(vote.stop == StopRequest::unfinished),
-                      double(vote.stop == StopRequest::stop)};
-    if (mesh_.last_stage() && mesh_.place.tensor == 0) {  // tensor-parallel ranks have the same loss
-        sums[0] = loss;
-        for (const Batch& batch : batches_) sums[1] += double(batch.loss_tokens);
-    }
-    mesh_.world->all_reduce(sums, 5, ReduceOp::sum, "loss");
-    return {.loss = sums[0],
-            .tokens = sums[1],
-            .all_written = sums[2] == double(mesh_.world->size()),
-            .stop = sums[4] > 0   ? StopRequest::stop
-                    : sums[3] > 0 ? StopRequest::unfinished
-                                  : StopRequest::none};
+void TrainingStep::count_votes(StepResult& result, const StepVote& vote) {
+    double votes[3] = {double(vote.written), double(vote.stop == StopRequest::unfinished),
+                       double(vote.stop == StopRequest::stop)};
+    mesh_.world->all_reduce(votes, 3, ReduceOp::sum, "votes");
+    result.all_written = votes[0] == double(mesh_.world->size());
+    result.stop = votes[2] > 0 ? StopRequest::stop : votes[1] > 0 ? StopRequest::unfinished : StopRequest::none;
 }
 
-// What turns the summed gradient into that of the loss: the terms of the sum are tokens or means of micro-batches.
-double TrainingStep::gradient_divisor(const StepResult& result) const {
-    if (config_.training.loss_mean == LossMean::micro_batches) return double(micro_batches_ * mesh_.size.data);
-    return double(std::max<std::int64_t>(result.loss_tokens, 1));
-}
-
-void TrainingStep::measure_gradients(StepResult& result) {
+void TrainingStep::measure_gradients() {
     const ParameterStore& store = replica_.store;
-    const Tensor sums = replica_.memory().work.squares;
-    clear(replica_.context, sums);
+    const Tensor squares = replica_.memory().work.squares;
+    clear(replica_.context, squares);
     std::vector<Tensor> gradients[2];  // of all other parameters, of gates
     for (const OwnedPiece& piece : store.owned())
         if (piece.counted)
             gradients[store.specs()[piece.parameter].kind == ParameterKind::gate].push_back(piece.gradient);
-    for (const int gates : {0, 1}) squared_norm(replica_.context, sums.slice(gates, gates + 1), gradients[gates]);
-    double squares[2];
-    copy(replica_.context, Tensor(squares, Dtype::fp64, {2}), sums);
-    squares[0] += squares[1];
-    mesh_.world->all_reduce(squares, 2, ReduceOp::sum, "squared gradient norm");
-    result.gradient_norm = std::sqrt(squares[0]) / gradient_divisor(result);
-    result.gate_gradient_norm = std::sqrt(squares[1]) / gradient_divisor(result);
+    for (const int gates : {0, 1}) squared_norm(replica_.context, squares.slice(gates, gates + 1), gradients[gates]);
 }
 
-void TrainingStep::update_weights(StepResult& result, std::int64_t update) {
+// Of loss, tokens and squared norms, on the device.
+void TrainingStep::sum_over_ranks() {
+    StepTerms terms{.factor = rehearsed_factor_,
+                    .counted = mesh_.last_stage() && mesh_.place.tensor == 0};  // tensor-parallel ranks have the same
+    if (terms.counted)
+        for (const Batch& batch : batches_) terms.tokens += double(batch.loss_tokens);
+    const Workspace& work = replica_.memory().work;
+    step_sums(replica_.context, sums(), own_loss(), work.loss, work.squares, terms);
+    group_of_all(mesh_).all_reduce(sums(), ReduceOp::sum, "loss and squared gradient norm");
+}
+
+UpdateRule TrainingStep::rule_of(const StepInput& input, bool allowed) const {
+    const SpikeLimits most = input.spikes != nullptr ? input.spikes->limits() : SpikeLimits{};
+    return {// The terms of the summed gradient are tokens or means of micro-batches.
+            .divisor =
+                config_.training.loss_mean == LossMean::micro_batches ? double(micro_batches_ * mesh_.size.data) : 0.0,
+            .clip = config_.optimizer.clip_grad,
+            .gate_clip = config_.optimizer.clip_gate_grad,
+            .most_loss = most.loss,
+            .most_gradient_norm = most.gradient_norm,
+            .allowed = allowed};
+}
+
+void TrainingStep::update_weights(StepResult& result, std::int64_t update, bool only_if_taken) {
     const OptimizerConfig& optimizer = config_.optimizer;
     ParameterStore& store = replica_.store;
-    const double clip = clip_factor(optimizer.clip_grad, result.gradient_norm);
-    const double gate_clip = clip_factor(optimizer.clip_gate_grad, clip * result.gate_gradient_norm);
-    const double mean = 1.0 / gradient_divisor(result);
-    result.clipped = clip < 1.0;
-    result.gates_clipped = gate_clip < 1.0;
-
+    const auto number = [&](std::size_t offset_bytes) {
+        const auto at = std::int64_t(offset_bytes / sizeof(double));
+        return decision().slice(at, at + 1);
+    };
+    const Tensor factor = number(offsetof(UpdateDecision, factor));
+    const Tensor gate_factor = number(offsetof(UpdateDecision, gate_factor));
     const AdamwStep adam{.learning_rate = result.learning_rate,
                          .beta1 = optimizer.beta1,
                          .beta2 = optimizer.beta2,
                          .epsilon = optimizer.epsilon,
-                         .step = update};
+                         .step = update,
+                         .taken = only_if_taken ? number(offsetof(UpdateDecision, taken)) : Tensor{}};
     std::vector<AdamwPiece> pieces;
     for (const OwnedPiece& piece : store.owned()) {
         const ParameterSpec& spec = store.specs()[piece.parameter];
@@ -127,7 +130,7 @@ void TrainingStep::update_weights(StepResult& result, std::int64_t update) {
                           .compute = piece.compute,
                           .gradient = piece.gradient,
                           .weight_decay = spec.decayed ? optimizer.weight_decay : 0.0,
-                          .grad_factor = mean * clip * (spec.kind == ParameterKind::gate ? gate_clip : 1.0)});
+                          .factor = spec.kind == ParameterKind::gate ? gate_factor : factor});
     }
     adamw(replica_.context, pieces, adam);
 }
@@ -234,28 +237,39 @@ void TrainingStep::set_a_weight(const std::string& name, float value) {
     copy(replica_.context, first, Tensor(&bits, first.dtype, {1}));
 }
 
-TrainingStep::Computed TrainingStep::compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments,
-                                             const std::function<StepVote()>& vote) {
-    Stopwatch watch;
+void TrainingStep::compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments,
+                           const UpdateRule& rule) {
+    clock_.begin();
     const double waited_before = waited_seconds(mesh_);
-    const double own_loss = forward_backward(input.step, moments, true);
-    const double waited = waited_seconds(mesh_) - waited_before;
-    result.seconds.communication += waited;
-    result.seconds.compute += watch.lap() - waited;
+    forward_backward(input.step, moments, true);
+    clock_.computed(result.seconds, waited_seconds(mesh_) - waited_before);
     mesh_.world->log().enter(Phase::reduction);
     sync_.finish();
-    const Sums sums = sum_over_ranks(own_loss, vote ? vote() : StepVote{});
-    if (vote) {
-        result.all_written = sums.all_written;
-        result.stop = sums.stop;
-    }
-    result.loss_tokens = std::int64_t(sums.tokens);
-    result.loss = sums.loss / std::max(sums.tokens, 1.0);
     if (moments != nullptr) gather_stream(result, *moments);
-    result.seconds.communication += watch.lap();
-    measure_gradients(result);
-    result.seconds.optimizer += watch.lap();
-    return {own_loss, {std::bit_cast<std::uint64_t>(result.loss), std::bit_cast<std::uint64_t>(result.gradient_norm)}};
+    clock_.reduced(result.seconds);
+    measure_gradients();
+    result.seconds.optimizer += clock_.lap();
+    sum_over_ranks();
+    decide_update(replica_.context, decision(), sums(), rule);
+    read_.fetch(replica_.context, replica_.memory().work.step_numbers);
+    result.seconds.communication += clock_.lap();
+}
+
+TrainingStep::Computed TrainingStep::numbers(StepResult& result) {
+    clock_.lap();
+    const std::span<const double> all = read_.wait();
+    clock_.waited_for_gpu(result.seconds);
+    UpdateDecision found;
+    std::memcpy(static_cast<void*>(&found), all.data() + 5, sizeof found);
+    result.loss_tokens = std::int64_t(all[2]);
+    result.loss = found.loss;
+    result.gradient_norm = found.gradient_norm;
+    result.gate_gradient_norm = found.gate_gradient_norm;
+    result.clipped = found.clip < 1.0;
+    result.gates_clipped = found.gate_clip < 1.0;
+    return {.own_loss = all[0],
+            .bits = {std::bit_cast<std::uint64_t>(result.loss), std::bit_cast<std::uint64_t>(result.gradient_norm)},
+            .taken = found.taken != 0.0};
 }
 
 void TrainingStep::handle(StepResult& result, EventMetrics event, StepAction action) {
@@ -279,7 +293,8 @@ bool TrainingStep::differs_when_recomputed(const StepInput& input, StepResult& r
     Rehearsal* rehearsal = mesh_.world->log().rehearsal.get();
     if (rehearsal != nullptr && rehearsal->action() == Rehearsal::Action::transient) rehearsed_factor_ = 1.0;
     const double loss = result.loss, norm = result.gradient_norm;
-    const Computed second = compute(input, result, nullptr, {});
+    compute(input, result, nullptr, rule_of(input, false));
+    const Computed second = numbers(result);
     if (std::equal(first.bits, first.bits + 2, second.bits)) return false;
     const bool mine = std::bit_cast<std::uint64_t>(first.own_loss) != std::bit_cast<std::uint64_t>(second.own_loss);
     std::int64_t rank = mine ? mesh_.world->rank() : mesh_.world->size();
@@ -306,8 +321,9 @@ void TrainingStep::judge(const StepInput& input, StepResult& result, const Compu
     const std::int64_t step = input.step + 1;
     const auto is_bad = [&] { return !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm); };
     const auto stands_out = [&] {
-        return input.spike && !is_bad() && result.loss_tokens > 0 ? input.spike(result.loss, result.gradient_norm)
-                                                                  : Spike();
+        return input.spikes != nullptr && !is_bad() && result.loss_tokens > 0
+                   ? input.spikes->spike(result.loss, result.gradient_norm)
+                   : Spike();
     };
     bool bad = is_bad();
     Spike spike = stands_out();
@@ -371,8 +387,16 @@ StepResult TrainingStep::run(const StepInput& input) {
     load_batches(input.first_sample);
     result.seconds.data += watch.lap();
     std::vector<Moments> moments;
-    const Computed first = compute(
-        input, result, input.with_gpas_view ? &moments : nullptr, input.vote ? input.vote : [] { return StepVote{}; });
+    // A comparison of replicas must see the weights that this step has used.
+    const GuardConfig& guard = config_.guard;
+    const bool compares = guard.weights_every > 0 && (input.step + 1) % guard.weights_every == 0;
+    compute(input, result, input.with_gpas_view ? &moments : nullptr, rule_of(input, !compares));
+    log.enter(Phase::optimizer);
+    update_weights(result, input.update, true);
+    result.seconds.optimizer += clock_.lap();
+    const Computed first = numbers(result);
+    count_votes(result, input.vote ? input.vote() : StepVote{});
+    result.seconds.communication += clock_.lap();
     const Stopwatch judging;
     const double counted = result.seconds.total();
     judge(input, result, first);
@@ -380,9 +404,11 @@ StepResult TrainingStep::run(const StepInput& input) {
     if (result.loss_tokens == 0 && result.action == StepAction::update) result.action = StepAction::no_tokens;
     result.seconds.optimizer += judging.seconds() - (result.seconds.total() - counted);
     watch.lap();
+    require(!first.taken || result.action == StepAction::update,
+            "the device has taken an update that the host refuses");
     if (result.action == StepAction::update) {
         log.enter(Phase::optimizer);
-        update_weights(result, input.update);
+        if (!first.taken) update_weights(result, input.update, false);
         result.seconds.optimizer += watch.lap();
         gather_owned(*mesh_.data, replica_.store.all_compute_weights(), replica_.store.buckets());
         result.seconds.communication += watch.lap();

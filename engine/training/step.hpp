@@ -5,7 +5,9 @@
 #include "engine/training/gradient_sync.hpp"
 #include "engine/training/pipeline.hpp"
 #include "engine/training/spikes.hpp"
+#include "engine/training/step_clock.hpp"
 #include "io/metrics/metrics.hpp"
+#include "kernels/readback.hpp"
 #include "parallel/watch/rehearsal.hpp"
 #include "parallel/watch/watcher.hpp"
 
@@ -15,14 +17,6 @@
 #include <vector>
 
 namespace gpas {
-
-struct PhaseSeconds {
-    double data = 0.0;
-    double compute = 0.0;        // forward and backward
-    double communication = 0.0;  // waiting for other ranks, in and after forward and backward
-    double optimizer = 0.0;
-    double total() const { return data + compute + communication + optimizer; }
-};
 
 // What became of a step.
 enum class StepAction {
@@ -53,7 +47,7 @@ struct StepResult {
     PhaseSeconds seconds;
 };
 
-// What a rank lets all others know at the end of a step; it travels with the loss.
+// What a rank lets all others know at the end of a step.
 struct StepVote {
     bool written = false;  // it has nothing left to write of a checkpoint
     StopRequest stop = StopRequest::none;
@@ -64,9 +58,8 @@ struct StepInput {
     std::int64_t update = 1;  // of AdamW, from 1
     std::int64_t first_sample = 0;
     bool with_gpas_view = false;
-    std::function<StepVote()> vote = {};  // asked when the loss is known
-    // What stands out in this loss and gradient norm. The same on every rank.
-    std::function<Spike(double loss, double gradient_norm)> spike = {};
+    std::function<StepVote()> vote = {};   // asked when the loss is known
+    const SpikeHistory* spikes = nullptr;  // what stands out; the same on every rank. Null: nothing does
 };
 
 class TrainingStep {
@@ -75,7 +68,9 @@ public:
     TrainingStep(const RunConfig& config, Replica& replica, const SampleStream& samples, Mesh& mesh);
 
     // The same bits on every rank. NaN, Inf, spikes and weights that differ between replicas lead to the action that
-    // the configuration asks for; an event tells step, rank and tensor. Collective over the world.
+    // the configuration asks for; an event tells step, rank and tensor. Collective over the world. On a GPU all of it
+    // is enqueued before the host waits, once, for loss and norm, and an ordinary step's update may still be under way
+    // on return.
     StepResult run(const StepInput& input);
 
     std::int64_t micro_batches() const { return micro_batches_; }  // of each rank
@@ -84,20 +79,17 @@ private:
     struct Computed {
         double own_loss = 0.0;       // Σ of this rank
         std::uint64_t bits[2] = {};  // of the global loss and gradient norm
-    };
-    struct Sums {
-        double loss = 0.0;
-        double tokens = 0.0;
-        bool all_written = false;
-        StopRequest stop = StopRequest::none;
+        bool taken = false;          // the update, by the device
     };
     void load_batches(std::int64_t first_sample);
     void rehearse(std::int64_t step);
     void flip_a_bit();
     void set_a_weight(const std::string& name, float value);
-    // Loss and gradient of the global batch.
-    Computed compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments,
-                     const std::function<StepVote()>& vote);
+    // Of the global batch, in two parts. Enqueues loss, gradient, their sums over the ranks and the decision on the
+    // update; and waits for it.
+    void compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments, const UpdateRule& rule);
+    Computed numbers(StepResult& result);
+    UpdateRule rule_of(const StepInput& input, bool allowed) const;
     // Sets action and events.
     void judge(const StepInput& input, StepResult& result, const Computed& first);
     bool differs_when_recomputed(const StepInput& input, StepResult& result, const Computed& first,
@@ -105,11 +97,16 @@ private:
     // Those that compute a loss together with this rank: the stages and tensor-parallel ranks of its copy of the model.
     std::vector<int> ranks_of_copy(int rank) const;
     void handle(StepResult& result, EventMetrics event, StepAction action);
-    double forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce);
-    Sums sum_over_ranks(double loss, const StepVote& vote);
-    double gradient_divisor(const StepResult& result) const;
-    void measure_gradients(StepResult& result);
-    void update_weights(StepResult& result, std::int64_t update);
+    void forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce);
+    void count_votes(StepResult& result, const StepVote& vote);
+    void measure_gradients();
+    void sum_over_ranks();
+    // Enqueued. only_if_taken: by the decision, which otherwise gives the gradient's factors alone.
+    void update_weights(StepResult& result, std::int64_t update, bool only_if_taken);
+    // The parts of work.step_numbers.
+    Tensor own_loss() const { return replica_.memory().work.step_numbers.slice(0, 1); }
+    Tensor sums() const { return replica_.memory().work.step_numbers.slice(1, 5); }
+    Tensor decision() const { return replica_.memory().work.step_numbers.slice(5, 5 + update_numbers); }
     void gather_stream(StepResult& result, const std::vector<Moments>& mine);
     void gather_gates(StepResult& result);
     // Computes the step again, each rank its own gradients, to find which rank made the first bad number in which
@@ -125,6 +122,8 @@ private:
     std::vector<Batch> batches_;
     Pipeline pipeline_;
     GradientSync sync_;
+    Readback read_;  // work.step_numbers
+    StepClock clock_;
     double rehearsed_factor_ = 1.0;  // of this rank's loss and gradient, in this step
 };
 

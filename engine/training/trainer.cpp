@@ -396,7 +396,7 @@ private:
                            [&] {
                                return StepVote{saves_->written(), clock_.after_step(longest_seconds_)};
                            },
-                       .spike = [&](double loss, double norm) { return spikes_.spike(loss, norm); }});
+                       .spikes = &spikes_});
         if (result.replicas_agreed) trust_up_to(progress_.step);
         const bool updated = result.action == StepAction::update;
         progress_.step = number;

@@ -32,13 +32,14 @@ Vec square_root(Vec x) {
 
 void adamw_piece(Context& context, const AdamwPiece& piece, const AdamwFactors& f) {
     bf16* copy = piece.compute ? piece.compute.as<bf16>() : nullptr;
+    const float factor = piece.factor ? float(*piece.factor.as<double>()) : 1.0F;
     parallel_blocks(context, piece.w.elements(), flat_block_elements, [&](std::int64_t begin, std::int64_t end) {
         float* weight = piece.w.as<float>() + begin;
         float* first = piece.m.as<float>() + begin;
         float* second = piece.v.as<float>() + begin;
         const float* raw = piece.gradient.as<const float>() + begin;
         for_lanes(end - begin, [&](std::int64_t i, std::int64_t n) {
-            const Vec g = load_n(raw + i, n) * f.gradient;
+            const Vec g = load_n(raw + i, n) * factor;
             const Vec m_new = moved_average(f.first, load_n(first + i, n), g);
             const Vec v_new = moved_average(f.second, load_n(second + i, n), g * g);
             const Vec update = (m_new * f.first_correction) / (square_root(v_new * f.second_correction) + f.epsilon);
@@ -81,6 +82,7 @@ double squares_of(Context& context, const Tensor& x) {
 }  // namespace
 
 void adamw(Context& context, std::span<const AdamwPiece> pieces, const AdamwStep& step) {
+    if (step.taken && *step.taken.as<double>() == 0.0) return;
     for (const AdamwPiece& piece : pieces) adamw_piece(context, piece, adamw_factors(step, piece));
 }
 

@@ -24,8 +24,8 @@ struct AdamwEntry {
     float* v;
     bf16* compute;  // absent: w itself is read
     const float* gradient;
+    const double* factor;  // of the gradient; absent: 1
     std::int64_t count;
-    float gradient_factor;
     float decay;
     int first_block;
     bool vectors;  // four elements at a time
@@ -39,7 +39,7 @@ struct AdamwTable {
 static_assert(sizeof(AdamwTable) <= 4000);
 
 template <int V>
-GPAS_DEVICE void adamw_elements(const AdamwEntry& e, const AdamwFactors& f, std::int64_t i) {
+GPAS_DEVICE void adamw_elements(const AdamwEntry& e, const AdamwFactors& f, float factor, std::int64_t i) {
     auto w = load_pack<V>(e.w + i);
     auto m = load_pack<V>(e.m + i);
     auto v = load_pack<V>(e.v + i);
@@ -47,7 +47,7 @@ GPAS_DEVICE void adamw_elements(const AdamwEntry& e, const AdamwFactors& f, std:
     Pack<bf16, V> rounded;
 #pragma unroll
     for (int j = 0; j < V; ++j) {
-        const float g = raw.v[j] * e.gradient_factor;
+        const float g = raw.v[j] * factor;
         m.v[j] = moved_average(f.first, m.v[j], g);
         v.v[j] = moved_average(f.second, v.v[j], g * g);
         const float update = (m.v[j] * f.first_correction) / (sqrtf(v.v[j] * f.second_correction) + f.epsilon);
@@ -60,17 +60,20 @@ GPAS_DEVICE void adamw_elements(const AdamwEntry& e, const AdamwFactors& f, std:
     if (e.compute != nullptr) store_pack(e.compute + i, rounded);
 }
 
-GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) adamw_kernel(AdamwTable table, AdamwFactors f) {
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) adamw_kernel(AdamwTable table, AdamwFactors f, const double* taken) {
+    if (taken != nullptr && *taken == 0.0) return;
     int which = 0;
     while (which + 1 < table.count && table.entries[which + 1].first_block <= int(blockIdx.x)) ++which;
     const AdamwEntry& e = table.entries[which];
+    const float factor = e.factor != nullptr ? float(*e.factor) : 1.0F;
     const std::int64_t begin = (std::int64_t(blockIdx.x) - e.first_block) * adamw_block_elements;
     const std::int64_t end = begin + adamw_block_elements < e.count ? begin + adamw_block_elements : e.count;
     if (e.vectors)
         for (std::int64_t i = begin + std::int64_t(threadIdx.x) * 4; i < end; i += flat_threads * 4)
-            adamw_elements<4>(e, f, i);
+            adamw_elements<4>(e, f, factor, i);
     else
-        for (std::int64_t i = begin + std::int64_t(threadIdx.x); i < end; i += flat_threads) adamw_elements<1>(e, f, i);
+        for (std::int64_t i = begin + std::int64_t(threadIdx.x); i < end; i += flat_threads)
+            adamw_elements<1>(e, f, factor, i);
 }
 
 AdamwEntry adamw_entry(const AdamwPiece& piece, const AdamwFactors& f, int first_block) {
@@ -81,8 +84,8 @@ AdamwEntry adamw_entry(const AdamwPiece& piece, const AdamwFactors& f, int first
             .v = piece.v.as<float>(),
             .compute = piece.compute ? piece.compute.as<bf16>() : nullptr,
             .gradient = piece.gradient.as<float>(),
+            .factor = piece.factor ? piece.factor.as<double>() : nullptr,
             .count = piece.w.elements(),
-            .gradient_factor = f.gradient,
             .decay = f.decay,
             .first_block = first_block,
             .vectors = aligned && piece.w.elements() % 4 == 0};
@@ -250,7 +253,8 @@ void adamw(Context& context, std::span<const AdamwPiece> pieces, const AdamwStep
             blocks += (count + adamw_block_elements - 1) / adamw_block_elements;
         }
         if (table.count == 0) return;
-        launch(context.gpu(), {.grid = unsigned(blocks), .threads = flat_threads}, adamw_kernel, table, common);
+        launch(context.gpu(), {.grid = unsigned(blocks), .threads = flat_threads}, adamw_kernel, table, common,
+               step.taken ? step.taken.as<const double>() : nullptr);
     }
 }
 

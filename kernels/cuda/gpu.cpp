@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <utility>
 
 namespace gpas::cuda {
 namespace {
@@ -111,6 +112,7 @@ struct Gpu::Impl {
 
     cudaStream_t stream = nullptr;
     std::map<const void*, std::function<void(double)>> watchers;
+    std::int64_t waits = 0;
     PinnedBuffer pinned;
     MatmulPlans matmul_plans;
     int multiprocessors = properties().multiProcessorCount;
@@ -123,16 +125,24 @@ void* Gpu::stream() const { return impl_->stream; }
 int Gpu::multiprocessors() const { return impl_->multiprocessors; }
 MatmulPlans& Gpu::matmul_plans() { return impl_->matmul_plans; }
 
+std::int64_t Gpu::waits() const { return impl_->waits; }
+
 // By asking again and again, as cudaStreamSynchronize does, but able to give up.
 void Gpu::synchronize() {
+    wait_until([this] {
+        const cudaError_t state = cudaStreamQuery(impl_->stream);
+        if (state != cudaErrorNotReady) check(state, "work on the GPU");
+        return state == cudaSuccess;
+    });
+}
+
+void Gpu::wait_until(const std::function<bool()>& done) {
+    ++impl_->waits;
     using Clock = std::chrono::steady_clock;
     constexpr std::chrono::milliseconds between_looks(100);
     const Clock::time_point start = Clock::now();
     Clock::time_point next_look = start + between_looks;
-    for (;;) {
-        const cudaError_t state = cudaStreamQuery(impl_->stream);
-        if (state == cudaSuccess) return;
-        if (state != cudaErrorNotReady) check(state, "work on the GPU");
+    while (!done()) {
         const Clock::time_point now = Clock::now();
         if (now < next_look) continue;
         next_look = now + between_looks;
@@ -181,6 +191,36 @@ void Gpu::copy_on_device(void* to, const void* from, std::int64_t bytes) {
 
 void Gpu::set_bytes(void* to, int value, std::int64_t bytes) {
     check(cudaMemsetAsync(to, value, std::size_t(bytes), impl_->stream), "cudaMemsetAsync");
+}
+
+struct Mark::Impl {
+    explicit Impl(std::shared_ptr<Gpu> of) : gpu(std::move(of)) { check(cudaEventCreateWithFlags(&event, cudaEventDefault), "cudaEventCreate"); }
+    ~Impl() { cudaEventDestroy(event); }
+    Impl(const Impl&) = delete;
+    Impl& operator=(const Impl&) = delete;
+
+    std::shared_ptr<Gpu> gpu;
+    cudaEvent_t event = nullptr;
+};
+
+Mark::Mark(std::shared_ptr<Gpu> gpu) : impl_(std::make_unique<Impl>(std::move(gpu))) {}
+Mark::~Mark() = default;
+
+void Mark::set() {
+    check(cudaEventRecord(impl_->event, static_cast<cudaStream_t>(impl_->gpu->stream())), "cudaEventRecord");
+}
+bool Mark::reached() const {
+    const cudaError_t state = cudaEventQuery(impl_->event);
+    if (state != cudaErrorNotReady) check(state, "work on the GPU");
+    return state == cudaSuccess;
+}
+void Mark::wait() {
+    if (!reached()) impl_->gpu->wait_until([this] { return reached(); });
+}
+double Mark::seconds_between(const Mark& from, const Mark& to) {
+    float milliseconds = 0.0F;
+    check(cudaEventElapsedTime(&milliseconds, from.impl_->event, to.impl_->event), "cudaEventElapsedTime");
+    return 1e-3 * double(milliseconds);
 }
 
 }  // namespace gpas::cuda

@@ -45,6 +45,10 @@ public:
     // Waits until everything enqueued is done. While it does, calls the watchers ten times a second with the seconds it
     // has waited so far: they throw where waiting longer has no sense.
     void synchronize();
+    // The same until done() says so, which is asked without pause.
+    void wait_until(const std::function<bool()>& done);
+    // How often the host has waited for the GPU so far: here, in marks, in copies that return when they are done.
+    std::int64_t waits() const;
     void add_watcher(const void* owner, std::function<void(double seconds)> watcher);
     void remove_watcher(const void* owner);
     // In the order of the stream. Memory of the host may be touched again when these return.
@@ -55,6 +59,26 @@ public:
     void copy_from_pinned(void* to, const void* from, std::int64_t bytes);
     void copy_on_device(void* to, const void* from, std::int64_t bytes);  // enqueued
     void set_bytes(void* to, int value, std::int64_t bytes);              // enqueued
+
+private:
+    friend class Mark;
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+// A place in the compute stream of a GPU that the host can wait for.
+class Mark {
+public:
+    explicit Mark(std::shared_ptr<Gpu> gpu);
+    ~Mark();
+    Mark(const Mark&) = delete;
+    Mark& operator=(const Mark&) = delete;
+
+    void set();            // here: behind everything that is enqueued so far
+    bool reached() const;  // also if it was never set
+    void wait();           // as Gpu::synchronize(), but for no more than stood before the mark; no wait if it is reached
+    // Of the GPU's time, between two marks that are reached.
+    static double seconds_between(const Mark& from, const Mark& to);
 
 private:
     struct Impl;

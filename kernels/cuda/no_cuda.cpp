@@ -8,6 +8,7 @@
 #include "kernels/cuda/matmul.hpp"
 #include "kernels/cuda/rope.hpp"
 #include "kernels/cuda/stream.hpp"
+#include "kernels/cuda/update.hpp"
 #include "kernels/error.hpp"
 
 namespace gpas::cuda {
@@ -41,6 +42,8 @@ void* Gpu::stream() const { refuse(); }
 int Gpu::multiprocessors() const { refuse(); }
 MatmulPlans& Gpu::matmul_plans() { refuse(); }
 void Gpu::synchronize() { refuse(); }
+void Gpu::wait_until(const std::function<bool()>&) { refuse(); }
+std::int64_t Gpu::waits() const { refuse(); }
 void Gpu::add_watcher(const void*, std::function<void(double)>) { refuse(); }
 void Gpu::remove_watcher(const void*) { refuse(); }
 void Gpu::copy_to_host(void*, const void*, std::int64_t) { refuse(); }
@@ -49,6 +52,14 @@ void Gpu::copy_to_pinned(void*, const void*, std::int64_t) { refuse(); }
 void Gpu::copy_from_pinned(void*, const void*, std::int64_t) { refuse(); }
 void Gpu::copy_on_device(void*, const void*, std::int64_t) { refuse(); }
 void Gpu::set_bytes(void*, int, std::int64_t) { refuse(); }
+
+struct Mark::Impl {};
+Mark::Mark(std::shared_ptr<Gpu>) { refuse(); }
+Mark::~Mark() = default;
+void Mark::set() { refuse(); }
+bool Mark::reached() const { refuse(); }
+void Mark::wait() { refuse(); }
+double Mark::seconds_between(const Mark&, const Mark&) { refuse(); }
 
 void rmsnorm(Context&, Tensor, Tensor, Stream, Norm, bool) { refuse(); }
 void residual(Context&, Tensor, Tensor, Tensor, Residual, Stream, Tensor, Gate, Norm) { refuse(); }
@@ -72,6 +83,9 @@ void cross_entropy_stats(Context&, Tensor, Tensor, Tensor, std::int64_t) { refus
 void cross_entropy_combine(Context&, Tensor, Tensor) { refuse(); }
 void cross_entropy_loss(Context&, Tensor, Tensor, Tensor) { refuse(); }
 void cross_entropy_backward(Context&, Tensor, Tensor, Tensor, Tensor, std::int64_t, float) { refuse(); }
+
+void step_sums(Context&, Tensor, Tensor, Tensor, Tensor, const StepTerms&) { refuse(); }
+void decide_update(Context&, Tensor, Tensor, const UpdateRule&) { refuse(); }
 
 void adamw(Context&, std::span<const AdamwPiece>, const AdamwStep&) { refuse(); }
 void squared_norm(Context&, Tensor, std::span<const Tensor>) { refuse(); }

@@ -222,6 +222,19 @@ TEST(Faults, of_flat_ranges_are_noticed) {
         },
         1);
     expect_all_noticed(
+        "adamw by numbers of the device",
+        [](Context& c, Bench& b) {
+            const Tensor v = b.added_to(Dtype::fp32, {n});
+            for (std::int64_t i = 0; i < n; ++i) v.as<float>()[i] = std::abs(v.as<float>()[i]);
+            const AdamwPiece piece{.w = b.added_to(Dtype::fp32, {n}),
+                                   .m = b.added_to(Dtype::fp32, {n}),
+                                   .v = v,
+                                   .gradient = b.in(Dtype::fp32, {n}),
+                                   .factor = b.in(Dtype::fp64, {1})};
+            adamw(c, {&piece, 1}, {.learning_rate = 0.1, .taken = b.in(Dtype::fp64, {1})});
+        },
+        1);
+    expect_all_noticed(
         "squared_norm",
         [](Context& c, Bench& b) {
             const Tensor xs[] = {b.in(Dtype::fp32, {n}), b.in(Dtype::bf16, {n - 1}), b.in(Dtype::fp32, {7})};

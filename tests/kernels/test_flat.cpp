@@ -25,12 +25,13 @@ TEST(Adamw, takes_the_steps_of_the_paper) {
         OwnedTensor v(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0)), copy(Dtype::bf16, {n});
         std::vector<double> rw = w.values(), rm(std::size_t(n), 0.0), rv(std::size_t(n), 0.0);
         Context context(2, device_arena(scratch_size));
+        const OwnedTensor quarter(Dtype::fp64, {1}, {0.25});
         const int steps = 20;
         for (int t = 1; t <= steps; ++t) {
             const OwnedTensor g(Dtype::fp32, {n}, random_values(n, unsigned(10 + t)));
             const AdamwStep step{.learning_rate = 0.01 * t, .beta1 = 0.9, .beta2 = 0.95, .epsilon = 1e-8, .step = t};
             const AdamwPiece piece{
-                .w = w, .m = m, .v = v, .compute = copy, .gradient = g, .weight_decay = 0.1, .grad_factor = 0.25};
+                .w = w, .m = m, .v = v, .compute = copy, .gradient = g, .weight_decay = 0.1, .factor = quarter};
             adamw(context, {&piece, 1}, step);
             for (std::size_t i = 0; i < rw.size(); ++i) {
                 const double gradient = 0.25 * g.at(std::int64_t(i));

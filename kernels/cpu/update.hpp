@@ -1,0 +1,11 @@
+// CPU side of what decides on a step's update; contracts in kernels/ops.hpp.
+#pragma once
+
+#include "kernels/ops.hpp"
+
+namespace gpas::cpu {
+
+void step_sums(Tensor sums, Tensor own, Tensor loss, Tensor squares, const StepTerms& terms);
+void decide_update(Tensor decision, Tensor sums, const UpdateRule& rule);
+
+}  // namespace gpas::cpu

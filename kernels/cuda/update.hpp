@@ -1,0 +1,11 @@
+// CUDA side of what decides on a step's update; contracts in kernels/ops.hpp.
+#pragma once
+
+#include "kernels/ops.hpp"
+
+namespace gpas::cuda {
+
+void step_sums(Context&, Tensor sums, Tensor own, Tensor loss, Tensor squares, const StepTerms& terms);
+void decide_update(Context&, Tensor decision, Tensor sums, const UpdateRule& rule);
+
+}  // namespace gpas::cuda
