@@ -52,7 +52,7 @@ protected:
             write_tokens(shared_ + "tokens");
         }
         broadcast(*world_, shared_, 0, "the directory");
-        cuda::choose_device(0);
+        cuda::choose_device(world_->rank() % cuda::device_count());
     }
     ~Backends() override { world_->barrier("the end of a test"); }
 

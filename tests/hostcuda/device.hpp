@@ -40,8 +40,10 @@ struct LaunchShape {
 };
 
 template <class... Parameters, class... Arguments>
-void launch(Gpu&, const LaunchShape& shape, void (*kernel)(Parameters...), Arguments... arguments) {
-    hostcuda::run(shape.grid, shape.threads, shape.shared_bytes, [&] { kernel(Parameters(arguments)...); });
+void launch(Gpu& gpu, const LaunchShape& shape, void (*kernel)(Parameters...), Arguments... arguments) {
+    hostcuda::enqueue(gpu.stream(), reinterpret_cast<const void*>(kernel), [=] {
+        hostcuda::run(shape.grid, shape.threads, shape.shared_bytes, [&] { kernel(Parameters(arguments)...); });
+    });
 }
 
 static inline float rsqrtf(float x) { return 1.0F / std::sqrt(x); }

@@ -45,8 +45,8 @@ constexpr std::size_t stack_bytes = 128 << 10;  // touched pages only take memor
 constexpr std::size_t slot_bytes = page_bytes + stack_bytes;
 constexpr int saved_registers = 6;
 
-// Fibres never return from their functions, so AddressSanitizer still guards the variables of the last one, and would do
-// so in whatever else comes to lie at these addresses.
+// Fibres never return from their functions, so AddressSanitizer still guards the variables of the last one, and would
+// do so in whatever else comes to lie at these addresses.
 #ifdef __SANITIZE_ADDRESS__
 void forget_frames(std::byte* memory, std::size_t bytes) { __asan_unpoison_memory_region(memory, bytes); }
 #else

@@ -12,33 +12,44 @@
 #include <new>
 #include <utility>
 
-namespace gpas::cuda {
-
-namespace {
-
-int chosen = 0;
-
-// GPAS_HOSTCUDA_DEVICES: how many GPUs this machine pretends to have.
-int pretended_devices() {
-    const char* text = std::getenv("GPAS_HOSTCUDA_DEVICES");
-    return text != nullptr ? std::atoi(text) : 1;
+// Kernels are compiled so that they tell what they touch (tests/virtual_gpu/instrument.cpp); here nobody asks.
+#define GPAS_NO_ACCESS(bytes)                   \
+    void __tsan_read##bytes(void*) {}           \
+    void __tsan_write##bytes(void*) {}          \
+    void __tsan_unaligned_read##bytes(void*) {} \
+    void __tsan_unaligned_write##bytes(void*) {}
+extern "C" {
+GPAS_NO_ACCESS(1)
+GPAS_NO_ACCESS(2)
+GPAS_NO_ACCESS(4)
+GPAS_NO_ACCESS(8)
+GPAS_NO_ACCESS(16)
+void __tsan_read_range(void*, unsigned long) {}
+void __tsan_write_range(void*, unsigned long) {}
+void __tsan_vptr_update(void**, void*) {}
+void __tsan_func_entry(void*) {}
+void __tsan_func_exit() {}
+void __tsan_init() {}
 }
 
-}  // namespace
+namespace gpas::hostcuda {
+
+void enqueue(void*, const void*, std::function<void()> body) { body(); }
+void touch_device(const void*, std::size_t, bool) {}
+
+}  // namespace gpas::hostcuda
+
+namespace gpas::cuda {
 
 bool built() { return true; }
-int device_count(std::string*) { return pretended_devices(); }
-void choose_device(int index) { chosen = index; }
+int device_count(std::string*) { return 1; }
+void choose_device(int) {}
 std::string device_name() { return "host (kernels run as fibres)"; }
 std::int64_t device_memory_bytes() { return std::int64_t(4) << 30; }
 
-// GPAS_HOSTCUDA_FREE_MIB: as if other processes held the rest.
-std::int64_t free_memory_bytes() {
-    const char* text = std::getenv("GPAS_HOSTCUDA_FREE_MIB");
-    return text != nullptr ? std::int64_t(std::atoi(text)) << 20 : device_memory_bytes();
-}
+std::int64_t free_memory_bytes() { return device_memory_bytes(); }
 
-std::array<std::int64_t, 2> device_identity() { return {1, chosen}; }
+std::array<std::int64_t, 2> device_identity() { return {1, 0}; }
 
 void* allocate(std::int64_t bytes) { return hostcuda::allocate_device(bytes); }
 void release(void* memory) noexcept { hostcuda::release_device(memory); }

@@ -257,10 +257,12 @@ private:
 };
 
 void copy_now(const AsyncCopy& copy) {
-    if (copy.read)
+    if (copy.read) {
+        touch_device(copy.global, 16, false);
         std::memcpy(copy.shared, copy.global, 16);
-    else if (!zeroing_is_dropped())
+    } else if (!zeroing_is_dropped()) {
         std::memset(copy.shared, 0, 16);
+    }
 }
 
 }  // namespace

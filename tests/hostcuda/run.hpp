@@ -54,6 +54,11 @@ struct BrokenExecution {
 
 // ---- for the vocabulary ---------------------------------------------------------------------------------------------
 
+// Of the GPU that the kernels run on: at once in gpu.cpp, later on a virtual GPU (tests/virtual_gpu).
+void enqueue(void* stream, const void* kernel, std::function<void()> body);
+// What a kernel reads or writes beside its own accesses: for the checker of virtual GPUs.
+void touch_device(const void* begin, std::size_t bytes, bool writes);
+
 void run(Dim3 grid, int threads, std::int64_t shared_bytes, const std::function<void()>& kernel);
 
 const Dim3& thread_index();

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_nccl_exit.py GPAS BENCH_STEP: jobs of two ranks on two emulated GPUs, whose groups talk through an emulated NCCL, end
+"""test_nccl_exit.py GPAS BENCH_STEP: jobs of two ranks on two virtual GPUs, whose groups talk through the virtual NCCL, end
 with their own exit code.
 
 What allocators hand back is filled with a pattern, so that a use after the end does not go unnoticed. Prints TAP.
@@ -16,7 +16,7 @@ MODEL = ["model.vocab_size=320", "model.hidden_size=16", "model.ffn_size=24", "m
          "schedule.warmup_steps=0", "compute.peak_tflops=1"]
 RUN = [*MODEL, "data.train=data/text_document", "data.valid=data/text_document", "directory=run", "evaluation.every=2",
        "evaluation.samples=2", "checkpoint.every=0", "parallel.tensor=2", "parallel.sequence_parallel=true"]
-ENVIRONMENT = dict(os.environ, GPAS_HOSTCUDA_DEVICES="2", MALLOC_PERTURB_="165")
+ENVIRONMENT = dict(os.environ, MALLOC_PERTURB_="165")
 
 
 def job(program, *arguments, **variables):

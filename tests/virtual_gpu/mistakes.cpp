@@ -1,0 +1,49 @@
+#include "tests/virtual_gpu/mistakes.hpp"
+
+#include "tests/virtual_gpu/device.hpp"
+
+#include <map>
+#include <mutex>
+#include <utility>
+
+namespace gpas::virtual_gpu {
+namespace {
+
+struct Planted {
+    std::mutex mutex;
+    Mistake mistake = Mistake::none;
+    int rank = 0, index = 0;
+    std::map<std::pair<Mistake, int>, int> counts;
+};
+
+Planted& state() {
+    static auto* const all = new Planted;
+    return *all;
+}
+
+}  // namespace
+
+void plant(Mistake mistake, int rank, int index) {
+    Planted& all = state();
+    const std::lock_guard lock(all.mutex);
+    all.mistake = mistake;
+    all.rank = rank;
+    all.index = index;
+    all.counts.clear();
+}
+
+bool planted(Mistake mistake) {
+    Planted& all = state();
+    const std::lock_guard lock(all.mutex);
+    const int rank = chosen_device();
+    const int count = all.counts[{mistake, rank}]++;
+    return all.mistake == mistake && all.rank == rank && all.index == count;
+}
+
+int places(Mistake mistake, int rank) {
+    Planted& all = state();
+    const std::lock_guard lock(all.mutex);
+    return all.counts[{mistake, rank}];
+}
+
+}  // namespace gpas::virtual_gpu

@@ -1,0 +1,16 @@
+// Reductions of the virtual NCCL.
+#pragma once
+
+#include <nccl.h>
+
+#include <cstddef>
+#include <vector>
+
+namespace gpas::virtual_gpu {
+
+// to [count] = the sum, maximum or minimum of the parts [count], element by element: in double precision and in the
+// order of the ranks, rounded once.
+void reduce(void* to, const std::vector<const std::byte*>& parts, std::size_t count, ncclDataType_t type,
+            ncclRedOp_t operation);
+
+}  // namespace gpas::virtual_gpu

@@ -1,0 +1,18 @@
+// In place of kernels/shared_library.cpp: NCCL and cuBLASLt are this program itself, whose functions are virtual.
+#include "kernels/shared_library.hpp"
+
+#include "kernels/error.hpp"
+
+#include <dlfcn.h>
+
+namespace gpas {
+
+SharedLibrary::SharedLibrary(const SharedLibraryRequest& request) : name_(request.name) {}
+
+void* SharedLibrary::address(const char* symbol) const {
+    void* found = dlsym(RTLD_DEFAULT, symbol);
+    if (found == nullptr) fail(ExitCode::environment, "the virtual {} has no {}", name_, symbol);
+    return found;
+}
+
+}  // namespace gpas
