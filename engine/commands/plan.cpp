@@ -3,7 +3,9 @@
 #include "engine/commands/command.hpp"
 #include "engine/commands/options.hpp"
 #include "engine/training/device_table.hpp"
+#include "engine/training/gpu_memory.hpp"
 #include "engine/training/host_state.hpp"
+#include "engine/training/layout_search.hpp"
 #include "engine/training/run_state.hpp"
 #include "engine/training/schedule.hpp"
 #include "io/config/check.hpp"
@@ -24,11 +26,11 @@ struct Options {
     std::string gpu;
     double memory_gib = 0.0;
     double tflops = 0.0;
+    std::string network = "400";
     bool search = false;
 };
 
 constexpr double gibibyte = double(std::int64_t(1) << 30);
-constexpr double reached_share = 0.5;  // of a device's peak, by matrix products of this size
 
 template <class... Args>
 void line(fmt::format_string<Args...> format, Args&&... args) {
@@ -36,7 +38,12 @@ void line(fmt::format_string<Args...> format, Args&&... args) {
 }
 
 DeviceFigures device_of(const Options& options) {
-    DeviceFigures device{.name = "a device", .bf16_tflops = 100.0, .fp32_tflops = 50.0, .link = Link::nvlink3};
+    DeviceFigures device{.name = "a device of 100 TFLOP/s",
+                         .bf16_tflops = 100.0,
+                         .fp32_tflops = 20.0,
+                         .memory_gbytes = 1000.0,
+                         .multiprocessors = 108,
+                         .link = Link::nvlink3};
     if (!options.gpu.empty()) {
         const DeviceFigures* found = figures_named(options.gpu);
         if (found == nullptr) {
@@ -48,16 +55,42 @@ DeviceFigures device_of(const Options& options) {
         device = *found;
     }
     if (options.memory_gib > 0) device.memory_gib = options.memory_gib;
-    if (options.tflops > 0) device.bf16_tflops = device.fp32_tflops = options.tflops;
+    if (options.tflops > 0) {
+        device.bf16_tflops = device.fp32_tflops = options.tflops;
+        if (options.gpu.empty()) device.name = "a device of --tflops";
+    }
     return device;
 }
 
-DeviceSpeed speed_of(const DeviceFigures& device, ComputeDtype dtype) {
-    const double peak = dtype == ComputeDtype::bf16 ? device.bf16_tflops : device.fp32_tflops;
-    return {.flops = reached_share * peak * 1e12,
-            .link_bytes = figures_of(device.link).gbytes * 1e9,
-            .network_bytes = figures_of(Link::infiniband400).gbytes * 1e9,
-            .per_node = device.per_node};
+// A GPU if one is named: its kernels take other temporaries, and feed-forward columns are padded.
+Device planned_device(const Options& options, const LoadedConfig& config) {
+    return !options.gpu.empty() || config.values.compute.device == DeviceKind::cuda ? Device::cuda : Device::cpu;
+}
+
+// What the time is predicted for. On a CPU: ranks like those that were measured.
+struct Target {
+    Device device = Device::cpu;
+    DeviceFigures figures;
+    DeviceSpeed speed;
+    std::string name;
+};
+
+Target target_of(const Options& options, const LoadedConfig& config, int threads) {
+    const RunConfig& run = config.values;
+    Target target{.device = planned_device(options, config), .figures = device_of(options)};
+    const bool processor = options.gpu.empty() && options.tflops == 0 && run.compute.device == DeviceKind::cpu;
+    if (processor) {
+        target.speed = speed_of_cpu(run.compute.dtype, threads);
+        target.name = fmt::format("{} threads a rank of an AMD EPYC as in docs/results/cpu-step.md", threads);
+        return target;
+    }
+    if (options.network != "400" && options.network != "200")
+        fail(ExitCode::usage, "--network: found '{}', expected 400 or 200 (Gb/s of a GPU)", options.network);
+    const Link network = options.network == "400" ? Link::infiniband400 : Link::infiniband200;
+    target.speed = speed_of_gpu(target.figures, run.compute.dtype, network);
+    target.name = fmt::format("{}, {} inside a node, {}", target.figures.name, figures_of(target.figures.link).name,
+                              figures_of(network).name);
+    return target;
 }
 
 std::string layers_text(const std::vector<ModelPart>& parts) {
@@ -80,7 +113,18 @@ void print_mesh(const RunConfig& config, const RunPlan& plan) {
          config.data.sequence_length, plan.mesh.data, plan.pipeline.micro_batches, config.training.micro_batch_size);
 }
 
-void print_memory(const RunConfig& config, const RunPlan& plan) {
+// What stands on a GPU beside the arenas, at most.
+void print_overhead(const RunConfig& config, const RunPlan& plan, int per_node) {
+    const GpuOverhead beside = gpu_overhead(plan.mesh, per_node, config.model.tied_embeddings);
+    line("  beside that     {} of the GPU at most: context {}, kernels {}, cuBLASLt {}{}",
+         bytes_text(double(beside.total_bytes())), bytes_text(double(beside.context_bytes)),
+         bytes_text(double(beside.kernel_bytes)), bytes_text(double(beside.cublas_bytes)),
+         beside.communicators > 0
+             ? fmt::format(", {} NCCL communicators {}", beside.communicators, bytes_text(double(beside.nccl_bytes)))
+             : "");
+}
+
+void print_memory(const RunConfig& config, const RunPlan& plan, const Target& target) {
     line("");
     line("memory of a rank  {:>11}{:>11}{:>11}{:>13}{:>11}{:>11}  in flight", "weights", "gradients", "optimizer",
          "activations", "buffers", "total");
@@ -92,6 +136,7 @@ void print_memory(const RunConfig& config, const RunPlan& plan) {
              bytes_text(double(m.buffer_bytes + m.recomputed_bytes + m.scratch_bytes)),
              bytes_text(double(m.total_bytes())), fmt::join(stage.in_flight, " + "));
     }
+    if (target.device == Device::cuda) print_overhead(config, plan, target.speed.per_node);
     const std::int64_t saved = plan.largest().memory.saved_bytes;
     const std::int64_t copy = checkpoint_copy_bytes(config.checkpoint, saved);
     line("  checkpoints     {}",
@@ -159,24 +204,26 @@ void print_disk(const RunConfig& config, const RunPlan& plan) {
                              double(space.available) < needed ? " — NOT ENOUGH" : ""));
 }
 
-void print_time(const LoadedConfig& config, const RunPlan& plan, const DeviceFigures& device) {
-    const double seconds = predicted_step_seconds(config, plan, speed_of(device, config.values.compute.dtype));
+void print_time(const LoadedConfig& config, const RunPlan& plan, const Target& target) {
+    const StepTime time = predict_step(config, plan, target.speed);
+    const double seconds = time.total();
+    const auto percent = [&](double part) { return 100.0 * part / seconds; };
+    line("time            {:.3g} s a step, predicted for {}: {:.3g} tokens/s, {:.3g} h in all", seconds, target.name,
+         plan.tokens_per_step / seconds, seconds * double(config.values.training.steps) / 3600.0);
     line(
-        "time            {:.3g} s a step on {} if its products reach {:.0f} % of the peak: {:.3g} tokens/s, {:.3g} h "
-        "in all",
-        seconds, device.name, 100.0 * reached_share, plan.tokens_per_step / seconds,
-        seconds * double(config.values.training.steps) / 3600.0);
+        "  of a step     compute {:.0f} %, memory bandwidth {:.0f} %, messages of tensor-parallel ranks {:.0f} %, of "
+        "data-parallel ranks {:.0f} %, pipeline bubble {:.0f} %",
+        percent(time.compute), percent(time.memory), percent(time.tensor), percent(time.data), percent(time.pipeline));
+    line("  bound         {}", fmt::join(bounds_of(time), ", then "));
 }
 
-// A GPU where one is named: its kernels take other temporaries, and feed-forward columns are padded.
-Device planned_device(const Options& options, const LoadedConfig& config) {
-    return !options.gpu.empty() || config.values.compute.device == DeviceKind::cuda ? Device::cuda : Device::cpu;
-}
-
-void print_search(const Options& options, const LoadedConfig& config, const DeviceFigures& device, int threads) {
-    const auto choices = search_layouts(
-        config.values, options.ranks, threads, planned_device(options, config), device.memory_gib * gibibyte,
-        speed_of(device, config.values.compute.dtype), [&](const std::vector<std::string>& overrides) {
+void print_search(const Options& options, const LoadedConfig& config, const Target& target, int threads) {
+    const LayoutSearch search{.ranks = options.ranks,
+                              .threads = threads,
+                              .device = target.device,
+                              .memory_bytes = target.figures.memory_gib * gibibyte};
+    const auto choices =
+        search_layouts(config.values, search, target.speed, [&](const std::vector<std::string>& overrides) {
             ConfigArgument changed = *options.config;
             changed.words.insert(changed.words.end(), overrides.begin(), overrides.end());
             return changed.load();
@@ -186,37 +233,52 @@ void print_search(const Options& options, const LoadedConfig& config, const Devi
              options.ranks);
     constexpr std::size_t most = 10;
     line("");
-    line("{} layouts of {} ranks fit; the fastest by prediction ({} at {:.0f} % of its peak):", choices.size(),
-         options.ranks, device.name, 100.0 * reached_share);
-    line("{:>9} {:>11} {:>8}  overrides", "s/step", "memory", "bubble");
+    line("{} layouts of {} ranks fit; the fastest by prediction ({}):", choices.size(), options.ranks, target.name);
+    line("{:>9} {:>11} {:>9} {:>7} {:>7} {:>7} {:>7}  overrides", "s/step", "memory", "tokens/s", "memory", "tensor",
+         "data", "bubble");
     for (std::size_t i = 0; i < std::min(choices.size(), most); ++i) {
+        const LayoutChoice& choice = choices[i];
         std::vector<std::string> shown;
-        for (const std::string& text : choices[i].overrides)
+        for (const std::string& text : choice.overrides)
             if (!text.ends_with("=auto") && !text.ends_with("=1f1b") && text != "parallel.data=0" &&
                 !text.ends_with("=none") && !text.ends_with("=false") && text != "parallel.virtual_chunks=1")
                 shown.push_back(text);
-        line("{:>9.4g} {:>11} {:>7.1f}%  {}", choices[i].seconds,
-             bytes_text(double(choices[i].plan.largest().memory.total_bytes())), 100.0 * choices[i].plan.bubble_share,
+        const double seconds = choice.time.total();
+        line("{:>9.4g} {:>11} {:>9.3g} {:>6.0f}% {:>6.0f}% {:>6.0f}% {:>6.0f}%  {}", seconds,
+             bytes_text(double(device_bytes_of(config.values, choice.plan, target.device, target.speed.per_node))),
+             choice.plan.tokens_per_step / seconds, 100 * choice.time.memory / seconds,
+             100 * choice.time.tensor / seconds, 100 * choice.time.data / seconds, 100 * choice.time.pipeline / seconds,
              fmt::join(shown, " "));
+    }
+}
+
+// The configuration's own layout; with --search it need not be possible.
+void print_own_layout(const Options& options, const LoadedConfig& config, const Target& target, int threads) {
+    try {
+        const RunPlan plan = plan_run(config, options.ranks, threads, target.device);
+        print_mesh(config.values, plan);
+        print_memory(config.values, plan, target);
+        print_traffic(plan);
+        print_schedule(config.values, plan);
+        print_disk(config.values, plan);
+        print_time(config, plan, target);
+        std::fflush(stdout);
+        if (!options.search && target.figures.memory_gib > 0)
+            check_memory(config, device_bytes_of(config.values, plan, target.device, target.speed.per_node),
+                         std::int64_t(target.figures.memory_gib * gibibyte));
+    } catch (const Error& error) {
+        if (!options.search || error.code() != ExitCode::usage) throw;
+        line("The layout of the configuration is not possible with {} ranks: {}", options.ranks, error.what());
     }
 }
 
 void run(const Options& options) {
     const LoadedConfig config = options.config->load();
-    const DeviceFigures device = device_of(options);
     const int threads = config.values.compute.threads > 0 ? int(config.values.compute.threads) : 1;
     check_for_training(config);
-    const RunPlan plan = plan_run(config, options.ranks, threads, planned_device(options, config));
-    print_mesh(config.values, plan);
-    print_memory(config.values, plan);
-    print_traffic(plan);
-    print_schedule(config.values, plan);
-    print_disk(config.values, plan);
-    print_time(config, plan, device);
-    std::fflush(stdout);
-    if (options.search) return print_search(options, config, device, threads);
-    if (device.memory_gib > 0)
-        check_memory(config, plan.largest().memory.total_bytes(), std::int64_t(device.memory_gib * gibibyte));
+    const Target target = target_of(options, config, threads);
+    print_own_layout(options, config, target, threads);
+    if (options.search) print_search(options, config, target, threads);
 }
 
 }  // namespace
@@ -232,6 +294,7 @@ void add_plan(CLI::App& app, Chosen& chosen) {
         ->default_str("that of --gpu");
     add_real(*command, "--tflops", options->tflops, {0, 1e9, true}, "peak of a device, in TFLOP/s")
         ->default_str("that of --gpu");
+    command->add_option("--network", options->network, "between nodes, Gb/s of a GPU: 400 or 200")->default_str("400");
     command->add_flag("--search", options->search, "rank the layouts of so many ranks by predicted time");
     command->callback([&chosen, options] { chosen.alone = [options] { run(*options); }; });
 }

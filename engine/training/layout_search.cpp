@@ -1,4 +1,6 @@
-#include "engine/training/plan.hpp"
+#include "engine/training/layout_search.hpp"
+
+#include "engine/training/gpu_memory.hpp"
 #include "kernels/error.hpp"
 
 #include <algorithm>
@@ -35,25 +37,33 @@ std::vector<std::string> overrides_of(std::int64_t tensor, bool sequence, std::i
 
 }  // namespace
 
-std::vector<LayoutChoice> search_layouts(const RunConfig& config, std::int64_t ranks, int threads, Device device,
-                                         double memory_bytes, const DeviceSpeed& speed,
+std::int64_t device_bytes_of(const RunConfig& config, const RunPlan& plan, Device device, int per_node) {
+    const std::int64_t arenas = plan.largest().memory.total_bytes();
+    if (device == Device::cpu) return arenas;
+    return arenas + gpu_overhead(plan.mesh, per_node, config.model.tied_embeddings).total_bytes();
+}
+
+std::vector<LayoutChoice> search_layouts(const RunConfig& config, const LayoutSearch& search, const DeviceSpeed& speed,
                                          const std::function<LoadedConfig(const std::vector<std::string>&)>& reload) {
+    const std::int64_t ranks = search.ranks;
     std::vector<LayoutChoice> found;
     const auto consider = [&](const std::vector<std::string>& overrides) {
         try {
             const LoadedConfig loaded = reload(overrides);
-            LayoutChoice choice{.overrides = overrides, .plan = plan_run(loaded, ranks, threads, device)};
-            if (memory_bytes > 0 && double(choice.plan.largest().memory.total_bytes()) > memory_bytes) return;
-            choice.seconds = predicted_step_seconds(loaded, choice.plan, speed);
+            LayoutChoice choice{.overrides = overrides, .plan = plan_run(loaded, ranks, search.threads, search.device)};
+            const std::int64_t needed = device_bytes_of(config, choice.plan, search.device, speed.per_node);
+            if (search.memory_bytes > 0 && double(needed) > search.memory_bytes) return;
+            choice.time = predict_step(loaded, choice.plan, speed);
             found.push_back(std::move(choice));
         } catch (const Error& error) {
             if (error.code() != ExitCode::usage) throw;  // a layout that is refused is none
         }
     };
+    // With many ranks only the smallest divide the batch.
+    const std::int64_t largest = std::max<std::int64_t>(4 * config.training.micro_batch_size, 16);
     std::vector<std::int64_t> micro_batches;
     for (const std::int64_t micro : divisors(config.training.global_batch_size))
-        if (micro <= 4 * config.training.micro_batch_size) micro_batches.push_back(micro);
-    if (micro_batches.size() > 5) micro_batches.erase(micro_batches.begin(), micro_batches.end() - 5);
+        if (micro <= largest) micro_batches.push_back(micro);
 
     for (const std::int64_t tensor : divisors(ranks)) {
         if (tensor > speed.per_node) continue;
@@ -70,7 +80,7 @@ std::vector<LayoutChoice> search_layouts(const RunConfig& config, std::int64_t r
         }
     }
     std::stable_sort(found.begin(), found.end(),
-                     [](const LayoutChoice& a, const LayoutChoice& b) { return a.seconds < b.seconds; });
+                     [](const LayoutChoice& a, const LayoutChoice& b) { return a.time.total() < b.time.total(); });
     return found;
 }
 

@@ -62,7 +62,8 @@ StepTraffic traffic_of(const ReplicaShape& shape, const ReplicaPlan& memory, std
         traffic.tensor_reduce_scatter += transfers.reduce_scatter * stream;
     }
     if (shape.has_neighbours)
-        traffic.pipeline_send = boundaries * stream * double(shape.compute.rows()) / double(shape.compute.padded_tokens());
+        traffic.pipeline_send =
+            boundaries * stream * double(shape.compute.rows()) / double(shape.compute.padded_tokens());
     if (shape.store.data_size > 1) {
         traffic.gradient_reduce = double(memory.gradient_bytes);
         if (shape.store.sharded_optimizer) traffic.weight_gather = double(memory.weight_bytes);
@@ -92,18 +93,16 @@ std::vector<ModelPart> parts_in_order(const RunPlan& plan) {
     return parts;
 }
 
-// Costs of each model stage: products at `flops`, tensor-parallel messages at `bytes` a second (0: none).
-PipelineCosts costs_of(const RunConfig& config, const RunPlan& plan, const std::vector<double>& message_seconds,
-                       double flops, double stage_message) {
-    PipelineCosts costs{.message = stage_message};
-    const std::vector<ModelPart> parts = parts_in_order(plan);
+// Costs of each model stage, products alone, in operations.
+PipelineCosts costs_of(const RunConfig& config, const RunPlan& plan) {
+    PipelineCosts costs;
     const double again = config.parallel.recompute == Recompute::full        ? 1.0
                          : config.parallel.recompute == Recompute::selective ? 0.6
                                                                              : 0.0;
-    for (std::size_t i = 0; i < parts.size(); ++i) {
-        const double forward = part_flops(config, parts[i]) / flops;
-        costs.forward.push_back(forward + 0.4 * message_seconds[i]);
-        costs.backward_input.push_back((1.0 + again) * forward + 0.6 * message_seconds[i]);
+    for (const ModelPart& part : parts_in_order(plan)) {
+        const double forward = part_flops(config, part);
+        costs.forward.push_back(forward);
+        costs.backward_input.push_back((1.0 + again) * forward);
         costs.backward_weight.push_back(forward);
     }
     return costs;
@@ -129,7 +128,8 @@ RunPlan plan_run(const LoadedConfig& loaded, std::int64_t ranks, int threads, De
                       .parts = shape.parts,
                       .parameters = parameters_of(shape),
                       .in_flight = shape.in_flight,
-                      .memory = plan_replica(shape)};
+                      .memory = plan_replica(shape),
+                      .compute = shape.compute};
         rank.traffic = traffic_of(shape, rank.memory, plan.pipeline.micro_batches);
         plan.stages.push_back(std::move(rank));
     }
@@ -137,43 +137,11 @@ RunPlan plan_run(const LoadedConfig& loaded, std::int64_t ranks, int threads, De
     plan.tokens_per_step = double(config.training.global_batch_size) * double(config.data.sequence_length);
     plan.parameters = parameter_count(config.model);
     plan.checkpoint_bytes = 3 * plan.parameters * std::int64_t(sizeof(float));
-    const std::vector<double> no_messages(std::size_t(plan.pipeline.stages * plan.pipeline.chunks), 0.0);
-    const PipelineSimulation played = simulate(plan.pipeline, costs_of(config, plan, no_messages, 1.0, 0.0));
+    const PipelineSimulation played = simulate(plan.pipeline, costs_of(config, plan));
     double busy = 0.0;
     for (const double seconds : played.busy) busy += seconds;
     plan.bubble_share = 1.0 - busy / (double(played.busy.size()) * played.seconds);
     return plan;
-}
-
-double predicted_step_seconds(const LoadedConfig& loaded, const RunPlan& plan, const DeviceSpeed& speed) {
-    const RunConfig& config = loaded.values;
-    const double t = plan.mesh.tensor;
-    const double d = plan.mesh.data;
-    const double tensor_bytes = plan.mesh.tensor <= speed.per_node ? speed.link_bytes : speed.network_bytes;
-    const bool one_node = plan.mesh.ranks() <= speed.per_node;
-    const double data_bytes = one_node ? speed.link_bytes : speed.network_bytes;
-
-    // A ring moves (t-1)/t of a tensor to gather or to scatter it, twice that to reduce it everywhere.
-    std::vector<double> messages;
-    for (int chunk = 0; chunk < plan.pipeline.chunks; ++chunk)
-        for (const RankPlan& stage : plan.stages) {
-            const StepTraffic& traffic = stage.traffic;
-            const double moved =
-                (2.0 * traffic.tensor_all_reduce + traffic.tensor_all_gather + traffic.tensor_reduce_scatter) *
-                (t - 1.0) / t;
-            messages.push_back(moved / tensor_bytes / double(plan.pipeline.micro_batches * plan.pipeline.chunks));
-        }
-    double sent = 0.0;
-    for (const RankPlan& stage : plan.stages) sent = std::max(sent, stage.traffic.pipeline_send);
-    const double stage_message = sent / (2.0 * double(plan.pipeline.micro_batches * plan.pipeline.chunks)) /
-                                 (one_node ? speed.link_bytes : speed.network_bytes);
-    const PipelineSimulation played =
-        simulate(plan.pipeline, costs_of(config, plan, messages, speed.flops, stage_message));
-
-    const RankPlan& last = plan.largest();
-    const double reduced = last.traffic.weight_gather > 0 ? last.traffic.gradient_reduce + last.traffic.weight_gather
-                                                          : 2.0 * last.traffic.gradient_reduce;
-    return played.seconds + reduced * (d - 1.0) / d / data_bytes;
 }
 
 }  // namespace gpas

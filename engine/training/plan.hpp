@@ -31,6 +31,7 @@ struct RankPlan {
     std::vector<std::int64_t> in_flight;  // micro-batches, of each part
     ReplicaPlan memory;
     StepTraffic traffic;
+    ModelShape compute;
 };
 
 struct RunPlan {
@@ -48,30 +49,5 @@ struct RunPlan {
 
 // Error(usage) for what `gpas train` refuses on so many ranks, in the same words.
 RunPlan plan_run(const LoadedConfig& config, std::int64_t ranks, int threads, Device device = Device::cpu);
-
-// What a device and its connections can do.
-struct DeviceSpeed {
-    double flops = 0.0;          // a second, reached by matrix products
-    double link_bytes = 0.0;     // a second, within a node
-    double network_bytes = 0.0;  // a second, between nodes
-    int per_node = 8;
-};
-
-// Seconds of a step: the schedule played through with each stage's products and tensor-parallel messages, then the
-// gradients of the last bucket and the weights. Elementwise work is not counted.
-double predicted_step_seconds(const LoadedConfig& config, const RunPlan& plan, const DeviceSpeed& speed);
-
-// A layout of `ranks` ranks: overrides of the configuration.
-struct LayoutChoice {
-    std::vector<std::string> overrides;
-    RunPlan plan;
-    double seconds = 0.0;
-};
-
-// Every layout that the configuration allows and that fits into memory_bytes (0: any), fastest first. reload: the
-// configuration with these overrides; layouts that it refuses are left out.
-std::vector<LayoutChoice> search_layouts(const RunConfig& config, std::int64_t ranks, int threads, Device device,
-                                         double memory_bytes, const DeviceSpeed& speed,
-                                         const std::function<LoadedConfig(const std::vector<std::string>&)>& reload);
 
 }  // namespace gpas

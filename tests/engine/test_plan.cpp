@@ -153,20 +153,5 @@ TEST(StageLayers, are_balanced_with_the_head_counted) {
     for (const std::int64_t count : uneven) EXPECT_GE(count, 1);
 }
 
-TEST(Search, ranks_the_layouts_that_fit) {
-    const DeviceSpeed speed{.flops = 1e12, .link_bytes = 1e10, .network_bytes = 1e9, .per_node = 8};
-    const auto reload = [](const std::vector<std::string>& overrides) { return config(overrides); };
-    const auto all = search_layouts(config({}).values, 8, 1, Device::cpu, 0.0, speed, reload);
-    ASSERT_GT(all.size(), 50U);
-    for (std::size_t i = 1; i < all.size(); ++i) EXPECT_LE(all[i - 1].seconds, all[i].seconds);
-    const double limit = 2e6;
-    const auto few = search_layouts(config({}).values, 8, 1, Device::cpu, limit, speed, reload);
-    EXPECT_LT(few.size(), all.size());
-    for (const LayoutChoice& choice : few) {
-        EXPECT_LE(double(choice.plan.largest().memory.total_bytes()), limit);
-        EXPECT_EQ(plan_run(config(choice.overrides), 8, 1).mesh.ranks(), 8);
-    }
-}
-
 }  // namespace
 }  // namespace gpas
