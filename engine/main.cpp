@@ -3,6 +3,7 @@
 #include "io/config/join.hpp"
 #include "io/config/suggest.hpp"
 #include "io/metrics/background_stderr.hpp"
+#include "kernels/cuda/gpu.hpp"
 #include "kernels/error.hpp"
 #include "kernels/error_of.hpp"
 #include "parallel/communicator.hpp"
@@ -103,6 +104,7 @@ int refuse(const CLI::App& app, int argc, char** argv, const CLI::ParseError& er
 }  // namespace
 
 int main(int argc, char** argv) {
+    gpas::cuda::prepare_environment();
     CLI::App app("gpas: pretrains LLaMA-type language models with gradient-preserving activation scaling");
     app.set_version_flag("--version", "gpas " GPAS_VERSION);
     app.require_subcommand(1);

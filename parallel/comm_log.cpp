@@ -114,6 +114,13 @@ void CommLog::waited() {
     board_->waiting.store(0, std::memory_order_relaxed);
 }
 
+void CommLog::set_gpu_call(std::int64_t number) { board_->gpu_call.store(number, std::memory_order_relaxed); }
+
+void CommLog::gpu_failed(const std::string& why) {
+    copy_text(board_->gpu_trouble, why);
+    board_->gpu_failed.store(true, std::memory_order_release);
+}
+
 std::filesystem::path CommLog::write(int rank) const {
     if (settings.directory.empty()) return {};
     const std::filesystem::path path = settings.directory / fmt::format("calls_rank_{}.txt", rank);

@@ -12,6 +12,7 @@
 
 namespace gpas {
 
+class LastActs;
 class Rehearsal;
 
 struct CommCall {
@@ -47,6 +48,7 @@ public:
 
     CommSettings settings;
     std::shared_ptr<Rehearsal> rehearsal;  // of a failure; nothing where none is asked for
+    std::shared_ptr<LastActs> last_acts;   // of the process; nothing where no watcher ends it
 
     // Where the program is; goes into the calls that follow.
     void enter(Phase phase, std::int64_t step, std::int64_t micro_batch = -1);
@@ -55,10 +57,15 @@ public:
     void set_place(std::int64_t step, std::int64_t micro_batch);
     // Returns the call's number.
     std::int64_t begin(const std::string& group, const char* op, const char* what, const std::string& data);
-    void end(std::int64_t number);
+    void end(std::int64_t number);  // any thread
     // The program waits for this call to end; and it no longer does.
     void wait(std::int64_t number);
     void waited();
+
+    // The oldest call that was enqueued on this rank's GPU and is not finished there; 0: there is none. Any thread.
+    void set_gpu_call(std::int64_t number);
+    // Calls of this rank's GPU have failed, and are given up: the rank's watcher reports it and ends the job. Any thread.
+    void gpu_failed(const std::string& why);
 
     std::vector<CommCall> last() const { return read_calls(*board_); }
     CommCall call(std::int64_t number) const { return read_call(*board_, number); }

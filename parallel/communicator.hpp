@@ -55,6 +55,9 @@ public:
     // int32; Error(internal) when the sizes of the two ends differ.
     virtual std::unique_ptr<Transfer> start_send(Tensor data, int to, const char* what) = 0;
     virtual std::unique_ptr<Transfer> start_receive(Tensor data, int from, const char* what) = 0;
+    // The next start_receive() into memory of a GPU may begin when what is enqueued on the compute stream by now is done: it
+    // does not wait for what is enqueued between this call and its own. Nothing for memory of the host.
+    virtual void allow_receive() {}
     // Collectives that go on beside the program, with the contracts of their blocking forms. `part` may lie at its
     // place in `whole`, here and there.
     virtual std::unique_ptr<Transfer> start_all_reduce(Tensor data, ReduceOp op, const char* what) = 0;

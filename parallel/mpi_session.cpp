@@ -59,6 +59,7 @@ std::unique_ptr<Communicator> MpiSession::world() const {
     // A duplicate: what other libraries do on MPI_COMM_WORLD never meets our messages.
     std::unique_ptr<Communicator> world = MpiCommunicator(MPI_COMM_WORLD, watcher_->board()).duplicate();
     world->log().rehearsal = rehearsal_;
+    world->log().last_acts = watcher_->last_acts();
     return world;
 }
 

@@ -1,31 +1,21 @@
 #include "parallel/nccl_communicator.hpp"
 
-#include "kernels/cuda/check.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/error.hpp"
 #include "parallel/agree.hpp"
-#include "parallel/nccl_library.hpp"
+#include "parallel/nccl_session.hpp"
 
 #include <cuda_runtime_api.h>
 
 #include <array>
-#include <chrono>
 #include <cstring>
+#include <functional>
 #include <map>
-#include <thread>
 #include <utility>
 #include <vector>
 
 namespace gpas {
 namespace {
-
-using cuda::check;
-
-void check_nccl(const Nccl& nccl, ncclResult_t result, const char* call) {
-    if (result != ncclSuccess && result != ncclInProgress)
-        fail(ExitCode::environment, "NCCL: {}: {} ({})", call, nccl.ncclGetErrorString(result),
-             nccl.ncclGetLastError(nullptr));
-}
 
 ncclDataType_t type_of(Dtype dtype) {
     switch (dtype) {
@@ -43,85 +33,10 @@ bool on_gpu(const Tensor& tensor) { return tensor.device == Device::cuda; }
 
 cudaStream_t compute_stream(const cuda::Gpu& gpu) { return static_cast<cudaStream_t>(gpu.stream()); }
 
-class Event {
-public:
-    Event() { check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "cudaEventCreate"); }
-    ~Event() { cudaEventDestroy(event_); }
-    Event(const Event&) = delete;
-    Event& operator=(const Event&) = delete;
-    void record(cudaStream_t stream) { check(cudaEventRecord(event_, stream), "cudaEventRecord"); }
-    void delay(cudaStream_t stream) const { check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent"); }
-    bool reached() const {
-        const cudaError_t state = cudaEventQuery(event_);
-        if (state != cudaErrorNotReady) check(state, "cudaEventQuery");
-        return state == cudaSuccess;
-    }
-
-private:
-    cudaEvent_t event_ = nullptr;
-};
-
-// One NCCL communicator and the stream that its work is enqueued on.
-class Channel {
-public:
-    explicit Channel(const Nccl& nccl) : nccl_(nccl) {
-        check(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "cudaStreamCreate");
-    }
-    ~Channel() {
-        if (comm_ != nullptr) failed_ ? nccl_.ncclCommAbort(comm_) : nccl_.ncclCommDestroy(comm_);
-        cudaStreamDestroy(stream_);
-    }
-    Channel(const Channel&) = delete;
-    Channel& operator=(const Channel&) = delete;
-
-    // Begins, within a group of NCCL calls; ready() ends it.
-    void begin(int rank, int size, const ncclUniqueId& id) {
-        ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-        config.blocking = 0;
-        check_nccl(nccl_, nccl_.ncclCommInitRankConfig(&comm_, size, id, rank, &config), "ncclCommInitRankConfig");
-    }
-    // Whether what was asked of the communicator is under way on the GPU; Error(environment) when it failed.
-    bool ready() {
-        ncclResult_t state = ncclSuccess;
-        ncclResult_t asked = nccl_.ncclCommGetAsyncError(comm_, &state);
-        if (asked == ncclSuccess) asked = state;
-        if (asked != ncclSuccess && asked != ncclInProgress) give_up();
-        check_nccl(nccl_, asked, "communicator");
-        return asked == ncclSuccess;
-    }
-    void give_up() { failed_ = true; }
-
-    ncclComm_t comm() const { return comm_; }
-    cudaStream_t stream() const { return stream_; }
-
-private:
-    const Nccl& nccl_;
-    cudaStream_t stream_ = nullptr;
-    ncclComm_t comm_ = nullptr;
-    bool failed_ = false;
-};
-
-// Waits of the host for NCCL's own threads: short, but not without an end.
-void wait_for(const std::vector<Channel*>& channels, double timeout_seconds, const char* what) {
-    const auto start = std::chrono::steady_clock::now();
-    for (Channel* channel : channels)
-        while (!channel->ready()) {
-            const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-            if (timeout_seconds > 0.0 && seconds > timeout_seconds) {
-                for (Channel* each : channels) each->give_up();
-                fail(ExitCode::environment,
-                     "NCCL: {} did not end within {} s (parallel.timeout_seconds): a rank is missing or cannot be "
-                     "reached",
-                     what, timeout_seconds);
-            }
-            std::this_thread::sleep_for(std::chrono::microseconds(50));
-        }
-}
-
 // The compute stream waits for the end of a call, when asked to.
 class StreamTransfer final : public Transfer {
 public:
-    StreamTransfer(std::unique_ptr<Event> done, std::shared_ptr<cuda::Gpu> gpu)
+    StreamTransfer(std::shared_ptr<CudaEvent> done, std::shared_ptr<cuda::Gpu> gpu)
         : done_(std::move(done)), gpu_(std::move(gpu)) {}
     ~StreamTransfer() override {
         if (done_) done_->delay(compute_stream(*gpu_));
@@ -137,7 +52,7 @@ public:
     }
 
 private:
-    std::unique_ptr<Event> done_;
+    std::shared_ptr<CudaEvent> done_;
     std::shared_ptr<cuda::Gpu> gpu_;
 };
 
@@ -149,9 +64,7 @@ ncclUniqueId unique_id(const Id& words) {
     return id;
 }
 
-Id new_id(const Nccl& nccl) {
-    ncclUniqueId id;
-    check_nccl(nccl, nccl.ncclGetUniqueId(&id), "ncclGetUniqueId");
+Id words_of(const ncclUniqueId& id) {
     Id words;
     std::memcpy(words.data(), &id, sizeof id);
     return words;
@@ -159,24 +72,14 @@ Id new_id(const Nccl& nccl) {
 
 class NcclCommunicator final : public Communicator {
 public:
-    NcclCommunicator(std::unique_ptr<Communicator> host, Context& context, NcclUse use, const char* name)
-        : host_(std::move(host)), gpu_(context.shared_gpu()), name_(name) {
-        // Every rank offers an id: of the group, or of the messages that it sends.
-        std::vector<Id> ids(std::size_t(host_->size()));
-        Id mine = new_id(nccl_);
-        constexpr std::int64_t words = std::int64_t(Id().size());
-        host_->all_gather(Tensor(ids.data(), Dtype::int32, {host_->size() * words}),
-                          Tensor(mine.data(), Dtype::int32, {words}), "NCCL ids");
-        check_nccl(nccl_, nccl_.ncclGroupStart(), "ncclGroupStart");
+    NcclCommunicator(std::unique_ptr<Communicator> host, std::shared_ptr<NcclSession> session, Context& context,
+                     NcclUse use, const char* name)
+        : host_(std::move(host)), session_(std::move(session)), gpu_(context.shared_gpu()), name_(name) {
         if (use == NcclUse::collectives)
-            all_.begin(rank(), size(), unique_id(ids[0]));
+            open_collectives();
         else
-            begin_messages(ids, use == NcclUse::messages_to_next ? 1 : size() - 1);
-        check_nccl(nccl_, nccl_.ncclGroupEnd(), "ncclGroupEnd");
-        wait_for(channels(), log().settings.timeout_seconds, "the start of a communicator");
-        gpu_->add_watcher(this, [this](double seconds) { watch(seconds); });
+            open_messages(use == NcclUse::messages_to_next ? 1 : size() - 1);
     }
-    ~NcclCommunicator() override { gpu_->remove_watcher(this); }
 
     int rank() const override { return host_->rank(); }
     int size() const override { return host_->size(); }
@@ -204,39 +107,45 @@ public:
 
     std::unique_ptr<Transfer> start_send(Tensor data, int to, const char* what) override {
         if (!on_gpu(data)) return host_->start_send(data, to, what);
-        return enqueue(sends_.at(to), "send", what, data, [&](const Channel& channel) {
-            return nccl_.ncclSend(data.data, std::size_t(data.elements()), type_of(data.dtype), 1, channel.comm(),
-                                  channel.stream());
+        return enqueue(channel_of(sends_, to), "send", what, data, [=, this](const NcclChannel& channel) {
+            return session_->nccl().ncclSend(data.data, std::size_t(data.elements()), type_of(data.dtype), 1, channel.comm,
+                                  channel.stream);
         });
     }
     std::unique_ptr<Transfer> start_receive(Tensor data, int from, const char* what) override {
         if (!on_gpu(data)) return host_->start_receive(data, from, what);
-        return enqueue(receives_.at(from), "receive", what, data, [&](const Channel& channel) {
-            return nccl_.ncclRecv(data.data, std::size_t(data.elements()), type_of(data.dtype), 0, channel.comm(),
-                                  channel.stream());
-        });
+        if (!std::exchange(receive_allowed_, false)) allowed_.record(compute_stream(*gpu_));
+        const Call call = [=, this](const NcclChannel& channel) {
+            return session_->nccl().ncclRecv(data.data, std::size_t(data.elements()), type_of(data.dtype), 0,
+                                             channel.comm, channel.stream);
+        };
+        return enqueue(channel_of(receives_, from), "receive", what, data, call, allowed_);
+    }
+    void allow_receive() override {
+        allowed_.record(compute_stream(*gpu_));
+        receive_allowed_ = true;
     }
     std::unique_ptr<Transfer> start_all_reduce(Tensor data, ReduceOp op, const char* what) override {
         if (!on_gpu(data)) return host_->start_all_reduce(data, op, what);
-        return enqueue(all_, "all_reduce", what, data, [&](const Channel& channel) {
-            return nccl_.ncclAllReduce(data.data, data.data, std::size_t(data.elements()), type_of(data.dtype),
-                                       operation(op), channel.comm(), channel.stream());
+        return enqueue(all_, "all_reduce", what, data, [=, this](const NcclChannel& channel) {
+            return session_->nccl().ncclAllReduce(data.data, data.data, std::size_t(data.elements()), type_of(data.dtype),
+                                       operation(op), channel.comm, channel.stream);
         });
     }
     std::unique_ptr<Transfer> start_reduce_scatter(Tensor part, Tensor whole, const char* what) override {
         if (!on_gpu(whole)) return host_->start_reduce_scatter(part, whole, what);
         check_shares("reduce_scatter", part, whole, what);
-        return enqueue(all_, "reduce_scatter", what, whole, [&](const Channel& channel) {
-            return nccl_.ncclReduceScatter(whole.data, part.data, std::size_t(part.elements()), type_of(part.dtype),
-                                           ncclSum, channel.comm(), channel.stream());
+        return enqueue(all_, "reduce_scatter", what, whole, [=, this](const NcclChannel& channel) {
+            return session_->nccl().ncclReduceScatter(whole.data, part.data, std::size_t(part.elements()), type_of(part.dtype),
+                                           ncclSum, channel.comm, channel.stream);
         });
     }
     std::unique_ptr<Transfer> start_all_gather(Tensor whole, Tensor part, const char* what) override {
         if (!on_gpu(whole)) return host_->start_all_gather(whole, part, what);
         check_shares("all_gather", part, whole, what);
-        return enqueue(all_, "all_gather", what, whole, [&](const Channel& channel) {
-            return nccl_.ncclAllGather(part.data, whole.data, std::size_t(part.elements()), type_of(part.dtype),
-                                       channel.comm(), channel.stream());
+        return enqueue(all_, "all_gather", what, whole, [=, this](const NcclChannel& channel) {
+            return session_->nccl().ncclAllGather(part.data, whole.data, std::size_t(part.elements()), type_of(part.dtype),
+                                       channel.comm, channel.stream);
         });
     }
 
@@ -246,20 +155,47 @@ public:
     std::unique_ptr<Communicator> duplicate() override { return host_->duplicate(); }
 
 private:
-    // To rank + step of the ring, and from rank - step: the sender is rank 0 of the pair.
-    void begin_messages(const std::vector<Id>& ids, int step) {
-        const int to = (rank() + step) % size();
-        const int from = (rank() - step + size()) % size();
-        sends_.try_emplace(to, nccl_).first->second.begin(0, 2, unique_id(ids[std::size_t(rank())]));
-        receives_.try_emplace(from, nccl_).first->second.begin(1, 2, unique_id(ids[std::size_t(from)]));
+    void open_collectives() {
+        Id words{};
+        if (rank() == 0) words = words_of(session_->new_id());
+        host_->broadcast(words.data(), sizeof words, 0, "NCCL's id");
+        all_ = session_->open({{.group = name_, .rank = rank(), .ranks = size(), .id = unique_id(words)}}).front();
+        session_->connect({{all_, [this](const NcclChannel& channel) {
+                                return session_->nccl().ncclAllReduce(session_->scratch(), session_->scratch(), 1,
+                                                                      ncclFloat32, ncclSum, channel.comm,
+                                                                      channel.stream);
+                            }}});
     }
 
-    std::vector<Channel*> channels() {
-        std::vector<Channel*> all;
-        if (all_.comm() != nullptr) all.push_back(&all_);
-        for (auto& [peer, channel] : sends_) all.push_back(&channel);
-        for (auto& [peer, channel] : receives_) all.push_back(&channel);
-        return all;
+    // To rank + step of the ring, and from rank - step: the sender is rank 0 of the pair, and makes its id.
+    void open_messages(int step) {
+        const int to = (rank() + step) % size();
+        const int from = (rank() - step + size()) % size();
+        const Id mine = words_of(session_->new_id());
+        std::vector<Id> ids(std::size_t(host_->size()));
+        constexpr std::int64_t words = std::int64_t(Id().size());
+        host_->all_gather(Tensor(ids.data(), Dtype::int32, {host_->size() * words}),
+                          Tensor(const_cast<std::int32_t*>(mine.data()), Dtype::int32, {words}), "NCCL's ids");
+        using enum NcclSession::Size;
+        const std::vector<NcclChannel*> opened = session_->open(
+            {{.group = name_, .size = messages, .rank = 0, .ranks = 2, .id = unique_id(ids[std::size_t(rank())])},
+             {.group = name_, .size = messages, .rank = 1, .ranks = 2, .id = unique_id(ids[std::size_t(from)])}});
+        sends_[to] = opened[0];
+        receives_[from] = opened[1];
+        session_->connect({{opened[0],
+                            [this](const NcclChannel& channel) {
+                                return session_->nccl().ncclSend(session_->scratch(), 1, ncclFloat32, 1, channel.comm,
+                                                                 channel.stream);
+                            }},
+                           {opened[1], [this](const NcclChannel& channel) {
+                                return session_->nccl().ncclRecv(static_cast<float*>(session_->scratch()) + 1, 1,
+                                                                 ncclFloat32, 0, channel.comm, channel.stream);
+                            }}});
+    }
+
+    static NcclChannel* channel_of(const std::map<int, NcclChannel*>& channels, int peer) {
+        const auto found = channels.find(peer);
+        return found == channels.end() ? nullptr : found->second;
     }
 
     void check_shares(const char* call, const Tensor& part, const Tensor& whole, const char* what) const {
@@ -268,41 +204,28 @@ private:
     }
 
     // After what is on the compute stream; the transfer lets the compute stream wait for it.
-    template <class Call>
-    std::unique_ptr<Transfer> enqueue(Channel& channel, const char* op, const char* what, const Tensor& data,
-                                      Call&& call) {
-        require(channel.comm() != nullptr, "{} of {}: the group {} carries other calls", op, what, name_);
-        const std::int64_t number = log().begin(name_, op, what, data.describe());
-        const auto compute = compute_stream(*gpu_);
-        before_.record(compute);
-        before_.delay(channel.stream());
-        check_nccl(nccl_, call(channel), op);
-        wait_for({&channel}, log().settings.timeout_seconds, op);
-        auto done = std::make_unique<Event>();
-        done->record(channel.stream());
-        log().end(number);  // enqueued
-        return std::make_unique<StreamTransfer>(std::move(done), gpu_);
+    using Call = std::function<ncclResult_t(const NcclChannel&)>;
+    std::unique_ptr<Transfer> enqueue(NcclChannel* channel, const char* op, const char* what, const Tensor& data,
+                                      Call call) {
+        before_.record(compute_stream(*gpu_));
+        return enqueue(channel, op, what, data, std::move(call), before_);
     }
-
-    // While the host waits for the GPU: a peer that is gone shows as an error of NCCL, or as a wait without an end.
-    void watch(double seconds) {
-        for (Channel* channel : channels()) channel->ready();
-        const double timeout = log().settings.timeout_seconds;
-        if (timeout <= 0.0 || seconds <= timeout) return;
-        for (Channel* channel : channels()) channel->give_up();
-        fail(ExitCode::environment,
-             "the GPU has not ended its work within {} s (parallel.timeout_seconds), the last of it {}: a rank of the "
-             "group {} is missing or stands still",
-             timeout, log().last().empty() ? "nothing" : text_of(log().last().back()), name_);
+    // After what `after` has recorded.
+    std::unique_ptr<Transfer> enqueue(NcclChannel* channel, const char* op, const char* what, const Tensor& data,
+                                      Call call, const CudaEvent& after) {
+        require(channel != nullptr, "{} of {}: the group {} carries other calls", op, what, name_);
+        const std::int64_t number = log().begin(name_, op, what, data.describe());
+        return std::make_unique<StreamTransfer>(session_->enqueue({channel, std::move(call)}, number, after), gpu_);
     }
 
     std::unique_ptr<Communicator> host_;
+    std::shared_ptr<NcclSession> session_;  // goes before the host, whose log it uses
     std::shared_ptr<cuda::Gpu> gpu_;
     std::string name_;
-    const Nccl nccl_ = load_nccl();
-    Channel all_{nccl_};
-    std::map<int, Channel> sends_, receives_;  // by the rank at the other end
-    Event before_;
+    NcclChannel* all_ = nullptr;
+    std::map<int, NcclChannel*> sends_, receives_;  // by the rank at the other end
+    CudaEvent before_, allowed_;
+    bool receive_allowed_ = false;
 };
 
 }  // namespace
@@ -325,9 +248,14 @@ bool nccl_can_serve(Communicator& world, std::string* why_not) {
     return true;
 }
 
+std::shared_ptr<NcclSession> make_nccl_session(Context& context, CommLog& log) {
+    return std::make_shared<NcclSession>(context.shared_gpu(), log);
+}
+
 std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator> host, Context& context, NcclUse use,
-                                                     const char* name) {
-    return std::make_unique<NcclCommunicator>(std::move(host), context, use, name);
+                                                     const char* name, std::shared_ptr<NcclSession> session) {
+    if (!session) session = make_nccl_session(context, host->log());
+    return std::make_unique<NcclCommunicator>(std::move(host), std::move(session), context, use, name);
 }
 
 }  // namespace gpas

@@ -22,6 +22,7 @@ Nccl load_nccl() {
     library.find(table.ncclAllReduce, "ncclAllReduce");
     library.find(table.ncclCommAbort, "ncclCommAbort");
     library.find(table.ncclCommDestroy, "ncclCommDestroy");
+    library.find(table.ncclCommFinalize, "ncclCommFinalize");
     library.find(table.ncclCommGetAsyncError, "ncclCommGetAsyncError");
     library.find(table.ncclCommInitRankConfig, "ncclCommInitRankConfig");
     library.find(table.ncclGetErrorString, "ncclGetErrorString");

@@ -11,6 +11,7 @@ struct Nccl {
     decltype(&::ncclAllReduce) ncclAllReduce;
     decltype(&::ncclCommAbort) ncclCommAbort;
     decltype(&::ncclCommDestroy) ncclCommDestroy;
+    decltype(&::ncclCommFinalize) ncclCommFinalize;
     decltype(&::ncclCommGetAsyncError) ncclCommGetAsyncError;
     decltype(&::ncclCommInitRankConfig) ncclCommInitRankConfig;
     decltype(&::ncclGetErrorString) ncclGetErrorString;

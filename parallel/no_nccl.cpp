@@ -9,7 +9,12 @@ bool nccl_can_serve(Communicator&, std::string* why_not) {
     return false;
 }
 
-std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator>, Context&, NcclUse, const char*) {
+std::shared_ptr<NcclSession> make_nccl_session(Context&, CommLog&) {
+    fail(ExitCode::internal, "this gpas was built without NCCL");
+}
+
+std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator>, Context&, NcclUse, const char*,
+                                                     std::shared_ptr<NcclSession>) {
     fail(ExitCode::internal, "this gpas was built without NCCL");
 }
 

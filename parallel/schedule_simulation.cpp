@@ -125,9 +125,12 @@ private:
     const PipelineAction& action(int s) const { return list(s)[stages_[std::size_t(s)].next]; }
     bool has_input(int s, const PipelineAction& a) const { return input_of(shape_, s, a).exists; }
 
-    // Whether the next step takes a buffer for a gradient: to receive into, or the last model stage's to begin in.
+    // Whether the next step takes a buffer for a gradient: to receive into, now or for the action after it, or the last model
+    // stage's to begin in.
     bool needs_buffer(int s) const {
         const Stage& stage = stages_[std::size_t(s)];
+        if (stage.phase == Phase::to_take_input && receives_early(s))
+            return has_gradient(list(s)[stage.next + 1]);
         if (!has_gradient(action(s))) return false;
         if (has_input(s, action(s))) return stage.phase == Phase::to_receive && !stage.early;
         return stage.phase == Phase::to_compute;
@@ -138,13 +141,15 @@ private:
         if (stage.next == list(s).size()) return std::nullopt;
         std::optional<double> ready = stage.now;
         if (stage.phase == Phase::to_take_input && stage.input) ready = arrival(*stage.input);
-        if (needs_buffer(s) && stage.gradients == gradient_buffers_)
-            ready = stage.leaving.empty() ? std::nullopt : arrival(stage.leaving.front());
+        if (ready && needs_buffer(s) && stage.gradients == gradient_buffers_) {
+            const auto left = stage.leaving.empty() ? std::nullopt : arrival(stage.leaving.front());
+            ready = left ? std::optional(std::max(*ready, *left)) : std::nullopt;
+        }
         return ready ? std::optional(std::max(stage.now, *ready)) : std::nullopt;
     }
-    std::string obstacle(int s) const {
+    std::string obstacle(int s) {
         const Stage& stage = stages_[std::size_t(s)];
-        if (stage.phase == Phase::to_take_input)
+        if (stage.phase == Phase::to_take_input && stage.input && !arrival(*stage.input))
             return fmt::format("stage {} does not send", input_of(shape_, s, action(s)).peer);
         if (stage.leaving.empty()) return "no buffer for a gradient";
         return fmt::format("no buffer for a gradient while stage {} does not receive",
@@ -163,7 +168,7 @@ private:
                 return;
             case Phase::to_take_input:
                 if (stage.input) check_input(s);
-                if (stage.next + 1 < list(s).size()) receive_early(s, list(s)[stage.next + 1]);
+                if (receives_early(s)) stage.early = receive(s, list(s)[stage.next + 1]);
                 stage.phase = Phase::to_compute;
                 return;
             case Phase::to_compute:
@@ -196,9 +201,11 @@ private:
         if (!is_forward(a)) ++stage.gradients;
         return key;
     }
-    void receive_early(int s, const PipelineAction& a) {
-        Stage& stage = stages_[std::size_t(s)];
-        if (has_input(s, a) && (is_forward(a) || stage.gradients < gradient_buffers_)) stage.early = receive(s, a);
+    // Not where every buffer is in the hands of an action: whether one is still leaving makes no difference.
+    bool receives_early(int s) const {
+        const Stage& stage = stages_[std::size_t(s)];
+        if (stage.next + 1 >= list(s).size() || !has_input(s, list(s)[stage.next + 1])) return false;
+        return is_forward(list(s)[stage.next + 1]) || stage.gradients < gradient_buffers_ || !stage.leaving.empty();
     }
     void check_input(int s) {
         const Message& m = message(*stages_[std::size_t(s)].input);

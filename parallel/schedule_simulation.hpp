@@ -32,8 +32,9 @@ struct PipelineSimulation {
 // Every stage takes its actions in order. Before an action it waits for what the action must have received; then it is
 // ready to receive for the next one; it computes; it starts to send. A message moves once its sender has started it and
 // its receiver is ready for it (rendezvous), and on each channel in the order of sending. A gradient is computed in one
-// of `gradient_buffers`, in which it came and from which it is sent on; without a free one a stage is not ready to
-// receive early, and waits. The output of a forward must have left when the backward of its micro-batch ends.
+// of `gradient_buffers`, in which it came and from which it is sent on; without a free one a stage waits for the oldest to
+// leave, before it is ready to receive early too, unless all are in use. The output of a forward must have left when the
+// backward of its micro-batch ends.
 PipelineSimulation simulate(const PipelineShape& shape, const PipelineCosts& costs, int gradient_buffers = 3);
 // The same of any lists, one for each stage.
 PipelineSimulation simulate(const PipelineShape& shape, const PipelineCosts& costs,

@@ -68,18 +68,26 @@ std::string serve_device(Mesh& mesh, Context& context) {
     if (context.on_cpu() || mesh.world->size() == 1) return {};
     std::string why_not;
     const bool nccl = nccl_can_serve(*mesh.world, &why_not);
+    const auto session = nccl ? make_nccl_session(context, mesh.world->log()) : nullptr;
+    int streams = 1;  // the compute stream
     const auto serve = [&](std::unique_ptr<Communicator>& group, NcclUse use, const char* name) {
         if (!group || group->size() == 1) return;
-        group = nccl ? make_nccl_communicator(std::move(group), context, use, name)
+        streams += use == NcclUse::collectives ? 1 : 2;
+        group = nccl ? make_nccl_communicator(std::move(group), context, use, name, session)
                      : make_staged_communicator(std::move(group), context);
     };
+    // All ranks make their groups in this order, each group when the one before is there.
     serve(mesh.tensor, NcclUse::collectives, "tensor");
     serve(mesh.data, NcclUse::collectives, "data");
     serve(mesh.pipeline_forward, NcclUse::messages_to_next, "pipeline forward");
     serve(mesh.pipeline_backward, NcclUse::messages_to_previous, "pipeline backward");
     serve(mesh.embedding, NcclUse::collectives, "embedding");
     if (&group_of_all(mesh) == mesh.world.get()) serve(mesh.world, NcclUse::collectives, "world");
-    return nccl ? "groups talk through NCCL" : fmt::format("groups talk through host memory and MPI: {}", why_not);
+    if (nccl) {
+        const std::string warning = cuda::environment_warning(streams);
+        return warning.empty() ? "groups talk through NCCL" : fmt::format("groups talk through NCCL; {}", warning);
+    }
+    return fmt::format("groups talk through host memory and MPI: {}", why_not);
 }
 
 }  // namespace gpas

@@ -30,14 +30,13 @@ private:
     std::vector<Tensor> free_;
 };
 
-// Gradients of streams: after its backward a buffer is sent from, and free once it has left.
+// Gradients of streams: after its backward a buffer is sent from, and free once it has left. Which buffer is taken, and what is
+// waited for, follows from the order of the calls alone, never from what has left by then.
 class GradientBuffers {
 public:
     explicit GradientBuffers(const std::vector<Tensor>& buffers) : free_(buffers) {}
-    bool any() {
-        while (!leaving_.empty() && leaving_.front().second->finished()) collect();
-        return !free_.empty();
-    }
+    // Whether one is there or on its way out.
+    bool any() const { return !free_.empty() || !leaving_.empty(); }
     Tensor take() {
         if (free_.empty()) collect();
         const Tensor buffer = free_.back();
@@ -85,10 +84,13 @@ public:
     void run(const std::vector<PipelineAction>& actions) {
         for (std::size_t k = 0; k < actions.size(); ++k) {
             mesh_.world->log().enter(phase_of(actions[k]), pass_.step, actions[k].micro_batch);
-            if (!receiving_) receive(actions[k]);
+            if (!receiving_) receive(actions[k], allow(actions[k]));
             const std::optional<Tensor> arrived = take_received();
-            if (k + 1 < actions.size()) receive_early(actions[k + 1]);
+            // The next input may come while this action is computed. Its receive is called after this action's send: it
+            // would hold the send up where both go through one queue, and the peer may need what is sent before it sends.
+            const std::optional<Tensor> next = k + 1 < actions.size() ? allow_early(actions[k + 1]) : std::nullopt;
             perform(actions[k], arrived);
+            if (next) receive(actions[k + 1], next);
         }
         for (Chunk& chunk : chunks_)
             for (Sending& sending : chunk.sending)
@@ -118,18 +120,25 @@ private:
     }
     static bool is_forward(const PipelineAction& action) { return action.work == PipelineWork::forward; }
 
-    void receive(const PipelineAction& action) {
-        const PipelineMessage message = input_of(shape_, mesh_.place.pipeline, action);
-        if (!message.exists) return;
-        const bool forward = is_forward(action);
-        const Tensor buffer = forward ? inputs_.take() : gradients_.take();
-        Communicator& channel = forward ? *mesh_.pipeline_forward : *mesh_.pipeline_backward;
-        receiving_ = Receiving{
-            buffer, channel.start_receive(buffer, message.peer, forward ? "activations" : "gradient of activations")};
+    Communicator& channel_to(const PipelineAction& action) {
+        return is_forward(action) ? *mesh_.pipeline_forward : *mesh_.pipeline_backward;
     }
-    // While the action before is computed; without a free buffer, when its turn has come.
-    void receive_early(const PipelineAction& action) {
-        if (is_forward(action) ? inputs_.any() : gradients_.any()) receive(action);
+    // A buffer for what an action must have received, which may be written from now on.
+    std::optional<Tensor> allow(const PipelineAction& action) {
+        if (!input_of(shape_, mesh_.place.pipeline, action).exists) return std::nullopt;
+        const Tensor buffer = is_forward(action) ? inputs_.take() : gradients_.take();
+        channel_to(action).allow_receive();
+        return buffer;
+    }
+    // While the action before is computed; without a buffer, when its turn has come.
+    std::optional<Tensor> allow_early(const PipelineAction& action) {
+        return (is_forward(action) ? inputs_.any() : gradients_.any()) ? allow(action) : std::nullopt;
+    }
+    void receive(const PipelineAction& action, const std::optional<Tensor>& buffer) {
+        if (!buffer) return;
+        const int peer = input_of(shape_, mesh_.place.pipeline, action).peer;
+        const char* what = is_forward(action) ? "activations" : "gradient of activations";
+        receiving_ = Receiving{*buffer, channel_to(action).start_receive(*buffer, peer, what)};
     }
     std::optional<Tensor> take_received() {
         if (!receiving_) return std::nullopt;

@@ -8,12 +8,16 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
+#include <exception>
 #include <map>
 #include <utility>
 
 namespace gpas::cuda {
 namespace {
+
+constexpr int most_connections = 32;  // that CUDA takes
 
 // Memory of the host that the GPU reads and writes by itself: what goes through it does not pass through another copy.
 class PinnedBuffer {
@@ -32,6 +36,30 @@ private:
 }  // namespace
 
 bool built() { return true; }
+
+void prepare_environment() {
+    setenv("CUDA_DEVICE_MAX_CONNECTIONS", std::to_string(most_connections).c_str(), 0);
+    setenv("CUDA_MODULE_LOADING", "EAGER", 0);
+    setenv("NCCL_RUNTIME_CONNECT", "0", 0);
+}
+
+std::string environment_warning(int streams) {
+    const auto value_of = [](const char* name) {
+        const char* text = std::getenv(name);
+        return std::string(text != nullptr ? text : "");
+    };
+    std::string text;
+    const auto add = [&](const std::string& part) { text += (text.empty() ? "" : "; ") + part; };
+    const std::string connections = value_of("CUDA_DEVICE_MAX_CONNECTIONS");
+    if (const int count = connections.empty() ? 8 : std::atoi(connections.c_str()); count < streams)
+        add(fmt::format("CUDA_DEVICE_MAX_CONNECTIONS is {}, fewer than the {} streams of a rank, so that one holds up "
+                        "another: leave it unset, or set {}",
+                        count, streams, most_connections));
+    if (value_of("CUDA_MODULE_LOADING") == "LAZY")
+        add("CUDA_MODULE_LOADING is LAZY: a kernel that is loaded while groups talk waits for them: leave it unset, or "
+            "set EAGER");
+    return text;
+}
 
 int device_count(std::string* why_none) {
     int count = 0;
@@ -94,7 +122,17 @@ void* allocate(std::int64_t bytes) {
     return memory;
 }
 
-void release(void* memory) noexcept { cudaFree(memory); }
+namespace {
+
+// An error unwinds the stack: the program ends soon, and its memory with it. To free it takes CUDA until the GPU is idle,
+// which is for ever where a collective waits for a rank that does not come.
+bool ends_with_an_error() { return std::uncaught_exceptions() > 0; }
+
+}  // namespace
+
+void release(void* memory) noexcept {
+    if (!ends_with_an_error()) cudaFree(memory);
+}
 
 void* allocate_pinned(std::int64_t bytes) {
     void* memory = nullptr;
@@ -102,7 +140,9 @@ void* allocate_pinned(std::int64_t bytes) {
                      "lower checkpoint.buffer_gib, or raise the limit of locked memory (ulimit -l) or of the cgroup", bytes);
     return memory;
 }
-void release_pinned(void* memory) noexcept { cudaFreeHost(memory); }
+void release_pinned(void* memory) noexcept {
+    if (!ends_with_an_error()) cudaFreeHost(memory);
+}
 
 struct Gpu::Impl {
     Impl() { check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate"); }
@@ -142,9 +182,10 @@ void Gpu::wait_until(const std::function<bool()>& done) {
     constexpr std::chrono::milliseconds between_looks(100);
     const Clock::time_point start = Clock::now();
     Clock::time_point next_look = start + between_looks;
-    while (!done()) {
+    for (bool over = false; !over;) {
+        over = done();
         const Clock::time_point now = Clock::now();
-        if (now < next_look) continue;
+        if (!over && now < next_look) continue;
         next_look = now + between_looks;
         for (const auto& [owner, watcher] : impl_->watchers)
             watcher(std::chrono::duration<double>(now - start).count());

@@ -14,6 +14,12 @@ class MatmulPlans;
 
 // Whether this gpas was built with CUDA.
 bool built();
+// Sets what CUDA and NCCL read from the environment when they start, unless the user has: every stream has a hardware queue of its
+// own (CUDA_DEVICE_MAX_CONNECTIONS), all kernels are loaded at the start (CUDA_MODULE_LOADING), all ranks of a group are
+// connected at the start (NCCL_RUNTIME_CONNECT). Before the first call of CUDA, and before other threads.
+void prepare_environment();
+// What the user has set in its place and will hold up a rank with so many streams: one line; empty: nothing.
+std::string environment_warning(int streams);
 // How many GPUs this process sees; 0: `why_none` says why (no driver, built without CUDA, …).
 int device_count(std::string* why_none = nullptr);
 // The GPU that this thread uses from now on. Error(environment) when it cannot.
@@ -26,6 +32,7 @@ std::array<std::int64_t, 2> device_identity();  // no other GPU of the world has
 
 // Device memory, zeroed, 256-byte aligned. Error(environment) when there is not enough.
 void* allocate(std::int64_t bytes);
+// Waits for the GPU. While an error unwinds the stack nothing is freed: the GPU may never be done.
 void release(void* memory) noexcept;
 // Memory of the host that GPUs reach without another copy. Error(environment) when there is not enough.
 void* allocate_pinned(std::int64_t bytes);
@@ -43,7 +50,8 @@ public:
     int multiprocessors() const;
     MatmulPlans& matmul_plans();
     // Waits until everything enqueued is done. While it does, calls the watchers ten times a second with the seconds it
-    // has waited so far: they throw where waiting longer has no sense.
+    // has waited so far: they throw where waiting longer has no sense. Once more at the end: they throw where what was done
+    // cannot be used.
     void synchronize();
     // The same until done() says so, which is asked without pause.
     void wait_until(const std::function<bool()>& done);

@@ -21,6 +21,8 @@ constexpr const char* reason = "this gpas was built without CUDA (no nvcc was fo
 }  // namespace
 
 bool built() { return false; }
+void prepare_environment() {}
+std::string environment_warning(int) { return {}; }
 int device_count(std::string* why_none) {
     if (why_none != nullptr) *why_none = reason;
     return 0;

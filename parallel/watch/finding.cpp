@@ -28,6 +28,9 @@ std::string how_of(const Finding& finding) {
         case Loss::missing:
             return fmt::format("has not come to MPI_Init within {:.1f} s, nor shown a sign of life", finding.last.silent_seconds);
         case Loss::unmet: return "waits in vain for ranks that have not come to MPI_Init";
+        case Loss::gpu_failed: return "cannot go on with its GPU";
+        case Loss::gpu_stalled:
+            return fmt::format("has a GPU that has not moved for {:.1f} s", finding.last.still_seconds);
         case Loss::stalled: return fmt::format("has not moved for {:.1f} s", finding.last.still_seconds);
     }
     return "is lost";

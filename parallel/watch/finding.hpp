@@ -23,13 +23,15 @@ enum class Loss : std::int32_t {
     missing,       // on this node, and has not shown a sign of life, while others wait for it in MPI_Init
     unmet,         // waits in MPI_Init for ranks of which this node knows nothing
     stalled,       // its watcher runs, its training thread neither moves nor waits, and others wait for too long
+    gpu_failed,    // its GPU's calls were given up: NCCL reports an error, or nothing has ended for too long
+    gpu_stalled,   // the same, but the thread that would give them up does not answer either
 };
 
 struct Finding {
     Loss how = Loss::died;
     RankStatus last;  // of the rank
     std::int32_t seen_by = -1;
-    char detail[120] = "";  // more that is known, in words; empty: nothing
+    char detail[400] = "";  // more that is known, in words; empty: nothing
 };
 static_assert(std::is_trivially_copyable_v<Finding>);
 
@@ -51,6 +53,8 @@ struct WatchLimits {
 WatchLimits limits_now(WatchLimits limits, const std::map<int, WatchedRank>& ranks);
 // Told by a connection, not by somebody beside the rank.
 inline bool is_hearsay(Loss how) { return how == Loss::unreachable || how == Loss::disconnected; }
+// Told by a rank of itself, and more often what another rank's end has brought about than a cause.
+inline bool is_consequence(Loss how) { return how == Loss::gpu_failed || how == Loss::gpu_stalled; }
 // Nothing where the rank is fine, or has ended in a way that needs no report.
 std::optional<Loss> judge(const WatchedRank& view, const WatchLimits& limits);
 

@@ -71,8 +71,11 @@ RankStatus read_status(const RankBoard& board, std::int64_t now_nanoseconds) {
                       .steps = board.steps};
     for (std::size_t i = 0; i < status.seconds.size(); ++i) status.seconds[i] = board.seconds[i];
     copy_text(status.host, text_in(board.host));
+    const std::int64_t on_gpu = board.gpu_call;
     if (const std::int64_t waiting = board.waiting; waiting > 0)
         copy_text(status.call, text_of(read_call(board, waiting)));
+    else if (on_gpu > 0)
+        copy_text(status.call, text_of(read_call(board, on_gpu)));
     return status;
 }
 

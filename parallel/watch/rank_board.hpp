@@ -55,6 +55,9 @@ struct RankBoard {
     std::atomic<std::int64_t> step = -1;
     std::atomic<std::int64_t> micro_batch = -1;
     std::atomic<std::int64_t> waiting = 0;                // number of the call that it waits in; 0: it does not wait
+    std::atomic<std::int64_t> gpu_call = 0;               // the oldest that its GPU has not finished; 0: none
+    std::atomic<bool> gpu_failed = false;                 // its GPU's calls are given up
+    char gpu_trouble[400] = "";                           // why; set before
     std::atomic<std::int64_t> moved_nanoseconds = 0;      // when it last began or ended anything
     std::atomic<std::int64_t> heartbeat_nanoseconds = 0;  // of its watcher
     std::atomic<std::int32_t> stage = 0;                  // pipeline stage: ranks of one stage have the same work
@@ -91,7 +94,7 @@ struct RankStatus {
     std::array<double, 4> seconds = {};
     std::int64_t steps = 0;
     char host[64] = "";
-    char call[160] = "";  // that it waits in; empty: it does not wait
+    char call[160] = "";  // that it waits in, or its GPU has not finished; empty: there is none
 };
 static_assert(std::is_trivially_copyable_v<RankStatus>);
 
@@ -104,6 +107,6 @@ std::string text_of(const RankStatus& status);
 void open_board(RankBoard& board, int rank, int size);
 // When the process of this number began, in clock ticks since boot; 0: there is none.
 std::int64_t process_start_ticks(pid_t pid);
-constexpr std::uint64_t board_magic = 0x67706173'626f3031;  // "gpasbo01"
+constexpr std::uint64_t board_magic = 0x67706173'626f3032;  // "gpasbo02"
 
 }  // namespace gpas

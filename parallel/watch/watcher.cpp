@@ -33,6 +33,7 @@ constexpr double settle_seconds = 0.05;    // for what else is lost by the same 
 constexpr double hearsay_seconds = 0.4;    // for those who know better than a connection does
 constexpr double gathering_seconds = 5.0;  // in which the ranks of a node come
 constexpr double leader_seconds = 3.0;     // for rank 0 to end the job
+constexpr double last_acts_seconds = 2.0;  // for communicators of GPUs to be aborted
 
 double seconds_since(std::int64_t nanoseconds) { return double(monotonic_nanoseconds() - nanoseconds) * 1e-9; }
 
@@ -87,6 +88,7 @@ public:
 
     const Launch& launch() const { return launch_; }
     RankBoard& board() { return *board_; }
+    std::shared_ptr<LastActs> last_acts() const { return last_acts_; }
     StopRequest stop_request() const { return signals_.request(); }
 
     void read_settings() {
@@ -177,7 +179,10 @@ public:
     }
 
     void failed(bool others_may_be_lost) {
-        if (others_may_be_lost) let_the_watcher_report();
+        if (others_may_be_lost) {
+            wake();  // it looks at once at what has been told on the board
+            let_the_watcher_report();
+        }
         board_->state = RankState::failed;
         watching = 0;
     }
@@ -286,6 +291,7 @@ private:
         if (board_->state == RankState::failed) return;  // it tells itself why the job ends
         judge_all();
         if (!joined_) look_at_start();
+        look_at_gpu();
         if (launched_ && getppid() != parent_) add({.how = Loss::orphaned, .last = status(), .seen_by = rank_});
         if (superseded_) add({.how = Loss::superseded, .last = status(), .seen_by = rank_});
         if (findings_.empty() || over_) return;
@@ -342,6 +348,18 @@ private:
         add(unmet);
     }
 
+    // Given up by whoever watches the GPU (CommLog::gpu_failed), a fifth after a stall is due; or by nobody, if that thread
+    // stands in a call of CUDA itself.
+    void look_at_gpu() {
+        const RankStatus mine = status();
+        const double limit = 1.4 * settings_.limits.stall_seconds;
+        const bool failed = board_->gpu_failed.load(std::memory_order_acquire);
+        if (!failed && (limit <= 0.0 || board_->gpu_call == 0 || mine.still_seconds <= limit)) return;
+        Finding finding{.how = failed ? Loss::gpu_failed : Loss::gpu_stalled, .last = mine, .seen_by = rank_};
+        if (failed) copy_text(finding.detail, text_in(board_->gpu_trouble));
+        add(finding);
+    }
+
     double start_seconds() const {
         const char* text = std::getenv("GPAS_START_SECONDS");
         const double seconds = text != nullptr ? std::atof(text) : 0.0;
@@ -390,7 +408,9 @@ private:
             const bool lost = settled_.contains(rank);
             const bool answered = ask_for_stack(*board, lost, stack_seconds);
             details.push_back(rank_details(*board, answered));
-            if (lost && rank != rank_ && process_start_ticks(board->pid) == board->process_start)
+            // One that told of itself is well, and ends by itself when it hears that the job has.
+            if (lost && !is_consequence(settled_.at(rank).how) && rank != rank_ &&
+                process_start_ticks(board->pid) == board->process_start)
                 kill(board->pid, SIGKILL);  // it would stay behind when the others have left
         }
         return details;
@@ -420,10 +440,13 @@ private:
         if (rank_ != 0 && !from_beside) pause_for(0.5);
         const auto all_hearsay = [&] {
             return std::all_of(findings_.begin(), findings_.end(),
-                               [](const Finding& finding) { return is_hearsay(finding.how); });
+                               [](const Finding& finding) { return is_hearsay(finding.how) || is_consequence(finding.how); });
         };
         const std::int64_t start = monotonic_nanoseconds();
         while (seconds_since(start) < (all_hearsay() ? hearsay_seconds : settle_seconds)) gather();
+        // The first is told as the cause.
+        std::stable_partition(findings_.begin(), findings_.end(),
+                              [](const Finding& finding) { return !is_consequence(finding.how); });
     }
 
     void gather() {
@@ -468,6 +491,7 @@ private:
     }
 
     [[noreturn]] void end_process() {
+        last_acts_->run(last_acts_seconds);
         board_->state = RankState::failed;
         unlink(board_.file().c_str());
         peers_.for_each_neighbour([&](int rank, RankBoard&, const MappedBoard& board) {
@@ -487,6 +511,7 @@ private:
     std::string note_;
     MappedBoard board_;
     std::optional<StackAnswers> stacks_;
+    std::shared_ptr<LastActs> last_acts_ = std::make_shared<LastActs>();
     std::atomic<double> beat_seconds_ = 1.0;
     MemoryKills kills_before_;  // when this rank started
     std::int64_t init_call_ = 0;
@@ -513,6 +538,7 @@ Watcher::Watcher(const Launch& launch, const WatchSettings& settings)
 Watcher::~Watcher() = default;
 const Launch& Watcher::launch() const { return impl_->launch(); }
 RankBoard& Watcher::board() { return impl_->board(); }
+std::shared_ptr<LastActs> Watcher::last_acts() const { return impl_->last_acts(); }
 void Watcher::read_settings() { impl_->read_settings(); }
 void Watcher::begin_mpi() { impl_->begin_mpi(); }
 void Watcher::joined(int rank, int size, int ranks_here) { impl_->joined(rank, size, ranks_here); }

@@ -7,6 +7,7 @@
 #include "parallel/comm_log.hpp"
 #include "parallel/communicator.hpp"
 #include "parallel/watch/finding.hpp"
+#include "parallel/watch/last_acts.hpp"
 #include "parallel/watch/launch.hpp"
 #include "parallel/watch/stop_signals.hpp"
 
@@ -37,6 +38,7 @@ public:
 
     const Launch& launch() const;
     RankBoard& board();
+    std::shared_ptr<LastActs> last_acts() const;
     // Calls settings.read. Until then a rank may take WatchLimits().stall_seconds, or GPAS_START_SECONDS of the
     // environment; then it is lost.
     void read_settings();

@@ -42,6 +42,8 @@ void touch_device(const void*, std::size_t, bool) {}
 namespace gpas::cuda {
 
 bool built() { return true; }
+void prepare_environment() {}
+std::string environment_warning(int) { return {}; }
 int device_count(std::string*) { return 1; }
 void choose_device(int) {}
 std::string device_name() { return "host (kernels run as fibres)"; }

@@ -1,6 +1,8 @@
 // A job in which one rank does not do as the others: how it ends is what test_stuck.py looks at.
 #include "kernels/error.hpp"
 #include "parallel/mpi_communicator.hpp"
+#include "parallel/watch/last_acts.hpp"
+#include "parallel/watch/watcher.hpp"
 
 #include <chrono>
 #include <cstdio>
@@ -14,10 +16,12 @@ int main(int argc, char** argv) {
     const std::string kind = argc > 2 ? argv[1] : "";
     MpiSession session(&argc, &argv);
     auto group = session.world();
-    group->log().settings.timeout_seconds = 1.0;
+    group->log().settings.timeout_seconds = kind == "loses its GPU" ? 30.0 : 1.0;
     group->log().settings.verify = kind != "sizes, unverified";
     group->log().settings.directory = argv[2];
     group->log().set_place(7, 2);
+    group->log().last_acts->add(&session, [&] { std::fprintf(stderr, "LAST ACT of rank %d\n", group->rank()); });
+    if (kind == "loses its GPU") session.watcher().connect(*group, 1);
     const bool odd = group->rank() == group->size() - 1;
     std::vector<float> values(1000);
     const Tensor all(values.data(), Dtype::fp32, {odd && kind.starts_with("sizes") ? 900 : 1000});
@@ -26,12 +30,15 @@ int main(int argc, char** argv) {
         if (odd && kind == "returns") return 0;
         if (odd && kind == "exits") std::_Exit(0);
         if (odd && kind == "sleeps") std::this_thread::sleep_for(std::chrono::seconds(30));
+        if (odd && kind == "loses its GPU") group->log().gpu_failed("NCCL: unfinished: all_reduce of gradients over data");
+        if (odd && kind == "loses its GPU") throw Error(ExitCode::environment, "what the watcher tells better");
         if (odd && kind == "elsewhere")
             group->barrier("a checkpoint");
         else
             group->all_reduce(all, ReduceOp::sum, "gradients");
         group->barrier("the end");
     } catch (const Error& error) {
+        if (kind == "loses its GPU") session.watcher().failed(true);
         std::fprintf(stderr, "REPORT rank %d: %s\n", group->rank(), error.what());
         std::fflush(stderr);
         std::this_thread::sleep_for(std::chrono::milliseconds(1500));  // the others may speak, too

@@ -2,6 +2,7 @@
 """A rank that leaves, sleeps, or calls something else: the others say so in one line each, and the job ends, non-zero.
 Prints TAP. Arguments: mpirun, the program."""
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ CASES = {
     "elsewhere": ["has not finished within 1 s", "barrier of a checkpoint", "all_reduce of gradients"],
     "sizes": ["do not call the same", "fp32[1000]", "fp32[900]"],
     "sizes, unverified": [],
+    "loses its GPU": [],  # its watcher tells it, and ends all
     "exits": None,  # mpirun itself ends the job
 }
 
@@ -33,6 +35,12 @@ def problem(kind, wanted, directory):
     if result.returncode == 0:
         return "exit code 0"
     if wanted is None:
+        return None
+    if kind == "loses its GPU":
+        told = re.search(r"gpas: error: rank 2 \(pid .*cannot go on with its GPU \(NCCL: unfinished: all_reduce", result.stderr)
+        acts = {rank for rank in range(3) if f"LAST ACT of rank {rank}" in result.stderr}
+        if result.returncode != 6 or not told or not acts:  # mpirun may end the others first
+            return f"exit code {result.returncode}, last acts of {acts}: {result.stderr}"
         return None
     if not reports:
         return "no report: " + result.stderr

@@ -4,6 +4,7 @@
 #include "parallel/watch/board_file.hpp"
 #include "parallel/watch/failure_report.hpp"
 #include "parallel/watch/finding.hpp"
+#include "parallel/watch/last_acts.hpp"
 #include "parallel/watch/link.hpp"
 #include "parallel/watch/rehearsal.hpp"
 #include "tests/support/scratch_directory.hpp"
@@ -17,7 +18,9 @@
 #include <chrono>
 #include <cstring>
 #include <fstream>
+#include <future>
 #include <map>
+#include <memory>
 
 namespace gpas {
 namespace {
@@ -98,6 +101,37 @@ TEST(Board, shows_phase_place_and_the_call_that_is_waited_in) {
     EXPECT_EQ(read_status(board, monotonic_nanoseconds()).call[0], '\0');
     EXPECT_EQ(status.pid, getpid());
     EXPECT_EQ(status.calls, 1);
+}
+
+TEST(Board, shows_the_call_that_its_gpu_has_not_finished_unless_the_rank_waits_in_another) {
+    CommLog log;
+    const std::int64_t on_gpu = log.begin("data", "all_reduce", "gradients", "fp32[8]");
+    const std::int64_t waited = log.begin("world", "barrier", "a checkpoint", "");
+    const auto shown = [&] { return std::string(read_status(log.board(), monotonic_nanoseconds()).call); };
+    EXPECT_EQ(shown(), "");
+    log.set_gpu_call(on_gpu);
+    EXPECT_EQ(shown(), "all_reduce of gradients over data (fp32[8])");
+    log.wait(waited);
+    EXPECT_EQ(shown(), "barrier of a checkpoint over world");
+    log.waited();
+    log.set_gpu_call(0);
+    EXPECT_EQ(shown(), "");
+}
+
+TEST(LastActs, are_done_once_and_may_take_no_longer_than_they_are_given) {
+    const auto acts = std::make_shared<LastActs>();
+    int done = 0;
+    const int owner = 0, gone = 0;
+    acts->add(&owner, [&] { ++done; });
+    acts->add(&gone, [&] { done = 100; });
+    acts->remove(&gone);
+    acts->run(60.0);
+    EXPECT_EQ(done, 1);
+    const auto hang = std::make_shared<std::promise<void>>();
+    const auto slow = std::make_shared<LastActs>();
+    slow->add(&owner, [over = hang->get_future().share()] { over.wait(); });
+    slow->run(0.01);
+    hang->set_value();
 }
 
 TEST(BoardDirectory, shares_boards_and_removes_those_of_the_dead) {

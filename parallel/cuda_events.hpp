@@ -1,0 +1,64 @@
+// Events of CUDA without timing, and a pool of them: a step enqueues hundreds. Internal to the NCCL communicator.
+#pragma once
+
+#include "kernels/cuda/check.hpp"
+
+#include <cuda_runtime_api.h>
+
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+namespace gpas {
+
+class CudaEvent {
+public:
+    CudaEvent() { cuda::check(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "cudaEventCreate"); }
+    ~CudaEvent() { cudaEventDestroy(event_); }
+    CudaEvent(const CudaEvent&) = delete;
+    CudaEvent& operator=(const CudaEvent&) = delete;
+
+    void record(cudaStream_t stream) { cuda::check(cudaEventRecord(event_, stream), "cudaEventRecord"); }
+    // What `stream` gets from now on waits for the record.
+    void delay(cudaStream_t stream) const { cuda::check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent"); }
+    bool reached() const {
+        const cudaError_t state = cudaEventQuery(event_);
+        if (state != cudaErrorNotReady) cuda::check(state, "cudaEventQuery");
+        return state == cudaSuccess;
+    }
+
+private:
+    cudaEvent_t event_ = nullptr;
+};
+
+// Thread-safe. An event goes back when its last owner lets go, and is destroyed if the pool is gone.
+class CudaEventPool : public std::enable_shared_from_this<CudaEventPool> {
+public:
+    std::shared_ptr<CudaEvent> take() {
+        std::unique_ptr<CudaEvent> event = take_free();
+        if (!event) event = std::make_unique<CudaEvent>();
+        return {event.release(), [pool = weak_from_this()](CudaEvent* used) {
+                    std::unique_ptr<CudaEvent> owned(used);
+                    if (const auto alive = pool.lock()) alive->give_back(std::move(owned));
+                }};
+    }
+
+private:
+    std::unique_ptr<CudaEvent> take_free() {
+        const std::lock_guard lock(mutex_);
+        if (free_.empty()) return nullptr;
+        std::unique_ptr<CudaEvent> event = std::move(free_.back());
+        free_.pop_back();
+        return event;
+    }
+    void give_back(std::unique_ptr<CudaEvent> event) {
+        const std::lock_guard lock(mutex_);
+        free_.push_back(std::move(event));
+    }
+
+    std::mutex mutex_;
+    std::vector<std::unique_ptr<CudaEvent>> free_;
+};
+
+}  // namespace gpas
