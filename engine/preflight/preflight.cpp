@@ -8,6 +8,7 @@
 #include "engine/preflight/report.hpp"
 #include "engine/preflight/speed.hpp"
 #include "engine/training/host_state.hpp"
+#include "engine/training/gpu_memory.hpp"
 #include "engine/training/plan.hpp"
 #include "engine/training/run_state.hpp"
 #include "engine/training/threads.hpp"
@@ -217,13 +218,15 @@ private:
     }
 
     void choose_and_check_device() {
-        device_ = choose_device(config().compute, mpi_, world_).device;
+        const ChosenDevice chosen = choose_device(config().compute, mpi_, world_);
+        device_ = chosen.device;
         const MeshPlace place = place_of(world_.rank(), mesh_size_, config().parallel.order);
         agree(world_, [&] {
             const ReplicaShape shape = replica_shape(config(), mesh_size_, place, threads_, true, device_);
             check_device(config().model, shape.compute, device_);
             plan_ = plan_replica(shape);
-            if (device_ == Device::cuda) gpas::check_memory(loaded_, plan_.total_bytes(), device_memory_bytes(device_));
+            if (device_ == Device::cuda)
+                check_free_gpu_memory(loaded_, mesh_size_, plan_.total_bytes(), gpu_room(chosen));
         });
         if (device_ == Device::cpu) return;
         const auto facts = gather(world_, std::vector<std::string>{cuda::device_name(), gpu_driver()}, "GPUs");

@@ -9,7 +9,7 @@ namespace {
 
 constexpr double h200_sheet_flops = 989e12, h200_sheet_bytes = 4800e9, h200_multiprocessors = 132;
 constexpr double h200_copy_bytes = 4257e9;  // 1 GiB
-// Fitted to the 42 products of that page (bench/plan_products.py): root mean square error 7 %, largest 16 %.
+// Fitted to the 42 products of that page (bench/plan_products.py): root mean square error 7.5 %, largest 17 %.
 constexpr double h200_product_flops = 740e12, h200_product_depth = 96;
 // attention and attention_backward of 8 x 2048 tokens with heads of 64, 4 x 4096 with heads of 128; the tile's part
 // taken out.

@@ -28,9 +28,9 @@ struct MessageSpeed {
 };
 
 struct DeviceSpeed {
-    // A product [m,k] x [k,n] takes 2 m n (k + product_depth) / product_flops seconds, and at least that of
-    // product_tiles tiles of 128 x 256; or as long as its operands take at the copy's rate. Accumulated fp32 outputs
-    // are read and written after that.
+    // A product [m,k] x [k,n] takes 2 m n (k + product_depth) / product_flops seconds, longer if it has fewer than
+    // product_tiles tiles of 128 x 256 with at most 1024 terms; or as long as its operands take at the copy's rate.
+    // Accumulated fp32 outputs are read and written after that.
     double product_flops = 0.0;
     double product_depth = 0.0;
     double product_tiles = 0.0;

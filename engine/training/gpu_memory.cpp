@@ -2,6 +2,7 @@
 
 #include "io/config/check.hpp"
 #include "kernels/bytes_text.hpp"
+#include "kernels/cuda/gpu.hpp"
 
 #include <fmt/format.h>
 
@@ -26,11 +27,12 @@ constexpr std::int64_t pinned_bytes = 4 * mebibyte;             // kernels/cuda/
 // 2025-04; sizes in NCCL's src/init.cc).
 constexpr std::int64_t receiving_bytes = 10 * mebibyte;
 constexpr std::int64_t sending_bytes = 2 * mebibyte;
-// Channels of a communicator at most: NCCL takes 16 to 24 on an NVSwitch, 32 between pairs (issues 892 and 1685).
-constexpr std::int64_t collective_channels = 24;
-constexpr std::int64_t message_channels = 32;
-// Connections of a channel in each direction: one of the ring, and of the tree one with two ranks, two with more.
-// 4 x A100 (issue 964, 2023-08): 544 MiB with two ranks and 688 MiB with more; here 576 and 864.
+// Channels of a communicator at most: maxCTAs in parallel/nccl_session.cpp.
+constexpr std::int64_t collective_channels = 16;
+constexpr std::int64_t message_channels = 4;
+// Connections of a channel in each direction: one of the ring, and of the tree one with two ranks, two with more: 24
+// and 36 MiB. Four A100, whose NVLink NCCL drives with 24 channels, took 544 MiB with two ranks, 23 a channel, and 688
+// MiB with more, 29 (issue 964, 2023-08).
 constexpr std::int64_t connections_of_two = 2, connections_of_more = 3;
 // NVLink SHARP, from three ranks of a node on: 16 channels x 2 x 8 steps of 128 KiB for each rank of the node
 // (NCCL's src/transport/nvls.cc).
@@ -70,6 +72,13 @@ GpuOverhead gpu_overhead(MeshSize mesh, int gpus_per_node, bool tied_embeddings)
     }
     if (tied_embeddings) add(collective_bytes(2, leaves_node ? 1 : 2));
     return overhead;
+}
+
+GpuRoom gpu_room(const ChosenDevice& device) {
+    return {.free_bytes = cuda::free_memory_bytes(),
+            .device_bytes = cuda::device_memory_bytes(),
+            .gpus_of_node = device.gpus_of_node,
+            .ranks_of_gpu = device.ranks_of_gpu()};
 }
 
 void check_free_gpu_memory(const LoadedConfig& config, MeshSize mesh, std::int64_t arena_bytes, const GpuRoom& room) {

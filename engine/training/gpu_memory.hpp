@@ -1,6 +1,7 @@
 // What a run on a GPU takes of its memory beside its arenas.
 #pragma once
 
+#include "engine/training/device.hpp"
 #include "io/config/load.hpp"
 #include "parallel/mesh.hpp"
 
@@ -31,6 +32,9 @@ struct GpuRoom {
     int gpus_of_node = 1;
     int ranks_of_gpu = 1;  // of this run; ranks that share a GPU talk through the host, without NCCL
 };
+
+// Of the chosen GPU, now.
+GpuRoom gpu_room(const ChosenDevice& device);
 
 // Error(usage) if arenas of arena_bytes and the overhead (without the context) need more than is free; one line that
 // says what needs how much.

@@ -14,9 +14,11 @@ public:
     // y [m,n] = x [m,k] w; output_bytes of an element of y.
     void product(double m, double n, double k, double output_bytes) {
         if (m * n * k == 0.0) return;
-        constexpr double tile = 128.0 * 256.0;
-        const double area = std::max(m * n, speed_.product_tiles * std::min(tile, m * n));
-        const double computing = 2.0 * area * (k + speed_.product_depth) / (speed_.product_flops * speed_.sustained);
+        constexpr double tile = 128.0 * 256.0, split_depth = 1024.0;  // long sums are split over several tiles
+        const double tiles = m * n / tile * std::max(1.0, k / split_depth);
+        const double idle = std::max(1.0, speed_.product_tiles / std::max(1.0, tiles));
+        const double computing =
+            2.0 * m * n * idle * (k + speed_.product_depth) / (speed_.product_flops * speed_.sustained);
         const double moving = ((m * k + k * n) * element_bytes_ + m * n * output_bytes) / speed_.copy_bytes;
         (computing > moving ? seconds_.compute : seconds_.memory) += std::max(computing, moving);
         seconds_.memory += speed_.launch_seconds;

@@ -24,7 +24,6 @@
 #include "io/metrics/live_file.hpp"
 #include "io/metrics/metrics.hpp"
 #include "io/metrics/progress_bar.hpp"
-#include "kernels/cuda/gpu.hpp"
 #include "kernels/error.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/mesh.hpp"
@@ -124,11 +123,7 @@ private:
         check_memory(loaded_, plan.total_bytes() + (device_.device == Device::cpu ? copy : 0),
                      device_memory_bytes(device_.device));
         if (device_.device == Device::cuda)
-            check_free_gpu_memory(loaded_, mesh_.size, plan.total_bytes(),
-                                  {.free_bytes = cuda::free_memory_bytes(),
-                                   .device_bytes = cuda::device_memory_bytes(),
-                                   .gpus_of_node = device_.gpus_of_node,
-                                   .ranks_of_gpu = device_.ranks_of_gpu()});
+            check_free_gpu_memory(loaded_, mesh_.size, plan.total_bytes(), gpu_room(device_));
         return make_context(shape_);
     }
 

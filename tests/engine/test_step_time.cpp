@@ -8,6 +8,10 @@
 
 #include <gtest/gtest.h>
 
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
 #include <set>
 
 namespace gpas {
@@ -21,6 +25,21 @@ TEST(StepTime, is_within_15_percent_of_every_measured_step) {
         const bench::PredictedStep predicted = bench::predict(step, configs);
         EXPECT_GT(predicted.ratio, 0.85) << step.page << ": " << step.what;
         EXPECT_LT(predicted.ratio, 1.15) << step.page << ": " << step.what;
+    }
+}
+
+TEST(StepTime, is_what_the_page_of_results_says) {
+    std::ifstream file(GPAS_SOURCE_ROOT "/docs/results/plan.md");
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(file, line);) lines.push_back(line);
+    for (const bench::MeasuredStep& step : bench::measured_steps()) {
+        const std::string begin = fmt::format("| {} | {} | {} x", step.page, step.what, step.ranks);
+        const std::string ratio = fmt::format(" | {:.2f} | ", bench::predict(step, configs).ratio);
+        const auto is_it = [&](const std::string& line) {
+            return line.starts_with(begin) && line.find(ratio) != std::string::npos;
+        };
+        EXPECT_EQ(std::count_if(lines.begin(), lines.end(), is_it), 1)
+            << begin << ratio << ": write docs/results/plan.md again";
     }
 }
 
