@@ -87,7 +87,9 @@ void check_free_gpu_memory(const LoadedConfig& config, MeshSize mesh, std::int64
         gpu_overhead(shared ? MeshSize{} : mesh, room.gpus_of_node, config.values.model.tied_embeddings);
     const std::string who = shared ? fmt::format("each of the {} ranks on a GPU", room.ranks_of_gpu) : "a rank";
     const std::string communicators =
-        overhead.communicators > 0 ? fmt::format("{} NCCL communicators, ", overhead.communicators) : "";
+        overhead.communicators > 0
+            ? fmt::format("{} NCCL communicator{}, ", overhead.communicators, overhead.communicators > 1 ? "s" : "")
+            : "";
     check_memory(
         config, room.ranks_of_gpu * (arena_bytes + overhead.to_allocate_bytes()), room.free_bytes,
         fmt::format("{} needs {} of memory of the GPU and up to {} for {}kernels and cuBLASLt, but {} of {} are "

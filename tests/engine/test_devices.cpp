@@ -99,7 +99,7 @@ TEST(GpuMemory, refuses_in_one_line_what_does_not_fit_beside_what_others_hold) {
         const std::string text = error.what();
         EXPECT_EQ(text.find('\n'), std::string::npos) << text;
         EXPECT_NE(text.find("1000 MiB of memory of the GPU"), std::string::npos) << text;
-        EXPECT_NE(text.find("1 NCCL communicator"), std::string::npos) << text;
+        EXPECT_NE(text.find("1 NCCL communicator, "), std::string::npos) << text;
         EXPECT_NE(text.find("are free"), std::string::npos) << text;
     }
     // Two ranks on one GPU need twice the arenas, but no NCCL.

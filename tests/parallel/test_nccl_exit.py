@@ -55,6 +55,9 @@ def main():
         check("train, out of time: 75", 75, job(GPAS, "train", *run, GPAS_JOB_END_TIME=str(int(time.time()) + 20)),
               "groups talk through NCCL")
         check("train, to the end: 0", 0, job(GPAS, "train", *run), "groups talk through NCCL")
+        check("train, on a GPU that others have filled: 2", 2,
+              job(GPAS, "train", *run, "directory=full", GPAS_VIRTUAL_GPU_FREE_MIB="300"), "1 NCCL communicator, ",
+              "300 MiB of 4.00 GiB are free")
         check("eval: 0", 0, job(GPAS, "eval", "run", "parallel.tensor=2", "parallel.sequence_parallel=true"),
               "validation tokens")
         found = job(BENCH_STEP, *MODEL, "--steps", "1", "--warmup", "0", "--threads", "1", "--no-onednn")
