@@ -18,7 +18,7 @@ ScratchShape scratch_shape(const ModelConfig& config, const ModelShape& shape, i
 
 Model::Model(const ModelConfig& config, const ModelPart& part, const ModelShape& shape, ParameterStore& store,
              Workspace& work, const TensorParallel& tensor, const ModelArenas& arenas)
-    : config_(config), part_(part), shape_(shape), work_(&work), tensor_(&tensor) {
+    : config_(config), part_(part), shape_(shape), work_(&work), tensor_(&tensor), store_(&store) {
     if (part.embedding) {
         const std::size_t i = store.index_of("embedding.weight");
         embedding_ = store.compute(i);
@@ -90,14 +90,24 @@ Moments Model::token_moments(Context& context, Stream h) const {
     return moments(context, h);
 }
 
+void Model::await_weights_of(std::size_t layer) const {
+    store_->await_layer(part_.layers.begin + std::int64_t(layer));
+    if (layer + 1 < layers_.size())
+        store_->await_layer(part_.layers.begin + std::int64_t(layer) + 1);
+    else if (part_.head)
+        store_->await_weights();
+}
+
 Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std::vector<Moments>* stream_moments) {
     work_->normed_by = nullptr;
+    if (part_.embedding) store_->await_layer(-1);
     if (part_.embedding) embed(context, input, rows.tokens);
     GatedStream h{.stream = {.x = input}};
     bool normed = false;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const std::int64_t layer = part_.layers.begin + std::int64_t(i);
         if (work_->probe != nullptr) work_->probe->enter(layer, fmt::format("layers.{}.", layer));
+        await_weights_of(i);
         h = forward_layer(context, layers_[i], h, norm_after(i), normed, rows.segment_begin);
         if (stream_moments == nullptr) continue;
         stream_moments->push_back(token_moments(context, layers_[i].attention_site.output()));
@@ -105,6 +115,7 @@ Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std
     }
     last_ = h;
     if (part_.head) {
+        store_->await_weights();
         if (!normed) rmsnorm(context, work_->normed, final_norm_.rstd, h.stream, final_norm_.norm);
         work_->normed_by = this;
         return h.stream.x;

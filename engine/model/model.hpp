@@ -68,6 +68,8 @@ private:
         ResidualSite mlp_site;
         Mlp mlp;
     };
+    // Until the weights are there that the layer's forward pass reads, those of the norm behind it included.
+    void await_weights_of(std::size_t layer) const;
     Layer make_layer(std::int64_t layer, ParameterStore& store, const ModelArenas& arenas) const;
     void embed(Context& context, Tensor h, Tensor tokens);
     void embed_backward(Context& context, Tensor d, Tensor tokens);
@@ -87,6 +89,7 @@ private:
     ModelShape shape_;
     Workspace* work_;
     const TensorParallel* tensor_;
+    const ParameterStore* store_;
     Tensor embedding_, dembedding_;  // [V',C]: this rank's rows
     std::vector<Layer> layers_;
     SavedNorm final_norm_;

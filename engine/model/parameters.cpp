@@ -208,9 +208,19 @@ Tensor ParameterStore::owned_part(const Tensor& buffer, std::size_t i) const {
     return flat.view({slab.stored_elements / slab.stored_columns, slab.stored_columns});
 }
 
-Tensor ParameterStore::master(std::size_t i) const { return keeps_whole_master() ? part(w_, i) : owned_part(w_, i); }
+Tensor ParameterStore::master(std::size_t i) const {
+    gather_.wait(bucket_of_[i]);  // in fp32 runs they are the compute weights
+    return keeps_whole_master() ? part(w_, i) : owned_part(w_, i);
+}
 Tensor ParameterStore::adam_m(std::size_t i) const { return owned_part(m_, i); }
 Tensor ParameterStore::adam_v(std::size_t i) const { return owned_part(v_, i); }
+
+void ParameterStore::await_layer(std::int64_t layer) const {
+    if (!gather_.under_way()) return;
+    for (std::size_t i = 0; i < specs_.size(); ++i)
+        if (specs_[i].layer == layer) gather_.wait(bucket_of_[i]);
+    gather_.poll();
+}
 
 bool ParameterStore::contains(const std::string& name) const {
     return std::any_of(specs_.begin(), specs_.end(), [&](const ParameterSpec& spec) { return spec.name == name; });
@@ -228,6 +238,7 @@ void initialise(Context& context, ParameterStore& store, std::uint64_t seed, Com
 }
 
 void publish_weights(Context& context, ParameterStore& store, Communicator& data) {
+    store.await_weights();
     for (const OwnedPiece& piece : store.owned())
         if (piece.compute) cast(context, piece.compute, piece.w);
     gather_owned(data, store.all_compute_weights(), store.buckets());

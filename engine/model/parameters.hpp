@@ -5,6 +5,7 @@
 #include "kernels/arena.hpp"
 #include "kernels/context.hpp"
 #include "parallel/gradient_buckets.hpp"
+#include "parallel/weight_gather.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -125,7 +126,11 @@ public:
     Tensor gradient(std::size_t i) const { return part(gradient_, i); }
     Tensor adam_m(std::size_t i) const;
     Tensor adam_v(std::size_t i) const;
-    Tensor compute(std::size_t i) const { return part(has_compute_copy() ? compute_ : w_, i); }
+    // What the forward pass reads. Waits if it is under way (start_gather).
+    Tensor compute(std::size_t i) const {
+        gather_.wait(bucket_of_[i]);
+        return part(flat_compute(), i);
+    }
     bool has_compute_copy() const { return shape_.compute_dtype != Dtype::fp32; }
 
     const std::vector<GradientBucket>& buckets() const { return buckets_; }
@@ -133,15 +138,25 @@ public:
     const std::vector<OwnedPiece>& owned() const { return owned_; }
     Tensor all_gradients() const { return gradient_; }
 
-    std::int64_t weight_bytes() const { return all_compute_weights().bytes(); }
+    std::int64_t weight_bytes() const { return flat_compute().bytes(); }
     std::int64_t gradient_bytes() const { return shape_.training ? gradient_.bytes() : 0; }
     // Moments, and masters where the forward pass reads something else.
     std::int64_t optimizer_bytes() const {
         return (shape_.training ? m_.bytes() + v_.bytes() : 0) + (has_compute_copy() ? w_.bytes() : 0);
     }
 
-    // The flat buffer that the forward pass reads.
-    Tensor all_compute_weights() const { return has_compute_copy() ? compute_ : w_; }
+    // The flat buffer that the forward pass reads. Waits as compute() does.
+    Tensor all_compute_weights() const {
+        await_weights();
+        return flat_compute();
+    }
+
+    // With the sharded optimizer: the shares of compute weights that other ranks have updated are on their way from
+    // now on. Whoever keeps a view of compute weights calls one of the next two before reading it. Collective.
+    void start_gather(Communicator& data) { gather_.start(data, flat_compute(), buckets_); }
+    // Until the weights of a layer (ParameterSpec::layer), or all, are there.
+    void await_layer(std::int64_t layer) const;
+    void await_weights() const { gather_.wait(); }
 
 private:
     void lay_out();
@@ -149,6 +164,7 @@ private:
     void list_owned();
     std::int64_t close_bucket(std::int64_t begin, std::int64_t end, bool sharded);
     bool owned_only() const { return shape_.training && shape_.sharded_optimizer && shape_.data_size > 1; }
+    Tensor flat_compute() const { return has_compute_copy() ? compute_ : w_; }
     bool keeps_whole_master() const { return !owned_only() || !has_compute_copy(); }
     Tensor part(const Tensor& buffer, std::size_t i) const;
     Tensor owned_part(const Tensor& buffer, std::size_t i) const;
@@ -162,6 +178,7 @@ private:
     std::int64_t owned_total_ = 0;  // of those that hold owned elements only
     Tensor w_, gradient_, m_, v_, compute_;
     std::vector<OwnedPiece> owned_;
+    mutable WeightGather gather_;  // of compute weights
 };
 
 // owned master weights = the initial weights of (seed, parameter name, global element index): the same on every layout;

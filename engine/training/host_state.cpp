@@ -122,7 +122,9 @@ std::vector<StateTensor> HostState::tensors() const {
     return tensors;
 }
 
+// In fp32 runs the masters are what is gathered from, too.
 void HostState::download() {
+    store_.await_weights();
     if (!copies_) return;
     if (!context_.on_cpu())
         for (const Copied& copied : all_) download(copied);
@@ -131,6 +133,7 @@ void HostState::download() {
 }
 
 void HostState::upload() {
+    store_.await_weights();
     if (!copies_) return;
     for (const Copied& copied : all_) upload(copied);
 }

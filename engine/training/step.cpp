@@ -120,6 +120,7 @@ void TrainingStep::update_weights(StepResult& result, std::int64_t update, bool 
                          .epsilon = optimizer.epsilon,
                          .step = update,
                          .taken = only_if_taken ? number(offsetof(UpdateDecision, taken)) : Tensor{}};
+    store.await_weights();  // what is sent from must not change; after a forward pass nothing is under way
     std::vector<AdamwPiece> pieces;
     for (const OwnedPiece& piece : store.owned()) {
         const ParameterSpec& spec = store.specs()[piece.parameter];
@@ -410,7 +411,7 @@ StepResult TrainingStep::run(const StepInput& input) {
         log.enter(Phase::optimizer);
         if (!first.taken) update_weights(result, input.update, false);
         result.seconds.optimizer += watch.lap();
-        gather_owned(*mesh_.data, replica_.store.all_compute_weights(), replica_.store.buckets());
+        replica_.store.start_gather(*mesh_.data);
         result.seconds.communication += watch.lap();
     }
     if (input.with_gpas_view) gather_gates(result);

@@ -70,7 +70,7 @@ public:
     // The same bits on every rank. NaN, Inf, spikes and weights that differ between replicas lead to the action that
     // the configuration asks for; an event tells step, rank and tensor. Collective over the world. On a GPU all of it
     // is enqueued before the host waits, once, for loss and norm, and an ordinary step's update may still be under way
-    // on return.
+    // on return. So may, everywhere, the gathering of weights (ParameterStore::start_gather).
     StepResult run(const StepInput& input);
 
     std::int64_t micro_batches() const { return micro_batches_; }  // of each rank

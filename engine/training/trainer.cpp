@@ -316,6 +316,7 @@ private:
         if (++roll_backs_ > config_.guard.max_roll_backs)
             stop(event, fmt::format("{} (after {} roll backs, guard.max_roll_backs)", why, roll_backs_ - 1));
         std::vector<std::string> notes;
+        replica_->store.await_weights();
         const auto resumed = roll_back_run(parts(), start_, trusted_, notes);
         say_all(notes);
         if (!resumed)
