@@ -5,6 +5,7 @@
 
 #include <cuda_runtime_api.h>
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <utility>
@@ -59,6 +60,28 @@ private:
 
     std::mutex mutex_;
     std::vector<std::unique_ptr<CudaEvent>> free_;
+};
+
+// The end of what was enqueued on a stream. Recorded by one thread; any may ask.
+class CudaCompletion {
+public:
+    CudaCompletion(std::shared_ptr<CudaEvent> event, cudaStream_t stream) : event_(std::move(event)), stream_(stream) {}
+    // Once; nothing after that. A record stands in a hardware queue like other work, so that it may be wanted later.
+    void record() {
+        if (recorded_.load(std::memory_order_relaxed)) return;
+        event_->record(stream_);
+        recorded_.store(true, std::memory_order_release);
+    }
+    void delay(cudaStream_t stream) {
+        record();
+        event_->delay(stream);
+    }
+    bool reached() const { return recorded_.load(std::memory_order_acquire) && event_->reached(); }
+
+private:
+    std::shared_ptr<CudaEvent> event_;
+    cudaStream_t stream_;
+    std::atomic<bool> recorded_ = false;
 };
 
 }  // namespace gpas

@@ -36,7 +36,7 @@ cudaStream_t compute_stream(const cuda::Gpu& gpu) { return static_cast<cudaStrea
 // The compute stream waits for the end of a call, when asked to.
 class StreamTransfer final : public Transfer {
 public:
-    StreamTransfer(std::shared_ptr<CudaEvent> done, std::shared_ptr<cuda::Gpu> gpu)
+    StreamTransfer(std::shared_ptr<CudaCompletion> done, std::shared_ptr<cuda::Gpu> gpu)
         : done_(std::move(done)), gpu_(std::move(gpu)) {}
     ~StreamTransfer() override {
         if (done_) done_->delay(compute_stream(*gpu_));
@@ -52,7 +52,7 @@ public:
     }
 
 private:
-    std::shared_ptr<CudaEvent> done_;
+    std::shared_ptr<CudaCompletion> done_;
     std::shared_ptr<cuda::Gpu> gpu_;
 };
 
@@ -110,7 +110,7 @@ public:
         return enqueue(channel_of(sends_, to), "send", what, data, [=, this](const NcclChannel& channel) {
             return session_->nccl().ncclSend(data.data, std::size_t(data.elements()), type_of(data.dtype), 1, channel.comm,
                                   channel.stream);
-        });
+        }, Kind::send);
     }
     std::unique_ptr<Transfer> start_receive(Tensor data, int from, const char* what) override {
         if (!on_gpu(data)) return host_->start_receive(data, from, what);
@@ -119,7 +119,7 @@ public:
             return session_->nccl().ncclRecv(data.data, std::size_t(data.elements()), type_of(data.dtype), 0,
                                              channel.comm, channel.stream);
         };
-        return enqueue(channel_of(receives_, from), "receive", what, data, call, allowed_);
+        return enqueue(channel_of(receives_, from), "receive", what, data, call, Kind::receive, allowed_);
     }
     void allow_receive() override {
         allowed_.record(compute_stream(*gpu_));
@@ -205,17 +205,18 @@ private:
 
     // After what is on the compute stream; the transfer lets the compute stream wait for it.
     using Call = std::function<ncclResult_t(const NcclChannel&)>;
+    using Kind = NcclSession::Kind;
     std::unique_ptr<Transfer> enqueue(NcclChannel* channel, const char* op, const char* what, const Tensor& data,
-                                      Call call) {
+                                      Call call, Kind kind = Kind::collective) {
         before_.record(compute_stream(*gpu_));
-        return enqueue(channel, op, what, data, std::move(call), before_);
+        return enqueue(channel, op, what, data, std::move(call), kind, before_);
     }
     // After what `after` has recorded.
     std::unique_ptr<Transfer> enqueue(NcclChannel* channel, const char* op, const char* what, const Tensor& data,
-                                      Call call, const CudaEvent& after) {
+                                      Call call, Kind kind, const CudaEvent& after) {
         require(channel != nullptr, "{} of {}: the group {} carries other calls", op, what, name_);
         const std::int64_t number = log().begin(name_, op, what, data.describe());
-        return std::make_unique<StreamTransfer>(session_->enqueue({channel, std::move(call)}, number, after), gpu_);
+        return std::make_unique<StreamTransfer>(session_->enqueue({channel, std::move(call)}, number, after, kind), gpu_);
     }
 
     std::unique_ptr<Communicator> host_;

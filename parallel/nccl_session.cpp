@@ -48,6 +48,7 @@ NcclSession::~NcclSession() {
     gpu_->remove_watcher(this);
     if (log_.last_acts) log_.last_acts->remove(this);
     if (!failed_ && std::uncaught_exceptions() > 0) give_up("an error ended the program");
+    if (!failed_) record_send();
     if (!failed_) finalize_all();
     {
         const std::lock_guard lock(mutex_);
@@ -125,8 +126,10 @@ void NcclSession::connect(const std::vector<Work>& first_calls) {
     log_.end(call);
 }
 
-std::shared_ptr<CudaEvent> NcclSession::enqueue(const Work& work, std::int64_t call, const CudaEvent& after) {
+std::shared_ptr<CudaCompletion> NcclSession::enqueue(const Work& work, std::int64_t call, const CudaEvent& after,
+                                                     Kind kind) {
     check();
+    if (kind != Kind::receive) record_send();
     after.delay(work.channel->stream);
     {
         const std::lock_guard calls(calls_);
@@ -134,12 +137,19 @@ std::shared_ptr<CudaEvent> NcclSession::enqueue(const Work& work, std::int64_t c
         check_call(work.call(*work.channel), text_of(log_.call(call)).c_str());
     }
     wait_until_ready({work.channel}, call, false);
-    std::shared_ptr<CudaEvent> done = events_->take();
-    done->record(work.channel->stream);
+    const auto done = std::make_shared<CudaCompletion>(events_->take(), work.channel->stream);
+    record_send();
+    if (kind == Kind::send)
+        sent_ = done;
+    else
+        done->record();
     const std::lock_guard lock(mutex_);
     work.channel->pending.push_back({call, done, Clock::now()});
-    changed_.notify_all();
     return done;
+}
+
+void NcclSession::record_send() {
+    if (const auto sent = std::exchange(sent_, nullptr)) sent->record();
 }
 
 void NcclSession::check_call(ncclResult_t result, const char* call) {

@@ -24,7 +24,7 @@ namespace gpas {
 struct NcclChannel {
     struct Pending {
         std::int64_t call = 0;  // its number in the log
-        std::shared_ptr<CudaEvent> done;
+        std::shared_ptr<CudaCompletion> done;
         std::chrono::steady_clock::time_point enqueued;
     };
     std::string group;
@@ -70,9 +70,12 @@ public:
     void connect(const std::vector<Work>& first_calls);
     void* scratch() { return scratch_; }  // of 1 KiB, on the GPU
 
-    // Enqueues a call on its channel's stream, behind `after`. The event is reached when the GPU has finished it; the log's
-    // call ends then. `call`: its number in the log.
-    std::shared_ptr<CudaEvent> enqueue(const Work& work, std::int64_t call, const CudaEvent& after);
+    // Enqueues a call on its channel's stream, behind `after`. What is returned is reached when the GPU has finished it; the
+    // log's call ends then. `call`: its number in the log. A send and the receive that follows it get into the GPU's queues
+    // with nothing between them that waits for the send: where a stream has no queue of its own, two neighbours that send
+    // to each other would wait for ever.
+    enum class Kind { collective, send, receive };
+    std::shared_ptr<CudaCompletion> enqueue(const Work& work, std::int64_t call, const CudaEvent& after, Kind kind);
 
     // Error(environment) if the session has failed.
     void check() const;
@@ -85,6 +88,7 @@ private:
     using Clock = std::chrono::steady_clock;
 
     void check_call(ncclResult_t result, const char* call);
+    void record_send();
     ncclResult_t state_of(const NcclChannel& channel);  // ncclInProgress, ncclSuccess, or its error
     void wait_until_ready(const std::vector<NcclChannel*>& channels, std::int64_t call, bool show_waiting);
     [[noreturn]] void fail_with(const std::string& why);
@@ -105,6 +109,8 @@ private:
     int device_ = 0;
     void* scratch_ = nullptr;
     std::shared_ptr<CudaEventPool> events_ = std::make_shared<CudaEventPool>();
+
+    std::shared_ptr<CudaCompletion> sent_;  // the last send, whose end is not recorded yet
 
     std::recursive_timed_mutex calls_;  // of NCCL: one at a time
     mutable std::mutex mutex_;  // of what follows

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""lost_ranks.py GPAS [COUNT [SEED [LAUNCHER...]]]: a rank of four is killed, stopped, or leaves, in each phase of a run in turn.
+"""lost_ranks.py [--gpus] GPAS [COUNT [SEED [LAUNCHER...]]]: a rank of four is killed, stopped, or leaves, in each phase of a run in turn.
 
 Each time the job must end within a time, with one report that names the rank and what it was doing, and leave no process
 behind; and the run, started again, must go on from its last checkpoint to the same bits as one that nothing happened to.
 Without COUNT (or with 0), one trial of each action in each phase, on ranks in turn. LAUNCHER takes the place of mpirun -n 4, such
-as srun --nodes=2 --ntasks-per-node=2 --mpi=pmix under tests/slurm/private-slurm. Prints TAP.
+as srun --nodes=2 --ntasks-per-node=2 --mpi=pmix under tests/slurm/private-slurm. With --gpus the groups talk through NCCL: GPAS has
+GPUs, real or virtual (tests/virtual_gpu); exit codes are looked at too, and one trial is out of time (75). Prints TAP.
 """
 import itertools
 import os
@@ -18,6 +19,9 @@ import time
 
 from tiny_job import curve, has_checkpoint, make_world, processes_of, reports, train, train_until_lost
 
+ON_GPUS = sys.argv[1] == "--gpus"
+if ON_GPUS:
+    del sys.argv[1]
 GPAS = os.path.abspath(sys.argv[1])
 COUNT = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 random.seed(int(sys.argv[3]) if len(sys.argv) > 3 else 1)
@@ -31,6 +35,9 @@ LAYOUTS = [[], ["parallel.tensor=2", "parallel.sequence_parallel=true", "paralle
            ["parallel.tensor=2"], ["parallel.pipeline=2"]]
 HOW = {"kill": "was killed or died", "exit": "called exit()", "stop": "stands still", "spin": "has not moved"}
 OVERRIDES = {"spin": ["parallel.timeout_seconds=3"]}
+# Of mpirun: of the process that ended first (docs/failures.md). The watchers kill a rank that stands still.
+CODES = {"kill": [137, 6], "exit": [1, 6], "stop": [6, 137], "spin": [6, 137]}
+ON_GPU = ["compute.device=cuda"] if ON_GPUS else []
 
 
 def place(phase):
@@ -48,16 +55,27 @@ def check(condition, what, *details):
         raise AssertionError("\n".join([what, *map(str, details)]))
 
 
-def trial(action, phase, rank, layout, reference):
+def empty_run(whole):
+    """With the products' algorithms of the whole run: another choice would give other bits (docs/cuda.md)."""
+    shutil.rmtree("run", ignore_errors=True)
+    if os.path.exists(f"{whole}/matmul"):
+        shutil.copytree(f"{whole}/matmul", "run/matmul")
+
+
+def trial(action, phase, rank, layout, whole):
+    reference = curve(whole)
     where, written = place(phase)
     rehearse = f"{action} rank={rank} phase={phase} {where}"
-    shutil.rmtree("run", ignore_errors=True)
+    empty_run(whole)
     try:
-        result, seconds = train_until_lost(GPAS, "run", *layout, *OVERRIDES.get(action, []), rehearse=rehearse, launcher=LAUNCHER)
+        result, seconds = train_until_lost(GPAS, "run", *ON_GPU, *layout, *OVERRIDES.get(action, []), rehearse=rehearse, launcher=LAUNCHER)
     except subprocess.TimeoutExpired:
         raise AssertionError(f"{rehearse}: the job hangs")
     log = result.stderr[-3000:]
     check(result.returncode != 0, f"{rehearse}: exit code 0", log)
+    if ON_GPUS and not LAUNCHER:
+        check(result.returncode in CODES[action], f"{rehearse}: exit code {result.returncode}", log)
+        check("groups talk through NCCL" in result.stderr or phase == "start-up", f"{rehearse}: without NCCL", log)
     check(seconds < LIMIT_SECONDS, f"{rehearse}: {seconds:.1f} s", log)
     deadline = time.monotonic() + 10  # a launcher may leave before the last of its processes is gone
     while processes_of("run") and time.monotonic() < deadline:
@@ -70,14 +88,37 @@ def trial(action, phase, rank, layout, reference):
     check(re.match(rf"\s*rank {rank} \(", lost) and HOW[action] in lost and written in lost,
           f"{rehearse}: the report says: {lost}", texts[0])
     resumes = has_checkpoint("run")  # the last may have been under way
-    again = train(GPAS, "run", *layout, attempt=1, launcher=LAUNCHER)
+    again = train(GPAS, "run", *ON_GPU, *layout, attempt=1, launcher=LAUNCHER)
     check(again.returncode == 0, f"{rehearse}: starting again: {again.returncode}", again.stderr[-2000:])
     check(curve("run") == reference, f"{rehearse}: another curve after starting again", again.stderr[-3000:])
     check(resumes == ("resuming from" in again.stderr), f"{rehearse}: not resumed", again.stderr[-2000:])
     return seconds
 
 
+def whole_run(directory, layout):
+    result = train(GPAS, directory, *ON_GPU, *layout, launcher=LAUNCHER)
+    check(result.returncode == 0, "the run without failures", result.stderr)
+
+
+def out_of_time(layout, whole):
+    """The job's time ends soon: it saves, leaves with 75, and goes on to the same bits."""
+    empty_run(whole)
+    os.environ["GPAS_JOB_END_TIME"] = str(int(time.time()) + 30)  # the margin is longer
+    try:
+        result = train(GPAS, "run", *ON_GPU, *layout, launcher=LAUNCHER)
+    finally:
+        del os.environ["GPAS_JOB_END_TIME"]
+    check(result.returncode == 75, f"out of time: exit code {result.returncode}", result.stderr[-3000:])
+    check(not reports("run"), "out of time: a report", *reports("run"))
+    again = train(GPAS, "run", *ON_GPU, *layout, attempt=1, launcher=LAUNCHER)
+    check(again.returncode == 0, f"out of time: starting again: {again.returncode}", again.stderr[-2000:])
+    check(curve("run") == curve(whole), "out of time: another curve after starting again", again.stderr[-3000:])
+    return 0.0
+
+
 def trials():
+    if ON_GPUS and not COUNT:  # few: virtual GPUs are slow
+        return [("75", "", 0), ("kill", "forward", 2), ("stop", "backward", 1)]
     every = [(action, phase, (i + j) % 4) for (i, phase), (j, action) in
              itertools.product(enumerate(PHASES), enumerate(ACTIONS))]
     if not COUNT:
@@ -92,18 +133,21 @@ def main():
     with tempfile.TemporaryDirectory(prefix="gpas-lost-ranks-") as directory:
         os.chdir(directory)
         make_world(GPAS)
-        references = []
-        for i, layout in enumerate(LAYOUTS):
-            result = train(GPAS, f"whole{i}", *layout, launcher=LAUNCHER)
-            check(result.returncode == 0, "the run without failures", result.stderr)
-            references.append(curve(f"whole{i}"))
+        wholes = set()
         planned = trials()
         print(f"1..{len(planned)}", flush=True)
         for number, (action, phase, rank) in enumerate(planned, 1):
-            layout = number % len(LAYOUTS)
+            layout = 1 if ON_GPUS and not COUNT else number % len(LAYOUTS)
             name = f"{action} rank {rank} in {phase}, {' '.join(LAYOUTS[layout]) or 'data 4'}"
             try:
-                seconds = trial(action, phase, rank, LAYOUTS[layout], references[layout])
+                whole = f"whole{layout}"
+                if layout not in wholes:
+                    whole_run(whole, LAYOUTS[layout])
+                    wholes.add(layout)
+                if action == "75":
+                    seconds = out_of_time(LAYOUTS[layout], whole)
+                else:
+                    seconds = trial(action, phase, rank, LAYOUTS[layout], whole)
                 print(f"ok {number} - {name} # {seconds:.1f} s", flush=True)
             except AssertionError as error:
                 failed += 1
