@@ -35,7 +35,7 @@ constexpr double old_embedding_backward = 0.135 * 483.8 / 7182.2;
 // Fitted to one measured step, that of c27b44e (290.3 ms): the sum of its kernels alone is less.
 constexpr double gpu_sustained = 0.945;
 
-// Not measured: a gap between kernels, and the waits for loss and norm (GPU_PLAN's estimates from the source).
+// Not measured: a gap between kernels, and the waits for loss and norm; estimated from the source.
 constexpr double gpu_launch_seconds = 1e-6, gpu_step_seconds = 0.3e-3;
 
 // ---- measured: docs/results/cpu-step.md, two threads of an AMD EPYC with AVX-512, commit 311b4cd -------------------
