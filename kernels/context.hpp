@@ -38,9 +38,13 @@ public:
     std::shared_ptr<cuda::Gpu> shared_gpu();
     // Waits until every operation called so far is done.
     void synchronize();
+    // Whether spans of work are named for a profiler (kernels/cuda/profiling.hpp); they are not, until told so.
+    bool names_work() const { return names_work_; }
+    void name_work(bool on) { names_work_ = on; }
 
 private:
     int threads_;
+    bool names_work_ = false;
     Arena scratch_;
     std::unique_ptr<cpu::MatmulCache> matmul_cache_;
     std::shared_ptr<cuda::Gpu> gpu_;

@@ -1,6 +1,7 @@
 #include "parallel/nccl_communicator.hpp"
 
 #include "kernels/cuda/gpu.hpp"
+#include "kernels/cuda/profiling.hpp"
 #include "kernels/error.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/nccl_session.hpp"
@@ -74,7 +75,8 @@ class NcclCommunicator final : public Communicator {
 public:
     NcclCommunicator(std::unique_ptr<Communicator> host, std::shared_ptr<NcclSession> session, Context& context,
                      NcclUse use, const char* name)
-        : host_(std::move(host)), session_(std::move(session)), gpu_(context.shared_gpu()), name_(name) {
+        : host_(std::move(host)), session_(std::move(session)), gpu_(context.shared_gpu()), name_(name),
+          names_work_(context.names_work()) {
         if (use == NcclUse::collectives)
             open_collectives();
         else
@@ -215,6 +217,7 @@ private:
     std::unique_ptr<Transfer> enqueue(NcclChannel* channel, const char* op, const char* what, const Tensor& data,
                                       Call call, Kind kind, const CudaEvent& after) {
         require(channel != nullptr, "{} of {}: the group {} carries other calls", op, what, name_);
+        const cuda::Range range(names_work_, "{} of {} over {}", op, what, name_);
         const std::int64_t number = log().begin(name_, op, what, data.describe());
         return std::make_unique<StreamTransfer>(session_->enqueue({channel, std::move(call)}, number, after, kind), gpu_);
     }
@@ -223,6 +226,7 @@ private:
     std::shared_ptr<NcclSession> session_;  // goes before the host, whose log it uses
     std::shared_ptr<cuda::Gpu> gpu_;
     std::string name_;
+    bool names_work_;  // for a profiler
     NcclChannel* all_ = nullptr;
     std::map<int, NcclChannel*> sends_, receives_;  // by the rank at the other end
     CudaEvent before_, allowed_;

@@ -1,5 +1,6 @@
 #include "engine/model/model.hpp"
 
+#include "kernels/cuda/profiling.hpp"
 #include "kernels/error.hpp"
 
 #include <algorithm>
@@ -106,6 +107,7 @@ Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std
     bool normed = false;
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const std::int64_t layer = part_.layers.begin + std::int64_t(i);
+        const cuda::Range range(context, "layer {} forward", layer);
         if (work_->probe != nullptr) work_->probe->enter(layer, fmt::format("layers.{}.", layer));
         await_weights_of(i);
         h = forward_layer(context, layers_[i], h, norm_after(i), normed, rows.segment_begin);
@@ -133,6 +135,7 @@ Tensor Model::final_norm(Context& context) {
 }
 
 void Model::loss(Context& context, const TokenRows& rows) {
+    const cuda::Range range(context, "head forward");
     const Tensor n = final_norm(context);
     if (work_->probe != nullptr) work_->probe->enter(config_.layers, "");
     work_->look(context, "final_norm", n);
@@ -141,6 +144,7 @@ void Model::loss(Context& context, const TokenRows& rows) {
 
 void Model::loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor, const LayerDone& done) {
     constexpr Residual no_shortcut{.alpha = 0.0F};
+    const cuda::Range range(context, "head forward and backward");
     const Tensor n = final_norm(context);
     head_->loss_and_backward(context, *tensor_, *work_, d, n, rows.labels, factor);
     rmsnorm_backward(context, d, final_norm_.dw, {.stream = last_.dgate}, d, no_shortcut, last_.stream,
@@ -186,6 +190,7 @@ void Model::backward_stream(Context& context, const TokenRows& rows, Tensor d, c
     work_->normed_by = nullptr;
     leave_backward(context, d);
     for (std::size_t i = layers_.size(); i-- > 0;) {
+        const cuda::Range range(context, "layer {} backward", part_.layers.begin + std::int64_t(i));
         backward_layer(context, layers_[i], d, rows.segment_begin);
         if (done) done(part_.layers.begin + std::int64_t(i));
     }
@@ -204,6 +209,7 @@ void Model::backward_weight(Context& context, const LayerDone& done) {
     require(shape_.split_backward, "the weight gradients were computed with the input's");
     work_->normed_by = nullptr;
     for (std::size_t i = layers_.size(); i-- > 0;) {
+        const cuda::Range range(context, "layer {} backward (weights)", part_.layers.begin + std::int64_t(i));
         Layer& layer = layers_[i];
         Tensor n = layer.mlp_site.replay_input(context, *work_);
         layer.mlp.backward_weight(context, *tensor_, *work_, n, {});

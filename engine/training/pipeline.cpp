@@ -1,5 +1,6 @@
 #include "engine/training/pipeline.hpp"
 
+#include "kernels/cuda/profiling.hpp"
 #include "kernels/error.hpp"
 
 #include <cmath>
@@ -12,6 +13,16 @@ namespace gpas {
 namespace {
 
 using Sending = std::unique_ptr<Transfer>;
+
+const char* name_of(PipelineWork work) {
+    switch (work) {
+        case PipelineWork::forward: return "forward";
+        case PipelineWork::backward: return "backward";
+        case PipelineWork::backward_input: return "backward (inputs)";
+        case PipelineWork::backward_weight: return "backward (weights)";
+    }
+    return "";
+}
 
 // Streams into the model's parts. Some are free.
 class InputBuffers {
@@ -149,6 +160,8 @@ private:
     }
 
     void perform(const PipelineAction& action, const std::optional<Tensor>& arrived) {
+        const cuda::Range range(replica_.context, "{} of micro-batch {}, chunk {}", name_of(action.work),
+                                action.micro_batch, action.chunk);
         switch (action.work) {
             case PipelineWork::forward: return forward(action, arrived ? *arrived : inputs_.take());
             case PipelineWork::backward:

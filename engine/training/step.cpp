@@ -4,6 +4,7 @@
 #include "engine/training/stopwatch.hpp"
 #include "engine/training/trouble.hpp"
 #include "engine/training/weight_check.hpp"
+#include "kernels/cuda/profiling.hpp"
 #include "kernels/error.hpp"
 
 #include <algorithm>
@@ -106,6 +107,7 @@ UpdateRule TrainingStep::rule_of(const StepInput& input, bool allowed) const {
 }
 
 void TrainingStep::update_weights(StepResult& result, std::int64_t update, bool only_if_taken) {
+    const cuda::Range range(replica_.context, "optimizer");
     const OptimizerConfig& optimizer = config_.optimizer;
     ParameterStore& store = replica_.store;
     const auto number = [&](std::size_t offset_bytes) {
@@ -245,6 +247,7 @@ void TrainingStep::compute(const StepInput& input, StepResult& result, std::vect
     forward_backward(input.step, moments, true);
     clock_.computed(result.seconds, waited_seconds(mesh_) - waited_before);
     mesh_.world->log().enter(Phase::reduction);
+    const cuda::Range reduction(replica_.context, "reduction of gradients");
     sync_.finish();
     if (moments != nullptr) gather_stream(result, *moments);
     clock_.reduced(result.seconds);
@@ -378,6 +381,7 @@ void TrainingStep::judge(const StepInput& input, StepResult& result, const Compu
 }
 
 StepResult TrainingStep::run(const StepInput& input) {
+    const cuda::Range whole(replica_.context, "step {}", input.step + 1);
     StepResult result;
     result.learning_rate =
         learning_rate(config_.schedule, config_.optimizer.learning_rate, config_.training.steps, input.step + 1);

@@ -5,6 +5,7 @@
 #include "engine/training/evaluate.hpp"
 #include "engine/training/gpu_memory.hpp"
 #include "engine/training/peak.hpp"
+#include "engine/training/profile.hpp"
 #include "engine/training/remaining_time.hpp"
 #include "engine/training/resume.hpp"
 #include "engine/training/run_lines.hpp"
@@ -24,6 +25,7 @@
 #include "io/metrics/live_file.hpp"
 #include "io/metrics/metrics.hpp"
 #include "io/metrics/progress_bar.hpp"
+#include "kernels/cuda/profiling.hpp"
 #include "kernels/error.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/mesh.hpp"
@@ -57,7 +59,8 @@ public:
           transport_(serve_device(mesh_, *context_)),
           replica_(agree(*mesh_.world,
                          [&] { return std::make_unique<Replica>(shape_, *context_, *mesh_.tensor, *mesh_.data); })),
-          step_(config_, *replica_, data_.train, mesh_) {}
+          step_(config_, *replica_, data_.train, mesh_),
+          profiler_(config_.metrics.profile, *context_) {}
 
     void run() {
         prepare();
@@ -124,7 +127,9 @@ private:
                      device_memory_bytes(device_.device));
         if (device_.device == Device::cuda)
             check_free_gpu_memory(loaded_, mesh_.size, plan.total_bytes(), gpu_room(device_));
-        return make_context(shape_);
+        auto context = make_context(shape_);
+        context->name_work(config_.metrics.nvtx && !context->on_cpu());
+        return context;
     }
 
     void prepare() {
@@ -192,6 +197,9 @@ private:
         for (const std::string& line : run_lines(config_, mesh_, *replica_, step_.micro_batches())) say("{}", line);
         for (const std::string& line : truncation_lines(data_)) say("{}", line);
         for (const std::string& line : lines_about_ineffective_keys(config_)) say("{}", line);
+        if (device_.device == Device::cpu && config_.compute.device != DeviceKind::cpu &&
+            (config_.metrics.nvtx || config_.metrics.profile.from > 0))
+            say("metrics.nvtx and metrics.profile have no effect: the run is on the CPU");
     }
 
     RunParts parts() {
@@ -351,6 +359,7 @@ private:
     double save_if_due(bool last, bool all_written) {
         const bool due = saves_->is_due(progress_.step, last);
         if (due) enter(Phase::save);
+        const cuda::Range range(due && context_->names_work(), "checkpoint");
         if (due && metrics_) metrics_->flush();
         const double seconds = saves_->after_step(progress_, last, all_written, due ? memory() : RunMemory{});
         if (due) remaining_.add_save();
@@ -383,6 +392,7 @@ private:
         const Stopwatch watch;
         const std::int64_t number = progress_.step + 1;
         const bool with_stream = config_.metrics.gpas_every > 0 && number % config_.metrics.gpas_every == 0;
+        profiler_.before_step(number);
         const StepResult result =
             step_.run({.step = progress_.step,
                        .update = progress_.updates + 1,
@@ -393,6 +403,7 @@ private:
                                return StepVote{saves_->written(), clock_.after_step(longest_seconds_)};
                            },
                        .spikes = &spikes_});
+        profiler_.after_step(number);
         if (result.replicas_agreed) trust_up_to(progress_.step);
         const bool updated = result.action == StepAction::update;
         progress_.step = number;
@@ -478,6 +489,7 @@ private:
     double evaluate_now() {
         if (!data_.valid) return 0.0;
         enter(Phase::evaluation);
+        const cuda::Range range(*context_, "evaluation");
         std::optional<ProgressBar> bar;
         if (mesh_.world->rank() == 0) bar.emplace("evaluating", 1000, "");
         const EvaluationResult result = evaluate(*replica_, mesh_, pipeline_shape(config_, mesh_.size), *data_.valid,
@@ -517,6 +529,7 @@ private:
     std::string transport_;  // how groups talk, for the log
     std::unique_ptr<Replica> replica_;
     TrainingStep step_;
+    ProfilerWindow profiler_;
     RunIdentity identity_;
     Progress progress_;
     RunStart start_;

@@ -112,6 +112,17 @@ void check_steps(const ConfigChecker& check, const RunConfig& run) {
                     "steps x global_batch_size x sequence_length is more than 2^62 tokens; one of them is a slip");
 }
 
+void check_profile(const ConfigChecker& check, const RunConfig& run) {
+    const ProfileConfig& profile = run.metrics.profile;
+    check.refuse_if(profile.to < profile.from || (profile.from == 0 && profile.to > 0),
+                    {"metrics.profile.from", "metrics.profile.to"},
+                    "found steps {} to {}, expected the first one from 1 on, and the last one not before it; 0 and 0 "
+                    "record none",
+                    profile.from, profile.to);
+    check.refuse_if(profile.to > run.training.steps, {"metrics.profile.to", "training.steps"},
+                    "step {} lies behind the end of the run at step {}; lower it", profile.to, run.training.steps);
+}
+
 void check_schedule(const ConfigChecker& check, const RunConfig& run) {
     const ScheduleConfig& schedule = run.schedule;
     const auto kind = name_of(schedule.kind);
@@ -216,6 +227,7 @@ void check_config(const LoadedConfig& config) {
     check_gates(check, run);
     check_data(check, run);
     check_steps(check, run);
+    check_profile(check, run);
     check_schedule(check, run);
     check_parallel(check, run);
     check_compute(check, run);

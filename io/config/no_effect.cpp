@@ -151,6 +151,9 @@ void add_record_rules(Rules& rules, const RunConfig& run) {
               "the run resumes from the checkpoint that checkpoint.resume names");
     rules.add(!run.metrics.jsonl && !run.metrics.tensorboard, {"metrics.gpas_every"},
               {"metrics.jsonl", "metrics.tensorboard"}, "neither file is written");
+    rules.tell(run.compute.device == DeviceKind::cpu,
+               {"metrics.nvtx", "metrics.profile.from", "metrics.profile.to"}, {"compute.device"},
+               "NVTX and the CUDA profiler look at GPUs, and compute.device is cpu");
 }
 
 bool is_default(const KeySpec& key, const RunConfig& run) { return format_key(key, run) == default_of(key); }

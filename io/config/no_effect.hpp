@@ -13,7 +13,8 @@ struct NoEffect {
     std::string key;
     std::vector<const char*> because_of;  // the keys that make it so
     std::string why;                      // a sentence
-    // The run prints it instead: the key describes how weights began that now come from a file.
+    // The run prints it instead: the key describes how weights began that now come from a file, or what is seen of a
+    // device that this run does not use.
     bool told = false;
 };
 

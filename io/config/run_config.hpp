@@ -175,11 +175,19 @@ struct CheckpointConfig {
     std::string init_from;         // weights of a run that starts anew; empty: random ones
 };
 
+// Of a profiler that is started with the run: the steps it records; 0, 0: it is told nothing.
+struct ProfileConfig {
+    std::int64_t from = 0;
+    std::int64_t to = 0;           // and this one
+};
+
 struct MetricsConfig {
     std::int64_t every = 1;        // steps between console lines and records
     bool jsonl = true;
     bool tensorboard = true;
     std::int64_t gpas_every = 10;  // steps between records of gates and residual-stream variances; 0: never
+    bool nvtx = false;             // names for a profiler's timeline (GPU)
+    ProfileConfig profile;
 };
 
 struct RunConfig {

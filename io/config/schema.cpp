@@ -403,6 +403,20 @@ void declare_records(SchemaBuilder& schema) {
                 {"enable_tensorboard", "tensorboard_dir"});
     metrics.add("gpas_every", no_math, &MetricsConfig::gpas_every, "steps", step_count,
                 "Steps between records of the gates and of the residual stream's variance per layer; 0: never.", {});
+    metrics
+        .add("nvtx", no_math, &MetricsConfig::nvtx, "", {},
+             "Name phases, micro-batches, layers and collectives in the timeline of a profiler (NVTX); GPUs only.",
+             {"nvtx_ranges", "enable_nvtx", "profile_ranges"})
+        .unseen = "Only a profiler sees the names.";
+    auto profile = schema.section<ProfileConfig>(
+        "metrics.profile", "The steps that `nsys profile -c cudaProfilerApi` records; GPUs only",
+        [](RunConfig& c) -> ProfileConfig& { return c.metrics.profile; }, true);
+    profile.add("from", no_math, &ProfileConfig::from, "steps", step_count, "The first one; 0: none.",
+                {"profile_step_start", "profiling_start_step", "profile_start"})
+        .unseen = "Only a profiler sees where the steps begin.";
+    profile.add("to", no_math, &ProfileConfig::to, "steps", step_count, "The last one, itself recorded.",
+                {"profile_step_end", "profiling_end_step", "profile_end"})
+        .unseen = "Only a profiler sees where the steps end.";
 }
 
 SchemaBuilder declare_all() {

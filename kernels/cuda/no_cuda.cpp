@@ -6,6 +6,7 @@
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/loss.hpp"
 #include "kernels/cuda/matmul.hpp"
+#include "kernels/cuda/profiling.hpp"
 #include "kernels/cuda/rope.hpp"
 #include "kernels/cuda/stream.hpp"
 #include "kernels/cuda/update.hpp"
@@ -62,6 +63,11 @@ void Mark::set() { refuse(); }
 bool Mark::reached() const { refuse(); }
 void Mark::wait() { refuse(); }
 double Mark::seconds_between(const Mark&, const Mark&) { refuse(); }
+
+void Range::begin(const char*) { refuse(); }
+void Range::end() {}
+void start_profiler() { refuse(); }
+void stop_profiler() { refuse(); }
 
 void rmsnorm(Context&, Tensor, Tensor, Stream, Norm, bool) { refuse(); }
 void residual(Context&, Tensor, Tensor, Tensor, Residual, Stream, Tensor, Gate, Norm) { refuse(); }

@@ -1,0 +1,11 @@
+// What a profiler of the emulated GPU was told, in order: "begin NAME" and "end" of spans, "start" and "stop".
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace gpas::hostcuda {
+
+std::vector<std::string>& profiler_log();  // of this process
+
+}  // namespace gpas::hostcuda
