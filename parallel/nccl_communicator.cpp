@@ -3,7 +3,6 @@
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/profiling.hpp"
 #include "kernels/error.hpp"
-#include "parallel/agree.hpp"
 #include "parallel/nccl_session.hpp"
 
 #include <cuda_runtime_api.h>
@@ -234,24 +233,6 @@ private:
 };
 
 }  // namespace
-
-bool nccl_can_serve(Communicator& world, std::string* why_not) {
-    const std::array<std::int64_t, 2> mine = cuda::device_identity();
-    std::vector<std::int64_t> all(2 * std::size_t(world.size()), 0);
-    for (std::size_t i = 0; i < 2; ++i) all[2 * std::size_t(world.rank()) + i] = mine[i];
-    world.all_reduce(all.data(), std::int64_t(all.size()), ReduceOp::sum, "identities of GPUs");
-    std::map<std::pair<std::int64_t, std::int64_t>, int> owner;
-    for (int rank = 0; rank < world.size(); ++rank) {
-        const auto [other, added] =
-            owner.try_emplace({all[2 * std::size_t(rank)], all[2 * std::size_t(rank) + 1]}, rank);
-        if (added) continue;
-        if (why_not != nullptr)
-            *why_not = fmt::format("ranks {} and {} share a GPU, which NCCL refuses", other->second, rank);
-        return false;
-    }
-    agree(world, [] { load_nccl(); });
-    return true;
-}
 
 std::shared_ptr<NcclSession> make_nccl_session(Context& context, CommLog& log) {
     return std::make_shared<NcclSession>(context.shared_gpu(), log);

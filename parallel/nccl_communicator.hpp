@@ -7,11 +7,6 @@
 
 namespace gpas {
 
-// Whether NCCL can carry this job: it was built in, and no two ranks share a GPU (NCCL refuses that). why_not: one
-// line. The same answer on every rank; collective. Error(environment) on every rank if NCCL could carry the job, but
-// its library is missing on one of the machines.
-bool nccl_can_serve(Communicator& world, std::string* why_not);
-
 // What memory of GPUs a group carries: collectives, or messages to the next rank of the ring (or to the previous one).
 // Each message goes through a communicator of its two ends, so that a rank's sends never wait for its receives.
 enum class NcclUse { collectives, messages_to_next, messages_to_previous };

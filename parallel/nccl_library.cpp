@@ -28,6 +28,7 @@ Nccl load_nccl() {
     library.find(table.ncclGetErrorString, "ncclGetErrorString");
     library.find(table.ncclGetLastError, "ncclGetLastError");
     library.find(table.ncclGetUniqueId, "ncclGetUniqueId");
+    library.find(table.ncclGetVersion, "ncclGetVersion");
     library.find(table.ncclGroupEnd, "ncclGroupEnd");
     library.find(table.ncclGroupStart, "ncclGroupStart");
     library.find(table.ncclRecv, "ncclRecv");

@@ -17,6 +17,7 @@ struct Nccl {
     decltype(&::ncclGetErrorString) ncclGetErrorString;
     decltype(&::ncclGetLastError) ncclGetLastError;
     decltype(&::ncclGetUniqueId) ncclGetUniqueId;
+    decltype(&::ncclGetVersion) ncclGetVersion;
     decltype(&::ncclGroupEnd) ncclGroupEnd;
     decltype(&::ncclGroupStart) ncclGroupStart;
     decltype(&::ncclRecv) ncclRecv;

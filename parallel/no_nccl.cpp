@@ -1,13 +1,11 @@
 // What stands in NCCL's place in a build without it.
 #include "kernels/error.hpp"
+#include "parallel/nccl_ability.hpp"
 #include "parallel/nccl_communicator.hpp"
 
 namespace gpas {
 
-bool nccl_can_serve(Communicator&, std::string* why_not) {
-    if (why_not != nullptr) *why_not = "this gpas was built without NCCL";
-    return false;
-}
+NcclAbility nccl_ability(Communicator&, GpuAddress, bool) { return {.note = "this gpas was built without NCCL"}; }
 
 std::shared_ptr<NcclSession> make_nccl_session(Context&, CommLog&) {
     fail(ExitCode::internal, "this gpas was built without NCCL");

@@ -316,7 +316,7 @@ private:
         if (device_ == Device::cpu) check_all_reduce(world_, context, "all-reduce");
         std::unique_ptr<Communicator> copy = world_.duplicate();
         Mesh mesh = make_mesh(std::move(copy), mesh_size_, config().parallel.order);
-        serve_device(mesh, context);
+        serve_device(mesh, context, config().parallel.share_gpu);
         if (is_news(*mesh.tensor)) check_all_reduce(*mesh.tensor, context, "tensor groups");
         if (is_news(*mesh.data)) check_all_reduce(*mesh.data, context, "data groups");
         if (mesh_size_.pipeline > 1) check_neighbours(*mesh.pipeline_forward, context);

@@ -1,5 +1,7 @@
 #include "engine/training/device.hpp"
 
+#include "engine/training/gpu_choice.hpp"
+#include "engine/training/threads.hpp"
 #include "kernels/bytes_text.hpp"
 #include "kernels/cuda/attention.hpp"
 #include "kernels/cuda/gpu.hpp"
@@ -7,6 +9,7 @@
 #include "kernels/error.hpp"
 #include "kernels/ops.hpp"
 #include "parallel/agree.hpp"
+#include "parallel/nccl_ability.hpp"
 #include "parallel/nccl_communicator.hpp"
 #include "parallel/staged_communicator.hpp"
 
@@ -22,6 +25,38 @@ ChosenDevice choose_cpu(const ComputeConfig& compute, const std::string& why) {
                                 native ? ""
                                        : "; it has no bf16 products (AVX-512): computed in fp32, which is slower "
                                          "than compute.dtype: fp32")};
+}
+
+std::vector<int> numa_nodes_of_gpus(int gpus) {
+    std::vector<int> nodes;
+    for (int gpu = 0; gpu < gpus; ++gpu) nodes.push_back(numa_node_of_device(cuda::pci_bus_id(gpu)));
+    return nodes;
+}
+
+// What all ranks of this machine have, in their order. Collective over the world.
+std::vector<std::int64_t> of_this_machine(Communicator& world, std::int64_t mine) {
+    const GpuAddress own{host_identity(), mine};
+    std::vector<std::int64_t> values;
+    for (const GpuAddress& other : gather_addresses(world, own))
+        if (other.host == own.host) values.push_back(other.bus);
+    return values;
+}
+
+// That the launcher has bound the ranks of this machine to.
+std::vector<int> numa_nodes_of_ranks(Communicator& world) {
+    const std::vector<std::int64_t> nodes = of_this_machine(world, numa_node_of_cpus(own_cpus().cpus));
+    return {nodes.begin(), nodes.end()};
+}
+
+// "; by rank of this node: 0000:1b:00.0 (NUMA 0), …"
+std::string addresses_text(Communicator& world) {
+    std::string text;
+    for (const std::int64_t bus : of_this_machine(world, parse_bus_id(cuda::pci_bus_id(cuda::chosen_device())))) {
+        const int node = numa_node_of_device(bus_id_text(bus));
+        text += fmt::format("{}{}{}", text.empty() ? "; PCI by rank of this node: " : ", ", bus_id_text(bus),
+                            node < 0 ? "" : fmt::format(" (NUMA {})", node));
+    }
+    return text;
 }
 
 }  // namespace
@@ -42,11 +77,17 @@ ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, 
                             missing, why));
         return choose_cpu(compute, fmt::format("no GPU: {}", why));
     }
+    std::vector<int> rank_nodes = numa_nodes_of_ranks(world);
+    if (int(rank_nodes.size()) != mpi.local_size())  // MPI and the kernel tell machines apart in different ways
+        rank_nodes.assign(std::size_t(mpi.local_size()), -1);
     std::string note = agree(world, [&] {
-        cuda::choose_device(mpi.local_rank() % mine);
+        const std::vector<int> gpu_nodes = numa_nodes_of_gpus(mine);
+        const int gpu = choose_gpu(gpu_nodes, rank_nodes, mpi.local_rank());
+        cuda::choose_device(gpu);
         return fmt::format("device: {} ({}), {} a node for {} ranks of it", cuda::device_name(),
                            bytes_text(double(cuda::device_memory_bytes())), mine, mpi.local_size());
     });
+    note += addresses_text(world);
     return {.device = Device::cuda,
             .note = std::move(note),
             .ranks_of_node = mpi.local_size(),
@@ -64,17 +105,17 @@ void check_device(const ModelConfig& model, const ModelShape& shape, Device devi
              cuda::widest_row(shape.dtype, model.hidden_size), model.hidden_size);
 }
 
-std::string serve_device(Mesh& mesh, Context& context) {
+std::string serve_device(Mesh& mesh, Context& context, ShareGpu share) {
     if (context.on_cpu() || mesh.world->size() == 1) return {};
-    std::string why_not;
-    const bool nccl = nccl_can_serve(*mesh.world, &why_not);
-    const auto session = nccl ? make_nccl_session(context, mesh.world->log()) : nullptr;
+    const GpuAddress mine{host_identity(), parse_bus_id(cuda::pci_bus_id(cuda::chosen_device()))};
+    const NcclAbility nccl = nccl_ability(*mesh.world, mine, share == ShareGpu::nccl);
+    const auto session = nccl.serves ? make_nccl_session(context, mesh.world->log()) : nullptr;
     int streams = 1;  // the compute stream
     const auto serve = [&](std::unique_ptr<Communicator>& group, NcclUse use, const char* name) {
         if (!group || group->size() == 1) return;
         streams += use == NcclUse::collectives ? 1 : 2;
-        group = nccl ? make_nccl_communicator(std::move(group), context, use, name, session)
-                     : make_staged_communicator(std::move(group), context);
+        group = nccl.serves ? make_nccl_communicator(std::move(group), context, use, name, session)
+                            : make_staged_communicator(std::move(group), context);
     };
     // All ranks make their groups in this order, each group when the one before is there.
     serve(mesh.tensor, NcclUse::collectives, "tensor");
@@ -83,11 +124,9 @@ std::string serve_device(Mesh& mesh, Context& context) {
     serve(mesh.pipeline_backward, NcclUse::messages_to_previous, "pipeline backward");
     serve(mesh.embedding, NcclUse::collectives, "embedding");
     if (&group_of_all(mesh) == mesh.world.get()) serve(mesh.world, NcclUse::collectives, "world");
-    if (nccl) {
-        const std::string warning = cuda::environment_warning(streams);
-        return warning.empty() ? "groups talk through NCCL" : fmt::format("groups talk through NCCL; {}", warning);
-    }
-    return fmt::format("groups talk through host memory and MPI: {}", why_not);
+    if (!nccl.serves) return fmt::format("groups talk through host memory and MPI: {}", nccl.note);
+    const std::string warning = cuda::environment_warning(streams);
+    return fmt::format("groups talk through {}{}{}", nccl.note, warning.empty() ? "" : "; ", warning);
 }
 
 }  // namespace gpas

@@ -18,15 +18,16 @@ struct ChosenDevice {
     int ranks_of_gpu() const { return (ranks_of_node + gpus_of_node - 1) / gpus_of_node; }
 };
 
-// What compute.device asks for: auto takes GPUs where every rank sees one. Rank r of a node takes GPU r (modulo their
-// number). Collective over `world`; Error(environment) on every rank where a GPU was asked for and one has none.
+// What compute.device asks for: auto takes GPUs where every rank sees one. Rank r of a node takes a GPU of the NUMA node
+// that the launcher has bound it to, or GPU r (modulo their number); see choose_gpu(). Collective over `world`; Error(environment) on every rank where a GPU was asked for and one has none.
 ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, Communicator& world);
 
 // Error(usage) where the device has no kernels for this model.
 void check_device(const ModelConfig& model, const ModelShape& shape, Device device);
 
-// Lets the groups of the mesh carry memory of the context's device: by NCCL, or over the host where NCCL cannot serve.
-// Nothing on the CPU. Returns a line that says which, and why. Collective over the world.
-std::string serve_device(Mesh& mesh, Context& context);
+// Lets the groups of the mesh carry memory of the context's device: by NCCL, or over the host if NCCL cannot serve
+// (share: whether it may serve ranks that share a GPU). Nothing on the CPU. Returns a line that says which, and why, or
+// which version of NCCL. Collective over the world; Error(environment) on every rank, see nccl_ability().
+std::string serve_device(Mesh& mesh, Context& context, ShareGpu share);
 
 }  // namespace gpas

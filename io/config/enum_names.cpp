@@ -62,6 +62,7 @@ constexpr EnumName<PipelineSchedule> pipeline_schedules[] = {{PipelineSchedule::
                                                              {PipelineSchedule::zb_h1, "zb_h1"}};
 constexpr EnumName<Recompute> recomputes[] = {
     {Recompute::none, "none"}, {Recompute::selective, "selective"}, {Recompute::full, "full"}};
+constexpr EnumName<ShareGpu> gpu_shares[] = {{ShareGpu::staged, "staged"}, {ShareGpu::nccl, "nccl"}};
 constexpr EnumName<ComputeDtype> compute_dtypes[] = {{ComputeDtype::fp32, "fp32"}, {ComputeDtype::bf16, "bf16"}};
 // `auto` is a keyword of C++, so this one enumerator has another spelling in YAML.
 constexpr EnumName<DeviceKind> device_kinds[] = {
@@ -136,6 +137,10 @@ std::span<const EnumName<Recompute>> enum_names<Recompute>() {
 template <>
 std::span<const EnumName<ComputeDtype>> enum_names<ComputeDtype>() {
     return compute_dtypes;
+}
+template <>
+std::span<const EnumName<ShareGpu>> enum_names<ShareGpu>() {
+    return gpu_shares;
 }
 template <>
 std::span<const EnumName<DeviceKind>> enum_names<DeviceKind>() {

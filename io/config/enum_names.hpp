@@ -62,5 +62,7 @@ template <>
 std::span<const EnumName<ComputeDtype>> enum_names<ComputeDtype>();
 template <>
 std::span<const EnumName<DeviceKind>> enum_names<DeviceKind>();
+template <>
+std::span<const EnumName<ShareGpu>> enum_names<ShareGpu>();
 
 }  // namespace gpas

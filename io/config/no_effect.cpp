@@ -137,6 +137,8 @@ void add_guard_rules(Rules& rules, const RunConfig& run) {
 }
 
 void add_parallel_rules(Rules& rules, const RunConfig& run) {
+    rules.tell(run.compute.device == DeviceKind::cpu, {"parallel.share_gpu"}, {"compute.device"},
+               "compute.device is cpu");
     rules.add(run.parallel.tensor == 1, {"parallel.sequence_parallel"}, {"parallel.tensor"},
               "there is one tensor-parallel rank");
     rules.add(run.parallel.pipeline == 1, {"parallel.schedule", "parallel.virtual_chunks", "parallel.stage_layers"},

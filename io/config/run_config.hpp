@@ -116,6 +116,9 @@ struct ScheduleConfig {
 // What backward computes again instead of keeping it: nothing, what is inside attention and MLP, or all of a layer.
 enum class Recompute { none, selective, full };
 
+// How ranks that share a GPU talk: through host memory and MPI, or through NCCL (2.30 or later).
+enum class ShareGpu { staged, nccl };
+
 struct ParallelConfig {
     std::int64_t tensor = 1;
     std::int64_t pipeline = 1;
@@ -130,6 +133,7 @@ struct ParallelConfig {
     Recompute recompute = Recompute::none;
     double timeout_seconds = 600.0;        // longest wait for other ranks; 0: for ever
     bool verify_collectives = true;
+    ShareGpu share_gpu = ShareGpu::staged;
 };
 
 enum class ComputeDtype { fp32, bf16 };

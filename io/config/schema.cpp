@@ -269,6 +269,12 @@ void declare_machine(SchemaBuilder& schema) {
         .add("verify_collectives", layout, &ParallelConfig::verify_collectives, "", {},
              "Compare what the ranks call before data moves.", {})
         .unseen = "It finds ranks that call different collectives; a healthy run has none.";
+    parallel
+        .add("share_gpu", layout, &ParallelConfig::share_gpu, "", {},
+             "Ranks that share a GPU talk through host memory and MPI (staged), or through NCCL, which must be 2.30 or "
+             "later: for tests of several ranks on few GPUs.",
+             {})
+        .unseen = "It chooses how messages travel; the sums are the same.";
     parallel.add("data", layout, &ParallelConfig::data, "ranks", {0, 1 << 24},
                  "Data-parallel size; 0: what the number of ranks leaves.",
                  {"data_parallel_size", "data_parallel_degree", "data_parallel_shard_degree", "dp"});

@@ -7,6 +7,8 @@
 #include <cuda_runtime_api.h>
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
@@ -88,12 +90,17 @@ cudaDeviceProp properties() {
 }  // namespace
 
 std::string device_name() { return properties().name; }
-std::array<std::int64_t, 2> device_identity() {
-    const cudaDeviceProp found = properties();
-    static_assert(sizeof found.uuid == 2 * sizeof(std::int64_t));
-    std::array<std::int64_t, 2> identity;
-    std::memcpy(identity.data(), &found.uuid, sizeof found.uuid);
-    return identity;
+int chosen_device() {
+    int device = 0;
+    check(cudaGetDevice(&device), "cudaGetDevice");
+    return device;
+}
+std::string pci_bus_id(int index) {
+    std::array<char, 32> text{};
+    check(cudaDeviceGetPCIBusId(text.data(), int(text.size()), index), "cudaDeviceGetPCIBusId");
+    std::string id = text.data();
+    for (char& c : id) c = char(std::tolower(static_cast<unsigned char>(c)));  // as the kernel writes it
+    return id;
 }
 std::int64_t device_memory_bytes() { return std::int64_t(properties().totalGlobalMem); }
 std::int64_t free_memory_bytes() {

@@ -2,7 +2,6 @@
 // only passes these on builds without a toolkit.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,7 +27,9 @@ void choose_device(int index);
 std::string device_name();
 std::int64_t device_memory_bytes();
 std::int64_t free_memory_bytes();  // now, on the whole GPU: what other processes hold is not free
-std::array<std::int64_t, 2> device_identity();  // no other GPU of the world has it
+// Of one of the GPUs that this process sees: "0000:1b:00.0". Error(environment).
+std::string pci_bus_id(int index);
+int chosen_device();  // its index
 
 // Device memory, zeroed, 256-byte aligned. Error(environment) when there is not enough.
 void* allocate(std::int64_t bytes);

@@ -32,7 +32,8 @@ void choose_device(int) { refuse(); }
 std::string device_name() { refuse(); }
 std::int64_t device_memory_bytes() { refuse(); }
 std::int64_t free_memory_bytes() { refuse(); }
-std::array<std::int64_t, 2> device_identity() { refuse(); }
+std::string pci_bus_id(int) { refuse(); }
+int chosen_device() { refuse(); }
 void* allocate(std::int64_t) { refuse(); }
 void release(void*) noexcept {}
 void* allocate_pinned(std::int64_t) { refuse(); }

@@ -51,7 +51,8 @@ std::int64_t device_memory_bytes() { return std::int64_t(4) << 30; }
 
 std::int64_t free_memory_bytes() { return device_memory_bytes(); }
 
-std::array<std::int64_t, 2> device_identity() { return {1, 0}; }
+std::string pci_bus_id(int index) { return "0000:0" + std::to_string(index) + ":00.0"; }
+int chosen_device() { return 0; }
 
 void* allocate(std::int64_t bytes) { return hostcuda::allocate_device(bytes); }
 void release(void* memory) noexcept { hostcuda::release_device(memory); }

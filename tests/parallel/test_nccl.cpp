@@ -1,6 +1,7 @@
 // NCCL's start, collectives and end on a real GPU, as far as one GPU goes: a group of one rank.
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/ops.hpp"
+#include "parallel/nccl_ability.hpp"
 #include "parallel/nccl_communicator.hpp"
 
 #include <gtest/gtest.h>
@@ -52,8 +53,9 @@ TEST(Nccl, a_group_says_what_it_cannot_carry) {
 
 TEST(Nccl, can_serve_one_rank) {
     cuda::choose_device(0);
-    std::string why_not;
-    EXPECT_TRUE(nccl_can_serve(*make_self_communicator(), &why_not)) << why_not;
+    const NcclAbility ability =
+        nccl_ability(*make_self_communicator(), {host_identity(), parse_bus_id(cuda::pci_bus_id(0))}, false);
+    EXPECT_TRUE(ability.serves) << ability.note;
 }
 
 }  // namespace

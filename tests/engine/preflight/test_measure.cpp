@@ -69,7 +69,7 @@ TEST_F(Measure, groups_stages_and_products_on_the_device) {
     Mesh mesh = make_mesh(world_->duplicate(),
                           {.tensor = four ? 2 : 1, .data = four ? 1 : world_->size(), .pipeline = four ? 2 : 1});
     Context context(1, Arena(0, test_device));
-    serve_device(mesh, context);
+    serve_device(mesh, context, ShareGpu::staged);
     EXPECT_GT(all_reduce_seconds(*mesh.tensor, context, 1 << 12), 0.0);
     EXPECT_GT(neighbour_seconds(*mesh.pipeline_forward, context, 1 << 12), 0.0);
     EXPECT_GT(product_rate(*world_, context, {.rows = 8, .out = 24, .in = 16}, 0.01), 0.0);
