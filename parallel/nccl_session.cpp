@@ -159,7 +159,7 @@ void NcclSession::check_call(ncclResult_t result, const char* call) {
 
 ncclResult_t NcclSession::state_of(const NcclChannel& channel) {
     const std::lock_guard calls(calls_);
-    if (failed_) return ncclInProgress;
+    if (failed_ || channel.comm == nullptr) return ncclInProgress;  // aborted, or destroyed in good order
     ncclResult_t state = ncclSuccess;
     const ncclResult_t asked = nccl_.ncclCommGetAsyncError(channel.comm, &state);
     return asked == ncclSuccess ? state : asked;
@@ -304,7 +304,6 @@ void NcclSession::look_for_errors() {
         for (const auto& channel : channels_) channels.push_back(channel.get());
     }
     for (const NcclChannel* channel : channels) {
-        if (channel->comm == nullptr) continue;
         const ncclResult_t state = state_of(*channel);
         if (state != ncclSuccess && state != ncclInProgress)
             give_up(fmt::format("NCCL: {} ({}) in the group {}{}", nccl_.ncclGetErrorString(state),
