@@ -40,7 +40,7 @@ Device::Device(int ordinal)
     : ordinal_(ordinal),
       settings_(settings()),
       memory_(reserve()),
-      shadow_(memory_, region_bytes, [this](Moment moment) { return describe(moment); }),
+      shadow_(memory_, [this](Moment moment) { return describe(moment); }),
       queues_(std::size_t(settings_.queues)),
       names_(most_streams),
       random_(settings_.seed + unsigned(ordinal) * 7919U + unsigned(job_rank(0)) * 104729U),
@@ -107,7 +107,8 @@ void Device::push(Stream* stream, OperationPointer operation) {
 
 void Device::await_room(Lock& lock) {
     if (pending_ >= settings_.launch_queue)
-        wait_until(lock, "a launch (the launch queue is full)", nullptr,
+        wait_until(lock, "a launch, for which the launch queue has no room",
+                   running_.empty() ? nullptr : running_.front().get(),
                    [&] { return pending_ < settings_.launch_queue; });
 }
 
@@ -134,7 +135,8 @@ void Device::launch(Stream* stream, const void* function, std::function<void()> 
     {
         Call lock(*this);
         if (settings_.lazy_modules && loaded_.insert(function).second)
-            wait_until(lock, "the first launch of a kernel (lazy loading)", nullptr, [&] { return idle(); });
+            wait_until(lock, "the first launch of a kernel, which is loaded while nothing runs",
+                       running_.empty() ? nullptr : running_.front().get(), [&] { return idle(); });
     }
     enqueue(stream, "kernel " + symbol_of(function), std::move(run), true);
 }
@@ -191,7 +193,7 @@ void Device::wait_until(Lock& lock, const char* call, const Operation* awaited, 
 bool Device::finished(Stream* stream) {
     Call lock(*this);
     last_call_ = Clocks::now();
-    if (planted(Mistake::no_synchronize)) return true;
+    if (!stream->pending.empty() && planted(Mistake::no_synchronize)) return true;
     if (!stream->pending.empty()) {
         host_call_ = "a query of a stream";
         host_awaits_ = stream->pending.back().get();

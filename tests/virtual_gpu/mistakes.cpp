@@ -13,6 +13,7 @@ struct Planted {
     std::mutex mutex;
     Mistake mistake = Mistake::none;
     int rank = 0, index = 0;
+    bool made = false;
     std::map<std::pair<Mistake, int>, int> counts;
 };
 
@@ -29,6 +30,7 @@ void plant(Mistake mistake, int rank, int index) {
     all.mistake = mistake;
     all.rank = rank;
     all.index = index;
+    all.made = false;
     all.counts.clear();
 }
 
@@ -37,7 +39,15 @@ bool planted(Mistake mistake) {
     const std::lock_guard lock(all.mutex);
     const int rank = chosen_device();
     const int count = all.counts[{mistake, rank}]++;
-    return all.mistake == mistake && all.rank == rank && all.index == count;
+    const bool now = all.mistake == mistake && all.rank == rank && all.index == count;
+    all.made = all.made || now;
+    return now;
+}
+
+bool was_planted() {
+    Planted& all = state();
+    const std::lock_guard lock(all.mutex);
+    return all.made;
 }
 
 int places(Mistake mistake, int rank) {

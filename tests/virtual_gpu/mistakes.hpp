@@ -6,20 +6,16 @@ namespace gpas::virtual_gpu {
 
 enum class Mistake {
     none,
-    no_record,         // an event is not recorded
-    no_wait,           // a stream does not wait for an event
-    no_synchronize,    // the host takes a stream for finished
-    other_count,       // an NCCL call has one element less
-    other_type,        // an NCCL call is of another data type
-    left_out,          // an NCCL call is not made
-    swapped,           // an NCCL call is made after the next one
-    other_peer,        // a message goes to, or is expected from, the rank itself
-    other_operation,   // a sum is a maximum
-    half_group,        // what follows the first call of a group is not in the group
-    no_finalize,       // ncclCommFinalize is not called
-    no_abort,          // ncclCommAbort is not called
-    early_free,        // memory is freed before its time: at the next call after its allocation
-    copied_too_early,  // host memory changes after a copy from it was enqueued
+    no_record,        // an event is not recorded
+    no_wait,          // a stream does not wait for an event
+    no_synchronize,   // the host takes a stream for finished that is not
+    other_count,      // an NCCL call has one element less
+    other_type,       // an NCCL call is of another data type
+    left_out,         // an NCCL call is not made
+    other_operation,  // a sum is a maximum
+    swapped,          // an NCCL call is made after the next one
+    half_group,       // what follows the first call of a group is not in the group
+    no_finalize,      // ncclCommFinalize is not called
 };
 
 // The index-th time, from 0, that `rank` (of this process's GPUs) is about to do right what `mistake` does wrong. One
@@ -27,6 +23,8 @@ enum class Mistake {
 void plant(Mistake mistake, int rank, int index);
 // Whether it is to go wrong now. Counts. Thread-safe.
 bool planted(Mistake mistake);
+// Whether the mistake has been made since the last plant().
+bool was_planted();
 // How often planted() was asked on `rank` since the last plant().
 int places(Mistake mistake, int rank);
 

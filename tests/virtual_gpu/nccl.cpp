@@ -135,11 +135,11 @@ ncclResult_t make(ncclComm& comm, Stream* stream, std::vector<CallArguments> cal
     return ncclSuccess;
 }
 
-CallArguments with_mistakes(const ncclComm& comm, CallArguments c) {
+CallArguments with_mistakes(CallArguments c) {
     if (planted(Mistake::other_count) && c.count > 1) --c.count;
     if (planted(Mistake::other_type)) c.type = size_of(c.type) == 4 ? ncclBfloat16 : ncclUint8;
-    if (planted(Mistake::other_operation)) c.operation = ncclMax;
-    if (c.is_message() && planted(Mistake::other_peer)) c.peer = comm.rank;
+    const bool sums = c.call == NcclCall::all_reduce || c.call == NcclCall::reduce_scatter;
+    if (sums && planted(Mistake::other_operation)) c.operation = ncclMax;
     return c;
 }
 
@@ -147,7 +147,7 @@ ncclResult_t call(ncclComm_t comm, cudaStream_t stream, const CallArguments& arg
     if (comm == nullptr) return ncclInvalidArgument;
     if (arguments.peer < 0 || arguments.peer >= comm->size) return fail(ncclInvalidArgument, "peer or root");
     if (planted(Mistake::left_out)) return ncclSuccess;
-    GroupedCall made{comm, reinterpret_cast<Stream*>(stream), with_mistakes(*comm, arguments)};
+    GroupedCall made{comm, reinterpret_cast<Stream*>(stream), with_mistakes(arguments)};
     if (group_depth > 0) {
         grouped.push_back(std::move(made));
         return ncclSuccess;
@@ -264,7 +264,6 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
 }
 
 ncclResult_t ncclCommAbort(ncclComm_t comm) {
-    if (planted(Mistake::no_abort)) return ncclSuccess;
     comm->area(comm->rank).aborted.store(1);
     comm->device->drop([&](const SharedWork& work) { return belongs_to(work, *comm); });
     delete comm;

@@ -1,7 +1,6 @@
 // The functions of CUDA's runtime that gpas calls, for virtual GPUs.
 #include "tests/virtual_gpu/device.hpp"
 #include "tests/virtual_gpu/findings.hpp"
-#include "tests/virtual_gpu/mistakes.hpp"
 
 #include <cuda_runtime_api.h>
 #include <sys/mman.h>
@@ -91,7 +90,6 @@ Unread& unread() {
 void copy_from_host(Stream* stream, void* to, const void* from, std::size_t bytes) {
     auto before =
         std::make_shared<std::vector<char>>(static_cast<const char*>(from), static_cast<const char*>(from) + bytes);
-    if (planted(Mistake::copied_too_early) && bytes > 0) (*before)[0] = char(~(*before)[0]);
     unread().add(from, bytes);
     stream->device->enqueue(stream, named(cudaMemcpyHostToDevice, bytes), [=] {
         unread().remove(from, bytes);
@@ -127,10 +125,24 @@ void copy_on_device(Stream* stream, void* to, const void* from, std::size_t byte
     });
 }
 
+// Zeroes of whole pages take no memory.
+void set_now(char* to, int value, std::size_t bytes) {
+    constexpr std::size_t page_bytes = 4096, worthwhile_bytes = 64 << 10;
+    if (value != 0 || bytes < worthwhile_bytes) {
+        std::memset(to, value, bytes);
+        return;
+    }
+    const std::size_t head = (page_bytes - reinterpret_cast<std::uintptr_t>(to) % page_bytes) % page_bytes;
+    const std::size_t pages = (bytes - head) / page_bytes * page_bytes;
+    std::memset(to, 0, head);
+    madvise(to + head, pages, MADV_DONTNEED);
+    std::memset(to + head + pages, 0, bytes - head - pages);
+}
+
 void set(Stream* stream, void* to, int value, std::size_t bytes) {
     stream->device->enqueue(stream, "a memset of " + std::to_string(bytes) + " bytes", [=] {
         touch(to, bytes, Access::write);
-        std::memset(to, value, bytes);
+        set_now(static_cast<char*>(to), value, bytes);
     });
 }
 

@@ -19,10 +19,7 @@ Moment moment_of(std::uint32_t bits) {
 
 }  // namespace
 
-Shadow::Shadow(const std::byte* base, std::size_t bytes, Describe describe)
-    : base_(base), bytes_(bytes), describe_(std::move(describe)), pages_(bytes / page_bytes) {
-    for (Page& page : pages_) page.same.writer = not_allocated;
-}
+Shadow::Shadow(const std::byte* base, Describe describe) : base_(base), describe_(std::move(describe)) {}
 
 // Calls visit_cell(cell, offset) for the granules of a range: once per page if all of the page is in the range and
 // alike.
@@ -53,7 +50,11 @@ void Shadow::set(const void* begin, std::size_t bytes, std::uint32_t writer) {
     visit(begin, bytes, [&](Cell& cell, std::size_t) { cell = Cell{.writer = writer}; });
 }
 
-void Shadow::allocated(const void* begin, std::size_t bytes) { set(begin, bytes, unwritten); }
+void Shadow::allocated(const void* begin, std::size_t bytes) {
+    const std::size_t end = std::size_t(static_cast<const std::byte*>(begin) - base_) + bytes;
+    while (pages_.size() * page_bytes < end) pages_.emplace_back().same.writer = not_allocated;
+    set(begin, bytes, unwritten);
+}
 void Shadow::freed(const void* begin, std::size_t bytes) { set(begin, bytes, not_allocated); }
 
 void Shadow::conflict(const char* what, Moment operation, Moment other, std::size_t offset) {
@@ -96,7 +97,7 @@ void Shadow::touch(Cell& cell, Moment operation, const Clock& clock, std::size_t
 
 void Shadow::access(Moment operation, const Clock& clock, const void* begin, std::size_t bytes, Access access) {
     const auto* at = static_cast<const std::byte*>(begin);
-    if (bytes == 0 || at < base_ || at + bytes > base_ + bytes_) return;
+    if (bytes == 0 || at < base_ || at + bytes > base_ + pages_.size() * page_bytes) return;
     visit(begin, bytes, [&](Cell& cell, std::size_t offset) { touch(cell, operation, clock, offset, access); });
 }
 

@@ -21,8 +21,8 @@ class Shadow {
 public:
     using Describe = std::function<std::string(Moment)>;
 
-    // Memory of `bytes` bytes from `base`, of which nothing is allocated. describe: names an operation in a report.
-    Shadow(const std::byte* base, std::size_t bytes, Describe describe);
+    // Memory from `base` on, of which nothing is allocated. describe: names an operation in a report.
+    Shadow(const std::byte* base, Describe describe);
 
     void allocated(const void* begin, std::size_t bytes);  // unwritten from now on
     void freed(const void* begin, std::size_t bytes);
@@ -53,7 +53,6 @@ private:
     void conflict(const char* what, Moment operation, Moment other, std::size_t offset);
 
     const std::byte* base_;
-    std::size_t bytes_;
     Describe describe_;
     std::vector<Page> pages_;
 };

@@ -1,0 +1,120 @@
+// Run under mpirun on 8 ranks: a small model on every kind of layout, on virtual GPUs over NCCL, beside the same layout
+// on the CPU. Each layout runs with several schedulers and numbers of hardware queues: no race, no deadlock, the same
+// numbers.
+#include "kernels/cuda/gpu.hpp"
+#include "tests/engine/layouts.hpp"
+#include "tests/virtual_gpu/findings.hpp"
+#include "tests/virtual_gpu/settings.hpp"
+
+#include <array>
+
+namespace gpas {
+namespace {
+
+using namespace layouts;
+using virtual_gpu::Scheduler;
+
+constexpr int steps = 3;
+const Settings small{"model.layers=4",
+                     "model.heads=8",
+                     "model.kv_heads=4",
+                     "model.head_dim=6",
+                     "model.vocab_size=67",
+                     "model.ffn_size=27",
+                     "training.steps=" + std::to_string(steps),
+                     "schedule.warmup_steps=1",
+                     "training.global_batch_size=16",
+                     "training.micro_batch_size=2",
+                     "evaluation.every=3",
+                     "evaluation.samples=2",
+                     "optimizer.clip_grad=0"};
+
+const std::string one_micro_batch = "training.global_batch_size=2";
+const std::string tied = "model.tied_embeddings=true";
+
+const std::vector<Layout> all_layouts{
+    {"dp2", 2, {}},
+    {"dp4 replicated", 4, {replicated}},
+    {"dp8 small buckets", 8, {small_buckets}},
+    {"tp2", 2, {tensor(2)}},
+    {"tp2 sp", 2, {tensor(2), sequence}},
+    {"tp4 sp dp2", 8, {tensor(4), sequence}},
+    {"pp2", 2, {pipeline(2)}},
+    {"pp2 gpipe", 2, {pipeline(2), schedule("gpipe")}},
+    {"pp4 zb", 4, {pipeline(4), schedule("zb_h1")}},
+    {"pp2 interleaved", 2, {pipeline(2), schedule("interleaved"), two_chunks}},
+    {"pp4 one micro-batch", 4, {pipeline(4), one_micro_batch}},
+    {"pp2 gpipe one micro-batch", 2, {pipeline(2), schedule("gpipe"), one_micro_batch}},
+    {"pp4 zb one micro-batch", 4, {pipeline(4), schedule("zb_h1"), one_micro_batch}},
+    {"tp2 sp pp2 dp2", 8, {tensor(2), sequence, pipeline(2)}},
+    {"tp2 pp2 dp2 replicated tied", 8, {tensor(2), pipeline(2), replicated, tied}},
+    {"tp2 sp pp2 interleaved dp2", 8, {tensor(2), sequence, pipeline(2), schedule("interleaved"), two_chunks}},
+    {"tp2 sp pp4 zb", 8, {tensor(2), sequence, pipeline(4), schedule("zb_h1")}},
+    {"pp4 dp2 tied", 8, {pipeline(4), tied}},
+};
+
+struct Behaviour {
+    Scheduler scheduler;
+    int queues;
+};
+const std::vector<Behaviour> behaviours{{Scheduler::random, 8},  {Scheduler::latest, 1},  {Scheduler::earliest, 32},
+                                        {Scheduler::random, 1},  {Scheduler::latest, 32}, {Scheduler::earliest, 8},
+                                        {Scheduler::random, 32}, {Scheduler::latest, 8},  {Scheduler::earliest, 1}};
+const char* const scheduler_names[] = {"earliest", "latest", "random"};
+
+class VirtualLayouts : public Layouts {
+protected:
+    void run_on(Device device, const std::string& name, const Layout& layout, const Settings& more = {}) {
+        on_ranks(*world_, layout.ranks, [&](std::unique_ptr<Communicator> group) {
+            if (device == Device::cuda) cuda::choose_device(group->rank());
+            train(tiny_config(shared_ + "tokens", shared_ + name, small + layout.settings + more), std::move(group), 1,
+                  {.device = device});
+        });
+    }
+    void run_virtual(const Layout& layout, const Behaviour& behaviour, const std::string& name) {
+        virtual_gpu::forget_devices();
+        virtual_gpu::use({.scheduler = behaviour.scheduler,
+                          .seed = unsigned(behaviour.queues),
+                          .queues = behaviour.queues,
+                          .hang_seconds = 20.0});
+        run_on(Device::cuda, name, layout);
+        EXPECT_EQ(virtual_gpu::take_findings(), std::vector<std::string>()) << name;
+    }
+    void compare(const std::string& name, const std::string& base, double spread) {
+        const std::vector<double> found = losses(shared_ + name), expected = losses(shared_ + base);
+        ASSERT_EQ(found.size(), std::size_t(steps)) << name;
+        EXPECT_LE(largest_difference(found, expected), 8.0 * spread) << name;
+        EXPECT_NEAR(found.front(), expected.front(), 2e-6 * expected.front()) << name;
+        const auto norms = numbers(shared_ + name, "gradient_norm"), right = numbers(shared_ + base, "gradient_norm");
+        EXPECT_NEAR(norms.front(), right.front(), 1e-5 * right.front()) << name;
+    }
+};
+
+// Every layout with every behaviour takes minutes; without scripts/test --exhaustive each has one, and each behaviour
+// two layouts.
+TEST_F(VirtualLayouts, give_the_numbers_of_the_cpu) {
+    // What another order of the same sums does on the CPU, a GPU may do; its exponentials are good to a few units.
+    const Layout alone{"alone", 1, {}};
+    run_on(Device::cpu, "one rank", alone);
+    run_on(Device::cpu, "one rank, other order", alone, {"training.micro_batch_size=8"});
+    const double spread =
+        world_->rank() == 0
+            ? largest_difference(losses(shared_ + "one rank"), losses(shared_ + "one rank, other order")) + 1e-6
+            : 0.0;
+    EXPECT_LT(spread, 1e-3);  // or it would bound nothing
+    for (std::size_t i = 0; i < all_layouts.size(); ++i) {
+        const Layout& layout = all_layouts[i];
+        run_on(Device::cpu, layout.name, layout);
+        for (std::size_t k = 0; k < behaviours.size(); ++k) {
+            if (!exhaustive() && k != i % behaviours.size()) continue;
+            const Behaviour& behaviour = behaviours[k];
+            const std::string name = layout.name + ", " + scheduler_names[int(behaviour.scheduler)] + ", " +
+                                     std::to_string(behaviour.queues) + " queues";
+            run_virtual(layout, behaviour, name);
+            if (world_->rank() == 0) compare(name, layout.name, spread);
+        }
+    }
+}
+
+}  // namespace
+}  // namespace gpas
