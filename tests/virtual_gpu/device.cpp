@@ -21,6 +21,7 @@ constexpr std::size_t page_bytes = 4096;
 constexpr std::size_t poisoned_bytes = 1 << 20;  // of an allocation, from its start
 constexpr int poison = 0xff;                     // a NaN in fp32 and bf16, -1 as an integer
 constexpr std::chrono::microseconds between_looks(100);
+constexpr std::chrono::microseconds slowness(200);
 constexpr std::chrono::milliseconds standstill(1);  // of the host, after which work runs that nobody asks for
 
 std::byte* reserve() {
@@ -381,6 +382,7 @@ void Device::dispatch(const OperationPointer& operation) {
             break;
         }
     operation->started = true;
+    if (ordinal_ == settings_.slow_gpu) std::this_thread::sleep_for(slowness);
     last_progress_ = Clocks::now();
     if (operation->shared) {
         used_blocks_ += operation->shared->blocks();

@@ -14,8 +14,6 @@ enum class Mistake {
     left_out,         // an NCCL call is not made
     other_operation,  // a sum is a maximum
     swapped,          // an NCCL call is made after the next one
-    half_group,       // what follows the first call of a group is not in the group
-    no_finalize,      // ncclCommFinalize is not called
 };
 
 // The index-th time, from 0, that `rank` (of this process's GPUs) is about to do right what `mistake` does wrong. One

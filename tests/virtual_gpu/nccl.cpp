@@ -240,7 +240,6 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
 }
 
 ncclResult_t ncclCommFinalize(ncclComm_t comm) {
-    if (planted(Mistake::no_finalize)) return ncclSuccess;
     comm->finalizing = true;
     while (!goes_on(*comm)) {
         if (!comm->blocking) return ncclInProgress;
@@ -281,17 +280,15 @@ ncclResult_t ncclGroupEnd() {
     if (--group_depth > 0) return ncclSuccess;
     std::vector<GroupedCall> calls = std::exchange(grouped, {});
     ncclResult_t result = ncclSuccess;
-    const bool split = planted(Mistake::half_group);
     while (!calls.empty()) {
         const ncclComm_t comm = calls.front().comm;
         Stream* const stream = calls.front().stream;
         std::vector<CallArguments> together;
         std::erase_if(calls, [&](const GroupedCall& each) {
-            if (each.comm != comm || each.stream != stream || (split && !together.empty())) return false;
+            if (each.comm != comm || each.stream != stream) return false;
             together.push_back(each.arguments);
             return true;
         });
-        while (split && !goes_on(*comm)) comm->device->yield("half of a group");
         const ncclResult_t made = make(*comm, stream, std::move(together));
         if (made != ncclSuccess) result = made;
     }

@@ -31,7 +31,7 @@ Settings from_environment() {
     found.hang_seconds = number("GPAS_VIRTUAL_GPU_HANG_SECONDS", int(found.hang_seconds));
     found.nccl_version = number("GPAS_VIRTUAL_NCCL_VERSION", found.nccl_version);
     found.dead_peers_are_errors = text("GPAS_VIRTUAL_NCCL_DEAD_PEER") == "error";
-    found.launch_order_implicit = text("NCCL_LAUNCH_ORDER_IMPLICIT") == "1";
+    found.slow_gpu = number("GPAS_VIRTUAL_GPU_SLOW", found.slow_gpu);
     found.multi_rank_gpu = text("NCCL_MULTI_RANK_GPU_ENABLE") == "1";
     return found;
 }

@@ -23,7 +23,7 @@ struct Settings {
     double hang_seconds = 10.0;          // GPAS_VIRTUAL_GPU_HANG_SECONDS: without progress, a deadlock is looked for
     int nccl_version = 23203;            // GPAS_VIRTUAL_NCCL_VERSION
     bool dead_peers_are_errors = false;  // GPAS_VIRTUAL_NCCL_DEAD_PEER=error: as over a network; else peers hang
-    bool launch_order_implicit = false;  // NCCL_LAUNCH_ORDER_IMPLICIT=1
+    int slow_gpu = -1;                   // GPAS_VIRTUAL_GPU_SLOW: of this ordinal, each operation takes 200 us more
     bool multi_rank_gpu = false;         // NCCL_MULTI_RANK_GPU_ENABLE=1
 };
 

@@ -56,10 +56,13 @@ const std::vector<Layout> all_layouts{
 struct Behaviour {
     Scheduler scheduler;
     int queues;
+    int nccl_version;
+    int slow_gpu;  // -1: none
 };
-const std::vector<Behaviour> behaviours{{Scheduler::random, 8},  {Scheduler::latest, 1},  {Scheduler::earliest, 32},
-                                        {Scheduler::random, 1},  {Scheduler::latest, 32}, {Scheduler::earliest, 8},
-                                        {Scheduler::random, 32}, {Scheduler::latest, 8},  {Scheduler::earliest, 1}};
+const std::vector<Behaviour> behaviours{
+    {Scheduler::random, 8, 23203, -1}, {Scheduler::latest, 1, 21805, -1}, {Scheduler::earliest, 32, 22809, 1},
+    {Scheduler::random, 1, 22809, 0},  {Scheduler::latest, 32, 23203, 1}, {Scheduler::earliest, 8, 21805, -1},
+    {Scheduler::random, 32, 21805, 1}, {Scheduler::latest, 8, 22809, 0},  {Scheduler::earliest, 1, 23203, -1}};
 const char* const scheduler_names[] = {"earliest", "latest", "random"};
 
 class VirtualLayouts : public Layouts {
@@ -76,7 +79,9 @@ protected:
         virtual_gpu::use({.scheduler = behaviour.scheduler,
                           .seed = unsigned(behaviour.queues),
                           .queues = behaviour.queues,
-                          .hang_seconds = 20.0});
+                          .hang_seconds = 20.0,
+                          .nccl_version = behaviour.nccl_version,
+                          .slow_gpu = behaviour.slow_gpu});
         run_on(Device::cuda, name, layout);
         EXPECT_EQ(virtual_gpu::take_findings(), std::vector<std::string>()) << name;
     }

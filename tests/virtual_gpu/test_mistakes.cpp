@@ -126,7 +126,8 @@ const Kind kinds[] = {{Mistake::no_record, "an event that is not recorded"},
                       {Mistake::other_count, "another count"},
                       {Mistake::other_type, "another type"},
                       {Mistake::left_out, "a call left out"},
-                      {Mistake::other_operation, "another operation"}};
+                      {Mistake::other_operation, "another operation"},
+                      {Mistake::swapped, "a call after the next one"}};
 
 struct Outcome {
     std::array<std::vector<float>, ranks> values;
@@ -158,6 +159,10 @@ void set_up() {
     use({.scheduler = Scheduler::random, .queues = 32, .lazy_modules = false, .hang_seconds = 0.5});
 }
 
+// A send may change places with the receive after it: neither waits for the other. Of a round's seven calls the fourth
+// and the sixth are sends.
+bool harmless(Mistake mistake, int index) { return mistake == Mistake::swapped && (index % 7 == 3 || index % 7 == 5); }
+
 // Plants the mistake at each place of the job, or at six of them or a few more; returns at how many.
 int plant_everywhere(const Kind& kind, const Outcome& right) {
     plant(Mistake::none, 0, 0);
@@ -166,6 +171,7 @@ int plant_everywhere(const Kind& kind, const Outcome& right) {
     const int step = exhaustive() ? 1 : std::max((end - begin) / 6, 1);
     int count = 0;
     for (int index = begin; index < end; index += step) {
+        if (harmless(kind.mistake, index)) continue;
         set_up();
         plant(kind.mistake, erring_rank, index);
         const Outcome outcome = run_job(impatient);
