@@ -183,7 +183,7 @@ void run(const Options& options, const MpiSession& mpi) {
     const ReplicaShape shape = replica_shape(config, mesh.size, mesh.place, options.threads, true, device.device);
     const std::unique_ptr<Context> context = make_context(shape);
     choose_algorithms(*mesh.world, shape, *context, {});  // kept nowhere
-    serve_device(mesh, *context, config.parallel.share_gpu);
+    serve_device(mesh, *context, config.parallel.share_gpu, shape.compute.tensor_overlap);
     Replica replica(shape, *context, *mesh.tensor, *mesh.data);
     initialise(replica.context, replica.store, config.seed, *mesh.data);
     TrainingStep step(config, replica, data.train, mesh);

@@ -58,6 +58,9 @@ public:
     // The next start_receive() into memory of a GPU may begin when what is enqueued on the compute stream by now is done: it
     // does not wait for what is enqueued between this call and its own. Nothing for memory of the host.
     virtual void allow_receive() {}
+    // Sends `sent` to one rank and receives `received` from another. Every rank of the group calls it, at the same place
+    // among its collectives, so that each message has both its ends. What start_send() and start_receive() may carry.
+    virtual std::unique_ptr<Transfer> start_exchange(Tensor sent, int to, Tensor received, int from, const char* what);
     // Collectives that go on beside the program, with the contracts of their blocking forms. `part` may lie at its
     // place in `whole`, here and there.
     virtual std::unique_ptr<Transfer> start_all_reduce(Tensor data, ReduceOp op, const char* what) = 0;

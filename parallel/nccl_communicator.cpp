@@ -76,8 +76,8 @@ public:
                      NcclUse use, const char* name)
         : host_(std::move(host)), session_(std::move(session)), gpu_(context.shared_gpu()), name_(name),
           names_work_(context.names_work()) {
-        if (use == NcclUse::collectives)
-            open_collectives();
+        if (use == NcclUse::collectives || use == NcclUse::collectives_and_exchanges)
+            open_collectives(use == NcclUse::collectives_and_exchanges);
         else
             open_messages(use == NcclUse::messages_to_next ? 1 : size() - 1);
     }
@@ -126,6 +126,15 @@ public:
         allowed_.record(compute_stream(*gpu_));
         receive_allowed_ = true;
     }
+    std::unique_ptr<Transfer> start_exchange(Tensor sent, int to, Tensor received, int from,
+                                             const char* what) override {
+        if (!on_gpu(sent)) return host_->start_exchange(sent, to, received, from, what);
+        return enqueue(all_, "exchange", what, sent, [=, this](const NcclChannel& channel) {
+            return exchange(channel, {sent.data, received.data},
+                            {std::size_t(sent.elements()), std::size_t(received.elements())}, type_of(sent.dtype), to,
+                            from);
+        });
+    }
     std::unique_ptr<Transfer> start_all_reduce(Tensor data, ReduceOp op, const char* what) override {
         if (!on_gpu(data)) return host_->start_all_reduce(data, op, what);
         return enqueue(all_, "all_reduce", what, data, [=, this](const NcclChannel& channel) {
@@ -156,7 +165,19 @@ public:
     std::unique_ptr<Communicator> duplicate() override { return host_->duplicate(); }
 
 private:
-    void open_collectives() {
+    // One kernel, which sends and receives: two would wait for each other.
+    ncclResult_t exchange(const NcclChannel& channel, std::array<void*, 2> data, std::array<std::size_t, 2> counts,
+                          ncclDataType_t type, int to, int from) const {
+        const Nccl& nccl = session_->nccl();
+        const ncclResult_t results[] = {
+            nccl.ncclGroupStart(), nccl.ncclSend(data[0], counts[0], type, to, channel.comm, channel.stream),
+            nccl.ncclRecv(data[1], counts[1], type, from, channel.comm, channel.stream), nccl.ncclGroupEnd()};
+        for (const ncclResult_t result : results)
+            if (result != ncclSuccess && result != ncclInProgress) return result;
+        return ncclSuccess;
+    }
+
+    void open_collectives(bool exchanges) {
         Id words{};
         if (rank() == 0) words = words_of(session_->new_id());
         host_->broadcast(words.data(), sizeof words, 0, "NCCL's id");
@@ -166,6 +187,13 @@ private:
                                                                       ncclFloat32, ncclSum, channel.comm,
                                                                       channel.stream);
                             }}});
+        for (int step = 1; exchanges && step < size(); ++step) {
+            float* scratch = static_cast<float*>(session_->scratch());
+            session_->connect({{all_, [=, this](const NcclChannel& channel) {
+                                    return exchange(channel, {scratch, scratch + 1}, {1, 1}, ncclFloat32,
+                                                    (rank() + step) % size(), (rank() - step + size()) % size());
+                                }}});
+        }
     }
 
     // To rank + step of the ring, and from rank - step: the sender is rank 0 of the pair, and makes its id.

@@ -7,9 +7,10 @@
 
 namespace gpas {
 
-// What memory of GPUs a group carries: collectives, or messages to the next rank of the ring (or to the previous one).
+// What memory of GPUs a group carries: collectives (and start_exchange(), for which every pair of ranks is connected), or
+// messages to the next rank of the ring (or to the previous one).
 // Each message goes through a communicator of its two ends, so that a rank's sends never wait for its receives.
-enum class NcclUse { collectives, messages_to_next, messages_to_previous };
+enum class NcclUse { collectives, collectives_and_exchanges, messages_to_next, messages_to_previous };
 
 // What all NCCL groups of a rank share: their communicators have one owner, which aborts or ends them together, and watches
 // what the GPU has finished (nccl_session.hpp). `log`: of the groups, which outlives the session. Error(environment) without

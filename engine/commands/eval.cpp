@@ -66,7 +66,7 @@ void run(const Options& options, MpiSession& mpi) {
     Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
     const ReplicaShape shape = replica_shape(config, mesh.size, mesh.place, threads, false, device.device);
     const std::unique_ptr<Context> context = make_context(shape);
-    serve_device(mesh, *context, config.parallel.share_gpu);
+    serve_device(mesh, *context, config.parallel.share_gpu, shape.compute.tensor_overlap);
     Replica replica(shape, *context, *mesh.tensor, *mesh.data);
     load_run(*mesh.world, *mesh.data, config, replica.context, model.file, replica.store, false);
     const EvaluationResult result =

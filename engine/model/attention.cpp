@@ -22,8 +22,9 @@ Attention::Attention(const ModelConfig& model, std::int64_t layer, const ModelSh
 
 void Attention::forward_inner(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n,
                               Tensor segment_begin) {
-    const Tensor n_all = tensor.gather(n, work.whole_input, "attention input");
-    matmul(context, saved_.qkv, n_all, w_.qkv);
+    tensor.gather_into(context, n, work.whole_input, "attention input", [&](Tensor n_rows, Range range) {
+        matmul(context, saved_.qkv.slice(range.begin, range.end), n_rows, w_.qkv);
+    });
     work.look(context, "attention.qkv", saved_.qkv);
     rope(context, saved_.qkv, shape_, work.cos, work.sin, false);
     attention(context, saved_.o, saved_.lse, saved_.qkv, shape_, segment_begin);
@@ -33,32 +34,37 @@ void Attention::forward_inner(Context& context, const TensorParallel& tensor, Wo
 void Attention::forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor b, Tensor n,
                         Tensor segment_begin) {
     forward_inner(context, tensor, work, n, segment_begin);
-    const Tensor partial = tensor.partial(b, work.partial);
-    matmul(context, partial, saved_.o, w_.out);
-    work.look(context, "attention.out", partial);  // this rank's term of the sum
-    tensor.reduce(b, work.partial, "attention output");
+    const auto product = [&](Tensor partial, Range range) {
+        matmul(context, partial, saved_.o.slice(range.begin, range.end), w_.out);
+    };
+    const auto look = [&](Tensor partial) { work.look(context, "attention.out", partial); };  // this rank's term
+    tensor.reduce_from(context, b, work.partial, work.whole_input, "attention output", product, look);
 }
 
 void Attention::backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db,
                                Tensor segment_begin) {
     const Tensor dqkv = deferred_.dqkv ? deferred_.dqkv : work.dqkv;
-    const Tensor partial = tensor.partial(dn, work.partial);
     if (deferred_.db) cast(context, deferred_.db, db);
-    const Tensor db_all = tensor.gather(db, work.whole_doutput, "gradient of attention output");
-    matmul_dx(context, work.d_o, db_all, w_.out);  // b = o Woutᵀ
+    const auto dx_of_out = [&](Tensor db_rows, Range range) {
+        matmul_dx(context, work.d_o.slice(range.begin, range.end), db_rows, w_.out);  // b = o Woutᵀ
+    };
+    tensor.gather_into(context, db, work.whole_doutput, "gradient of attention output", dx_of_out);
     attention_backward(context, dqkv, work.d_o, saved_.o, saved_.lse, saved_.qkv, shape_, segment_begin);
     rope(context, dqkv, shape_, work.cos, work.sin, true);
-    matmul_dx(context, partial, dqkv, w_.qkv);  // qkv = n Wqkvᵀ
-    tensor.reduce(dn, work.partial, "gradient of attention input");
+    const auto product = [&](Tensor partial, Range range) {
+        matmul_dx(context, partial, dqkv.slice(range.begin, range.end), w_.qkv);  // qkv = n Wqkvᵀ
+    };
+    tensor.reduce_from(context, dn, work.partial, work.whole_input, "gradient of attention input", product);
 }
 
 void Attention::backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db) {
     const Tensor dqkv = deferred_.dqkv ? deferred_.dqkv : work.dqkv;
     const Tensor db_all = deferred_.db ? tensor.gather(deferred_.db, work.whole_doutput, "gradient of attention output")
                                        : tensor.gathered(db, work.whole_doutput);
-    const Tensor n_all = tensor.gather(n, work.whole_input, "attention input");
-    matmul_dw(context, dw_.out, db_all, saved_.o);  // b = o Woutᵀ
-    matmul_dw(context, dw_.qkv, dqkv, n_all);       // qkv = n Wqkvᵀ
+    const Tensor n_all = tensor.gather_beside(n, work.whole_input, "attention input", [&] {
+        matmul_dw(context, dw_.out, db_all, saved_.o);  // b = o Woutᵀ
+    });
+    matmul_dw(context, dw_.qkv, dqkv, n_all);  // qkv = n Wqkvᵀ
 }
 
 }  // namespace gpas

@@ -18,32 +18,36 @@ Mlp::Mlp(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, 
 }
 
 void Mlp::forward_inner(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n) {
-    const Tensor n_all = tensor.gather(n, work.whole_input, "MLP input");
-    matmul(context, gate_up_, n_all, w_.gate_up);
+    tensor.gather_into(context, n, work.whole_input, "MLP input", [&](Tensor n_rows, Range range) {
+        matmul(context, gate_up_.slice(range.begin, range.end), n_rows, w_.gate_up);
+    });
     work.look(context, "mlp.gate_up", gate_up_);
 }
 
 void Mlp::forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor b, Tensor n) {
     forward_inner(context, tensor, work, n);
-    const Tensor partial = tensor.partial(b, work.partial);
     swiglu(context, work.act, gate_up_);
     work.look(context, "mlp.swiglu", work.act);
-    matmul(context, partial, work.act, w_.down);
-    work.look(context, "mlp.down", partial);  // this rank's term of the sum
-    tensor.reduce(b, work.partial, "MLP output");
+    const auto product = [&](Tensor partial, Range range) {
+        matmul(context, partial, work.act.slice(range.begin, range.end), w_.down);
+    };
+    const auto look = [&](Tensor partial) { work.look(context, "mlp.down", partial); };  // this rank's term
+    tensor.reduce_from(context, b, work.partial, work.whole_input, "MLP output", product, look);
 }
 
 void Mlp::backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db) {
     const Tensor act = deferred_.act ? deferred_.act : work.act;
     const Tensor dgate_up = gate_up_;  // in its place: done with by then
-    const Tensor partial = tensor.partial(dn, work.partial);
     if (deferred_.db) cast(context, deferred_.db, db);
-    const Tensor db_all = tensor.gather(db, work.whole_doutput, "gradient of MLP output");
-    swiglu(context, act, gate_up_);                  // cheaper to compute again than to keep
-    matmul_dx(context, work.dact, db_all, w_.down);  // b = act Wdownᵀ
+    tensor.gather_into(context, db, work.whole_doutput, "gradient of MLP output", [&](Tensor db_rows, Range range) {
+        matmul_dx(context, work.dact.slice(range.begin, range.end), db_rows, w_.down);  // b = act Wdownᵀ
+    });
+    swiglu(context, act, gate_up_);  // cheaper to compute again than to keep
     swiglu_backward(context, dgate_up, work.dact, gate_up_);
-    matmul_dx(context, partial, dgate_up, w_.gate_up);  // gate_up = n Wgate_upᵀ
-    tensor.reduce(dn, work.partial, "gradient of MLP input");
+    const auto product = [&](Tensor partial, Range range) {
+        matmul_dx(context, partial, dgate_up.slice(range.begin, range.end), w_.gate_up);  // gate_up = n Wgate_upᵀ
+    };
+    tensor.reduce_from(context, dn, work.partial, work.whole_input, "gradient of MLP input", product);
 }
 
 void Mlp::backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db) {
@@ -51,8 +55,9 @@ void Mlp::backward_weight(Context& context, const TensorParallel& tensor, Worksp
     const Tensor dgate_up = gate_up_;
     const Tensor db_all = deferred_.db ? tensor.gather(deferred_.db, work.whole_doutput, "gradient of MLP output")
                                        : tensor.gathered(db, work.whole_doutput);
-    const Tensor n_all = tensor.gather(n, work.whole_input, "MLP input");
-    matmul_dw(context, dw_.down, db_all, act);         // b = act Wdownᵀ
+    const Tensor n_all = tensor.gather_beside(n, work.whole_input, "MLP input", [&] {
+        matmul_dw(context, dw_.down, db_all, act);  // b = act Wdownᵀ
+    });
     matmul_dw(context, dw_.gate_up, dgate_up, n_all);  // gate_up = n Wgate_upᵀ
 }
 

@@ -12,12 +12,18 @@ public:
     // y [rows, n] = x [rows, k] wᵀ, w [n, k], and in training the gradients of x and w.
     void linear(std::int64_t rows, std::int64_t n, std::int64_t k, Dtype y_dtype) {
         if (rows == 0 || n == 0 || k == 0) return;
-        const Tensor y = matrix(shape_.dtype, rows, n), x = matrix(shape_.dtype, rows, k),
-                     w = matrix(shape_.dtype, n, k);
-        add(cuda::key_of_matmul(matrix(y_dtype, rows, n), x, w));
-        if (!shape_.training) return;
-        add(cuda::key_of_matmul_dx(x, y, w));
-        add(cuda::key_of_matmul_dw(matrix(Dtype::fp32, n, k), y, x));
+        forward_and_dx({0, rows}, n, k, y_dtype);
+        weight_gradient(rows, n, k);
+    }
+    // The same for the products of a layer, of whose rows those of one rank after the other are computed where messages
+    // overlap: but for the gradient of w.
+    void layer(std::int64_t n, std::int64_t k) {
+        const std::int64_t tokens = shape_.tokens();
+        if (tokens == 0 || n == 0 || k == 0) return;
+        const std::int64_t block = shape_.tensor_overlap ? shape_.rows() : tokens;
+        for (std::int64_t begin = 0; begin < tokens; begin += block)
+            forward_and_dx({begin, std::min(begin + block, tokens)}, n, k, shape_.dtype);
+        weight_gradient(tokens, n, k);
     }
     std::vector<cuda::MatmulKey> take() { return std::move(keys_); }
 
@@ -26,6 +32,20 @@ private:
     // bytes away from it.
     static Tensor matrix(Dtype dtype, std::int64_t rows, std::int64_t columns) {
         return Tensor(nullptr, dtype, {rows, columns});
+    }
+    void forward_and_dx(Range rows, std::int64_t n, std::int64_t k, Dtype y_dtype) {
+        const auto part = [&](Dtype dtype, std::int64_t columns) {  // where it would be if the first row were at 0
+            const std::int64_t address = rows.begin * columns * bytes_per_element(dtype);
+            return Tensor(reinterpret_cast<void*>(std::uintptr_t(address)), dtype, {rows.size(), columns});
+        };
+        const Tensor w = matrix(shape_.dtype, n, k);
+        add(cuda::key_of_matmul(part(y_dtype, n), part(shape_.dtype, k), w));
+        if (shape_.training) add(cuda::key_of_matmul_dx(part(shape_.dtype, k), part(shape_.dtype, n), w));
+    }
+    void weight_gradient(std::int64_t rows, std::int64_t n, std::int64_t k) {
+        if (shape_.training)
+            add(cuda::key_of_matmul_dw(matrix(Dtype::fp32, n, k), matrix(shape_.dtype, rows, n),
+                                       matrix(shape_.dtype, rows, k)));
     }
     void add(const cuda::MatmulKey& key) {
         if (std::ranges::find(keys_, key) == keys_.end()) keys_.push_back(key);
@@ -43,10 +63,10 @@ std::vector<cuda::MatmulKey> products_of(const ModelConfig& model, const ModelSh
     const std::int64_t tokens = shape.tokens(), hidden = model.hidden_size, ffn = ffn_columns(model, shape);
     Products products(shape);
     if (std::ranges::any_of(parts, [](const ModelPart& part) { return !part.layers.empty(); })) {
-        products.linear(tokens, attention.qkv_columns(), hidden, shape.dtype);
-        products.linear(tokens, hidden, attention.heads * attention.head_dim, shape.dtype);
-        products.linear(tokens, 2 * ffn, hidden, shape.dtype);
-        products.linear(tokens, hidden, ffn, shape.dtype);
+        products.layer(attention.qkv_columns(), hidden);
+        products.layer(hidden, attention.heads * attention.head_dim);
+        products.layer(2 * ffn, hidden);
+        products.layer(hidden, ffn);
     }
     if (std::ranges::any_of(parts, &ModelPart::head)) {
         const std::int64_t chunk = std::min(tokens, shape.head_chunk);

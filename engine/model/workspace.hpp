@@ -22,6 +22,7 @@ struct ModelShape {
     int tensor_rank = 0;
     int tensor_size = 1;
     bool sequence_parallel = false;
+    bool tensor_overlap = false;  // row blocks of the tensor-parallel ranks travel one by one (sequence parallelism only)
     std::int64_t ffn_multiple = 1;  // a rank's feed-forward columns are padded to a multiple of this; 1: not at all
     // Tokens whose logits exist at once, at most: enough that the weight gradient's product is efficient, and few enough
     // that logits stay a small share of memory.
@@ -54,7 +55,8 @@ struct Workspace {
     Tensor branch;  // [R,C] the branch's output; in backward the gradient of it, where that is not the stream's
     Tensor dinput;  // [R,C] gradient of the branch's input
     // Inside sub-layers, with sequence parallelism only: T rows and the padding.
-    Tensor whole_input;    // [R·t,C] the gathered input of a column-parallel product
+    // [R·t,C] the gathered input of a column-parallel product; after it, other ranks' terms of a sum that overlaps
+    Tensor whole_input;
     Tensor whole_doutput;  // [R·t,C] the gathered gradient of a row-parallel product's output
     Tensor partial;        // [R·t,C] this rank's term of a sum over ranks; its padding is zero
     // This rank's columns.

@@ -105,7 +105,7 @@ void check_device(const ModelConfig& model, const ModelShape& shape, Device devi
              cuda::widest_row(shape.dtype, model.hidden_size), model.hidden_size);
 }
 
-std::string serve_device(Mesh& mesh, Context& context, ShareGpu share) {
+std::string serve_device(Mesh& mesh, Context& context, ShareGpu share, bool tensor_exchanges) {
     if (context.on_cpu() || mesh.world->size() == 1) return {};
     const GpuAddress mine{host_identity(), parse_bus_id(cuda::pci_bus_id(cuda::chosen_device()))};
     const NcclAbility nccl = nccl_ability(*mesh.world, mine, share == ShareGpu::nccl);
@@ -113,12 +113,12 @@ std::string serve_device(Mesh& mesh, Context& context, ShareGpu share) {
     int streams = 1;  // the compute stream
     const auto serve = [&](std::unique_ptr<Communicator>& group, NcclUse use, const char* name) {
         if (!group || group->size() == 1) return;
-        streams += use == NcclUse::collectives ? 1 : 2;
+        streams += use == NcclUse::messages_to_next || use == NcclUse::messages_to_previous ? 2 : 1;
         group = nccl.serves ? make_nccl_communicator(std::move(group), context, use, name, session)
                             : make_staged_communicator(std::move(group), context);
     };
     // All ranks make their groups in this order, each group when the one before is there.
-    serve(mesh.tensor, NcclUse::collectives, "tensor");
+    serve(mesh.tensor, tensor_exchanges ? NcclUse::collectives_and_exchanges : NcclUse::collectives, "tensor");
     serve(mesh.data, NcclUse::collectives, "data");
     serve(mesh.pipeline_forward, NcclUse::messages_to_next, "pipeline forward");
     serve(mesh.pipeline_backward, NcclUse::messages_to_previous, "pipeline backward");

@@ -26,8 +26,9 @@ ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, 
 void check_device(const ModelConfig& model, const ModelShape& shape, Device device);
 
 // Lets the groups of the mesh carry memory of the context's device: by NCCL, or over the host if NCCL cannot serve
-// (share: whether it may serve ranks that share a GPU). Nothing on the CPU. Returns a line that says which, and why, or
-// which version of NCCL. Collective over the world; Error(environment) on every rank, see nccl_ability().
-std::string serve_device(Mesh& mesh, Context& context, ShareGpu share);
+// (share: whether it may serve ranks that share a GPU; tensor_exchanges: the tensor group calls start_exchange() too).
+// Nothing on the CPU. Returns a line that says which, and why, or which version of NCCL. Collective over the world;
+// Error(environment) on every rank, see nccl_ability().
+std::string serve_device(Mesh& mesh, Context& context, ShareGpu share, bool tensor_exchanges = false);
 
 }  // namespace gpas

@@ -56,7 +56,7 @@ public:
           shape_(replica_shape(config_, mesh_.size, mesh_.place, threads_, true, device_.device)),
           context_(agree(*mesh_.world, [&] { return make_checked_context(); })),
           algorithms_(choose_algorithms(*mesh_.world, shape_, *context_, config_.directory)),
-          transport_(serve_device(mesh_, *context_, config_.parallel.share_gpu)),
+          transport_(serve_device(mesh_, *context_, config_.parallel.share_gpu, shape_.compute.tensor_overlap)),
           replica_(agree(*mesh_.world,
                          [&] { return std::make_unique<Replica>(shape_, *context_, *mesh_.tensor, *mesh_.data); })),
           step_(config_, *replica_, data_.train, mesh_),

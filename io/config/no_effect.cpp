@@ -141,6 +141,10 @@ void add_parallel_rules(Rules& rules, const RunConfig& run) {
                "compute.device is cpu");
     rules.add(run.parallel.tensor == 1, {"parallel.sequence_parallel"}, {"parallel.tensor"},
               "there is one tensor-parallel rank");
+    rules.add(run.parallel.tensor == 1, {"parallel.tensor_overlap"}, {"parallel.tensor"},
+              "there is one tensor-parallel rank");
+    rules.add(run.parallel.tensor > 1 && !run.parallel.sequence_parallel, {"parallel.tensor_overlap"},
+              {"parallel.sequence_parallel"}, "it takes sequence_parallel: true");
     rules.add(run.parallel.pipeline == 1, {"parallel.schedule", "parallel.virtual_chunks", "parallel.stage_layers"},
               {"parallel.pipeline"}, "there is one pipeline stage");
 }

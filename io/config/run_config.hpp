@@ -125,6 +125,7 @@ struct ParallelConfig {
     std::int64_t data = 0;         // 0: what the number of ranks leaves
     MeshOrder order = MeshOrder::tensor_data_pipeline;
     bool sequence_parallel = false;
+    bool tensor_overlap = false;           // cut tensor-parallel messages and the products beside them into row blocks
     PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
     std::int64_t virtual_chunks = 1;       // model chunks of a stage; more than one only in the interleaved schedule
     std::string stage_layers = "auto";     // or the number of layers of each model stage: "4,4,3"

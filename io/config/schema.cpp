@@ -236,6 +236,12 @@ void declare_machine(SchemaBuilder& schema) {
     parallel.add("sequence_parallel", layout, &ParallelConfig::sequence_parallel, "", {},
                  "Split norms and the residual stream over the tensor-parallel ranks too.",
                  {"enable_sequence_parallel", "sp"});
+    parallel
+        .add("tensor_overlap", layout, &ParallelConfig::tensor_overlap, "", {},
+             "With sequence_parallel: cut tensor-parallel messages and their matrix products into blocks, so that one "
+             "block travels while another is computed.",
+             {"tp_comm_overlap", "enable_async_tensor_parallel"})
+        .unseen = "It cuts messages and products into blocks; only the order of sums differs.";
     parallel.add("schedule", layout, &ParallelConfig::schedule, "", {},
                  "Pipeline schedule: gpipe, 1f1b, interleaved (several chunks a stage), zb_h1 (zero bubble).",
                  {"pipeline_parallel_schedule", "pp_engine", "pipeline_schedule"});

@@ -31,6 +31,7 @@ inline Settings operator+(Settings a, const Settings& b) {
 inline std::string tensor(int n) { return "parallel.tensor=" + std::to_string(n); }
 inline std::string pipeline(int n) { return "parallel.pipeline=" + std::to_string(n); }
 inline const std::string sequence = "parallel.sequence_parallel=true";
+inline const std::string overlapped = "parallel.tensor_overlap=true";
 inline const std::string replicated = "parallel.sharded_optimizer=false";
 inline const std::string small_buckets = "parallel.bucket_mib=0";
 inline std::string schedule(const char* name) { return std::string("parallel.schedule=") + name; }

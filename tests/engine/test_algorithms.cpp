@@ -66,6 +66,27 @@ TEST(Products, of_a_part_are_each_listed_once_and_those_of_the_last_chunk_of_the
     EXPECT_TRUE(rows_of_heads(middle).empty());
 }
 
+// 10 tokens on 4 ranks are blocks of 3, 3, 3 and 1 rows; weight gradients are of all rows.
+TEST(Products, of_layers_are_those_of_each_block_if_messages_overlap) {
+    const ModelConfig model{.vocab_size = 96, .hidden_size = 32, .ffn_size = 64, .layers = 2, .heads = 4};
+    const ModelShape shape{.batch = 1,
+                           .sequence = 10,
+                           .dtype = Dtype::bf16,
+                           .tensor_size = 4,
+                           .sequence_parallel = true,
+                           .tensor_overlap = true};
+    std::set<std::int64_t> rows;
+    std::set<std::vector<std::int64_t>> alignments;  // those of blocks that begin elsewhere
+    for (const MatmulKey& key : products_of(model, shape, {{.layers = {0, 1}, .embedding = false, .head = false}})) {
+        const bool weight_gradient = key.accumulates();
+        if (!weight_gradient) rows.insert(key.columns());
+        EXPECT_FALSE(weight_gradient && key.result_dtype() != Dtype::fp32);
+        alignments.insert({key.alignments.begin(), key.alignments.end()});
+    }
+    EXPECT_EQ(rows, (std::set<std::int64_t>{3, 1}));
+    EXPECT_GT(alignments.size(), 1U);
+}
+
 TEST(SharedChoices, are_rank_0s_and_otherwise_those_of_the_lowest_rank_that_has_the_product) {
     std::vector<Rank> ranks(4);
     ranks[0].products = {product(1), product(2)};

@@ -23,6 +23,8 @@ std::vector<Family> families() {
           {"tp2", 2, {tensor(2)}},
           {"tp2 sp", 2, {tensor(2), sequence}},
           {"tp4 sp", 4, {tensor(4), sequence}},
+          {"tp2 sp overlapped", 2, {tensor(2), sequence, overlapped}},
+          {"tp4 sp overlapped full dp2", 8, {tensor(4), sequence, overlapped, recompute("full")}},
           {"tp4", 4, {tensor(4)}},
           {"pp2", 2, {pipeline(2)}},
           {"pp4", 4, {pipeline(4)}},
@@ -41,6 +43,7 @@ std::vector<Family> families() {
           {"tp2 dp4", 8, {tensor(2)}},
           {"pp4 dp2", 8, {pipeline(4)}},
           {"pp2 zb tp2 sp", 4, {pipeline(2), schedule("zb_h1"), tensor(2), sequence}},
+          {"pp2 zb tp4 sp overlapped", 8, {pipeline(2), schedule("zb_h1"), tensor(4), sequence, overlapped}},
           {"pp2 interleaved dp2 replicated", 4, {pipeline(2), schedule("interleaved"), two_chunks, replicated}},
           {"full pp2 dp2", 4, {recompute("full"), pipeline(2)}},
           {"selective tp4 sp", 4, {recompute("selective"), tensor(4), sequence}}}},
@@ -61,6 +64,9 @@ std::vector<Family> families() {
         {"sandwich_gpas, a sequence that ranks cannot share evenly",
          {"model.architecture=sandwich_gpas", "data.sequence_length=37", "model.heads=6", "model.kv_heads=6"},
          {{"tp3 sp", 3, {tensor(3), sequence}},
+          {"tp3 sp overlapped", 3, {tensor(3), sequence, overlapped}},
+          {"tp3 sp overlapped micro 1 selective pp2", 6,
+           {tensor(3), sequence, overlapped, one_sample, recompute("selective"), pipeline(2)}},
           {"tp3 sp micro 1 pp2 zb", 6, {tensor(3), sequence, one_sample, pipeline(2), schedule("zb_h1")}},
           {"tp2 sp micro 1 selective dp2", 4, {tensor(2), sequence, one_sample, recompute("selective")}}}},
         {"post_gpas tied, a sequence that ranks cannot share evenly",
@@ -71,7 +77,8 @@ std::vector<Family> families() {
         // The last of four ranks has no token.
         {"pre_gpas, fewer tokens than ranks",
          {"model.architecture=pre_gpas", "data.sequence_length=3"},
-         {{"tp4 sp micro 1", 4, {tensor(4), sequence, one_sample}}}},
+         {{"tp4 sp micro 1", 4, {tensor(4), sequence, one_sample}},
+          {"tp4 sp overlapped micro 1", 4, {tensor(4), sequence, overlapped, one_sample}}}},
     };
 }
 
@@ -178,6 +185,7 @@ TEST_F(Layouts, change_bf16_runs_by_no_more_than_bf16_rounding) {
     const std::vector<Layout> layouts{
         {"dp2", 2, {}},
         {"dp4 tp2 sp", 8, {tensor(2), sequence}},
+        {"tp4 sp overlapped", 4, {tensor(4), sequence, overlapped}},
         {"pp2 zb dp2", 4, {pipeline(2), schedule("zb_h1")}},
         {"pp2 interleaved tp2", 4, {pipeline(2), schedule("interleaved"), two_chunks, tensor(2)}}};
     run("bf16", 1, bf16);

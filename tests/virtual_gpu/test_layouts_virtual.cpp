@@ -51,6 +51,10 @@ const std::vector<Layout> all_layouts{
     {"tp2 sp pp2 interleaved dp2", 8, {tensor(2), sequence, pipeline(2), schedule("interleaved"), two_chunks}},
     {"tp2 sp pp4 zb", 8, {tensor(2), sequence, pipeline(4), schedule("zb_h1")}},
     {"pp4 dp2 tied", 8, {pipeline(4), tied}},
+    {"tp2 sp overlapped", 2, {tensor(2), sequence, overlapped}},
+    {"tp4 sp overlapped dp2", 8, {tensor(4), sequence, overlapped}},
+    {"tp2 sp overlapped pp2 zb dp2", 8, {tensor(2), sequence, overlapped, pipeline(2), schedule("zb_h1")}},
+    {"tp4 sp overlapped, uneven", 4, {tensor(4), sequence, overlapped, "data.sequence_length=7", one_sample}},
 };
 
 struct Behaviour {

@@ -1,0 +1,35 @@
+// An exchange over groups whose messages need no care: a send and a receive.
+#include "parallel/communicator.hpp"
+
+#include <utility>
+
+namespace gpas {
+namespace {
+
+class Exchange final : public Transfer {
+public:
+    Exchange(std::unique_ptr<Transfer> received, std::unique_ptr<Transfer> sent)
+        : received_(std::move(received)), sent_(std::move(sent)) {}
+    void wait() override {
+        received_->wait();
+        sent_->wait();
+    }
+    bool finished() override {
+        const bool received = received_->finished();
+        return sent_->finished() && received;
+    }
+
+private:
+    std::unique_ptr<Transfer> received_, sent_;
+};
+
+}  // namespace
+
+std::unique_ptr<Transfer> Communicator::start_exchange(Tensor sent, int to, Tensor received, int from,
+                                                       const char* what) {
+    auto receive = start_receive(received, from, what);
+    auto send = start_send(sent, to, what);
+    return std::make_unique<Exchange>(std::move(receive), std::move(send));
+}
+
+}  // namespace gpas
