@@ -10,6 +10,7 @@
 #include "io/config/load.hpp"
 #include "io/data/indexed_writer.hpp"
 #include "io/metrics/live_file.hpp"
+#include "kernels/cuda/gpu.hpp"
 #include "kernels/error.hpp"
 
 #include <fmt/format.h>
@@ -245,6 +246,7 @@ int main(int argc, char** argv) {
                    "compare so many blocks of --steps steps with watchers to as many without");
     app.add_flag("!--no-onednn", options.onednn, "leave out oneDNN's own rate");
     CLI11_PARSE(app, argc, argv);
+    cuda::prepare_environment();  // before MPI, which may call CUDA
     const MpiSession mpi(&argc, &argv);
     try {
         run(options, mpi);
