@@ -62,6 +62,9 @@ GpuOverhead gpu_overhead(MeshSize mesh, int gpus_per_node, bool tied_embeddings)
     const int tensor_in_node = std::min(mesh.tensor, gpus_per_node);
     add(collective_bytes(mesh.tensor, tensor_in_node));
     add(collective_bytes(mesh.data, std::min(mesh.data, std::max(1, gpus_per_node / tensor_in_node))));
+    // Where neither of them has all ranks (group_of_all), all ranks have one of their own.
+    if (mesh.ranks() > std::max(mesh.tensor, mesh.data))
+        add(collective_bytes(mesh.ranks(), std::min(mesh.ranks(), gpus_per_node)));
     if (mesh.pipeline == 1) return overhead;
     // A communicator to each neighbour and from each, in both directions of the pipeline; each carries one way.
     const bool leaves_node = mesh.ranks() > gpus_per_node;

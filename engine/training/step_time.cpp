@@ -81,8 +81,8 @@ private:
         return costs;
     }
 
-    // Buckets are reduced beside the last micro-batch's backward; the last one to be filled is not hidden, nor is what
-    // takes longer than backward. Weights are gathered when all are new.
+    // Gradients are reduced beside the last micro-batch's backward, and ZeRO-1's weights are gathered beside the next
+    // step's first forward; nothing is beside the last bucket of gradients and the first one of weights.
     double data_seconds(const RankPlan& rank) const {
         if (mesh_.data == 1) return 0.0;
         const MessageSpeed link = group_speed(mesh_.data, data_stride_, speed_);
@@ -91,17 +91,19 @@ private:
             config_.parallel.bucket_mib > 0
                 ? std::max(1.0, std::round(gradients / (double(config_.parallel.bucket_mib) * 1048576.0)))
                 : 1.0;
-        const double of_bucket = ring_seconds(gradients / buckets, mesh_.data, link) * (weights > 0 ? 1.0 : 2.0);
-        const double hidden = speed_.beside_compute ? std::min((buckets - 1.0) * of_bucket, last_backward(rank)) : 0.0;
-        return buckets * of_bucket - hidden + buckets * ring_seconds(weights / buckets, mesh_.data, link);
-    }
-    double last_backward(const RankPlan& rank) const {
-        double seconds = 0.0;
+        const double reduce = ring_seconds(gradients / buckets, mesh_.data, link) * (weights > 0 ? 1.0 : 2.0);
+        const double gather = ring_seconds(weights / buckets, mesh_.data, link);
+        double forward = 0.0, backward = 0.0;  // of one micro-batch
         for (int chunk = 0; chunk < plan_.pipeline.chunks; ++chunk) {
             const PartSeconds& part = parts_[std::size_t(chunk * mesh_.pipeline + rank.place.pipeline)];
-            seconds += part.backward_input.total() + part.backward_weight.total();
+            forward += part.forward.total();
+            backward += part.backward_input.total() + part.backward_weight.total();
         }
-        return seconds;
+        return waited(buckets, reduce, backward) + waited(buckets, gather, forward);
+    }
+    // What is waited for of messages of equal length, all but one of them beside computing.
+    double waited(double messages, double seconds, double computing) const {
+        return messages * seconds - (speed_.beside_compute ? std::min((messages - 1.0) * seconds, computing) : 0.0);
     }
 
     const RunConfig& config_;

@@ -58,8 +58,11 @@ constexpr std::int64_t mebibyte = std::int64_t(1) << 20;
 TEST(GpuOverhead, counts_the_communicators_that_a_rank_has) {
     EXPECT_EQ(gpu_overhead({}, 8, false).communicators, 0);
     EXPECT_EQ(gpu_overhead({}, 8, false).nccl_bytes, 0);
-    EXPECT_EQ(gpu_overhead({.tensor = 2, .data = 2, .pipeline = 2}, 8, true).communicators, 7);
-    EXPECT_EQ(gpu_overhead({.pipeline = 4}, 8, false).communicators, 4);
+    EXPECT_EQ(gpu_overhead({.tensor = 2, .data = 2, .pipeline = 2}, 8, true).communicators, 8);
+    EXPECT_EQ(gpu_overhead({.pipeline = 4}, 8, false).communicators, 5);
+    EXPECT_EQ(gpu_overhead({.tensor = 2, .data = 4}, 8, false).communicators, 3);  // and one of all ranks
+    EXPECT_EQ(gpu_overhead({.tensor = 8}, 8, false).communicators, 1);
+    EXPECT_EQ(gpu_overhead({.data = 8}, 8, false).communicators, 1);
 }
 
 TEST(GpuOverhead, bounds_what_others_have_measured) {
