@@ -113,8 +113,9 @@ private:
 
 class StagedCommunicator final : public Communicator {
 public:
-    StagedCommunicator(std::unique_ptr<Communicator> host, std::shared_ptr<cuda::Gpu> gpu, std::shared_ptr<Pool> pool)
-        : host_(std::move(host)), gpu_(std::move(gpu)), pool_(std::move(pool)) {}
+    StagedCommunicator(std::unique_ptr<Communicator> host, std::shared_ptr<cuda::Gpu> gpu, std::shared_ptr<Pool> pool,
+                       GpuMessages messages)
+        : host_(std::move(host)), gpu_(std::move(gpu)), pool_(std::move(pool)), messages_(messages) {}
 
     int rank() const override { return host_->rank(); }
     int size() const override { return host_->size(); }
@@ -150,14 +151,14 @@ public:
     }
 
     std::unique_ptr<Transfer> start_send(Tensor data, int to, const char* what) override {
-        if (!on_gpu(data)) return host_->start_send(data, to, what);
+        if (passes_through(data)) return host_->start_send(data, to, what);
         std::vector<Staged> buffers = staged({data});
         buffers[0].fetch();
         auto inner = host_->start_send(buffers[0].host(), to, what);
         return std::make_unique<StagedTransfer>(std::move(inner), std::move(buffers), false);
     }
     std::unique_ptr<Transfer> start_receive(Tensor data, int from, const char* what) override {
-        if (!on_gpu(data)) return host_->start_receive(data, from, what);
+        if (passes_through(data)) return host_->start_receive(data, from, what);
         std::vector<Staged> buffers = staged({data});
         auto inner = host_->start_receive(buffers[0].host(), from, what);
         return std::make_unique<StagedTransfer>(std::move(inner), std::move(buffers), true);
@@ -185,13 +186,21 @@ public:
     }
 
     std::unique_ptr<Communicator> split(int color, int key, const char* name) override {
-        return std::make_unique<StagedCommunicator>(host_->split(color, key, name), gpu_, pool_);
+        return std::make_unique<StagedCommunicator>(host_->split(color, key, name), gpu_, pool_, messages_);
     }
     std::unique_ptr<Communicator> duplicate() override {
-        return std::make_unique<StagedCommunicator>(host_->duplicate(), gpu_, pool_);
+        return std::make_unique<StagedCommunicator>(host_->duplicate(), gpu_, pool_, messages_);
     }
 
 private:
+    // Whether the host group takes a message's tensor as it is. MPI knows no streams: kernels that write what is sent,
+    // or read what lies where something is received, have to be over.
+    bool passes_through(const Tensor& message) {
+        if (!on_gpu(message)) return true;
+        if (messages_ == GpuMessages::copied) return false;
+        gpu_->synchronize();
+        return true;
+    }
     std::vector<Staged> staged(std::initializer_list<Tensor> tensors) {
         std::vector<Staged> buffers;
         buffers.reserve(tensors.size());
@@ -203,12 +212,15 @@ private:
     std::unique_ptr<Communicator> host_;
     std::shared_ptr<cuda::Gpu> gpu_;
     std::shared_ptr<Pool> pool_;
+    GpuMessages messages_;
 };
 
 }  // namespace
 
-std::unique_ptr<Communicator> make_staged_communicator(std::unique_ptr<Communicator> host, Context& context) {
-    return std::make_unique<StagedCommunicator>(std::move(host), context.shared_gpu(), std::make_shared<Pool>());
+std::unique_ptr<Communicator> make_staged_communicator(std::unique_ptr<Communicator> host, Context& context,
+                                                       GpuMessages messages) {
+    return std::make_unique<StagedCommunicator>(std::move(host), context.shared_gpu(), std::make_shared<Pool>(),
+                                                messages);
 }
 
 }  // namespace gpas

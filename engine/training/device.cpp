@@ -105,7 +105,7 @@ void check_device(const ModelConfig& model, const ModelShape& shape, Device devi
              cuda::widest_row(shape.dtype, model.hidden_size), model.hidden_size);
 }
 
-std::string serve_device(Mesh& mesh, Context& context, ShareGpu share, bool tensor_exchanges) {
+std::string serve_device(Mesh& mesh, Context& context, ShareGpu share, bool tensor_exchanges, GpuMessages messages) {
     if (context.on_cpu() || mesh.world->size() == 1) return {};
     const GpuAddress mine{host_identity(), parse_bus_id(cuda::pci_bus_id(cuda::chosen_device()))};
     const NcclAbility nccl = nccl_ability(*mesh.world, mine, share == ShareGpu::nccl);
@@ -115,7 +115,7 @@ std::string serve_device(Mesh& mesh, Context& context, ShareGpu share, bool tens
         if (!group || group->size() == 1) return;
         streams += use == NcclUse::messages_to_next || use == NcclUse::messages_to_previous ? 2 : 1;
         group = nccl.serves ? make_nccl_communicator(std::move(group), context, use, name, session)
-                            : make_staged_communicator(std::move(group), context);
+                            : make_staged_communicator(std::move(group), context, messages);
     };
     // All ranks make their groups in this order, each group when the one before is there.
     serve(mesh.tensor, tensor_exchanges ? NcclUse::collectives_and_exchanges : NcclUse::collectives, "tensor");
@@ -124,7 +124,10 @@ std::string serve_device(Mesh& mesh, Context& context, ShareGpu share, bool tens
     serve(mesh.pipeline_backward, NcclUse::messages_to_previous, "pipeline backward");
     serve(mesh.embedding, NcclUse::collectives, "embedding");
     if (&group_of_all(mesh) == mesh.world.get()) serve(mesh.world, NcclUse::collectives, "world");
-    if (!nccl.serves) return fmt::format("groups talk through host memory and MPI: {}", nccl.note);
+    if (!nccl.serves)
+        return fmt::format(
+            "groups talk through host memory and MPI{}: {}",
+            messages == GpuMessages::direct ? " (of GPUs between stages, since it takes such memory)" : "", nccl.note);
     const std::string warning = cuda::environment_warning(streams);
     return fmt::format("groups talk through {}{}{}", nccl.note, warning.empty() ? "" : "; ", warning);
 }

@@ -5,6 +5,8 @@
 #include "io/config/run_config.hpp"
 #include "kernels/context.hpp"
 #include "parallel/mesh.hpp"
+#include "parallel/mpi_gpu_memory.hpp"
+#include "parallel/staged_communicator.hpp"
 
 #include <string>
 
@@ -18,8 +20,9 @@ struct ChosenDevice {
     int ranks_of_gpu() const { return (ranks_of_node + gpus_of_node - 1) / gpus_of_node; }
 };
 
-// What compute.device asks for: auto takes GPUs where every rank sees one. Rank r of a node takes a GPU of the NUMA node
-// that the launcher has bound it to, or GPU r (modulo their number); see choose_gpu(). Collective over `world`; Error(environment) on every rank where a GPU was asked for and one has none.
+// What compute.device asks for: auto takes GPUs where every rank sees one. Rank r of a node takes a GPU of the NUMA
+// node that the launcher has bound it to, or GPU r (modulo their number); see choose_gpu(). Collective over `world`;
+// Error(environment) on every rank where a GPU was asked for and one has none.
 ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, Communicator& world);
 
 // Error(usage) where the device has no kernels for this model.
@@ -28,7 +31,8 @@ void check_device(const ModelConfig& model, const ModelShape& shape, Device devi
 // Lets the groups of the mesh carry memory of the context's device: by NCCL, or over the host if NCCL cannot serve
 // (share: whether it may serve ranks that share a GPU; tensor_exchanges: the tensor group calls start_exchange() too).
 // Nothing on the CPU. Returns a line that says which, and why, or which version of NCCL. Collective over the world;
-// Error(environment) on every rank, see nccl_ability().
-std::string serve_device(Mesh& mesh, Context& context, ShareGpu share, bool tensor_exchanges = false);
+// Error(environment) on every rank, see nccl_ability(). `messages`: of groups that NCCL cannot serve.
+std::string serve_device(Mesh& mesh, Context& context, ShareGpu share, bool tensor_exchanges = false,
+                         GpuMessages messages = mpi_takes_gpu_memory() ? GpuMessages::direct : GpuMessages::copied);
 
 }  // namespace gpas

@@ -75,6 +75,17 @@ TEST_F(Measure, groups_stages_and_products_on_the_device) {
     EXPECT_GT(product_rate(*world_, context, {.rows = 8, .out = 24, .in = 16}, 0.01), 0.0);
 }
 
+TEST_F(Measure, the_line_on_groups_says_if_mpi_takes_memory_of_the_gpu) {
+    for (const bool direct : {false, true}) {
+        Mesh mesh = make_mesh(world_->duplicate(), {.pipeline = world_->size()});
+        Context context(1, Arena(0, test_device));
+        const std::string line =
+            serve_device(mesh, context, ShareGpu::staged, false, direct ? GpuMessages::direct : GpuMessages::copied);
+        const bool on_gpu = test_device == Device::cuda && world_->size() > 1;
+        EXPECT_EQ(line.find("it takes such memory") != std::string::npos, on_gpu && direct) << line;
+    }
+}
+
 TEST_F(Measure, a_directory_is_tried_and_left_as_it_was) {
     std::optional<test_support::ScratchDirectory> scratch;
     std::string path;
