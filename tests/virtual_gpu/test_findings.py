@@ -62,6 +62,29 @@ def stall(name, where, *overrides, ranks=2, **variables):
     return texts[0]
 
 
+def wait_for_each_other(name, *overrides, **variables):
+    """One call of NCCL is left out on rank 1: all hosts live and move until their GPUs wait for each other for ever."""
+    with Environment(GPAS_VIRTUAL_GPU_MISTAKE="left_out:1:12", **variables):
+        try:
+            result = train(GPAS, name, *SHORT, "parallel.tensor=2", *overrides, "parallel.timeout_seconds=4", ranks=2, timeout=60)
+        except subprocess.TimeoutExpired as error:
+            raise AssertionError("the job hangs") from error
+    texts = reports(name)
+    check(result.returncode == 6, f"exit code {result.returncode}", result.stderr[-3000:])
+    check(len(texts) == 1, f"{len(texts)} reports", result.stderr[-3000:])
+    check(re.search(r"over (tensor|world)", texts[0]), texts[0])
+
+
+def gpus_that_wait_for_each_other_end_with_a_report():
+    """C2, C12: not in cudaFree, which waits for the collective; the report names the calls that have not ended."""
+    wait_for_each_other("each_other")
+
+
+def so_do_hosts_in_a_launch_behind_them():
+    """C3: the launch queue is full before the host comes to wait for the GPU."""
+    wait_for_each_other("full_queue", "training.global_batch_size=16", GPAS_VIRTUAL_GPU_LAUNCH_QUEUE="24")
+
+
 def gpus_that_wait_for_a_rank_end_with_a_report():
     """C2: not in cudaFree, which waits for the collective. C12: the report names the call that the GPU is in."""
     text = stall("stalled", "phase=reduction step=2")
@@ -106,7 +129,8 @@ def few_hardware_queues_are_warned_about():
     check("CUDA_" not in run("many", *PIPELINE), "a warning about what gpas sets itself")
 
 
-CHECKS = [gpus_that_wait_for_a_rank_end_with_a_report, so_do_hosts_that_stand_in_a_launch, errors_of_nccl_end_with_a_report,
+CHECKS = [gpus_that_wait_for_each_other_end_with_a_report, so_do_hosts_in_a_launch_behind_them,
+          gpus_that_wait_for_a_rank_end_with_a_report, so_do_hosts_that_stand_in_a_launch, errors_of_nccl_end_with_a_report,
           pipelines_of_one_micro_batch_come_to_an_end, so_do_virtual_chunks, all_communicators_find_room_on_a_small_gpu,
           few_hardware_queues_are_warned_about]
 
