@@ -22,7 +22,7 @@ double seconds_since(std::chrono::steady_clock::time_point then) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
 }
 
-// Of a GPU with so many multiprocessors: three groups and four directions of messages hold half of them at most.
+// Of a GPU with so many multiprocessors: four groups and four directions of messages hold five eighths of them at most.
 int most_blocks(NcclSession::Size size, int multiprocessors) {
     return size == NcclSession::Size::collectives ? std::clamp(multiprocessors / 8, 1, 16)
                                                   : std::clamp(multiprocessors / 32, 1, 4);

@@ -49,7 +49,7 @@ public:
     ncclUniqueId new_id();
 
     // What a communicator is for: how many of the GPU's multiprocessors its kernels may hold. Those of all communicators
-    // of a rank (three groups, four directions of messages) take half of them at most, so that all can run at once.
+    // of a rank (four groups, four directions of messages) take five eighths of them at most, so that all can run at once.
     enum class Size { collectives, messages };
     struct Member {
         std::string group;
