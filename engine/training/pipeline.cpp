@@ -178,12 +178,17 @@ private:
         return action.micro_batch + 1 == std::int64_t(pass_.batches.size());
     }
 
+    // The output of the micro-batch that a slot holds.
+    static void wait_until_sent(Chunk& chunk, std::size_t slot) {
+        if (chunk.sending[slot]) std::exchange(chunk.sending[slot], nullptr)->wait();
+    }
+
     void forward(const PipelineAction& action, Tensor input) {
         Chunk& chunk = chunks_[std::size_t(action.chunk)];
         require(!chunk.free.empty(), "more micro-batches are in flight than planned");
         const std::size_t slot = chunk.free.back();
         chunk.free.pop_back();
-        if (chunk.sending[slot]) std::exchange(chunk.sending[slot], nullptr)->wait();
+        wait_until_sent(chunk, slot);
 
         Model& model = replica_.memory().models[std::size_t(action.chunk)][slot];
         if (pass_.probe != nullptr) pass_.probe->set_micro_batch(action.micro_batch);
@@ -210,7 +215,9 @@ private:
 
     void backward(const PipelineAction& action, Tensor d) {
         Chunk& chunk = chunks_[std::size_t(action.chunk)];
-        Model& model = replica_.memory().models[std::size_t(action.chunk)][chunk.in_flight.at(action.micro_batch).slot];
+        const std::size_t slot = chunk.in_flight.at(action.micro_batch).slot;
+        wait_until_sent(chunk, slot);  // what is computed again is written where its output is sent from
+        Model& model = replica_.memory().models[std::size_t(action.chunk)][slot];
         const bool whole = action.work == PipelineWork::backward;
         const Model::LayerDone done = done_hook(chunk);
         if (part(action).head)
