@@ -52,11 +52,11 @@ struct MessageKey {
 };
 
 // Where in the next action a stage is.
-enum class Phase { to_receive, to_take_input, to_compute };
+enum class RankPhase { to_receive, to_take_input, to_compute };
 
 struct Stage {
     std::size_t next = 0;  // action
-    Phase phase = Phase::to_receive;
+    RankPhase phase = RankPhase::to_receive;
     double now = 0.0;
     std::optional<MessageKey> input;                             // of the next action
     std::optional<MessageKey> early;                             // of the one after it
@@ -129,18 +129,18 @@ private:
     // stage's to begin in.
     bool needs_buffer(int s) const {
         const Stage& stage = stages_[std::size_t(s)];
-        if (stage.phase == Phase::to_take_input && receives_early(s))
+        if (stage.phase == RankPhase::to_take_input && receives_early(s))
             return has_gradient(list(s)[stage.next + 1]);
         if (!has_gradient(action(s))) return false;
-        if (has_input(s, action(s))) return stage.phase == Phase::to_receive && !stage.early;
-        return stage.phase == Phase::to_compute;
+        if (has_input(s, action(s))) return stage.phase == RankPhase::to_receive && !stage.early;
+        return stage.phase == RankPhase::to_compute;
     }
     // When a stage can make its next step; nothing at its end, or while that depends on others.
     std::optional<double> time_of_next(int s) {
         const Stage& stage = stages_[std::size_t(s)];
         if (stage.next == list(s).size()) return std::nullopt;
         std::optional<double> ready = stage.now;
-        if (stage.phase == Phase::to_take_input && stage.input) ready = arrival(*stage.input);
+        if (stage.phase == RankPhase::to_take_input && stage.input) ready = arrival(*stage.input);
         if (ready && needs_buffer(s) && stage.gradients == gradient_buffers_) {
             const auto left = stage.leaving.empty() ? std::nullopt : arrival(stage.leaving.front());
             ready = left ? std::optional(std::max(*ready, *left)) : std::nullopt;
@@ -149,7 +149,7 @@ private:
     }
     std::string obstacle(int s) {
         const Stage& stage = stages_[std::size_t(s)];
-        if (stage.phase == Phase::to_take_input && stage.input && !arrival(*stage.input))
+        if (stage.phase == RankPhase::to_take_input && stage.input && !arrival(*stage.input))
             return fmt::format("stage {} does not send", input_of(shape_, s, action(s)).peer);
         if (stage.leaving.empty()) return "no buffer for a gradient";
         return fmt::format("no buffer for a gradient while stage {} does not receive",
@@ -161,21 +161,21 @@ private:
         stage.now = time;
         collect(stage);
         switch (stage.phase) {
-            case Phase::to_receive:
+            case RankPhase::to_receive:
                 stage.input = std::exchange(stage.early, std::nullopt);
                 if (!stage.input && has_input(s, action(s))) stage.input = receive(s, action(s));
-                stage.phase = Phase::to_take_input;
+                stage.phase = RankPhase::to_take_input;
                 return;
-            case Phase::to_take_input:
+            case RankPhase::to_take_input:
                 if (stage.input) check_input(s);
                 if (receives_early(s)) stage.early = receive(s, list(s)[stage.next + 1]);
-                stage.phase = Phase::to_compute;
+                stage.phase = RankPhase::to_compute;
                 return;
-            case Phase::to_compute:
+            case RankPhase::to_compute:
                 if (needs_buffer(s)) ++stage.gradients;
                 compute(s, action(s));
                 ++stage.next;
-                stage.phase = Phase::to_receive;
+                stage.phase = RankPhase::to_receive;
                 return;
         }
     }

@@ -14,7 +14,7 @@ namespace {
 using namespace layouts;
 using virtual_gpu::Scheduler;
 
-constexpr int steps = 3;
+constexpr int steps = 2;
 const Settings small{"model.layers=4",
                      "model.heads=8",
                      "model.kv_heads=4",
@@ -25,7 +25,7 @@ const Settings small{"model.layers=4",
                      "schedule.warmup_steps=1",
                      "training.global_batch_size=16",
                      "training.micro_batch_size=2",
-                     "evaluation.every=3",
+                     "evaluation.every=2",
                      "evaluation.samples=2",
                      "optimizer.clip_grad=0"};
 
