@@ -38,7 +38,7 @@ public:
     std::shared_ptr<cuda::Gpu> shared_gpu();
     // Waits until every operation called so far is done.
     void synchronize();
-    // Whether spans of work are named for a profiler (kernels/cuda/profiling.hpp); they are not, until told so.
+    // Whether spans of work are named for a profiler (kernels/cuda/profiling.hpp). Off at first.
     bool names_work() const { return names_work_; }
     void name_work(bool on) { names_work_ = on; }
 

@@ -28,13 +28,13 @@ public:
     std::vector<cuda::MatmulKey> take() { return std::move(keys_); }
 
 private:
-    // Every tensor of a product begins where one of an arena may, or at a row of the head that is a multiple of 64
+    // Every tensor of a product is aligned as an arena aligns it, or begins at a row of the head that is a multiple of 64
     // bytes away from it.
     static Tensor matrix(Dtype dtype, std::int64_t rows, std::int64_t columns) {
         return Tensor(nullptr, dtype, {rows, columns});
     }
     void forward_and_dx(Range rows, std::int64_t n, std::int64_t k, Dtype y_dtype) {
-        const auto part = [&](Dtype dtype, std::int64_t columns) {  // where it would be if the first row were at 0
+        const auto part = [&](Dtype dtype, std::int64_t columns) {  // its address if the first row had address 0
             const std::int64_t address = rows.begin * columns * bytes_per_element(dtype);
             return Tensor(reinterpret_cast<void*>(std::uintptr_t(address)), dtype, {rows.size(), columns});
         };

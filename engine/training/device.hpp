@@ -22,7 +22,7 @@ struct ChosenDevice {
 
 // What compute.device asks for: auto takes GPUs where every rank sees one. Rank r of a node takes a GPU of the NUMA
 // node that the launcher has bound it to, or GPU r (modulo their number); see choose_gpu(). Collective over `world`;
-// Error(environment) on every rank where a GPU was asked for and one has none.
+// Error(environment) on every rank if a GPU was asked for and a rank has none.
 ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, Communicator& world);
 
 // Error(usage) where the device has no kernels for this model.

@@ -1,4 +1,4 @@
-// Seconds of a step, predicted, and where they go.
+// Predicts the seconds of a step, and the share of each part.
 #pragma once
 
 #include "engine/training/device_speed.hpp"

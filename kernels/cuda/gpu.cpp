@@ -132,7 +132,7 @@ void* allocate(std::int64_t bytes) {
 namespace {
 
 // An error unwinds the stack: the program ends soon, and its memory with it. To free it takes CUDA until the GPU is idle,
-// which is for ever where a collective waits for a rank that does not come.
+// and it never is if a collective waits for a lost rank.
 bool ends_with_an_error() { return std::uncaught_exceptions() > 0; }
 
 }  // namespace

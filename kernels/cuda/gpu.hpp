@@ -17,7 +17,7 @@ bool built();
 // own (CUDA_DEVICE_MAX_CONNECTIONS), all kernels are loaded at the start (CUDA_MODULE_LOADING), all ranks of a group are
 // connected at the start (NCCL_RUNTIME_CONNECT). Before the first call of CUDA, and before other threads.
 void prepare_environment();
-// What the user has set in its place and will hold up a rank with so many streams: one line; empty: nothing.
+// One line that names the variables whose values, set by the user, hold up a rank with `streams` streams. Empty: none.
 std::string environment_warning(int streams);
 // How many GPUs this process sees; 0: `why_none` says why (no driver, built without CUDA, …).
 int device_count(std::string* why_none = nullptr);

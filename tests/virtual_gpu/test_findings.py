@@ -48,7 +48,7 @@ def run(name, *overrides, ranks=2, timeout=60, **variables):
 
 
 def stall(name, where, *overrides, ranks=2, **variables):
-    """A rank whose host stands still, so that the GPUs of the others wait in a collective for ever."""
+    """A rank whose host stands still, so that the GPUs of the others never leave a collective."""
     with Environment(**variables):
         try:
             result, _ = train_until_lost(GPAS, name, *SHORT, *overrides, "parallel.timeout_seconds=8", ranks=ranks,
@@ -63,7 +63,7 @@ def stall(name, where, *overrides, ranks=2, **variables):
 
 
 def wait_for_each_other(name, *overrides, **variables):
-    """One call of NCCL is left out on rank 1: all hosts live and move until their GPUs wait for each other for ever."""
+    """One call of NCCL is left out on rank 1: all hosts live and move until their GPUs wait for each other and hang."""
     with Environment(GPAS_VIRTUAL_GPU_MISTAKE="left_out:1:12", **variables):
         try:
             result = train(GPAS, name, *SHORT, "parallel.tensor=2", *overrides, "parallel.timeout_seconds=4", ranks=2, timeout=60)
