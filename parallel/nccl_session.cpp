@@ -47,7 +47,8 @@ NcclSession::NcclSession(std::shared_ptr<cuda::Gpu> gpu, CommLog& log) : gpu_(st
 NcclSession::~NcclSession() {
     gpu_->remove_watcher(this);
     if (log_.last_acts) log_.last_acts->remove(this);
-    if (!failed_ && std::uncaught_exceptions() > 0) give_up("an error ended the program");
+    // The error that unwinds the stack says why the rank ends. The GPU is not the cause, and nobody is told that it is.
+    if (!failed_ && std::uncaught_exceptions() > 0) abort_all();
     if (!failed_) record_send();
     if (!failed_) finalize_all();
     {

@@ -575,7 +575,18 @@ void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int 
                              .directory = config.values.directory};
     Watcher* watcher = session != nullptr ? &session->watcher() : nullptr;
     if (watcher != nullptr) connect_watchers(*world, *session);
-    Trainer(config, make_mesh(std::move(world), size, config.values.parallel.order), threads, device, watcher).run();
+    // Every rank comes out of run() with the same AgreedError. The error is thrown again after the Trainer's end, so that
+    // the ranks finalize their communicators together: while an error unwinds the stack, each rank aborts its own.
+    std::optional<AgreedError> agreed;
+    {
+        Trainer trainer(config, make_mesh(std::move(world), size, parallel.order), threads, device, watcher);
+        try {
+            trainer.run();
+        } catch (const AgreedError& error) {
+            agreed = error;
+        }
+    }
+    if (agreed) throw AgreedError(*agreed);
 }
 
 }  // namespace gpas

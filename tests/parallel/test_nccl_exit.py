@@ -54,6 +54,9 @@ def main():
         # Time runs out after the first step: 75 asks to be started again.
         check("train, out of time: 75", 75, job(GPAS, "train", *run, GPAS_JOB_END_TIME=str(int(time.time()) + 20)),
               "groups talk through NCCL")
+        # All ranks end with the same error; none of them takes the others' end for a failure of its GPU.
+        check("train, numbers gone bad: 4", 4, job(GPAS, "train", *run, "directory=bad", GPAS_REHEARSE="nan rank=1 step=1"),
+              "gradient of")
         check("train, to the end: 0", 0, job(GPAS, "train", *run), "groups talk through NCCL")
         check("train, on a GPU that others have filled: 2", 2,
               job(GPAS, "train", *run, "directory=full", GPAS_VIRTUAL_GPU_FREE_MIB="300"), "1 NCCL communicator, ",
