@@ -2,8 +2,12 @@
 // the emulated GPU and NCCL.
 #include "parallel/nccl_communicator.hpp"
 #include "parallel/staged_communicator.hpp"
+#include "parallel/thread_communicator.hpp"
 
+#include <cuda_runtime_api.h>
 #include <gtest/gtest.h>
+
+#include <future>
 
 namespace gpas {
 namespace {
@@ -47,6 +51,25 @@ TEST(NcclLifetime, a_transfer_outlives_communicator_and_context) {
     context.reset();
     group.reset();
     transfer->wait();
+}
+
+// ncclCommDestroy waits for the other rank of a pair. Each rank of the ring shares one pair with the rank before it and
+// one with the rank after it. If each rank destroyed one pair before it looked at the other, all would wait in a ring.
+TEST(NcclLifetime, ranks_in_a_ring_do_not_wait_for_each_other_at_their_end) {
+    constexpr int ranks = 3;
+    auto ends = std::make_shared<std::promise<void>>();
+    std::thread([ends] {
+        run_as_threads(ranks, [](Communicator& world) {
+            cudaSetDevice(world.rank());
+            const auto context = gpu_context();
+            const auto group =
+                make_nccl_communicator(world.duplicate(), *context, NcclUse::messages_to_next, "pipeline");
+        });
+        ends->set_value();
+    }).detach();
+    if (ends->get_future().wait_for(std::chrono::seconds(30)) == std::future_status::ready) return;
+    std::fprintf(stderr, "the ranks have not ended within 30 s\n");
+    std::_Exit(1);  // no thread can be joined
 }
 
 TEST(StagedLifetime, a_communicator_and_its_transfer_outlive_the_context) {
