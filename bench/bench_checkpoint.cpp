@@ -5,16 +5,16 @@
 // In turns, on a model whose tensors are cut over all ranks (tensor parallel: half of them in narrow columns): plain
 // writes and fsync of as many bytes, each rank its own stretch of one file; a checkpoint that training waits for; one
 // beside the training; and the same tensors through HDF5's MPI-IO driver.
-#include "engine/training/replica.hpp"
-#include "engine/training/saves.hpp"
-#include "engine/training/stopwatch.hpp"
+#include "engine/step/replica.hpp"
+#include "engine/run/saves.hpp"
+#include "base/stopwatch.hpp"
 #include "io/checkpoint/hdf5_file.hpp"
 #include "io/config/load.hpp"
-#include "io/files/durable.hpp"
-#include "kernels/error.hpp"
+#include "base/durable.hpp"
+#include "base/error.hpp"
 #include "kernels/ops.hpp"
-#include "parallel/mpi_communicator.hpp"
-#include "parallel/mpi_handle.hpp"
+#include "parallel/mpi/mpi_communicator.hpp"
+#include "parallel/mpi/mpi_handle.hpp"
 
 #include <fmt/format.h>
 

@@ -4,7 +4,7 @@
 #include "bench/gpu_timer.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/matmul.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "kernels/ops.hpp"
 
 #include <fmt/format.h>

@@ -1,7 +1,7 @@
 // Every step of gpas whose time docs/results records, and what the prediction of its time was fitted to.
 #pragma once
 
-#include "engine/training/step_time.hpp"
+#include "engine/plan/step_time.hpp"
 #include "io/config/load.hpp"
 
 #include <string>

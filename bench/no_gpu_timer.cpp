@@ -1,5 +1,5 @@
 #include "bench/gpu_timer.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 namespace gpas::bench {
 

@@ -1,7 +1,7 @@
 #include "bench/onednn_rate.hpp"
 
 #include "engine/model/parameters.hpp"
-#include "engine/training/stopwatch.hpp"
+#include "base/stopwatch.hpp"
 
 #include <omp.h>
 

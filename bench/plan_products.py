@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Holds the time that gpas plan assumes of a matrix product against every product of docs/results/gpu.md.
 
-With --fit: looks for the rate and the depth that fit best. The constants are those of engine/training/device_speed.cpp.
+With --fit: looks for the rate and the depth that fit best. The constants are those of engine/plan/device_speed.cpp.
 """
 import argparse
 import math
@@ -20,7 +20,7 @@ def measured():
 
 
 def constants():
-    text = (ROOT / "engine/training/device_speed.cpp").read_text(encoding="utf-8")
+    text = (ROOT / "engine/plan/device_speed.cpp").read_text(encoding="utf-8")
     read = lambda name: float(re.search(rf"{name} = ([\d.e]+)", text)[1])
     return read("h200_product_flops"), read("h200_product_depth"), read("h200_copy_bytes")
 

@@ -1,7 +1,7 @@
 // Prints the tables of docs/results/plan.md: measured steps and their predictions, then layouts of 8 to 512 GPUs.
 //   build/bench/plan_results configs/
 #include "bench/measured_steps.hpp"
-#include "engine/training/layout_search.hpp"
+#include "engine/plan/layout_search.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

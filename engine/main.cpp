@@ -1,11 +1,11 @@
 // gpas: parses the command line, runs the command, turns an error into one line and an exit code on every rank.
 #include "engine/commands/command.hpp"
-#include "io/config/join.hpp"
+#include "base/join_names.hpp"
 #include "io/config/suggest.hpp"
 #include "io/metrics/background_stderr.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "kernels/error.hpp"
-#include "kernels/error_of.hpp"
+#include "base/error.hpp"
+#include "base/error_of.hpp"
 #include "parallel/communicator.hpp"
 
 #include <CLI/CLI.hpp>

@@ -1,9 +1,9 @@
 #include "kernels/arena.hpp"
 
-#include "kernels/bytes_text.hpp"
+#include "base/bytes_text.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "kernels/error.hpp"
-#include "kernels/error_of.hpp"
+#include "base/error.hpp"
+#include "base/error_of.hpp"
 
 #include <sys/mman.h>
 

@@ -2,7 +2,7 @@
 // …`.
 #pragma once
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "kernels/tensor.hpp"
 
 #include <initializer_list>

@@ -2,7 +2,7 @@
 
 #include "kernels/cpu/matmul.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <omp.h>
 

@@ -1,4 +1,4 @@
-#include "kernels/cgroup.hpp"
+#include "base/cgroup.hpp"
 #include "kernels/cpu/attention.hpp"
 #include "kernels/cpu/blocks.hpp"
 #include "kernels/cpu/flat.hpp"

@@ -1,6 +1,6 @@
 #include "kernels/tensor.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <fmt/ranges.h>
 

@@ -1,6 +1,6 @@
 #include "parallel/agree.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 namespace gpas {
 

@@ -1,8 +1,8 @@
 // Work that may fail on one rank: all ranks learn of it and end in the same way, none waits for the others.
 #pragma once
 
-#include "kernels/error.hpp"
-#include "kernels/error_of.hpp"
+#include "base/error.hpp"
+#include "base/error_of.hpp"
 #include "parallel/communicator.hpp"
 
 #include <exception>

@@ -1,6 +1,6 @@
 #include "parallel/comm_log.hpp"
 
-#include "parallel/watch/fixed_text.hpp"
+#include "base/fixed_text.hpp"
 #include "parallel/watch/rehearsal.hpp"
 
 #include <fmt/format.h>

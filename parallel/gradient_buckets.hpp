@@ -4,7 +4,7 @@
 #pragma once
 
 #include "parallel/communicator.hpp"
-#include "parallel/shard.hpp"
+#include "base/range.hpp"
 
 #include <memory>
 #include <span>

@@ -1,6 +1,6 @@
 #include "parallel/mesh.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <utility>
 

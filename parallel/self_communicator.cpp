@@ -1,5 +1,5 @@
 // The group of one rank: nothing is sent, nothing is copied that is already in place.
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "parallel/communicator.hpp"
 
 namespace gpas {

@@ -10,7 +10,7 @@
 
 #include "kernels/context.hpp"
 #include "parallel/communicator.hpp"
-#include "parallel/shard.hpp"
+#include "base/range.hpp"
 
 #include <vector>
 

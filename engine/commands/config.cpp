@@ -1,7 +1,7 @@
 #include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
 #include "io/config/describe.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <cstdio>
 

@@ -3,7 +3,7 @@
 #include "engine/commands/command.hpp"
 #include "io/checkpoint/branch.hpp"
 #include "io/checkpoint/checkpoint.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>

@@ -26,7 +26,7 @@ struct ChosenModel {
 };
 
 // With a configuration: its run's newest checkpoint, or the one that is named. Without: the configuration in the
-// checkpoint. Rank 0 prints to stderr what differs from the checkpoint (take_model in engine/training/same_run.hpp).
+// checkpoint. Rank 0 prints to stderr what differs from the checkpoint (take_model in engine/run/same_run.hpp).
 // AgreedError on every rank; collective.
 ChosenModel choose_model(Communicator& world, const ModelArgument& argument);
 

@@ -2,9 +2,9 @@
 
 #include "engine/commands/command.hpp"
 #include "engine/commands/options.hpp"
-#include "engine/training/threads.hpp"
+#include "engine/run/threads.hpp"
 #include "io/metrics/progress_bar.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <CLI/CLI.hpp>
 

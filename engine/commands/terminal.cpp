@@ -1,6 +1,6 @@
 #include "engine/commands/terminal.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <poll.h>
 #include <sys/ioctl.h>

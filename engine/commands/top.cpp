@@ -7,7 +7,7 @@
 #include "io/config/document.hpp"
 #include "io/config/load.hpp"
 #include "io/metrics/run_view.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <unistd.h>
 #include <CLI/CLI.hpp>

@@ -4,7 +4,7 @@
 #include "engine/commands/top_ranks.hpp"
 #include "engine/commands/top_text.hpp"
 #include "io/metrics/text.hpp"
-#include "kernels/bytes_text.hpp"
+#include "base/bytes_text.hpp"
 
 #include <fmt/format.h>
 

@@ -1,9 +1,9 @@
 #include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
-#include "engine/training/same_ranks.hpp"
-#include "engine/training/threads.hpp"
-#include "engine/training/trainer.hpp"
-#include "kernels/error.hpp"
+#include "engine/run/same_ranks.hpp"
+#include "engine/run/threads.hpp"
+#include "engine/run/trainer.hpp"
+#include "base/error.hpp"
 
 namespace gpas {
 

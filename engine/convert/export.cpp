@@ -9,8 +9,8 @@
 #include "io/data/tokenizer.hpp"
 #include "io/hugging_face/config.hpp"
 #include "io/hugging_face/tokenizer.hpp"
-#include "kernels/bytes_text.hpp"
-#include "kernels/error.hpp"
+#include "base/bytes_text.hpp"
+#include "base/error.hpp"
 #include "parallel/agree.hpp"
 
 #include <nlohmann/json.hpp>

@@ -2,7 +2,7 @@
 
 #include "engine/model/architecture.hpp"
 #include "io/config/enum_names.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "kernels/math.hpp"
 
 #include <cmath>

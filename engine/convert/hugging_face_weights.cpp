@@ -2,7 +2,7 @@
 
 #include "engine/convert/shared.hpp"
 #include "io/checkpoint/blocks.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,8 +1,8 @@
 #include "engine/convert/logits.hpp"
 
-#include "engine/training/replica.hpp"
+#include "engine/step/replica.hpp"
 #include "io/data/indexed_dataset.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "kernels/philox.hpp"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 #include "engine/convert/shared.hpp"
 
-#include "io/files/durable.hpp"
-#include "kernels/error.hpp"
+#include "base/durable.hpp"
+#include "base/error.hpp"
 #include "parallel/agree.hpp"
 
 #include <algorithm>

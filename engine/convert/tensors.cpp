@@ -1,7 +1,7 @@
 #include "engine/convert/tensors.hpp"
 
 #include "engine/model/architecture.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <algorithm>
 

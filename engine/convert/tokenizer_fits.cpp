@@ -1,6 +1,6 @@
 #include "engine/convert/shared.hpp"
 #include "io/data/tokenizer.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,6 @@
 #include "engine/model/architecture.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <cmath>
 

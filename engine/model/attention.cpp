@@ -1,6 +1,6 @@
 #include "engine/model/attention.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 namespace gpas {
 

@@ -1,6 +1,6 @@
 #include "engine/model/number_probe.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <bit>
 #include <cmath>

@@ -1,6 +1,6 @@
 #include "engine/model/architecture.hpp"
 #include "engine/model/parameters.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <algorithm>
 #include <cmath>

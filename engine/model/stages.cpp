@@ -1,6 +1,6 @@
 #include "engine/model/stages.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <algorithm>
 #include <numeric>

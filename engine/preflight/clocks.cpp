@@ -1,6 +1,6 @@
 #include "engine/preflight/clocks.hpp"
 
-#include "engine/training/stopwatch.hpp"
+#include "base/stopwatch.hpp"
 
 #include <chrono>
 #include <limits>

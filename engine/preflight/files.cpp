@@ -2,11 +2,11 @@
 
 #include "engine/preflight/gather.hpp"
 #include "engine/preflight/judge.hpp"
-#include "engine/training/run_state.hpp"
-#include "engine/training/stopwatch.hpp"
+#include "engine/run/run_state.hpp"
+#include "base/stopwatch.hpp"
 #include "io/data/batch.hpp"
-#include "io/files/durable.hpp"
-#include "kernels/error.hpp"
+#include "base/durable.hpp"
+#include "base/error.hpp"
 
 #include <unistd.h>
 

@@ -1,6 +1,6 @@
 #include "engine/preflight/judge.hpp"
 
-#include "kernels/bytes_text.hpp"
+#include "base/bytes_text.hpp"
 
 #include <fmt/format.h>
 

@@ -1,8 +1,8 @@
 #include "engine/preflight/machine.hpp"
 
-#include "kernels/bytes_text.hpp"
-#include "kernels/cgroup.hpp"
-#include "kernels/error.hpp"
+#include "base/bytes_text.hpp"
+#include "base/cgroup.hpp"
+#include "base/error.hpp"
 
 #include <fmt/ranges.h>
 #include <mpi.h>

@@ -1,7 +1,7 @@
 // `gpas preflight`: all ranks of a job look for the odd one out before it trains.
 #pragma once
 
-#include "engine/training/device.hpp"
+#include "engine/run/device.hpp"
 #include "io/config/load.hpp"
 #include "parallel/communicator.hpp"
 

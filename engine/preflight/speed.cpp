@@ -1,6 +1,6 @@
 #include "engine/preflight/speed.hpp"
 
-#include "engine/training/stopwatch.hpp"
+#include "base/stopwatch.hpp"
 #include "kernels/arena.hpp"
 #include "kernels/ops.hpp"
 #include "parallel/agree.hpp"

@@ -2,7 +2,7 @@
 
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/contents.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <signal.h>
 

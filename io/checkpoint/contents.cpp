@@ -2,7 +2,7 @@
 
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/seal.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <xxhash.h>
 

@@ -4,7 +4,7 @@
 
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/checkpoint/hdf5_file.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 namespace gpas {
 

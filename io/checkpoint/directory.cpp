@@ -2,7 +2,7 @@
 #include "io/checkpoint/branch.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/checkpoint/contents.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -4,8 +4,8 @@
 #include "io/checkpoint/checkpoint.hpp"
 
 #include "io/checkpoint/blocks.hpp"
-#include "kernels/error.hpp"
-#include "kernels/error_of.hpp"
+#include "base/error.hpp"
+#include "base/error_of.hpp"
 
 #include <algorithm>
 #include <cerrno>

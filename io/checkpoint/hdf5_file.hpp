@@ -4,7 +4,7 @@
 
 #define H5_USE_110_API  // the same calls with any newer library
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <hdf5.h>
 

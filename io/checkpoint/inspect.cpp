@@ -2,8 +2,8 @@
 
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/contents.hpp"
-#include "kernels/bytes_text.hpp"
-#include "kernels/error.hpp"
+#include "base/bytes_text.hpp"
+#include "base/error.hpp"
 
 #include <algorithm>
 #include <cmath>

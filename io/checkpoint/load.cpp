@@ -3,8 +3,8 @@
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/contents.hpp"
 #include "io/checkpoint/state_list.hpp"
-#include "kernels/error.hpp"
-#include "kernels/error_of.hpp"
+#include "base/error.hpp"
+#include "base/error_of.hpp"
 #include "parallel/agree.hpp"
 
 #include <algorithm>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "io/checkpoint/hdf5_file.hpp"
-#include "io/files/durable.hpp"
+#include "base/durable.hpp"
 
 #include <array>
 #include <bitset>

@@ -2,7 +2,7 @@
 
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/state_list.hpp"
-#include "io/files/durable.hpp"
+#include "base/durable.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -10,9 +10,9 @@
 #include "io/checkpoint/part_writer.hpp"
 #include "io/checkpoint/seal.hpp"
 #include "io/checkpoint/state_list.hpp"
-#include "io/files/durable.hpp"
-#include "kernels/error.hpp"
-#include "kernels/error_of.hpp"
+#include "base/durable.hpp"
+#include "base/error.hpp"
+#include "base/error_of.hpp"
 #include "parallel/agree.hpp"
 
 #include <signal.h>

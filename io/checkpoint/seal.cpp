@@ -1,6 +1,6 @@
 #include "io/checkpoint/seal.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <xxhash.h>
 

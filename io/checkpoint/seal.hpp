@@ -3,7 +3,7 @@
 // io/checkpoint.
 #pragma once
 
-#include "io/files/durable.hpp"
+#include "base/durable.hpp"
 
 #include <cstdint>
 #include <filesystem>

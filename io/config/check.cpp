@@ -3,9 +3,9 @@
 #include "io/config/checker.hpp"
 #include "io/config/no_effect.hpp"
 #include "io/config/stage_layers.hpp"
-#include "kernels/bytes_text.hpp"
+#include "base/bytes_text.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <algorithm>
 #include <numeric>

@@ -4,7 +4,7 @@
 #include "io/config/enum_names.hpp"
 #include "io/config/load.hpp"
 #include "io/config/schema.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <initializer_list>
 #include <string>

@@ -1,7 +1,7 @@
 #include "io/config/describe.hpp"
 
 #include "io/config/schema.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <fmt/format.h>
 

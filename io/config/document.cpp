@@ -1,7 +1,7 @@
 #include "io/config/document.hpp"
 
-#include "kernels/bytes_text.hpp"
-#include "kernels/error.hpp"
+#include "base/bytes_text.hpp"
+#include "base/error.hpp"
 
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/exceptions.h>

@@ -1,6 +1,6 @@
 #include "io/config/place.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <fmt/format.h>
 

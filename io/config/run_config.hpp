@@ -4,7 +4,7 @@
 
 #include "kernels/math.hpp"       // GateFunction
 #include "parallel/mesh_order.hpp"
-#include "parallel/schedule.hpp"  // PipelineSchedule
+#include "parallel/schedule/schedule.hpp"  // PipelineSchedule
 
 #include <cstdint>
 #include <string>

@@ -1,8 +1,8 @@
 #include "io/config/suggest.hpp"
 
-#include "io/config/join.hpp"
+#include "base/join_names.hpp"
 #include "io/config/schema.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <fmt/format.h>
 

@@ -2,7 +2,7 @@
 
 #include "io/data/permutation.hpp"
 #include "io/data/tokenizer.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <bit>
 #include <filesystem>

@@ -1,6 +1,6 @@
 #include "io/data/blend.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -3,7 +3,7 @@
 #include "io/data/indexed_format.hpp"
 #include "io/data/missing_dataset.hpp"
 #include "io/data/workers.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <xxhash.h>
 

@@ -1,6 +1,6 @@
 #include "io/data/ngram_baseline.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <algorithm>
 #include <cmath>

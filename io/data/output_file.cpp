@@ -1,6 +1,6 @@
 #include "io/data/output_file.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,6 +1,6 @@
 #include "io/data/permutation.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <cmath>
 

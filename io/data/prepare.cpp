@@ -6,7 +6,7 @@
 #include "io/data/output_file.hpp"
 #include "io/data/prepare_manifest.hpp"
 #include "io/data/text_spool.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <algorithm>
 #include <chrono>

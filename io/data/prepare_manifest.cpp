@@ -1,7 +1,7 @@
 #include "io/data/prepare_manifest.hpp"
 
 #include "io/data/output_file.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <sys/stat.h>
 #include <xxhash.h>

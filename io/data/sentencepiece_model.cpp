@@ -1,6 +1,6 @@
 #include "io/data/sentencepiece_model.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <cmath>
 #include <cstring>

@@ -1,6 +1,6 @@
 #include "io/data/text_file.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -2,7 +2,7 @@
 
 #include "io/data/file_kind.hpp"
 #include "io/data/json_line.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <algorithm>
 #include <filesystem>

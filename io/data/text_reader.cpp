@@ -1,6 +1,6 @@
 #include "io/data/text_reader.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <algorithm>
 #include <string_view>

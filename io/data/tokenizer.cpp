@@ -3,7 +3,7 @@
 #include "io/data/mapped_file.hpp"
 #include "io/data/tokenizer_kind.hpp"
 #include "io/data/utf8.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <sentencepiece_processor.h>
 #include <xxhash.h>

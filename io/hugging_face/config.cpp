@@ -2,7 +2,7 @@
 
 #include "io/config/enum_names.hpp"
 #include "io/config/load.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,8 +1,8 @@
 #include "io/hugging_face/safetensors.hpp"
 
-#include "io/files/durable.hpp"
+#include "base/durable.hpp"
 #include "io/hugging_face/safetensors_header.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <nlohmann/json.hpp>
 

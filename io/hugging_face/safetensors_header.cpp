@@ -1,6 +1,6 @@
 #include "io/hugging_face/safetensors_header.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <nlohmann/json.hpp>
 

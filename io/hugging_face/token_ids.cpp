@@ -1,6 +1,6 @@
 #include "io/hugging_face/token_ids.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -3,7 +3,7 @@
 #include "io/data/sentencepiece_model.hpp"
 #include "io/data/utf8.hpp"
 #include "io/hugging_face/normalization.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,6 +1,6 @@
 #include "io/metrics/append_file.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <cerrno>
 #include <cstdio>

@@ -1,7 +1,7 @@
 #include "io/metrics/jsonl.hpp"
 
 #include "io/metrics/fields.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <nlohmann/json.hpp>
 

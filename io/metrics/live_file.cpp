@@ -1,7 +1,7 @@
 #include "io/metrics/live_file.hpp"
 
 #include "io/metrics/append_file.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <fmt/format.h>
 #include <signal.h>

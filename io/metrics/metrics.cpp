@@ -3,7 +3,7 @@
 #include "io/metrics/console.hpp"
 #include "io/metrics/jsonl.hpp"
 #include "io/metrics/tensorboard.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <fmt/format.h>
 

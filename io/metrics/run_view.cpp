@@ -3,7 +3,7 @@
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/config/document.hpp"
 #include "io/metrics/run_records.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <sys/stat.h>
 

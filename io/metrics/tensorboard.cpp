@@ -1,7 +1,7 @@
 #include "io/metrics/tensorboard.hpp"
 
 #include "io/metrics/fields.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <array>
 #include <chrono>

@@ -1,6 +1,6 @@
 #include "io/metrics/text.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <fmt/format.h>
 

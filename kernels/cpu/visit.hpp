@@ -1,7 +1,7 @@
 // From a dtype known at run time to a type known at compile time, once at an operation's entry.
 #pragma once
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "kernels/tensor.hpp"
 
 #include <type_traits>

@@ -1,6 +1,6 @@
 #include "kernels/cuda/check.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <cuda_runtime_api.h>
 

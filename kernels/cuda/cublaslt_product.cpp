@@ -1,6 +1,6 @@
 #include "kernels/cuda/cublaslt_product.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <cstring>
 

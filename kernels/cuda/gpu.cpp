@@ -2,7 +2,7 @@
 
 #include "kernels/cuda/check.hpp"
 #include "kernels/cuda/matmul_plans.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <cuda_runtime_api.h>
 

@@ -2,7 +2,7 @@
 
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/matmul_impl.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 namespace gpas::cuda {
 

@@ -8,9 +8,9 @@
 #include "kernels/cuda/matmul.hpp"
 #include "kernels/cuda/profiling.hpp"
 #include "kernels/cuda/rope.hpp"
-#include "kernels/cuda/stream.hpp"
+#include "kernels/cuda/residual.hpp"
 #include "kernels/cuda/update.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 namespace gpas::cuda {
 namespace {

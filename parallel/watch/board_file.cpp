@@ -1,6 +1,6 @@
 #include "parallel/watch/board_file.hpp"
 
-#include "parallel/watch/descriptor.hpp"
+#include "base/descriptor.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 #include "parallel/watch/finding.hpp"
 
-#include "parallel/watch/fixed_text.hpp"
+#include "base/fixed_text.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 #include "parallel/watch/link.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <arpa/inet.h>
 #include <fcntl.h>

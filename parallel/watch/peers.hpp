@@ -3,7 +3,7 @@
 #pragma once
 
 #include "parallel/watch/board_file.hpp"
-#include "parallel/watch/descriptor.hpp"
+#include "base/descriptor.hpp"
 #include "parallel/watch/finding.hpp"
 #include "parallel/watch/link.hpp"
 

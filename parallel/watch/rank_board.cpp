@@ -1,7 +1,7 @@
 #include "parallel/watch/rank_board.hpp"
 
 #include "parallel/comm_log.hpp"
-#include "parallel/watch/fixed_text.hpp"
+#include "base/fixed_text.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 #include "parallel/watch/rehearsal.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "parallel/watch/direct_output.hpp"
 
 #include <signal.h>

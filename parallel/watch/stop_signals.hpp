@@ -1,7 +1,7 @@
 // Signals that ask a run to stop, taken by a thread that waits for them.
 #pragma once
 
-#include "parallel/watch/descriptor.hpp"
+#include "base/descriptor.hpp"
 
 #include <atomic>
 #include <cstdint>

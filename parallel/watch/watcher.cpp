@@ -1,10 +1,10 @@
 #include "parallel/watch/watcher.hpp"
 
-#include "kernels/cgroup.hpp"
-#include "kernels/error.hpp"
+#include "base/cgroup.hpp"
+#include "base/error.hpp"
 #include "parallel/watch/direct_output.hpp"
 #include "parallel/watch/failure_report.hpp"
-#include "parallel/watch/fixed_text.hpp"
+#include "base/fixed_text.hpp"
 #include "parallel/watch/peers.hpp"
 #include "parallel/watch/stack_trace.hpp"
 

@@ -8,9 +8,9 @@
 #include "io/data/indexed_writer.hpp"
 #include "io/data/tokenizer.hpp"
 #include "io/hugging_face/config.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "kernels/philox.hpp"
-#include "parallel/mpi_communicator.hpp"
+#include "parallel/mpi/mpi_communicator.hpp"
 #include "tests/support/tiny_run.hpp"
 
 #include <gtest/gtest.h>

@@ -1,10 +1,10 @@
 // Layouts of up to 8 ranks, and runs of a small model on them: under mpirun.
 #pragma once
 
-#include "engine/training/replica.hpp"
-#include "engine/training/saves.hpp"
+#include "engine/step/replica.hpp"
+#include "engine/run/saves.hpp"
 #include "io/config/check.hpp"
-#include "parallel/mpi_communicator.hpp"
+#include "parallel/mpi/mpi_communicator.hpp"
 #include "tests/support/tiny_run.hpp"
 
 #include <gtest/gtest.h>

@@ -1,8 +1,8 @@
 // How ranks come to the same algorithms for their matrix products.
 #include "engine/model/products.hpp"
-#include "engine/training/shared_choices.hpp"
-#include "kernels/error.hpp"
-#include "parallel/thread_communicator.hpp"
+#include "engine/run/shared_choices.hpp"
+#include "base/error.hpp"
+#include "tests/support/thread_communicator.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,10 +1,10 @@
 // Run under mpirun, on 1 rank or 4: a whole run on a GPU (emulated, or a real one) beside the same run on the CPU.
 // Initial weights agree to the bit, losses and gradients within what rounding does; each goes on from the other's
 // checkpoint.
-#include "engine/training/device.hpp"
+#include "engine/run/device.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/ops.hpp"
-#include "parallel/mpi_communicator.hpp"
+#include "parallel/mpi/mpi_communicator.hpp"
 #include "tests/support/models.hpp"
 #include "tests/support/tiny_run.hpp"
 

@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "parallel/mpi_communicator.hpp"
+#include "parallel/mpi/mpi_communicator.hpp"
 
 namespace gpas {
 namespace {

@@ -1,4 +1,4 @@
-#include "engine/training/generate.hpp"
+#include "engine/run/generate.hpp"
 #include "tests/support/models.hpp"
 
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
 // Which of a machine's GPUs a rank takes.
-#include "engine/training/gpu_choice.hpp"
+#include "engine/run/gpu_choice.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // What decides whether numbers and ranks are suspicious.
-#include "engine/training/spikes.hpp"
-#include "engine/training/stop.hpp"
-#include "engine/training/stragglers.hpp"
+#include "engine/guard/spikes.hpp"
+#include "engine/run/stop.hpp"
+#include "engine/guard/stragglers.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
 // The table of architectures, the list of parameters and their initial values against GPAS.md.
 #include "engine/model/architecture.hpp"
 #include "engine/model/parameters.hpp"
-#include "engine/training/replica.hpp"
+#include "engine/step/replica.hpp"
 #include "tests/support/models.hpp"
 
 #include <gtest/gtest.h>

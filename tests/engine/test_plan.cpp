@@ -1,5 +1,5 @@
 // What `gpas plan` prints, against hand counts and against what a replica then takes.
-#include "engine/training/plan.hpp"
+#include "engine/plan/plan.hpp"
 #include "kernels/ops.hpp"
 #include "tests/support/models.hpp"
 

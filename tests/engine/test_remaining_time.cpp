@@ -1,5 +1,5 @@
-#include "engine/training/peak.hpp"
-#include "engine/training/remaining_time.hpp"
+#include "engine/plan/peak.hpp"
+#include "engine/run/remaining_time.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 // The same run is the same run: for any number of threads, and however often it was stopped and resumed.
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "kernels/ops.hpp"
 #include "tests/support/tiny_run.hpp"
 

@@ -1,7 +1,7 @@
 // Checkpoints of a run: beside the training, tried again where they fail, passed over where they are damaged.
-#include "engine/training/replica.hpp"
-#include "engine/training/saves.hpp"
-#include "kernels/error.hpp"
+#include "engine/step/replica.hpp"
+#include "engine/run/saves.hpp"
+#include "base/error.hpp"
 #include "tests/support/tiny_run.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "engine/training/schedule.hpp"
+#include "engine/step/learning_rate.hpp"
 
 #include <gtest/gtest.h>
 

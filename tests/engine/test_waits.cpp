@@ -1,5 +1,5 @@
 // The host enqueues a step and waits for the GPU once, for loss and norm, when all is enqueued.
-#include "engine/training/step.hpp"
+#include "engine/step/step.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "tests/support/tiny_run.hpp"
 

@@ -1,11 +1,11 @@
 // With the sharded optimizer new weights are gathered while the next forward pass goes on. A gather that ends as late
 // as it may, and leaves NaN where nobody waits for it, changes nothing.
-#include "engine/training/evaluate.hpp"
-#include "engine/training/host_state.hpp"
-#include "engine/training/step.hpp"
-#include "engine/training/weight_check.hpp"
+#include "engine/run/evaluate.hpp"
+#include "engine/run/host_state.hpp"
+#include "engine/step/step.hpp"
+#include "engine/guard/weight_check.hpp"
 #include "io/checkpoint/blocks.hpp"
-#include "parallel/thread_communicator.hpp"
+#include "tests/support/thread_communicator.hpp"
 #include "tests/support/tiny_run.hpp"
 
 #include <gtest/gtest.h>

@@ -2,7 +2,7 @@
 #include "io/config/describe.hpp"
 #include "io/config/load.hpp"
 #include "io/hugging_face/config.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <unistd.h>
 

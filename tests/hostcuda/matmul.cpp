@@ -5,7 +5,7 @@
 #include "kernels/cpu/matmul.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/matmul_plans.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "tests/hostcuda/device_memory.hpp"
 
 #include <optional>

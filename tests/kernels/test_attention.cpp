@@ -1,5 +1,5 @@
 // attention and attention_backward against softmax written out in double precision.
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "kernels/ops.hpp"
 #include "tests/support/owned_tensor.hpp"
 

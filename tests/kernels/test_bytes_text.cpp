@@ -1,4 +1,4 @@
-#include "kernels/bytes_text.hpp"
+#include "base/bytes_text.hpp"
 
 #include <gtest/gtest.h>
 

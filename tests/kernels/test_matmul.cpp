@@ -1,5 +1,5 @@
 // matmul, matmul_dx, matmul_dw against sums in double precision.
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "kernels/ops.hpp"
 #include "tests/support/owned_tensor.hpp"
 

@@ -1,5 +1,5 @@
 // rope_table and rope against rotations in double precision.
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "kernels/ops.hpp"
 #include "tests/support/owned_tensor.hpp"
 

@@ -1,6 +1,6 @@
 // Libraries that are opened on first use: what is found, and what a user is told about what is not.
-#include "kernels/error.hpp"
-#include "kernels/shared_library.hpp"
+#include "base/error.hpp"
+#include "base/shared_library.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>

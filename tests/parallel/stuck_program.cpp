@@ -1,6 +1,6 @@
 // A job in which one rank does not do as the others: how it ends is what test_stuck.py looks at.
-#include "kernels/error.hpp"
-#include "parallel/mpi_communicator.hpp"
+#include "base/error.hpp"
+#include "parallel/mpi/mpi_communicator.hpp"
 #include "parallel/watch/last_acts.hpp"
 #include "parallel/watch/watcher.hpp"
 

@@ -1,6 +1,6 @@
 // What surrounds the ranks: launchers, control groups, shortage of memory.
-#include "kernels/cgroup.hpp"
-#include "kernels/error_of.hpp"
+#include "base/cgroup.hpp"
+#include "base/error_of.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/watch/launch.hpp"
 #include "parallel/watch/peers.hpp"

@@ -1,8 +1,8 @@
 // NCCL's start, collectives and end on a real GPU, as far as one GPU goes: a group of one rank.
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/ops.hpp"
-#include "parallel/nccl_ability.hpp"
-#include "parallel/nccl_communicator.hpp"
+#include "parallel/nccl/nccl_ability.hpp"
+#include "parallel/nccl/nccl_communicator.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,8 +1,8 @@
 // Whether NCCL carries a job, by its version and by who shares a GPU; over an NCCL that has nothing but a version.
-#include "kernels/error.hpp"
-#include "parallel/nccl_ability.hpp"
-#include "parallel/nccl_library.hpp"
-#include "parallel/thread_communicator.hpp"
+#include "base/error.hpp"
+#include "parallel/nccl/nccl_ability.hpp"
+#include "parallel/nccl/nccl_library.hpp"
+#include "tests/support/thread_communicator.hpp"
 
 #include <gtest/gtest.h>
 

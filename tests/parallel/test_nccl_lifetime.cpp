@@ -1,8 +1,8 @@
 // In which order a context and what uses its GPU are destroyed does not matter. Compiled with AddressSanitizer, over
 // the emulated GPU and NCCL.
-#include "parallel/nccl_communicator.hpp"
+#include "parallel/nccl/nccl_communicator.hpp"
 #include "parallel/staged_communicator.hpp"
-#include "parallel/thread_communicator.hpp"
+#include "tests/support/thread_communicator.hpp"
 #include "tests/virtual_gpu/settings.hpp"
 
 #include <cuda_runtime_api.h>

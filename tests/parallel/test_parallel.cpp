@@ -1,8 +1,8 @@
 // Groups of ranks. Run alone (one rank) and under mpirun; every rank checks, and any rank's failure fails the program.
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/mesh.hpp"
-#include "parallel/mpi_communicator.hpp"
+#include "parallel/mpi/mpi_communicator.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // Every schedule of every size up to 8 stages, 32 micro-batches and 4 chunks, played through.
-#include "kernels/error.hpp"
-#include "parallel/schedule_simulation.hpp"
+#include "base/error.hpp"
+#include "parallel/schedule/simulation.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -1,6 +1,6 @@
 // Ranks as threads. This program is built with ThreadSanitizer.
-#include "kernels/error.hpp"
-#include "parallel/thread_communicator.hpp"
+#include "base/error.hpp"
+#include "tests/support/thread_communicator.hpp"
 
 #include <gtest/gtest.h>
 

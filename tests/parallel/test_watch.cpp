@@ -1,5 +1,5 @@
 // The parts of the watchers that need no lost ranks; tests/program/failures.py loses them.
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "parallel/comm_log.hpp"
 #include "parallel/watch/board_file.hpp"
 #include "parallel/watch/failure_report.hpp"

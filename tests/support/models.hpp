@@ -2,7 +2,7 @@
 #pragma once
 
 #include "engine/model/model.hpp"
-#include "engine/training/replica.hpp"
+#include "engine/step/replica.hpp"
 #include "kernels/philox.hpp"
 #include "tests/reference/model.hpp"
 #include "tests/support/test_device.hpp"

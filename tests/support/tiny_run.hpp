@@ -2,8 +2,8 @@
 // of a few thousand parameters.
 #pragma once
 
-#include "engine/training/run_state.hpp"
-#include "engine/training/trainer.hpp"
+#include "engine/run/run_state.hpp"
+#include "engine/run/trainer.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/data/indexed_writer.hpp"
 #include "kernels/philox.hpp"

@@ -1,7 +1,7 @@
-// In place of kernels/shared_library.cpp: NCCL and cuBLASLt are this program itself, whose functions are virtual.
-#include "kernels/shared_library.hpp"
+// In place of base/shared_library.cpp: NCCL and cuBLASLt are this program itself, whose functions are virtual.
+#include "base/shared_library.hpp"
 
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <dlfcn.h>
 

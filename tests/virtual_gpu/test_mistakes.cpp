@@ -3,8 +3,8 @@
 // call of NCCL can be left out or be wrong. Each time there must be a finding, an error, or a wrong number.
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/ops.hpp"
-#include "parallel/nccl_communicator.hpp"
-#include "parallel/thread_communicator.hpp"
+#include "parallel/nccl/nccl_communicator.hpp"
+#include "tests/support/thread_communicator.hpp"
 #include "tests/virtual_gpu/device.hpp"
 #include "tests/virtual_gpu/findings.hpp"
 #include "tests/virtual_gpu/mistakes.hpp"

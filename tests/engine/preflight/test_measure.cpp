@@ -4,9 +4,9 @@
 #include "engine/preflight/files.hpp"
 #include "engine/preflight/gather.hpp"
 #include "engine/preflight/speed.hpp"
-#include "engine/training/device.hpp"
+#include "engine/run/device.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "parallel/mpi_communicator.hpp"
+#include "parallel/mpi/mpi_communicator.hpp"
 #include "tests/support/scratch_directory.hpp"
 #include "tests/support/test_device.hpp"
 

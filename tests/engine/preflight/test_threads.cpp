@@ -1,5 +1,5 @@
 // How many threads ranks take on nodes of all kinds: the affinity masks and quotas are given, not those of this machine.
-#include "engine/training/threads.hpp"
+#include "engine/run/threads.hpp"
 
 #include <gtest/gtest.h>
 

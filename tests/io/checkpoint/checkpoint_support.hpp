@@ -3,8 +3,8 @@
 
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/checkpoint.hpp"
-#include "kernels/error.hpp"
-#include "parallel/mpi_communicator.hpp"
+#include "base/error.hpp"
+#include "parallel/mpi/mpi_communicator.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>

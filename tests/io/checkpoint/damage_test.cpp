@@ -1,5 +1,5 @@
 // Damaged, foreign and hostile files. A load either fails with one clear line or returns the bits that were saved.
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 
 #include "io/checkpoint/contents.hpp"

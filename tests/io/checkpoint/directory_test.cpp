@@ -1,10 +1,10 @@
 // Checkpoints over time: writers that die, disks that refuse, old ones that go.
 #include "io/checkpoint/contents.hpp"
 #include "io/checkpoint/retention.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 
-#include "io/files/durable.hpp"
+#include "base/durable.hpp"
 
 #include <csignal>
 

@@ -1,5 +1,5 @@
 #include "io/checkpoint/inspect.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 

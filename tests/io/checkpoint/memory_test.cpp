@@ -1,7 +1,7 @@
 // Memory that is short while a checkpoint is read says nothing about the checkpoint: it must not read as damage, after which
 // an older one would be taken.
-#include "kernels/error.hpp"
-#include "kernels/error_of.hpp"
+#include "base/error.hpp"
+#include "base/error_of.hpp"
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 
 #include <signal.h>

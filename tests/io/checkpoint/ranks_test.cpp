@@ -1,5 +1,5 @@
 // The same under mpirun with any number of ranks; tests/io/checkpoint/meson.build runs it with 1, 2 and 4.
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 
 #include <sys/resource.h>

@@ -1,5 +1,5 @@
 // Every kind of bad file: the exact place, and words that help.
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "tests/io/config/config_files.hpp"
 
 namespace gpas {

@@ -2,7 +2,7 @@
 #include "io/config/describe.hpp"
 #include "io/config/no_effect.hpp"
 #include "io/config/schema.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "tests/io/config/config_files.hpp"
 
 #include <cstring>

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "io/data/indexed_writer.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>

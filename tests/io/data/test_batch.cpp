@@ -2,7 +2,7 @@
 #include "io/data/batch.hpp"
 #include "io/data/tokenizer.hpp"
 #include "io/data/document_end.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 #include "data_fixtures.hpp"
 #include "io/data/indexed_dataset.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 #include "data_fixtures.hpp"
 #include "io/data/prepare.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,6 +1,6 @@
 // Files of tensors: what is written is read back, what is wrong is refused in one line, whatever it is.
 #include "io/hugging_face/safetensors.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>

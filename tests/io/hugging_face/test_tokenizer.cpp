@@ -2,7 +2,7 @@
 // (scripts/check-transformers --tokenizers --goldens); training must give the same.
 #include "io/data/sentencepiece_model.hpp"
 #include "io/hugging_face/tokenizer.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "tests/support/scratch_directory.hpp"
 #include "tests/support/tokenizer_kinds.hpp"
 

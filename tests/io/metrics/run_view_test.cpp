@@ -3,7 +3,7 @@
 
 #include "io/metrics/jsonl.hpp"
 #include "io/metrics/run_records.hpp"
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "tests/io/metrics/metrics_support.hpp"
 
 #include <cstdlib>

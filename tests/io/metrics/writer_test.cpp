@@ -1,4 +1,4 @@
-#include "kernels/error.hpp"
+#include "base/error.hpp"
 #include "tests/io/metrics/metrics_support.hpp"
 
 namespace gpas::metrics_tests {

@@ -1,0 +1,53 @@
+#include "base/shared_library.hpp"
+
+#include "base/error.hpp"
+
+#include <dlfcn.h>
+#include <fmt/ranges.h>
+
+#include <filesystem>
+
+namespace gpas {
+namespace {
+
+// The library that the file at `path` is; null if there is none: `reasons` then has the loader's reason.
+void* open(const std::string& path, std::vector<std::string>& reasons) {
+    void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (handle == nullptr) {
+        const char* reason = dlerror();
+        reasons.emplace_back(reason != nullptr ? reason : path + ": cannot be opened");
+    }
+    return handle;
+}
+
+}  // namespace
+
+SharedLibrary::SharedLibrary(const SharedLibraryRequest& request) : name_(request.name), path_(request.file) {
+    std::vector<std::string> reasons;
+    handle_ = open(path_, reasons);
+    for (const std::string& directory : request.directories) {
+        if (handle_ != nullptr) return;
+        const std::filesystem::path file = std::filesystem::path(directory) / request.file;
+        std::error_code error;
+        if (!std::filesystem::exists(file, error)) {
+            reasons.push_back(file.string() + ": no such file");
+            continue;
+        }
+        path_ = file.string();
+        handle_ = open(path_, reasons);
+    }
+    if (handle_ == nullptr)
+        fail(ExitCode::environment, "{} ({}) cannot be opened, which gpas needs for {}. Looked for it: {}. {}", name_,
+             request.file, request.purpose, fmt::join(reasons, "; "), request.advice);
+}
+
+void* SharedLibrary::address(const char* symbol) const {
+    dlerror();  // what an earlier call left
+    void* found = dlsym(handle_, symbol);
+    if (found == nullptr)
+        fail(ExitCode::environment, "{}: {} has no function {}: this {} is of another version than gpas was built for",
+             name_, path_, symbol, name_);
+    return found;
+}
+
+}  // namespace gpas

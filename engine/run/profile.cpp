@@ -1,0 +1,31 @@
+#include "engine/run/profile.hpp"
+
+#include "kernels/cuda/profiling.hpp"
+
+#include <exception>
+
+namespace gpas {
+
+void ProfilerWindow::before_step(std::int64_t step) {
+    if (context_.on_cpu() || open_ || step < steps_.from || step > steps_.to) return;
+    context_.synchronize();  // nothing of the step before is seen
+    cuda::start_profiler();
+    open_ = true;
+}
+
+void ProfilerWindow::after_step(std::int64_t step) {
+    if (!open_ || step < steps_.to) return;
+    open_ = false;
+    context_.synchronize();  // all of the step is seen
+    cuda::stop_profiler();
+}
+
+ProfilerWindow::~ProfilerWindow() {
+    if (!open_) return;
+    try {
+        cuda::stop_profiler();
+    } catch (const std::exception&) {  // the run ends anyway, and says why
+    }
+}
+
+}  // namespace gpas

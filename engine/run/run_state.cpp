@@ -1,0 +1,69 @@
+#include "engine/run/run_state.hpp"
+
+#include "engine/run/host_state.hpp"
+#include "engine/run/same_run.hpp"
+#include "base/error.hpp"
+#include "parallel/agree.hpp"
+
+#include <xxhash.h>
+
+#include <fstream>
+#include <iterator>
+
+namespace gpas {
+
+std::filesystem::path checkpoint_directory(const RunConfig& config) {
+    return std::filesystem::path(config.directory) / "checkpoints";
+}
+
+CheckpointHeader checkpoint_header(const RunConfig& config, const RunIdentity& identity, const Progress& progress,
+                                   const RunMemory& memory) {
+    return {.software = "gpas " GPAS_VERSION,
+            .run_name = config.name,
+            .step = progress.step,
+            .consumed_samples = progress.consumed_samples,
+            .consumed_tokens = progress.consumed_tokens,
+            .optimizer_steps = progress.updates,
+            .seed = std::int64_t(config.seed),
+            .config = identity.config_text,
+            .layout = identity.layout,
+            .dataset_fingerprint = identity.dataset_fingerprint,
+            .tokenizer_fingerprint = identity.tokenizer_fingerprint,
+            .extra = memory};
+}
+
+std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const RunConfig& config,
+                                                     std::vector<std::string>* notes, std::int64_t below) {
+    if (config.checkpoint.resume == "never") return std::nullopt;
+    if (config.checkpoint.resume != "auto") return config.checkpoint.resume;
+    std::string file = agree(group, [&] {
+        if (group.rank() != 0) return std::string();
+        const auto newest = newest_complete(checkpoint_directory(config), notes, below);
+        return newest ? newest->string() : std::string();
+    });
+    broadcast(group, file, 0, "the checkpoint to resume from");
+    if (file.empty()) return std::nullopt;
+    return file;
+}
+
+Progress load_run(Communicator& world, Communicator& data, const RunConfig& config, Context& context,
+                  const std::filesystem::path& file, ParameterStore& store, bool moments) {
+    HostState state(config, context, store, Share::wanted, moments);
+    const CheckpointHeader header = load_checkpoint(world, file, state.tensors());
+    state.upload();
+    publish_weights(context, store, data);
+    return {.step = header.step,
+            .updates = header.optimizer_steps,
+            .consumed_samples = header.consumed_samples,
+            .consumed_tokens = header.consumed_tokens};
+}
+
+std::string file_fingerprint(const std::string& path) {
+    if (path.empty()) return {};
+    std::ifstream file(path, std::ios::binary);
+    if (!file) fail(ExitCode::bad_file, "{}: cannot be opened; check data.tokenizer", path);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+    return fmt::format("{:016x}", XXH3_64bits(bytes.data(), bytes.size()));
+}
+
+}  // namespace gpas

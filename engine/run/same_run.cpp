@@ -1,0 +1,149 @@
+#include "engine/run/same_run.hpp"
+
+#include "io/config/check.hpp"
+#include "io/config/compare.hpp"
+#include "io/config/describe.hpp"
+#include "base/error.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace gpas {
+namespace {
+
+RunConfig config_in(const CheckpointHeader& header, const std::filesystem::path& file) {
+    return stored_config(header.config, file.string(), header.software);
+}
+
+bool has_role(const KeyChange& change, std::initializer_list<KeyRole> roles) {
+    return !with_roles({change}, roles).empty();
+}
+
+void append(std::string& text, const std::string& more) { text += (text.empty() ? "" : "; ") + more; }
+
+std::vector<KeyChange> of_section(const std::vector<KeyChange>& changes, std::string_view section) {
+    std::vector<KeyChange> chosen;
+    std::copy_if(changes.begin(), changes.end(), std::back_inserter(chosen),
+                 [&](const KeyChange& change) { return change.key->section == section; });
+    return chosen;
+}
+
+// The tokens that the run reads, and the keys that name them.
+std::string changed_tokens(const CheckpointHeader& header, const RunIdentity& identity,
+                           const std::vector<KeyChange>& changes) {
+    if (header.dataset_fingerprint == identity.dataset_fingerprint) return {};
+    std::string text;
+    for (const KeyChange& change : with_roles(changes, {KeyRole::file_content}))
+        if (change.key->name != "data.tokenizer") append(text, changes_text({change}));
+    // A changed key that decides which tokens of the files are read says it already.
+    if (of_section(with_roles(changes, {KeyRole::run_math}), "data").empty())
+        append(text,
+               fmt::format("the token files of data.train and data.valid hold other tokens (their fingerprint was {} "
+                           "and is now {})",
+                           header.dataset_fingerprint, identity.dataset_fingerprint));
+    return text;
+}
+
+// A run that has no tokenizer is trained on the tokens alone.
+bool is_other_tokenizer(const CheckpointHeader& header, const std::string& fingerprint) {
+    return !header.tokenizer_fingerprint.empty() && !fingerprint.empty() && header.tokenizer_fingerprint != fingerprint;
+}
+
+std::string changed_tokenizer(const CheckpointHeader& header, const RunIdentity& identity,
+                              const std::vector<KeyChange>& changes) {
+    if (!is_other_tokenizer(header, identity.tokenizer_fingerprint)) return {};
+    std::string text = fmt::format("the file of data.tokenizer is another one (its fingerprint was {} and is now {})",
+                                   header.tokenizer_fingerprint, identity.tokenizer_fingerprint);
+    for (const KeyChange& change : changes)
+        if (change.key->name == "data.tokenizer") append(text, changes_text({change}));
+    return text;
+}
+
+std::vector<std::string> told(const std::vector<KeyChange>& changes) {
+    if (changes.empty()) return {};
+    return {"changed since the checkpoint: " + changes_text(changes)};
+}
+
+bool is_for_training_only(const KeySpec& key) {
+    const auto& sections = config_sections();
+    return std::any_of(sections.begin(), sections.end(), [&](const SectionSpec& section) {
+        return section.name == key.section && section.training_only;
+    });
+}
+
+}  // namespace
+
+std::vector<std::string> check_same_run(const CheckpointHeader& header, const RunConfig& config,
+                                        const RunIdentity& identity, const std::filesystem::path& file) {
+    const std::vector<KeyChange> changes = changed_keys(config_in(header, file), config);
+    std::string differences = changes_text(with_roles(changes, {KeyRole::model_math, KeyRole::run_math}));
+    for (const std::string& text :
+         {changed_tokens(header, identity, changes), changed_tokenizer(header, identity, changes)})
+        if (!text.empty()) append(differences, text);
+    if (!differences.empty())
+        fail(ExitCode::usage,
+             "{}: {}; a run that resumes keeps these: restore them, or start another run with its own `directory` "
+             "(checkpoint.resume=never starts this one anew)",
+             file.string(), differences);
+    if (header.step > config.training.steps)
+        fail(ExitCode::usage,
+             "{}: the checkpoint is at step {}, but training.steps is {}; raise training.steps, or resume from an "
+             "earlier checkpoint with checkpoint.resume=FILE",
+             file.string(), header.step, config.training.steps);
+    return told(with_roles(changes, {KeyRole::later_steps, KeyRole::file_content}));
+}
+
+std::vector<std::string> check_same_model(const CheckpointHeader& header, const RunConfig& config,
+                                          const RunIdentity& identity, const std::filesystem::path& file) {
+    const std::vector<KeyChange> changes = changed_keys(config_in(header, file), config);
+    const std::vector<KeyChange> model = with_roles(changes, {KeyRole::model_math});
+    if (!model.empty())
+        fail(ExitCode::usage,
+             "{}: {}; these weights belong to the model of the checkpoint: set the keys as they were (`gpas inspect "
+             "--config` prints them), or leave checkpoint.init_from empty",
+             file.string(), changes_text(model));
+    if (!is_other_tokenizer(header, identity.tokenizer_fingerprint)) return {};
+    return {"changed since the checkpoint: " + changed_tokenizer(header, identity, changes)};
+}
+
+std::vector<std::string> take_model(const CheckpointHeader& header, LoadedConfig& config,
+                                    const std::filesystem::path& file) {
+    const RunConfig stored = config_in(header, file);
+    const std::vector<KeyChange> changes = changed_keys(stored, config.values);
+    std::vector<KeyChange> refused;
+    std::string taken;
+    for (const KeyChange& change : with_roles(changes, {KeyRole::model_math})) {
+        if (config.places.contains(change.key->name)) refused.push_back(change);
+        append(taken, fmt::format("{} = {} (not {}, the default)", change.key->name, change.before, change.now));
+    }
+    if (!refused.empty())
+        fail(ExitCode::usage,
+             "{}: {}; these weights belong to the model of the checkpoint: delete these settings, or name the "
+             "checkpoint "
+             "alone, without a configuration",
+             file.string(), changes_text(refused));
+    for (const KeySpec& key : config_keys())
+        if (key.role == KeyRole::model_math) key.set(config.values, key.get(stored));
+    check_config(config);
+    std::vector<std::string> lines;
+    if (!taken.empty()) lines.push_back("from the checkpoint: " + taken);
+    std::vector<KeyChange> others;
+    for (const KeyChange& change : changes)
+        if (has_role(change, {KeyRole::run_math, KeyRole::file_content, KeyRole::later_steps}) &&
+            !is_for_training_only(*change.key))
+            others.push_back(change);
+    for (const std::string& line : told(others)) lines.push_back(line);
+    return lines;
+}
+
+LoadedConfig config_of(const CheckpointHeader& header, const std::filesystem::path& file,
+                       const std::vector<std::string>& overrides) {
+    const RunConfig stored = config_in(header, file);
+    RunConfig kept;
+    for (const KeySpec& key : config_keys())
+        if (key.role != KeyRole::layout) key.set(kept, key.get(stored));
+    return load_config_text(dump_config(kept), file.string() + " (its configuration)", overrides);
+}
+
+}  // namespace gpas

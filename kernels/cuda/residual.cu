@@ -1,0 +1,399 @@
+// The residual stream: sums, gates and norms in one pass each. Bound by memory: each tensor named in ops.hpp is read or
+// written once (the rows of x2, n, d and dn stay in registers between the two passes over them). Speed: see
+// docs/results/ where it was measured.
+#include "kernels/cuda/residual.hpp"
+
+#include "kernels/cuda/device/gate.cuh"
+#include "kernels/cuda/launch_flat.hpp"
+#include "kernels/cuda/launch_rows.hpp"
+#include "kernels/cuda/scratch.hpp"
+#include "kernels/cuda/scratch_sizes.hpp"
+
+#include <algorithm>
+#include <vector>
+
+namespace gpas::cuda {
+namespace {
+
+constexpr std::int64_t rows_a_block = 16;
+
+// ---- forward --------------------------------------------------------------------------------------------------------
+
+// n = scale · w ⊙ k x · rstd of the row that this block holds
+template <class L>
+GPAS_DEVICE void store_normed(typename L::T* n, const Pack<typename L::T, L::V>* row, const typename L::T* w,
+                              int columns, float factor, float scale) {
+    using T = typename L::T;
+    for_row_packs<L>(columns, [&](int p, int column) {
+        const auto weight = load_pack<L::V>(w + column);
+        Pack<T, L::V> out;
+#pragma unroll
+        for (int v = 0; v < L::V; ++v)
+            out.v[v] = from_float<T>(to_float(weight.v[v]) * scale * (to_float(row[p].v[v]) * factor));
+        store_pack(n + column, out);
+    });
+}
+
+template <class L>
+GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
+    rmsnorm_kernel(typename L::T* n, float* rstd, const typename L::T* x, Gate gate, const typename L::T* w,
+                   int columns, float eps, float scale, bool replay) {
+    using T = typename L::T;
+    SHARED_ARRAY(float, parts, warp_size);
+    const std::int64_t row = blockIdx.x;
+    const std::int64_t at = row * columns;
+    const float k = gate_factor(gate);
+    Pack<T, L::V> in[L::PACKS];
+    float squares = 0.0F;
+    for_row_packs<L>(columns, [&](int p, int column) {
+        in[p] = load_pack<L::V>(x + at + column);
+#pragma unroll
+        for (int v = 0; v < L::V; ++v) {
+            const float h = k * to_float(in[p].v[v]);
+            squares += h * h;
+        }
+    });
+    float r;
+    if (replay) {
+        r = rstd[row];
+    } else {
+        r = rsqrtf(block_sum(squares, parts) / float(columns) + eps);
+        if (threadIdx.x == 0) rstd[row] = r;
+    }
+    store_normed<L>(n + at, in, w, columns, k * r, scale);
+}
+
+// x2 = c x + b as stored; with a norm: n = norm(k_out x2), from the sum as stored, as backward will recompute it.
+template <class L, bool WITH_NORM>
+GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
+    residual_kernel(typename L::T* x2, typename L::T* n, float* rstd, Residual r, Stream h, const typename L::T* b,
+                    Gate out, const typename L::T* w, int columns, float eps, float scale) {
+    using T = typename L::T;
+    SHARED_ARRAY(float, parts, warp_size);
+    const std::int64_t at = std::int64_t(blockIdx.x) * columns;
+    const T* x = static_cast<const T*>(h.x.data) + at;
+    const float c = r.alpha * gate_factor(r.shortcut) * gate_factor(h.gate);
+    const float k_out = gate_factor(out);
+    Pack<T, L::V> sum[L::PACKS];
+    float squares = 0.0F;
+    for_row_packs<L>(columns, [&](int p, int column) {
+        const auto vx = load_pack<L::V>(x + column);
+        const auto vb = load_pack<L::V>(b + at + column);
+#pragma unroll
+        for (int v = 0; v < L::V; ++v) {
+            sum[p].v[v] = from_float<T>(c * to_float(vx.v[v]) + to_float(vb.v[v]));
+            const float stored = k_out * to_float(sum[p].v[v]);
+            squares += stored * stored;
+        }
+        store_pack(x2 + at + column, sum[p]);
+    });
+    if (!WITH_NORM) return;
+    const float s = rsqrtf(block_sum(squares, parts) / float(columns) + eps);
+    if (threadIdx.x == 0) rstd[blockIdx.x] = s;
+    store_normed<L>(n + at, sum, w, columns, k_out * s, scale);
+}
+
+// ---- backward -------------------------------------------------------------------------------------------------------
+
+// What a block has to add to the sums over rows, in scratch: dw[block][C], and for each gate Σ of dy ⊙ x.
+struct Partials {
+    float* dw = nullptr;      // absent: no weight gradient
+    double* gates = nullptr;  // [blocks][2]: stream, shortcut
+};
+
+struct GateSums {
+    float stream = 0.0F;    // Σ d_h ⊙ x
+    float shortcut = 0.0F;  // Σ d ⊙ x, before alpha · k
+};
+
+GPAS_DEVICE void store_gate_sums(const Partials& out, const GateSums& sums, float shortcut_factor, double* parts) {
+    const double stream = block_sum(double(sums.stream), parts);
+    __syncthreads();
+    const double shortcut = block_sum(double(sums.shortcut), parts);
+    if (threadIdx.x != 0) return;
+    out.gates[2 * std::int64_t(blockIdx.x)] = stream;
+    out.gates[2 * std::int64_t(blockIdx.x) + 1] = double(shortcut_factor) * shortcut;
+}
+
+// n = scale · w h rstd  ⇒  dh = rstd (g - h rstd² mean(g h)) with g = scale · w dn, h = k x. A block takes rows
+// block, block + blocks, …: a thread's columns stay its own, so the weight gradient is summed in registers.
+template <class L>
+GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
+    rmsnorm_backward_kernel(typename L::T* d, Partials out, const typename L::T* dn, Residual r, Stream h,
+                            const float* rstd, const typename L::T* w, std::int64_t rows, int columns, float scale) {
+    using T = typename L::T;
+    SHARED_ARRAY(float, parts, 2 * warp_size);
+    SHARED_ARRAY(double, gate_parts, warp_size);
+    const T* x = static_cast<const T*>(h.x.data);
+    const float k = gate_factor(h.gate);
+    const float pass = gate_pass(h.gate);
+    const float through = r.alpha * gate_pass(r.shortcut);
+    GateSums sums;
+    float dw[L::PACKS][L::V] = {};
+    int turn = 0;
+    for (std::int64_t row = blockIdx.x; row < rows; row += gridDim.x, turn ^= 1) {
+        const std::int64_t at = row * columns;
+        Pack<T, L::V> vx[L::PACKS] = {};
+        Pack<T, L::V> vdn[L::PACKS] = {};
+        float dot = 0.0F;
+        for_row_packs<L>(columns, [&](int p, int column) {
+            vx[p] = load_pack<L::V>(x + at + column);
+            vdn[p] = load_pack<L::V>(dn + at + column);
+            const auto vw = load_pack<L::V>(w + column);
+#pragma unroll
+            for (int v = 0; v < L::V; ++v) dot += to_float(vdn[p].v[v]) * to_float(vw.v[v]) * to_float(vx[p].v[v]);
+        });
+        const float s = rstd[row];
+        const float mean = block_sum(dot, parts + turn * warp_size) * scale * k / float(columns);
+        const float pull = s * s * s * mean * k;
+        const float push = s * scale;
+        for_row_packs<L>(columns, [&](int p, int column) {
+            const auto vw = load_pack<L::V>(w + column);
+            Pack<T, L::V> vd = {};
+            if (r.alpha != 0.0F) vd = load_pack<L::V>(d + at + column);
+#pragma unroll
+            for (int v = 0; v < L::V; ++v) {
+                const float xv = to_float(vx[p].v[v]);
+                const float dnv = to_float(vdn[p].v[v]);
+                float dh = push * (to_float(vw.v[v]) * dnv) - pull * xv;
+                if (r.alpha != 0.0F) {
+                    dh += through * to_float(vd.v[v]);
+                    sums.shortcut += to_float(vd.v[v]) * xv;
+                }
+                dw[p][v] += push * k * (dnv * xv);
+                sums.stream += dh * xv;
+                vd.v[v] = from_float<T>(dh * pass);
+            }
+            store_pack(d + at + column, vd);
+        });
+    }
+    if (out.dw != nullptr)
+        for_row_packs<L>(columns, [&](int p, int column) {
+            for (int v = 0; v < L::V; ++v) out.dw[std::int64_t(blockIdx.x) * columns + column + v] = dw[p][v];
+        });
+    if (out.gates != nullptr) store_gate_sums(out, sums, r.alpha * k, gate_parts);
+}
+
+// d = pass · (through · d + db) over the whole tensor.
+template <class T, int V>
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
+    residual_backward_kernel(T* d, Partials out, const T* db, Residual r, Stream h, std::int64_t elements) {
+    SHARED_ARRAY(double, gate_parts, warp_size);
+    const T* x = static_cast<const T*>(h.x.data);
+    const float pass = gate_pass(h.gate);
+    const float through = r.alpha * gate_pass(r.shortcut);
+    GateSums sums;
+    const std::int64_t step = std::int64_t(gridDim.x) * blockDim.x * V;
+    for (std::int64_t i = flat_index(V); i < elements; i += step) {
+        auto vd = load_pack<V>(d + i);
+        const auto vx = load_pack<V>(x + i);
+        Pack<T, V> vdb = {};
+        if (db != nullptr) vdb = load_pack<V>(db + i);
+#pragma unroll
+        for (int v = 0; v < V; ++v) {
+            const float xv = to_float(vx.v[v]);
+            float dh = through * to_float(vd.v[v]);
+            if (db != nullptr) dh += to_float(vdb.v[v]);
+            sums.shortcut += to_float(vd.v[v]) * xv;
+            sums.stream += dh * xv;
+            vd.v[v] = from_float<T>(dh * pass);
+        }
+        store_pack(d + i, vd);
+    }
+    if (out.gates != nullptr) store_gate_sums(out, sums, r.alpha * gate_factor(h.gate), gate_parts);
+}
+
+constexpr int finish_columns = 32;  // of a block of finish_kernel
+constexpr int finish_groups = 16;   // threads that share a column
+
+// dw += Σ over blocks, and the gates' gradients (one block more than columns need): in a fixed order.
+GPAS_KERNEL GPAS_MOST_THREADS(finish_columns* finish_groups)
+    finish_kernel(float* dw, GateGradients dgate, Partials parts, std::int64_t blocks, int columns, Gate stream,
+                  Gate shortcut) {
+    SHARED_ARRAY(double, sums, finish_columns* finish_groups);
+    const int lane = int(threadIdx.x) % finish_columns;
+    const int group = int(threadIdx.x) / finish_columns;
+    if (blockIdx.x + 1 == gridDim.x) {
+        if (parts.gates == nullptr || group > 1) return;  // a warp for each gate
+        double sum = 0.0;
+        for (std::int64_t block = lane; block < blocks; block += finish_columns) sum += parts.gates[2 * block + group];
+        sum = warp_sum(sum);
+        if (lane == 0 && group == 0) add_gate_gradient(dgate.stream, stream, sum);
+        if (lane == 0 && group == 1) add_gate_gradient(dgate.shortcut, shortcut, sum);
+        return;
+    }
+    const int column = int(blockIdx.x) * finish_columns + lane;
+    double sum = 0.0;
+    if (column < columns)
+        for (std::int64_t block = group; block < blocks; block += finish_groups)
+            sum += double(parts.dw[block * columns + column]);
+    sums[threadIdx.x] = sum;
+    __syncthreads();
+    if (group != 0 || column >= columns) return;
+    for (int other = 1; other < finish_groups; ++other) sum += sums[other * finish_columns + lane];
+    dw[column] += float(sum);
+}
+
+// dgate may name both gates with one address (a gate that a layer's two sub-layers share): the stream's sum is added
+// first. Enqueued on one stream, so that kernels never add at the same time.
+void finish(Context& context, Tensor dw, GateGradients dgate, const Partials& parts, std::int64_t blocks, Gate stream,
+            Gate shortcut) {
+    const std::int64_t columns = dw ? dw.elements() : 0;
+    if (columns == 0 && parts.gates == nullptr) return;
+    launch(context.gpu(),
+           {.grid = unsigned((columns + finish_columns - 1) / finish_columns + 1),
+            .threads = finish_columns * finish_groups},
+           finish_kernel, dw ? dw.as<float>() : nullptr, dgate, parts, blocks, int(columns), stream, shortcut);
+}
+
+// ---- elementwise ----------------------------------------------------------------------------------------------------
+
+template <class T, int V>
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) apply_gate_kernel(T* y, Stream h, std::int64_t elements) {
+    const T* x = static_cast<const T*>(h.x.data);
+    const float k = gate_factor(h.gate);
+    const std::int64_t i = flat_index(V);
+    if (i >= elements) return;
+    auto pack = load_pack<V>(x + i);
+#pragma unroll
+    for (int v = 0; v < V; ++v) pack.v[v] = from_float<T>(k * to_float(pack.v[v]));
+    store_pack(y + i, pack);
+}
+
+// parts[block] = (Σ k x, Σ k² x²)
+template <class T, int V>
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) moments_kernel(double* parts, Stream h, std::int64_t elements) {
+    SHARED_ARRAY(double, first_parts, warp_size);
+    SHARED_ARRAY(double, second_parts, warp_size);
+    const T* x = static_cast<const T*>(h.x.data);
+    double first = 0.0;
+    double second = 0.0;
+    const std::int64_t step = std::int64_t(gridDim.x) * blockDim.x * V;
+    for (std::int64_t i = flat_index(V); i < elements; i += step) {
+        const auto pack = load_pack<V>(x + i);
+        float sum = 0.0F;
+        float squares = 0.0F;
+#pragma unroll
+        for (int v = 0; v < V; ++v) {
+            sum += to_float(pack.v[v]);
+            squares += to_float(pack.v[v]) * to_float(pack.v[v]);
+        }
+        first += double(sum);
+        second += double(squares);
+    }
+    const double k = double(gate_factor(h.gate));
+    first = block_sum(first, first_parts);
+    second = block_sum(second, second_parts);
+    if (threadIdx.x != 0) return;
+    parts[2 * std::int64_t(blockIdx.x)] = k * first;
+    parts[2 * std::int64_t(blockIdx.x) + 1] = k * k * second;
+}
+
+std::int64_t blocks_for_rows(std::int64_t rows) {
+    return std::clamp<std::int64_t>((rows + rows_a_block - 1) / rows_a_block, 1, most_row_blocks);
+}
+std::int64_t blocks_for_elements(std::int64_t elements, int v) {
+    const std::int64_t a_block = std::int64_t(flat_threads) * v * 4;
+    return std::clamp<std::int64_t>((elements + a_block - 1) / a_block, 1, most_row_blocks);
+}
+
+}  // namespace
+
+void rmsnorm(Context& context, Tensor n, Tensor rstd, Stream h, Norm norm, bool replay) {
+    const std::int64_t columns = n.columns();
+    if (n.rows() == 0) return;
+    visit_row_layout(n.dtype, columns, aligned_16({n.data, h.x.data, norm.w.data}), [&](auto layout) {
+        using L = decltype(layout);
+        using T = typename L::T;
+        launch(context.gpu(), {.grid = unsigned(n.rows()), .threads = threads_for_row<L>(columns)}, rmsnorm_kernel<L>,
+               n.as<T>(), rstd.as<float>(), h.x.as<T>(), h.gate, norm.w.as<T>(), int(columns), norm.eps, norm.scale,
+               replay);
+    });
+}
+
+void residual(Context& context, Tensor x2, Tensor n, Tensor rstd, Residual r, Stream h, Tensor b, Gate out, Norm norm) {
+    const std::int64_t columns = x2.columns();
+    if (x2.rows() == 0) return;
+    const bool aligned = aligned_16({x2.data, n.data, h.x.data, b.data, norm.w.data});
+    visit_row_layout(x2.dtype, columns, aligned, [&](auto layout) {
+        using L = decltype(layout);
+        using T = typename L::T;
+        launch(context.gpu(), {.grid = unsigned(x2.rows()), .threads = threads_for_row<L>(columns)},
+               n ? residual_kernel<L, true> : residual_kernel<L, false>, x2.as<T>(), n ? n.as<T>() : nullptr,
+               n ? rstd.as<float>() : nullptr, r, h, b.as<T>(), out, n ? norm.w.as<T>() : nullptr, int(columns),
+               norm.eps, norm.scale);
+    });
+}
+
+void rmsnorm_backward(Context& context, Tensor d, Tensor dw, GateGradients dgate, Tensor dn, Residual r, Stream h,
+                      Tensor rstd, Norm norm) {
+    const std::int64_t columns = d.columns();
+    const std::int64_t rows = d.rows();
+    if (rows == 0) return;
+    const Arena::Scope scope(context.scratch());
+    const std::int64_t blocks = blocks_for_rows(rows);
+    const bool gated = dgate.stream != nullptr || dgate.shortcut != nullptr;
+    const Partials parts{.dw = dw ? scratch_array<float>(context, blocks * columns) : nullptr,
+                         .gates = gated ? scratch_array<double>(context, 2 * blocks) : nullptr};
+    const bool aligned = aligned_16({d.data, dn.data, h.x.data, norm.w.data});
+    visit_row_layout(d.dtype, columns, aligned, [&](auto layout) {
+        using L = decltype(layout);
+        using T = typename L::T;
+        launch(context.gpu(), {.grid = unsigned(blocks), .threads = threads_for_row<L>(columns)},
+               rmsnorm_backward_kernel<L>, d.as<T>(), parts, dn.as<T>(), r, h, rstd.as<float>(), norm.w.as<T>(), rows,
+               int(columns), norm.scale);
+    });
+    finish(context, dw, dgate, parts, blocks, h.gate, r.shortcut);
+}
+
+void residual_backward(Context& context, Tensor d, GateGradients dgate, Tensor db, Residual r, Stream h) {
+    const std::int64_t elements = d.elements();
+    if (elements == 0) return;
+    const Arena::Scope scope(context.scratch());
+    const bool gated = dgate.stream != nullptr || dgate.shortcut != nullptr;
+    visit_flat(d, aligned_16({d.data, db.data, h.x.data}), [&](auto zero, auto v) {
+        using T = decltype(zero);
+        const std::int64_t blocks = blocks_for_elements(elements, v);
+        const Partials parts{.gates = gated ? scratch_array<double>(context, 2 * blocks) : nullptr};
+        launch(context.gpu(), {.grid = unsigned(blocks), .threads = flat_threads}, residual_backward_kernel<T, v()>,
+               d.as<T>(), parts, db ? db.as<T>() : nullptr, r, h, elements);
+        finish(context, {}, dgate, parts, blocks, h.gate, r.shortcut);
+    });
+}
+
+void apply_gate(Context& context, Tensor y, Stream h) {
+    const std::int64_t elements = y.elements();
+    if (elements == 0) return;
+    visit_flat(y, aligned_16({y.data, h.x.data}), [&](auto zero, auto v) {
+        using T = decltype(zero);
+        launch(context.gpu(), {.grid = blocks_of(elements, v), .threads = flat_threads}, apply_gate_kernel<T, v()>,
+               y.as<T>(), h, elements);
+    });
+}
+
+Moments moments(Context& context, Stream h) {
+    Moments total{.count = h.x.elements()};
+    if (total.count == 0) return total;
+    const Arena::Scope scope(context.scratch());
+    visit_flat(h.x, aligned_16({h.x.data}), [&](auto zero, auto v) {
+        using T = decltype(zero);
+        const std::int64_t blocks = blocks_for_elements(total.count, v);
+        auto* parts = scratch_array<double>(context, 2 * blocks);
+        launch(context.gpu(), {.grid = unsigned(blocks), .threads = flat_threads}, moments_kernel<T, v()>, parts, h,
+               total.count);
+        std::vector<double> sums(std::size_t(2 * blocks));
+        context.gpu().copy_to_host(sums.data(), parts, std::int64_t(sums.size() * sizeof(double)));
+        for (std::size_t i = 0; i < sums.size(); i += 2) {
+            total.sum += sums[i];
+            total.sum_of_squares += sums[i + 1];
+        }
+    });
+    return total;
+}
+
+std::int64_t widest_row(Dtype dtype, std::int64_t columns) {
+    const std::int64_t in_pack = 16 / bytes_per_element(dtype);
+    return columns % in_pack == 0 ? row_threads * most_packs * in_pack : row_threads * most_single_elements;
+}
+
+}  // namespace gpas::cuda

@@ -1,0 +1,82 @@
+// What one call has under way. Internal to the MPI communicator.
+#pragma once
+
+#include "base/error.hpp"
+#include "parallel/communicator.hpp"
+#include "parallel/mpi/mpi_handle.hpp"
+#include "parallel/mpi/mpi_job.hpp"
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace gpas {
+
+class MpiRequests final : public Transfer {
+public:
+    MpiRequests(std::shared_ptr<MpiJob> job, double& waited_seconds, std::int64_t call)
+        : job_(std::move(job)), waited_seconds_(waited_seconds), call_(call) {}
+    ~MpiRequests() override {
+        if (!over_ && !job_->failed()) MPI_Waitall(int(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);
+    }
+    MpiRequests(const MpiRequests&) = delete;
+    MpiRequests& operator=(const MpiRequests&) = delete;
+
+    std::int64_t call() const { return call_; }
+    // The result of an MPI call that was given next() to start.
+    MPI_Request* next() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
+    void started(int code) {
+        if (code != MPI_SUCCESS) check_mpi(code, "MPI", text_of(job_->log.call(call_)).c_str());
+    }
+    // Of the receives started so far: what must come.
+    void expect(MPI_Datatype type, int count) {
+        type_ = type;
+        expected_.push_back(count);
+    }
+
+    bool finished() override {
+        if (over_) return true;
+        statuses_.resize(requests_.size());
+        int done = 0;
+        const int code = MPI_Testall(int(requests_.size()), requests_.data(), &done, statuses_.data());
+        if (done == 0 && code == MPI_SUCCESS) return false;
+        over_ = true;
+        job_->log.end(call_);
+        settle(code);
+        return true;
+    }
+    void wait() override {
+        const auto start = std::chrono::steady_clock::now();
+        job_->wait_until([this] { return finished(); }, call_);
+        waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
+
+private:
+    void settle(int code) {
+        const std::string call = text_of(job_->log.call(call_));
+        for (const MPI_Status& status : statuses_)
+            if (code == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS && status.MPI_ERROR != MPI_ERR_PENDING)
+                code = status.MPI_ERROR;
+        if (code == MPI_ERR_TRUNCATE) fail(ExitCode::internal, "{}: more was sent than expected", call);
+        if (code != MPI_SUCCESS) check_mpi(code, "MPI", call.c_str());
+        for (std::size_t i = 0; i < expected_.size(); ++i) {
+            int count = 0;
+            MPI_Get_count(&statuses_[i], type_, &count);
+            if (count != expected_[i])
+                fail(ExitCode::internal, "{}: {} elements came, expected {}", call, count, expected_[i]);
+        }
+    }
+
+    std::shared_ptr<MpiJob> job_;
+    double& waited_seconds_;  // of the communicator, which outlives its transfers
+    std::int64_t call_;
+    std::vector<MPI_Request> requests_;
+    std::vector<MPI_Status> statuses_;
+    MPI_Datatype type_ = MPI_DATATYPE_NULL;
+    std::vector<int> expected_;
+    bool over_ = false;
+};
+
+}  // namespace gpas

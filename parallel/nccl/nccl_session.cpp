@@ -1,0 +1,387 @@
+#include "parallel/nccl/nccl_session.hpp"
+
+#include "base/error.hpp"
+#include "parallel/watch/last_acts.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <map>
+#include <utility>
+
+namespace gpas {
+namespace {
+
+constexpr std::int64_t scratch_bytes = 1024;
+constexpr auto between_looks = std::chrono::milliseconds(5);
+constexpr auto between_questions = std::chrono::milliseconds(100);  // for asynchronous errors
+constexpr auto patience_of_calls = std::chrono::seconds(1);  // with a call that another thread makes
+constexpr auto patience_of_abort = std::chrono::seconds(3);
+constexpr double finalize_seconds = 30.0;
+
+double seconds_since(std::chrono::steady_clock::time_point then) {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
+}
+
+// Of a GPU with so many multiprocessors: four groups and four directions of messages hold five eighths of them at most.
+int most_blocks(NcclSession::Size size, int multiprocessors) {
+    return size == NcclSession::Size::collectives ? std::clamp(multiprocessors / 8, 1, 16)
+                                                  : std::clamp(multiprocessors / 32, 1, 4);
+}
+
+// From version 2.27 on NCCL's own messages name a communicator.
+template <class Config>
+void name(Config& config, const std::string& group) {
+    if constexpr (requires { config.commName; }) config.commName = group.c_str();
+}
+
+}  // namespace
+
+NcclSession::NcclSession(std::shared_ptr<cuda::Gpu> gpu, CommLog& log) : gpu_(std::move(gpu)), log_(log) {
+    cuda::check(cudaGetDevice(&device_), "cudaGetDevice");
+    scratch_ = cuda::allocate(scratch_bytes);
+    gpu_->add_watcher(this, [this](double seconds) { watch_synchronize(seconds); });
+    if (log_.last_acts) log_.last_acts->add(this, [this] { abort_all(); });
+    watcher_ = std::thread([this] { look_after_calls(); });
+}
+
+NcclSession::~NcclSession() {
+    gpu_->remove_watcher(this);
+    if (log_.last_acts) log_.last_acts->remove(this);
+    // The error that unwinds the stack says why the rank ends. The GPU is not the cause, and nobody is told that it is.
+    if (!failed_ && std::uncaught_exceptions() > 0) abort_all();
+    if (!failed_) record_send();
+    if (!failed_) finalize_all();
+    {
+        const std::lock_guard lock(mutex_);
+        ending_ = true;
+    }
+    changed_.notify_all();
+    watcher_.join();
+    log_.set_gpu_call(0);
+    if (failed_) return;  // what may still run there keeps its streams and its memory until the process ends
+    for (const auto& channel : channels_) cudaStreamDestroy(channel->stream);
+    cuda::release(scratch_);
+}
+
+ncclUniqueId NcclSession::new_id() {
+    ncclUniqueId id;
+    check_call(nccl_.ncclGetUniqueId(&id), "ncclGetUniqueId");
+    return id;
+}
+
+std::vector<NcclChannel*> NcclSession::open(const std::vector<Member>& members) {
+    check();
+    const std::int64_t call = log_.begin(members.front().group, "start", "NCCL", "");
+    std::vector<NcclChannel*> opened;
+    {
+        const std::lock_guard calls(calls_);
+        check();
+        check_call(nccl_.ncclGroupStart(), "ncclGroupStart");
+        for (const Member& member : members) {
+            auto channel = std::make_unique<NcclChannel>();
+            channel->group = member.group;
+            cuda::check(cudaStreamCreateWithFlags(&channel->stream, cudaStreamNonBlocking), "cudaStreamCreate");
+            ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+            config.blocking = 0;
+            name(config, channel->group);
+            config.maxCTAs = most_blocks(member.size, gpu_->multiprocessors());
+            check_call(nccl_.ncclCommInitRankConfig(&channel->comm, member.ranks, member.id, member.rank, &config),
+                       "ncclCommInitRankConfig");
+            opened.push_back(channel.get());
+            const std::lock_guard lock(mutex_);
+            channels_.push_back(std::move(channel));
+        }
+        check_call(nccl_.ncclGroupEnd(), "ncclGroupEnd");
+    }
+    wait_until_ready(opened, call, true);
+    log_.end(call);
+    return opened;
+}
+
+void NcclSession::connect(const std::vector<Work>& first_calls) {
+    const std::int64_t call = log_.begin(first_calls.front().channel->group, "connect", "NCCL", "");
+    std::vector<NcclChannel*> channels;
+    for (const Work& work : first_calls) channels.push_back(work.channel);
+    {
+        const std::lock_guard calls(calls_);
+        check();
+        check_call(nccl_.ncclGroupStart(), "ncclGroupStart");
+        for (const Work& work : first_calls) check_call(work.call(*work.channel), "the first call");
+        check_call(nccl_.ncclGroupEnd(), "ncclGroupEnd");
+    }
+    wait_until_ready(channels, call, true);
+    const Clock::time_point start = Clock::now();
+    log_.wait(call);
+    for (const NcclChannel* channel : channels) {
+        const std::shared_ptr<CudaEvent> done = events_->take();
+        done->record(channel->stream);
+        while (!done->reached()) {
+            check();
+            if (limit_seconds() > 0.0 && seconds_since(start) > limit_seconds())
+                fail_with(fmt::format("NCCL: {} did not end within {} s (parallel.timeout_seconds)",
+                                      text_of(log_.call(call)), log_.settings.timeout_seconds));
+            std::this_thread::sleep_for(std::chrono::microseconds(50));
+        }
+    }
+    log_.waited();
+    log_.end(call);
+}
+
+std::shared_ptr<CudaCompletion> NcclSession::enqueue(const Work& work, std::int64_t call, const CudaEvent& after,
+                                                     Kind kind) {
+    check();
+    if (kind != Kind::receive) record_send();
+    after.delay(work.channel->stream);
+    {
+        const std::lock_guard calls(calls_);
+        check();
+        check_call(work.call(*work.channel), text_of(log_.call(call)).c_str());
+    }
+    wait_until_ready({work.channel}, call, false);
+    const auto done = std::make_shared<CudaCompletion>(events_->take(), work.channel->stream);
+    record_send();
+    if (kind == Kind::send)
+        sent_ = done;
+    else
+        done->record();
+    const std::lock_guard lock(mutex_);
+    work.channel->pending.push_back({call, done, Clock::now()});
+    return done;
+}
+
+void NcclSession::record_send() {
+    if (const auto sent = std::exchange(sent_, nullptr)) sent->record();
+}
+
+void NcclSession::check_call(ncclResult_t result, const char* call) {
+    if (result != ncclSuccess && result != ncclInProgress)
+        fail_with(fmt::format("NCCL: {}: {} ({})", call, nccl_.ncclGetErrorString(result), nccl_.ncclGetLastError(nullptr)));
+}
+
+ncclResult_t NcclSession::state_of(const NcclChannel& channel) {
+    const std::lock_guard calls(calls_);
+    if (failed_ || channel.comm == nullptr) return ncclInProgress;  // aborted, or destroyed in good order
+    ncclResult_t state = ncclSuccess;
+    const ncclResult_t asked = nccl_.ncclCommGetAsyncError(channel.comm, &state);
+    return asked == ncclSuccess ? state : asked;
+}
+
+// For NCCL's own threads: short, but not without an end.
+void NcclSession::wait_until_ready(const std::vector<NcclChannel*>& channels, std::int64_t call, bool show_waiting) {
+    const Clock::time_point start = Clock::now();
+    bool shown = false;
+    for (const NcclChannel* channel : channels)
+        while (true) {
+            const ncclResult_t state = state_of(*channel);
+            check();
+            if (state == ncclSuccess) break;
+            check_call(state, text_of(log_.call(call)).c_str());
+            if (!std::exchange(shown, true) && show_waiting) log_.wait(call);
+            if (limit_seconds() > 0.0 && seconds_since(start) > limit_seconds())
+                fail_with(fmt::format("NCCL: {} did not end within {} s (parallel.timeout_seconds): a rank is missing "
+                                      "or cannot be reached",
+                                      text_of(log_.call(call)), log_.settings.timeout_seconds));
+            std::this_thread::sleep_for(std::chrono::microseconds(50));
+        }
+    if (shown && show_waiting) log_.waited();
+}
+
+// --- failures
+
+// A fifth more than what the ranks' watchers take to name a rank that is missing: they know more.
+double NcclSession::limit_seconds() const { return 1.2 * log_.settings.timeout_seconds; }
+
+void NcclSession::check() const {
+    if (!failed_) return;
+    const std::lock_guard lock(mutex_);
+    fail(ExitCode::environment, "{}", why_);
+}
+
+void NcclSession::fail_with(const std::string& why) {
+    give_up(why);
+    check();
+    fail(ExitCode::environment, "{}", why);
+}
+
+void NcclSession::give_up(const std::string& why) noexcept {
+    {
+        const std::lock_guard lock(mutex_);
+        if (failed_) return;
+        why_ = why;
+        failed_ = true;
+    }
+    abort_all();
+    log_.gpu_failed(why);
+}
+
+// Each on a thread of its own: an abort frees memory, for which CUDA waits until the kernels of the other communicators
+// have ended, too (github.com/NVIDIA/nccl, pull request 564).
+void NcclSession::abort_all() noexcept {
+    struct Countdown {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::size_t left = 0;
+    };
+    failed_ = true;  // no call begins from now on
+    const std::unique_lock calls(calls_, patience_of_calls);
+    const auto countdown = std::make_shared<Countdown>();
+    {
+        const std::lock_guard lock(mutex_);
+        if (std::exchange(aborted_, true)) return;
+        for (const auto& channel : channels_) {
+            if (channel->comm == nullptr) continue;
+            const std::lock_guard counting(countdown->mutex);
+            ++countdown->left;
+            std::thread([countdown, abort = nccl_.ncclCommAbort, comm = channel->comm, device = device_] {
+                cudaSetDevice(device);
+                abort(comm);
+                const std::lock_guard counted(countdown->mutex);
+                --countdown->left;
+                countdown->changed.notify_all();
+            }).detach();
+        }
+    }
+    std::unique_lock counting(countdown->mutex);
+    countdown->changed.wait_for(counting, patience_of_abort, [&] { return countdown->left == 0; });
+}
+
+// --- the thread
+
+void NcclSession::look_after_calls() {
+    cudaSetDevice(device_);
+    Clock::time_point asked = Clock::now();
+    while (true) {
+        {
+            std::unique_lock lock(mutex_);
+            changed_.wait_for(lock, between_looks, [this] { return ending_; });
+            if (ending_) return;
+        }
+        if (failed_) continue;
+        try {
+            collect_finished();
+            if (Clock::now() - asked > between_questions) {
+                asked = Clock::now();
+                look_for_errors();
+                look_for_stall();
+            }
+        } catch (const std::exception&) {
+            // CUDA's or NCCL's own error: the program meets it at its next call.
+        }
+    }
+}
+
+void NcclSession::collect_finished() {
+    std::int64_t oldest = 0;
+    std::size_t count = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        count = channels_.size();
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+        while (true) {
+            NcclChannel::Pending first;
+            {
+                const std::lock_guard lock(mutex_);
+                if (channels_[i]->pending.empty()) break;
+                first = channels_[i]->pending.front();
+            }
+            if (!first.done->reached()) {
+                oldest = oldest == 0 ? first.call : std::min(oldest, first.call);
+                break;
+            }
+            log_.end(first.call);
+            const std::lock_guard lock(mutex_);
+            channels_[i]->pending.pop_front();
+            progress_ = Clock::now();
+        }
+    }
+    log_.set_gpu_call(oldest);
+}
+
+void NcclSession::look_for_errors() {
+    std::vector<NcclChannel*> channels;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& channel : channels_) channels.push_back(channel.get());
+    }
+    for (const NcclChannel* channel : channels) {
+        const ncclResult_t state = state_of(*channel);
+        if (state != ncclSuccess && state != ncclInProgress)
+            give_up(fmt::format("NCCL: {} ({}) in the group {}{}", nccl_.ncclGetErrorString(state),
+                                nccl_.ncclGetLastError(nullptr), channel->group, unfinished()));
+    }
+}
+
+void NcclSession::look_for_stall() {
+    if (limit_seconds() <= 0.0) return;
+    bool stalled = false;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& channel : channels_)
+            stalled = stalled || (!channel->pending.empty() &&
+                                  seconds_since(channel->pending.front().enqueued) > limit_seconds());
+        stalled = stalled && seconds_since(progress_) > limit_seconds();
+    }
+    if (stalled)
+        give_up(fmt::format("NCCL: nothing ended on the GPU within {} s (parallel.timeout_seconds){}",
+                            log_.settings.timeout_seconds, unfinished()));
+}
+
+// "; unfinished: all_reduce of gradients over data (…) and 3 more, …": of each group the oldest call.
+std::string NcclSession::unfinished() const {
+    const std::lock_guard lock(mutex_);
+    std::string text;
+    for (const auto& channel : channels_) {
+        if (channel->pending.empty()) continue;
+        text += fmt::format("{}{}", text.empty() ? "; unfinished: " : ", ",
+                            text_of(log_.call(channel->pending.front().call)));
+        if (channel->pending.size() > 1) text += fmt::format(" and {} more", channel->pending.size() - 1);
+    }
+    return text;
+}
+
+// While the host waits for the GPU, and at the end of that: what an aborted call has left is not to be used.
+void NcclSession::watch_synchronize(double seconds) {
+    check();
+    if (limit_seconds() <= 0.0 || seconds <= limit_seconds()) return;
+    {
+        const std::lock_guard lock(mutex_);
+        if (seconds_since(progress_) <= limit_seconds()) return;
+    }
+    fail_with(fmt::format("the GPU has not ended its work within {} s (parallel.timeout_seconds){}",
+                          log_.settings.timeout_seconds, unfinished()));
+}
+
+// --- the end
+
+// A rank finalizes all before it waits for any, so that no two ranks wait for each other; what was destroyed one after the
+// other would wait for its peer, which destroys another one first.
+void NcclSession::finalize_all() {
+    if (channels_.empty()) return;
+    const std::int64_t call = log_.begin("", "finalize", "NCCL", "");
+    const double timeout = limit_seconds() > 0.0 ? std::min(limit_seconds(), finalize_seconds) : finalize_seconds;
+    const auto bad = [](ncclResult_t state) { return state != ncclSuccess && state != ncclInProgress; };
+    bool quiet = true;
+    for (const auto& channel : channels_) {
+        const std::lock_guard calls(calls_);
+        quiet = quiet && !bad(nccl_.ncclCommFinalize(channel->comm));
+    }
+    const Clock::time_point start = Clock::now();
+    for (const auto& channel : channels_) {
+        ncclResult_t state = ncclInProgress;
+        while (quiet && (state = state_of(*channel)) == ncclInProgress) {
+            quiet = seconds_since(start) < timeout && !failed_;
+            std::this_thread::sleep_for(std::chrono::microseconds(50));
+        }
+        quiet = quiet && !bad(state);
+    }
+    if (!quiet) {
+        abort_all();
+    } else {
+        const std::lock_guard calls(calls_);
+        for (const auto& channel : channels_) nccl_.ncclCommDestroy(std::exchange(channel->comm, nullptr));
+    }
+    log_.end(call);
+}
+
+}  // namespace gpas

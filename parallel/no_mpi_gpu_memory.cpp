@@ -1,8 +1,0 @@
-// For an MPI library without MPIX_Query_cuda_support.
-#include "parallel/mpi_gpu_memory.hpp"
-
-namespace gpas {
-
-bool mpi_takes_gpu_memory() { return false; }
-
-}  // namespace gpas
