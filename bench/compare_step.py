@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """Compares a training step of gpas with PyTorch's on this machine's CPU and writes docs/results/cpu-step.md.
 
-The model is configs/71m.yaml (pre_gpas), 8 samples of 256 tokens a step. Each round runs every program once, one after
-the other, so that whatever else the machine does meets all of them; a program's time in a round is the median of its
-steps, and each ratio is the median over rounds of the ratio within a round. PyTorch stands there eager and compiled; the
-faster of the two in a dtype is the peer.
+The model is configs/71m.yaml (pre_gpas), 8 samples of 256 tokens per step. Each round runs every program once, one after
+the other, so that other work on the machine affects all of them; a program's time in a round is the median of its
+steps, and each ratio is the median over rounds of the ratio within a round. PyTorch runs eager and compiled; for each
+dtype, gpas is compared with the faster of the two.
 
 Before: bench/setup-torch, and scripts/build build bench/bench_step -- -Dbench=true
 """
 import argparse
+import datetime
 import json
 import os
 import re
@@ -149,7 +150,7 @@ def verdicts(dtype, summary):
              summary["memory"]["eager"] <= TARGETS["memory"]),
         *([line(f"peak memory, against {NAMES[smallest]} (the smaller)", f"{memory:.2f}", f"≤ {TARGETS['memory']:.2f}",
                 memory <= TARGETS["memory"]),
-           line(f"the same with selective recompute, then {summary['lean_speed']:.2f}× as fast as {NAMES[peer]}",
+           line(f"peak memory with selective recompute, {summary['lean_speed']:.2f}× as fast as {NAMES[peer]}",
                 f"{summary['lean_memory']:.2f}", f"≤ {TARGETS['memory']:.2f}",
                 summary["lean_memory"] <= TARGETS["memory"])] if smallest != "eager" else []),
     ]
@@ -158,35 +159,46 @@ def verdicts(dtype, summary):
 REPORT = """\
 # A training step on the CPU: gpas and PyTorch
 
-Written by `bench/compare_step.py`. One step of the 71M model (`configs/71m.yaml`, `pre_gpas`, vocabulary 32000) on
-8 × 256 made-up tokens: forward, backward, AdamW. Same threads; the programs take turns.
+- **Claim**: {claim}
+- **Command**: `bench/compare_step.py`, which writes this page
+- **Commit**: {commit}
+- **Machine**: {processor} ({features}), {threads} threads, {processors} processors visible
+- **Date**: {date}
+- **Versions**: {versions}
 
-- processor: {processor} ({features}), {threads} threads, {processors} processors in sight
-{versions}
-- {rounds} rounds of {warmup} + {steps} steps of each program; a round counts with the median of its last {steps}
+One step of the 71M model (`configs/71m.yaml`, `pre_gpas`, vocabulary 32000) on 8 × 256 synthetic tokens: forward, backward,
+AdamW. Both programs use the same number of threads and take turns. {rounds} rounds of {warmup} + {steps} steps of each program;
+the median of the last {steps} steps of a round counts.
 
-| dtype | program | tokens/s | lowest … highest round | gpas is faster by | peak GiB | gpas needs, of this |
+| dtype | program | tokens/s | lowest … highest round | speed of gpas relative to it | peak GiB | memory of gpas relative to it |
 |---|---|---|---|---|---|---|
 {table}
 
-Speed ratios are medians over rounds of the ratio within a round. bf16 is autocast in PyTorch, and bf16 weights and
-activations in gpas; both keep fp32 masters, gradients and moments. Peak memory is VmHWM, the largest resident set of the
-process, torch.compile's own work included. gpas plans {planned}; {imported:.2f} GiB of
-PyTorch's are there once it is imported (PyPI's build loads the libraries for CUDA).
+Speed ratios are medians, over rounds, of the ratio within a round. In PyTorch bf16 is autocast; in gpas weights and activations
+are bf16. Both keep fp32 master weights, gradients and moments. Peak memory is VmHWM, the largest resident set of the process,
+including the work of torch.compile. gpas plans {planned}. {imported:.2f} GiB of PyTorch's memory are in use after its import
+(PyPI's build loads the CUDA libraries).
 
-| dtype | figure | measured | wanted | met |
+| dtype | figure | measured | target | met |
 |---|---|---|---|---|
 {verdicts}
+
+## Not measured
+More than {threads} threads, other processors, other model sizes.
 """
 
 
 def report(options, rounds):
     summaries = {dtype: summarise(found) for dtype, found in rounds.items()}
     model, features = processor()
+    found = dict(versions(rounds))
     return REPORT.format(
         processor=model, features=features, threads=options.threads, processors=os.cpu_count(), rounds=options.rounds,
         warmup=options.warmup, steps=options.steps,
-        versions="\n".join(f"- {name}: {value}" for name, value in versions(rounds)),
+        claim="; ".join(f"in {dtype} gpas is {s['speed'][s['peer']]:.2f} times as fast as {NAMES[s['peer']]}"
+                        for dtype, s in summaries.items()) + ".",
+        commit=found["gpas"], date=datetime.date.today().isoformat(),
+        versions="; ".join(f"{name} {value}" for name, value in found.items() if name != "gpas"),
         table="\n".join(line for dtype, s in summaries.items() for line in table_of(dtype, s)),
         planned=" and ".join(f"{s['arena_bytes'] / GIBIBYTE:.2f} GiB in {dtype}" for dtype, s in summaries.items()),
         imported=max(s["import_bytes"] for s in summaries.values()) / GIBIBYTE,
