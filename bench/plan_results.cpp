@@ -80,7 +80,7 @@ int main(int argc, char** argv) {
     print_measured(configs);
     if (argc > 2 && std::string(argv[2]) == "--measured") return 0;
     fmt::print(
-        "\n| model and batch | GPUs | fastest layout | s a step | tokens/s a GPU | MFU | compute / memory / tensor / "
+        "\n| model and batch | GPUs | fastest layout | s/step | tokens/s per GPU | MFU | compute / memory / tensor / "
         "data / bubble, % | bound |\n|{}\n",
         "---|---|---|---|---|---|---|---|");
     print_layouts(configs + "1b.yaml", "1B, 512 x 256", {});
