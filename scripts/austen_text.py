@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Turns Debian's r-cran-janeaustenr package into clean text: the six novels of Jane Austen, one chapter a document.
+"""Turns Debian's r-cran-janeaustenr package into clean text: the six novels of Jane Austen, one document per chapter.
 
 usage: austen_text.py RDATA.RDB OUT.jsonl
 
 RDATA.RDB is usr/lib/R/site-library/janeaustenr/data/Rdata.rdb of the package (`apt-get download r-cran-janeaustenr`,
-`dpkg -x`). OUT gets one JSON object a line, {"text", "book", "chapter"}: paragraphs joined from the wrapped lines of the
-print, a blank line between them, headings and title pages left out. Chapters come in a fixed order that mixes the books,
-so the last few of them, which a run holds out for validation, are a sample of all. Needs neither R nor any package.
+`dpkg -x`). OUT gets one JSON object per line, {"text", "book", "chapter"}. Paragraphs are joined from the wrapped lines of
+the print, with a blank line between them; headings and title pages are left out. The chapters have a fixed order that mixes the
+books, so the last few chapters, which a run holds out for validation, are a sample of all books. Needs neither R nor a package.
 """
 import hashlib
 import json

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""count_tests.py STATUS REPORT...: sums the test cases of JUnit reports; fails if STATUS, a case or a report did."""
+"""count_tests.py STATUS REPORT...: counts the test cases of JUnit reports. Fails if STATUS is not 0, or if a case or a report failed."""
 import re
 import sys
 import xml.etree.ElementTree as xml
@@ -9,7 +9,7 @@ passed = failed = skipped = 0
 for report in reports:
     try:
         with open(report, encoding="utf-8", errors="replace") as file:
-            # What programs print goes into the report as it is, also what XML does not allow.
+            # The report contains the programs' output unchanged, including characters that XML does not allow.
             text = re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", file.read())
         cases = list(xml.fromstring(re.sub(r"^<\?xml[^>]*\?>", "", text)).iter("testcase"))
     except (OSError, xml.ParseError) as error:

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # slurm/chain.sh LINKS NAME [OPTION-OF-SBATCH...] slurm/train.sbatch CONFIG... [key=value...]
 #
-# Submits LINKS jobs that run one after another, each going on where the one before stopped: for runs longer than a job may last
-# where jobs may not be requeued. Once the run has ended, the links that are left end at once; after an error that somebody has
-# to look at they are cancelled. NAME must be this run's alone: it is what keeps its jobs apart. Stop all: scancel --name=NAME
+# Submits LINKS jobs that run one after another; each resumes where the one before stopped. Use it for runs that are longer than a
+# job may last, if the site does not allow jobs to be requeued. When the run has ended, the remaining jobs end at once. After an
+# error that a person has to look at, they are cancelled. NAME must be unique to this run, because it identifies the jobs of the
+# chain. To stop all of them: scancel --name=NAME
 set -euo pipefail
 
 if [[ $# -lt 4 || ! $1 =~ ^[1-9][0-9]*$ ]]; then

@@ -1,5 +1,5 @@
-// Ends with 0 if HDF5 works and this program, with all the libraries that it loads, has one MPI. Starts no MPI: many
-// clusters forbid that outside of a job.
+// Returns 0 if HDF5 works and this program, with all libraries that it loads, uses one MPI. Does not start MPI, because many
+// clusters forbid this outside a job.
 #include <dlfcn.h>
 #include <hdf5.h>
 #include <link.h>

@@ -77,7 +77,7 @@ def layouts_are_compared_with_one_rank():
 @check
 def a_layout_that_differs_or_fails_or_does_not_use_nccl_fails_the_part():
     for pretend, words in (("wrong", "data4 against alone"), ("failing", "tensor2: exit code 1"),
-                           ("staged", "pipeline4: its groups did not talk through NCCL")):
+                           ("staged", "pipeline4: its groups did not communicate through NCCL")):
         code, text = several("layouts", pretend)
         expect(code == 1 and words in text, (pretend, code, text))
         expect("tensor2-pipeline2 against alone" in text, (pretend, "the others run", text))
