@@ -135,7 +135,7 @@ def rows(architecture, by_program):
 def report(options, found):
     runs = [r for by_program in found.values() for results in by_program.values() for r in results]
     peer = next((r for r in runs if "torch" in r), None)
-    text = [f"{options.batch} × {options.sequence} made-up tokens a step, bf16; {options.warmup} + {options.steps} steps a "
+    text = [f"{options.batch} × {options.sequence} synthetic tokens per step, bf16; {options.warmup} + {options.steps} steps per "
             "round; the programs take turns.", ""]
     if peer:
         text += [f"PyTorch {peer['torch']} (CUDA {peer['cuda']}), Python {peer['python']}; bf16 by autocast, fp32 masters and "

@@ -127,7 +127,7 @@ def parse():
     parser.add_argument("--stream", choices=["fp32", "bf16"], default="fp32",
                         help="the residual stream; autocast alone leaves it fp32, gpas has bf16")
     parser.add_argument("--device", choices=["cuda", "cpu"], default="cuda", help="cpu: to try this script")
-    parser.add_argument("--batch", type=int, default=8, help="samples a step")
+    parser.add_argument("--batch", type=int, default=8, help="samples per step")
     parser.add_argument("--sequence", type=int, default=2048, help="tokens a sample")
     parser.add_argument("--steps", type=int, default=10, help="timed steps")
     parser.add_argument("--warmup", type=int, default=3, help="steps before")

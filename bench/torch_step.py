@@ -124,7 +124,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--steps", type=int, default=5, help="timed steps")
     parser.add_argument("--warmup", type=int, default=2, help="steps before")
-    parser.add_argument("--batch", type=int, default=8, help="samples a step")
+    parser.add_argument("--batch", type=int, default=8, help="samples per step")
     parser.add_argument("--sequence", type=int, default=256, help="tokens a sample")
     parser.add_argument("--compile", action="store_true", help="torch.compile the model (needs g++)")
     parser.add_argument("--chunked-loss", action="store_true", help="linear_cross_entropy in chunks: fewer logits at a time")
