@@ -43,7 +43,8 @@ constexpr std::int64_t no_limit_bytes = std::int64_t(1) << 62;
 std::vector<Cgroup> own_cgroups(const std::string& controller, const path& root) {
     std::vector<Cgroup> groups;
     std::istringstream lines(text_of_file(root / "proc/self/cgroup"));
-    for (std::string line; std::getline(lines, line);) {  // "4:cpu,cpuacct:/group" of version 1, "0::/group" of version 2
+    for (std::string line;
+         std::getline(lines, line);) {  // "4:cpu,cpuacct:/group" of version 1, "0::/group" of version 2
         const std::size_t first = line.find(':');
         const std::size_t second = line.find(':', first + 1);
         if (second == std::string::npos) continue;
@@ -57,9 +58,8 @@ std::vector<Cgroup> own_cgroups(const std::string& controller, const path& root)
             tops = {root / "sys/fs/cgroup" / controller,
                     root / "sys/fs/cgroup" / controllers.substr(1, controllers.size() - 2)};
         std::error_code ignored;
-        const auto top = std::find_if(tops.begin(), tops.end(), [&](const path& folder) {
-            return std::filesystem::exists(folder, ignored);
-        });
+        const auto top = std::find_if(tops.begin(), tops.end(),
+                                      [&](const path& folder) { return std::filesystem::exists(folder, ignored); });
         if (top == tops.end()) continue;
         // In a container without a namespace of its own the path is that of the host, and its folder is the mount point.
         for (std::string group = line.substr(second + 1);;) {

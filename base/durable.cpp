@@ -46,7 +46,7 @@ void TemporaryFile::rename_to(const std::filesystem::path& target) {
 void sync_directory(const std::filesystem::path& directory) { sync(directory, O_RDONLY | O_DIRECTORY); }
 
 void check_free_space(const std::filesystem::path& directory, std::int64_t needed_bytes) {
-    struct statvfs info {};
+    struct statvfs info{};
     if (::statvfs(directory.c_str(), &info) != 0) fail_errno(directory, "asking for free space");
     const double free_bytes = double(info.f_bavail) * double(info.f_frsize);
     if (free_bytes < double(needed_bytes))

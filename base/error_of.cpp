@@ -16,7 +16,7 @@ double gibibytes(double bytes) { return bytes / double(std::int64_t(1) << 30); }
 
 std::string limits_text() {
     std::string text;
-    struct rlimit space {};
+    struct rlimit space{};
     if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur != RLIM_INFINITY)
         text += fmt::format("; ulimit -v allows this process {:.2f} GiB", gibibytes(double(space.rlim_cur)));
     if (const auto limit = cgroup_memory_limit())
@@ -37,8 +37,8 @@ void require_host_headroom(std::int64_t bytes) {
     void* memory = mmap(nullptr, std::size_t(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         fail(ExitCode::environment, "{}",
-             host_memory_short(fmt::format("{:.2f} GiB beside what the run has allocated, for libraries",
-                                           gibibytes(double(bytes)))));
+             host_memory_short(
+                 fmt::format("{:.2f} GiB beside what the run has allocated, for libraries", gibibytes(double(bytes)))));
     munmap(memory, std::size_t(bytes));
 }
 

@@ -28,7 +28,7 @@ constexpr const char* footer =
 
 int report(const gpas::Error& error) {
     std::fflush(stdout);
-    // Being asked to stop is none.
+    // A requested stop is not an error.
     const bool is_error = error.code() != gpas::ExitCode::unfinished;
     std::fprintf(stderr, "gpas: %s%s\n", is_error ? "error: " : "", error.what());
     return int(error.code());

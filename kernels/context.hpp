@@ -18,8 +18,8 @@ class Gpu;
 class Context {
 public:
     // scratch: memory for temporaries of one operation at a time; its capacity is what the ops' plans asked for.
-    // Operations run where it lies: on this machine's processors, or on the GPU that this thread has chosen. There they
-    // are enqueued: what they write is to be read after synchronize() or copy().
+    // Operations run on the device that holds it: this machine's processors, or the GPU that this thread has chosen.
+    // On a GPU they are enqueued: what they write may be read after synchronize() or copy().
     Context(int threads, Arena scratch);
 
     ~Context();

@@ -1,5 +1,5 @@
 // What this rank is doing, and what it said to others: the last calls, for whoever has to find out why a job stands
-// still. One for all groups that descend from one world. It lies on the rank's board, which others can read.
+// still. One for all groups that descend from one world. It is stored on the rank's board, which others can read.
 #pragma once
 
 #include "parallel/watch/rank_board.hpp"

@@ -42,7 +42,8 @@ RunStart resume_run(const RunParts& run, std::vector<std::string>& notes);
 // once the start has its state, before it writes anything.
 void take_branch(const RunParts& run, const RunStart& start, std::vector<std::string>& notes);
 
-// The file of checkpoint.init_from; if it was a checkpoint of this run that has been set aside, where it lies now.
+// The file of checkpoint.init_from. If it is a checkpoint of this run that has been set aside: the path to which it was
+// moved.
 std::filesystem::path initial_weights_file(Communicator& world, const RunConfig& config);
 
 // Notes that the run has reached its last step: the same command may begin another branch from now on.

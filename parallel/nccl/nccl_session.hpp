@@ -1,5 +1,6 @@
 // All NCCL communicators of a rank, under one owner: they are aborted together, before anything is freed, or finalized
-// together. A thread of the session watches what the GPU has finished, also while the host stands in a call of CUDA.
+// together. A thread of the session watches what the GPU has finished, also while the host is blocked in a call of
+// CUDA.
 #pragma once
 
 #include "kernels/cuda/gpu.hpp"

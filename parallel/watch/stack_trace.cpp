@@ -91,7 +91,7 @@ std::vector<Mapping> mappings_of(pid_t pid) {
     return all;
 }
 
-// The same place of the same file, where it lies in this process.
+// The same place of the same file, at its address in this process.
 std::optional<std::uintptr_t> here(const std::vector<Mapping>& own, const Mapping& theirs, std::uintptr_t address) {
     const std::uintptr_t place = address - theirs.begin + theirs.offset;
     for (const Mapping& mapping : own)

@@ -349,7 +349,7 @@ private:
     }
 
     // Given up by whoever watches the GPU (CommLog::gpu_failed), a fifth after a stall is due; or by nobody, if that thread
-    // stands in a call of CUDA itself.
+    // is blocked in a call of CUDA itself.
     void look_at_gpu() {
         const RankStatus mine = status();
         const double limit = 1.4 * settings_.limits.stall_seconds;

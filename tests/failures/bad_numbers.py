@@ -156,7 +156,7 @@ def a_turned_bit_of_one_replica_is_found_in_its_step():
 
 @check
 def different_weights_roll_back_to_a_good_checkpoint():
-    whole = run("", "guard.weights_every=1", directory="whole")
+    run("", "guard.weights_every=1", directory="whole")
     result = run("flip rank=3 step=6", "guard.weights_every=1", "guard.on_different_weights=roll_back")
     expect(result.returncode == 0, result, "exit code 0")
     expect_event(result, 4, "roll_back", "roll_back", -1, "from step 6")

@@ -43,7 +43,7 @@ def ended(process, code):
         _, err = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         process.kill()
-        raise AssertionError("it does not end: " + process.communicate()[1][-2000:])
+        raise AssertionError("it does not end: " + process.communicate()[1][-2000:]) from None
     assert process.returncode == code, f"exit code {process.returncode}, not {code}\n{err[-2000:]}"
     return err
 

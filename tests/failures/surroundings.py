@@ -6,12 +6,11 @@ import os
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import time
 
-from tiny_job import CONFIG, curve, processes_of, records, reports, run_checks, start, train
+from tiny_job import records, reports, run_checks, start, train
 
 GPAS = os.path.abspath(sys.argv[1])
 SHORT = ["training.steps=8", "evaluation.every=0", "checkpoint.every=4", "parallel.timeout_seconds=2"]
@@ -106,7 +105,7 @@ def lost_at_start(program, *words):
         _, err = process.communicate(timeout=60)
     except subprocess.TimeoutExpired:
         process.kill()
-        raise AssertionError("nobody finds it")
+        raise AssertionError("nobody finds it") from None
     # mpirun tells the code of the process that ends first: one of those that report, or the lost one, which they kill.
     assert process.returncode in (6, 137), f"exit code {process.returncode}\n{err[-2000:]}"
     text = "".join(reports("run"))

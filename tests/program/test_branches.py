@@ -193,7 +193,7 @@ def the_same_command_continues_whatever_resume_says():
 
 @check
 def a_completed_command_begins_again():
-    for start in range(2):
+    for _ in range(2):
         text = train("completed", "checkpoint.resume=never", "training.stop_after=10")
         assert resumed_at(text) is None, text
     assert steps("completed") == [10] and aside("completed") == {"set_aside_1_step_10_to_10": [10]}

@@ -175,7 +175,7 @@ void Device::wait(Stream* stream, const Event& event) {
 
 // ---- the host ------------------------------------------------------------------------------------------------------
 
-// The host stands in a call until `done`; the GPU goes on, whatever the scheduler.
+// The host is blocked in a call until `done`; the GPU goes on, whatever the scheduler.
 template <class Done>
 void Device::wait_until(Lock& lock, const char* call, const Operation* awaited, Done&& done) {
     while (!done()) {
