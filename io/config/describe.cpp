@@ -52,7 +52,7 @@ std::string markdown_cell(std::string text) {
 
 constexpr const char* markdown_head = R"(# Configuration
 
-Written by `gpas config --markdown` from the schema in `io/config/schema.cpp`; change it there.
+Written by `gpas config --markdown` from the schema (`io/config/schema_*.cpp`); change it there.
 
     gpas train configs/71m.yaml configs/architectures/sandwich_gpas.yaml training.steps=100
 

@@ -1,4 +1,4 @@
-// Turns "member of a struct + unit + range + help" into a KeySpec; used by schema.cpp only.
+// Makes a KeySpec from a member of a configuration struct and a KeyDetails; used by the schema's own files only.
 #pragma once
 
 #include "io/config/enum_names.hpp"
@@ -9,6 +9,16 @@
 
 namespace gpas {
 
+// The fields of a KeySpec that the member's type does not determine.
+struct KeyDetails {
+    const char* help = "";
+    const char* unit = "";
+    ValueRange range = {};
+    std::vector<std::string> aliases = {};
+    const char* unseen = "";
+};
+
+// Appends the keys of one section. `Struct` is the part of RunConfig that has the section's members.
 template <class Struct>
 class SectionBuilder {
 public:
@@ -16,19 +26,18 @@ public:
     SectionBuilder(std::vector<KeySpec>& keys, std::string name, Access access)
         : keys_(keys), name_(std::move(name)), access_(access) {}
 
-    // The key, until the next one is added.
     template <class Member>
-    KeySpec& add(const char* leaf, KeyRole role, Member Struct::*member, const char* unit, ValueRange range,
-                 const char* help, std::vector<std::string> aliases) {
+    void add(const char* leaf, KeyRole role, Member Struct::*member, KeyDetails details) {
         KeySpec key;
         key.name = name_.empty() ? leaf : name_ + "." + leaf;
         key.section = name_;
         key.leaf = leaf;
         key.role = role;
-        key.unit = unit;
-        key.range = range;
-        key.help = help;
-        key.aliases = std::move(aliases);
+        key.unit = details.unit;
+        key.range = details.range;
+        key.help = details.help;
+        key.unseen = details.unseen;
+        key.aliases = std::move(details.aliases);
         key.type = type_of<Member>();
         if constexpr (std::is_enum_v<Member>) {
             for (const auto& entry : enum_names<Member>()) key.choices.emplace_back(entry.name);
@@ -52,7 +61,6 @@ public:
             }
         };
         keys_.push_back(std::move(key));
-        return keys_.back();
     }
 
 private:
@@ -73,6 +81,7 @@ private:
 };
 
 struct SchemaBuilder {
+    // In the order of declaration.
     std::vector<SectionSpec> sections;
     std::vector<KeySpec> keys;
 

@@ -85,7 +85,7 @@ std::vector<BadFile> bad_files() {
         {"Megatron's absolute floor",
          "schedule:\n  min_lr: 1e-5\n",
          "run.yaml:2:3: schedule.min_lr: unknown key",
-         {"schedule.min_ratio", "share of peak"}},
+         {"schedule.min_ratio", "fraction of peak"}},
         {"nothing like a key",
          "model:\n  qqqqqqqq: 5\n",
          "run.yaml:2:3: model.qqqqqqqq: unknown key",
