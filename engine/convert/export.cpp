@@ -4,6 +4,7 @@
 #include "engine/convert/shared.hpp"
 #include "engine/convert/trained_tokens.hpp"
 #include "io/checkpoint/checkpoint.hpp"
+#include "io/config/architecture.hpp"
 #include "io/config/enum_names.hpp"
 #include "io/config/load.hpp"
 #include "io/data/tokenizer.hpp"
@@ -197,15 +198,11 @@ private:
                                  tensors, bytes_text(double(bytes)), shards_.size(), safetensors_name(options_.dtype)));
         if (!is_plain_llama(config_.model))
             options_.say(
-                fmt::format("config.json has the model type gpas_llama: {} is no plain LLaMA, and transformers would "
-                            "leave out what "
-                            "makes it one{}",
+                fmt::format("config.json has the model type gpas_llama: {} is not a plain LLaMA, and transformers would "
+                            "leave out the difference{}",
                             name_of(config_.model.architecture),
-                            config_.model.architecture == Architecture::pre_gpas ||
-                                    config_.model.architecture == Architecture::lns_gpas ||
-                                    config_.model.architecture == Architecture::lns
-                                ? " (--fold-gates makes it one)"
-                                : ""));
+                            is_pre_norm_only(config_.model.architecture) ? " (--fold-gates makes it a plain LLaMA)"
+                                                                         : ""));
         else if (const std::string refused = shape_that_transformers_refuses(config_.model); !refused.empty())
             options_.say(refused);
         if (!tokenizer_ && options_.tokenizer != "none")

@@ -1,6 +1,6 @@
 #include "engine/convert/fold.hpp"
 
-#include "engine/model/architecture.hpp"
+#include "io/config/architecture.hpp"
 #include "io/config/enum_names.hpp"
 #include "base/error.hpp"
 #include "kernels/math.hpp"
@@ -11,16 +11,10 @@ namespace gpas {
 namespace {
 
 void check_folds(const ModelConfig& model) {
-    switch (model.architecture) {
-        case Architecture::pre:
-        case Architecture::lns:
-        case Architecture::pre_gpas:
-        case Architecture::lns_gpas: return;
-        default:
-            fail(ExitCode::usage,
-                 "--fold-gates: {} has norms that no plain LLaMA has, with gates or without; leave --fold-gates out",
-                 name_of(model.architecture));
-    }
+    if (!is_pre_norm_only(model.architecture))
+        fail(ExitCode::usage,
+             "--fold-gates: {} has norms that a plain LLaMA lacks, with or without gates; leave --fold-gates out",
+             name_of(model.architecture));
 }
 
 class Folding {
@@ -65,8 +59,7 @@ private:
 Fold fold_gates(const ModelConfig& model, const Weights& weights) {
     check_folds(model);
     Fold fold{.model = model, .factors = Folding(model, weights).factors};
-    const bool lns = model.architecture == Architecture::lns || model.architecture == Architecture::lns_gpas;
-    fold.model.architecture = lns ? Architecture::lns : Architecture::pre;
+    fold.model.architecture = scales_norms(model.architecture) ? Architecture::lns : Architecture::pre;
     fold.model.lns = LnsMode::init;
     fold.model.gate = {};
     return fold;

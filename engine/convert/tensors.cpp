@@ -1,7 +1,7 @@
 #include "engine/convert/tensors.hpp"
 
-#include "engine/model/architecture.hpp"
 #include "base/error.hpp"
+#include "io/config/architecture.hpp"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "engine/model/architecture.hpp"
+#include "io/config/architecture.hpp"
 #include "engine/model/parameters.hpp"
 #include "base/error.hpp"
 
@@ -10,14 +10,14 @@ namespace gpas {
 namespace {
 
 // Standard deviations of the initial weights: N(0, init_std), or DeepNorm's Xavier normal (gain 1 for query and key,
-// (8L)^(-1/4) for the rest), which the reference uses for plain deeppost only.
+// (8L)^(-1/4) for the rest) if the architecture has it.
 struct WeightInit {
     explicit WeightInit(const ModelConfig& config) : model(config) {}
 
     double fan(double gain, std::int64_t in, std::int64_t out) const {
         return gain * std::sqrt(2.0 / double(in + out));
     }
-    bool xavier() const { return model.architecture == Architecture::deeppost; }
+    bool xavier() const { return has_deepnorm_init(model.architecture); }
     double beta() const { return std::pow(8.0 * double(model.layers), -0.25); }
 
     std::vector<double> qkv() const {

@@ -1,7 +1,7 @@
 // The residual connection around one sub-layer, for every row of the architecture table (architecture.hpp).
 #pragma once
 
-#include "engine/model/architecture.hpp"
+#include "io/config/architecture.hpp"
 #include "engine/model/workspace.hpp"
 #include "kernels/ops.hpp"
 

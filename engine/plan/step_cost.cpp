@@ -1,6 +1,6 @@
 #include "engine/plan/step_cost.hpp"
 
-#include "engine/model/architecture.hpp"
+#include "io/config/architecture.hpp"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "io/config/compare.hpp"
 
-#include "io/config/enum_names.hpp"
+#include "io/config/architecture.hpp"
 #include "io/config/no_effect.hpp"
 
 #include <fmt/format.h>
@@ -16,8 +16,7 @@ RunConfig spelled_out(const RunConfig& run) {
     ModelConfig& model = result.model;
     if (model.kv_heads == 0) model.kv_heads = model.heads;
     if (model.head_dim == 0) model.head_dim = model.hidden_size / model.heads;
-    if (model.mix_post_layers < 0 && name_of(model.architecture).starts_with("post_pre"))
-        model.mix_post_layers = model.layers / 4;
+    if (mixes_norms(model.architecture)) model.mix_post_layers = post_layers_of_mix(model);
     if (!result.data.valid.empty()) result.data.valid_fraction = 0.0;  // nothing is kept back
     return result;
 }

@@ -1,5 +1,7 @@
 #include "io/config/no_effect.hpp"
 
+#include "base/join_names.hpp"
+#include "io/config/architecture.hpp"
 #include "io/config/enum_names.hpp"
 #include "io/config/schema.hpp"
 
@@ -29,12 +31,20 @@ public:
     }
 };
 
+// "lns and lns_gpas"
+std::string architectures_that(bool (*have_it)(Architecture)) {
+    std::vector<std::string> names;
+    for (const EnumName<Architecture>& entry : enum_names<Architecture>())
+        if (have_it(entry.value)) names.emplace_back(entry.name);
+    return join_names(names, " and ");
+}
+
 // s(g) = 0 and ds/dg = 0 at the initial g: such a gate stays where it is.
 bool is_closed_for_good(const GateConfig& gate) { return gate.function == GateFunction::relu && gate.init <= 0.0; }
 
 void add_gate_rules(Rules& rules, const RunConfig& run) {
     const GateConfig& gate = run.model.gate;
-    const bool gateless = !name_of(run.model.architecture).ends_with("_gpas");
+    const bool gateless = !has_gates(run.model.architecture);
     const std::string no_gates = fmt::format("architecture {} has no gates", name_of(run.model.architecture));
     if (gateless) {
         for (const KeySpec& key : config_keys())
@@ -67,12 +77,12 @@ void add_model_rules(Rules& rules, const RunConfig& run) {
               {"model.rope_scaling.low_freq_factor", "model.rope_scaling.high_freq_factor",
                "model.rope_scaling.original_length"},
               {"model.rope_scaling.factor"}, "factor: 1 scales no frequency");
-    rules.add(!architecture.starts_with("post_pre"), {"model.mix_post_layers"}, {"model.architecture"},
-              fmt::format("only post_pre and post_pre_gpas mix norms, not {}", architecture));
-    rules.add(!architecture.starts_with("lns"), {"model.lns"}, {"model.architecture"},
-              fmt::format("only lns and lns_gpas scale by 1/sqrt(l), not {}", architecture));
-    rules.add(model.architecture == Architecture::deeppost, {"model.output_init"}, {"model.architecture"},
-              "deeppost has DeepNorm's own initialisation");
+    rules.add(!mixes_norms(model.architecture), {"model.mix_post_layers"}, {"model.architecture"},
+              fmt::format("only {} mix norms, not {}", architectures_that(mixes_norms), architecture));
+    rules.add(!scales_norms(model.architecture), {"model.lns"}, {"model.architecture"},
+              fmt::format("only {} scale by 1/sqrt(l), not {}", architectures_that(scales_norms), architecture));
+    rules.add(has_deepnorm_init(model.architecture), {"model.output_init"}, {"model.architecture"},
+              fmt::format("{} has DeepNorm's own initialisation", architecture));
     rules.tell(!run.checkpoint.init_from.empty(),
                {"model.init_std", "model.embedding_init", "model.output_init", "model.gate.init"},
                {"checkpoint.init_from"}, "checkpoint.init_from brings the initial weights");
@@ -157,9 +167,8 @@ void add_record_rules(Rules& rules, const RunConfig& run) {
               "the run resumes from the checkpoint that checkpoint.resume names");
     rules.add(!run.metrics.jsonl && !run.metrics.tensorboard, {"metrics.gpas_every"},
               {"metrics.jsonl", "metrics.tensorboard"}, "neither file is written");
-    rules.tell(run.compute.device == DeviceKind::cpu,
-               {"metrics.nvtx", "metrics.profile.from", "metrics.profile.to"}, {"compute.device"},
-               "NVTX and the CUDA profiler look at GPUs, and compute.device is cpu");
+    rules.tell(run.compute.device == DeviceKind::cpu, {"metrics.nvtx", "metrics.profile.from", "metrics.profile.to"},
+               {"compute.device"}, "NVTX and the CUDA profiler look at GPUs, and compute.device is cpu");
 }
 
 bool is_default(const KeySpec& key, const RunConfig& run) { return format_key(key, run) == default_of(key); }

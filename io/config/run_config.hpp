@@ -12,7 +12,7 @@
 
 namespace gpas {
 
-// The rows of the architecture table (engine/model/architecture.hpp). Names in YAML are those of the paper's code.
+// The rows of the architecture table (io/config/architecture.hpp). Names in YAML are those of the paper's code.
 enum class Architecture { post, deeppost, pre, sandwich, post_pre, lns, pre_gpas, lns_gpas, sandwich_gpas, deeppost_gpas, post_pre_gpas, post_gpas };
 enum class LnsMode { init, output };                   // where 1/sqrt(l) stands: initial norm weight, or norm output
 enum class EmbeddingInit { scaled, normal };           // N(0, sqrt(2/5)) as the reference, or N(0, init_std)

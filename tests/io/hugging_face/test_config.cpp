@@ -169,7 +169,7 @@ TEST_F(HuggingFaceConfigFile, with_another_attention_or_rotary_embedding_is_refu
     EXPECT_HAS(refusal(llama({{"rope_interleaved", true}})), "rope_interleaved");
     EXPECT_HAS(refusal(llama({{"rope_scaling", {{"rope_type", "yarn"}, {"factor", 2}}}})), "found \"yarn\"");
     EXPECT_HAS(refusal(llama({{"rope_scaling", {{"rope_type", "yarn"}}}, {"rope_parameters", {{"rope_theta", 1e4}}}})),
-               "expected none beside rope_parameters");
+               "expected the same settings as in rope_parameters");
     EXPECT_HAS(refusal(llama({{"model_type", nullptr}, {"architectures", {"MistralForCausalLM"}}})), "architectures");
     EXPECT_EQ(refusal(llama({{"sliding_window", nullptr}, {"layer_types", {"full_attention"}}})), "accepted");
 }
@@ -207,7 +207,7 @@ TEST_F(HuggingFaceConfigFile, with_absurd_or_broken_values_is_refused) {
     EXPECT_HAS(refusal(llama({{"hidden_size", nullptr}})), "hidden_size is missing");
     EXPECT_HAS(refusal(llama({{"hidden_size", 1LL << 62}})), "hidden_size: found 4611686018427387904");
     EXPECT_HAS(refusal(llama({{"hidden_size", 1LL << 39}})), "model.hidden_size");
-    EXPECT_HAS(refusal(llama({{"hidden_size", -4096}})), "hidden_size: found -4096, expected a whole number");
+    EXPECT_HAS(refusal(llama({{"hidden_size", -4096}})), "hidden_size: found -4096, expected an integer >= 0");
     EXPECT_HAS(refusal(llama({{"hidden_size", "4096"}})), "hidden_size: found \"4096\"");
     EXPECT_HAS(refusal(llama({{"hidden_size", 4097}})), "model.heads");
     EXPECT_HAS(refusal(llama({{"num_attention_heads", 0}})), "model.heads");
@@ -217,8 +217,8 @@ TEST_F(HuggingFaceConfigFile, with_absurd_or_broken_values_is_refused) {
     EXPECT_HAS(refusal(llama({{"tie_word_embeddings", 1}})), "expected true or false");
     EXPECT_HAS(refusal("{"), "is not JSON");
     EXPECT_HAS(refusal("[]"), "is not a JSON object");
-    EXPECT_HAS(refusal(std::string(100000, '[')), "too many levels");
-    EXPECT_HAS(refusal(std::string(17 << 20, ' ')), "no configuration of a model");
+    EXPECT_HAS(refusal(std::string(100000, '[')), "nested deeper than 16 levels");
+    EXPECT_HAS(refusal(std::string(17 << 20, ' ')), "expected a model configuration of at most");
     std::filesystem::remove(file_);
     EXPECT_THROW(read_hugging_face_config(file_, ""), Error);
 }

@@ -1,4 +1,4 @@
-#include "engine/model/architecture.hpp"
+#include "io/config/architecture.hpp"
 
 #include "base/error.hpp"
 
@@ -23,9 +23,22 @@ ResidualRow layernorm_scaling(GatePlace gate, LnsMode mode, std::int64_t layer) 
 }
 
 ResidualRow mix(bool gated, const ModelConfig& model, std::int64_t layer) {
-    const std::int64_t post_layers = model.mix_post_layers >= 0 ? model.mix_post_layers : model.layers / 4;
-    if (layer < post_layers) return post(gated ? GatePlace::shortcut : GatePlace::none);
+    if (layer < post_layers_of_mix(model)) return post(gated ? GatePlace::shortcut : GatePlace::none);
     return pre(gated ? GatePlace::sum : GatePlace::none);
+}
+
+ModelConfig default_model(Architecture architecture) {
+    ModelConfig model;
+    model.architecture = architecture;
+    return model;
+}
+
+template <class Predicate>
+bool any_row(Architecture architecture, Predicate holds) {
+    const ModelConfig model = default_model(architecture);
+    for (std::int64_t layer = 0; layer < model.layers; ++layer)
+        if (holds(residual_row(model, layer))) return true;
+    return false;
 }
 
 }  // namespace
@@ -48,10 +61,34 @@ ResidualRow residual_row(const ModelConfig& model, std::int64_t layer) {
     fail(ExitCode::internal, "architecture {} has no row", int(model.architecture));
 }
 
-bool has_gates(Architecture architecture) {
-    ModelConfig model;
-    model.architecture = architecture;
-    return residual_row(model, model.layers - 1).gate != GatePlace::none;
+std::int64_t post_layers_of_mix(const ModelConfig& model) {
+    return model.mix_post_layers >= 0 ? model.mix_post_layers : model.layers / 4;
 }
+
+bool has_gates(Architecture architecture) {
+    return any_row(architecture, [](const ResidualRow& row) { return row.gate != GatePlace::none; });
+}
+
+bool scales_norms(Architecture architecture) {
+    ModelConfig init = default_model(architecture), output = init;
+    init.lns = LnsMode::init;
+    output.lns = LnsMode::output;
+    return !(residual_row(init, 1) == residual_row(output, 1));
+}
+
+bool mixes_norms(Architecture architecture) {
+    ModelConfig none = default_model(architecture), one = none;
+    none.mix_post_layers = 0;
+    one.mix_post_layers = 1;
+    return !(residual_row(none, 0) == residual_row(one, 0));
+}
+
+bool is_pre_norm_only(Architecture architecture) {
+    return !any_row(architecture, [](const ResidualRow& row) {
+        return !row.pre_norm || row.branch_norm || row.sum_norm || row.alpha != 1.0;
+    });
+}
+
+bool has_deepnorm_init(Architecture architecture) { return architecture == Architecture::deeppost; }
 
 }  // namespace gpas

@@ -1,0 +1,188 @@
+#include "base/error.hpp"
+#include "io/config/architecture.hpp"
+#include "io/config/load.hpp"
+#include "io/hugging_face/config.hpp"
+#include "io/hugging_face/config_reader.hpp"
+
+#include <algorithm>
+
+namespace gpas {
+namespace {
+
+using nlohmann::json;
+
+// The sequence length of the training before RoPE scaling. transformers 5 takes it from the rotary settings or the top
+// level; if both lack it, from max_position_embeddings.
+std::int64_t original_length(const ConfigReader& reader, const json& rope, HuggingFaceConfig& config) {
+    constexpr const char* key = "original_max_position_embeddings";
+    const std::int64_t own = reader.integer(rope, key, -1), top = reader.integer(reader.root(), key, -1);
+    if (own >= 0 && top >= 0 && own != top) reader.refuse(key, top, fmt::format("{}, as in the rotary settings", own));
+    if (own >= 0 || top >= 0) return std::max(own, top);
+    const std::int64_t length = reader.needed("max_position_embeddings");
+    config.notes.push_back(fmt::format(
+        "config.json has no {}: RoPE scaling uses max_position_embeddings ({}), as transformers 5 does", key, length));
+    return length;
+}
+
+// key: "rope_scaling" or "rope_parameters".
+RopeScalingConfig rope_scaling_of(const ConfigReader& reader, const std::string& key, const json& rope,
+                                  HuggingFaceConfig& config) {
+    if (!rope.is_object()) reader.refuse(key, rope, "an object");
+    for (const auto& [name, value] : rope.items())
+        if (value.is_object())
+            reader.refuse(key + "." + name, value, "a number: gpas uses the same RoPE in all layers");
+    const std::string type = reader.text(rope, "rope_type", reader.text(rope, "type", ""));
+    if (type.empty() && reader.find(rope, "factor") != nullptr)
+        fail(ExitCode::bad_file, "{}: {}.rope_type is missing, but factor is present", reader.file(), key);
+    if (type.empty() || type == "default") return {};
+    if (type != "llama3") reader.refuse(key + ".rope_type", type, "default or llama3");
+    const auto needed = [&](const char* name) {
+        if (reader.find(rope, name) == nullptr)
+            fail(ExitCode::bad_file, "{}: {}.{} is missing; RoPE scaling of type llama3 needs it", reader.file(), key,
+                 name);
+        return reader.real(rope, name, 0.0);
+    };
+    const RopeScalingConfig scaling{.factor = needed("factor"),
+                                    .low_freq_factor = needed("low_freq_factor"),
+                                    .high_freq_factor = needed("high_freq_factor"),
+                                    .original_length = original_length(reader, rope, config)};
+    return scaling.factor == 1.0 ? RopeScalingConfig{} : scaling;
+}
+
+void check_rotary(const ConfigReader& reader, const json& object) {
+    if (reader.real(object, "partial_rotary_factor", 1.0) != 1.0)
+        reader.refuse("partial_rotary_factor", *reader.find(object, "partial_rotary_factor"),
+                      "1: gpas applies RoPE to whole heads");
+}
+
+void check_supported(const ConfigReader& reader) {
+    const std::string type = reader.text(reader.root(), "model_type", "llama");
+    if (type != "llama" && type != gpas_model_type)
+        reader.refuse("model_type", type, fmt::format("llama, or {} (written by gpas convert)", gpas_model_type));
+    reader.must_be("hidden_act", "silu", ": gpas has SwiGLU MLPs only");
+    reader.must_be("attention_bias", false, ": gpas has linear layers without bias only");
+    reader.must_be("mlp_bias", false, ": gpas has linear layers without bias only");
+    if (const json* quantized = reader.find(reader.root(), "quantization_config"))
+        reader.refuse("quantization_config", *quantized, "no quantization: convert the weights to bf16 or fp32 first");
+    if (const json* window = reader.find(reader.root(), "sliding_window"))
+        reader.refuse("sliding_window", *window, "null: gpas attends to the whole sequence");
+    if (const json* layers = reader.find(reader.root(), "layer_types"))
+        for (const json& layer : *layers)
+            if (layer != "full_attention") reader.refuse("layer_types", layer, "full_attention for each layer");
+    reader.must_be("rope_interleaved", false, ": gpas pairs the two halves of a head in RoPE");
+    reader.must_be("is_causal", true, ": gpas has causal attention only");
+    check_rotary(reader, reader.root());
+    const json* classes = reader.find(reader.root(), "architectures");
+    if (reader.find(reader.root(), "model_type") == nullptr && classes != nullptr && classes->is_array())
+        for (const json& name : *classes)
+            if (name != "LlamaForCausalLM")
+                reader.refuse("architectures", name, "LlamaForCausalLM, or a model_type as well");
+}
+
+GateConfig gate_of(const ConfigReader& reader, const json& gpas) {
+    GateConfig gate;
+    gate.function = reader.name(gpas, "gate_function", gate.function);
+    gate.scale = reader.real(gpas, "gate_scale", gate.scale);
+    gate.per_sublayer = reader.flag(gpas, "gate_per_sublayer", gate.per_sublayer);
+    gate.stop_gradient = reader.flag(gpas, "stop_gradient", gate.stop_gradient);
+    return gate;
+}
+
+// Keys that change what the model computes have no defaults: each must be present.
+void check_row(const ConfigReader& reader, const json& gpas) {
+    const auto needed = [&](const char* key) {
+        if (reader.find(gpas, key) == nullptr) fail(ExitCode::bad_file, "{}: gpas.{} is missing", reader.file(), key);
+    };
+    needed("architecture");
+    const Architecture row = reader.name(gpas, "architecture", Architecture::pre);
+    if (scales_norms(row)) needed("lns");
+    if (mixes_norms(row)) needed("mix_post_layers");
+    if (!has_gates(row)) return;
+    for (const char* key : {"gate_function", "gate_scale", "gate_per_sublayer"}) needed(key);
+}
+
+void read_sizes(const ConfigReader& reader, ModelConfig& model) {
+    const json& root = reader.root();
+    model.vocab_size = reader.needed("vocab_size");
+    model.hidden_size = reader.needed("hidden_size");
+    model.ffn_size = reader.needed("intermediate_size");
+    model.layers = reader.needed("num_hidden_layers");
+    model.heads = reader.needed("num_attention_heads");
+    model.kv_heads = reader.integer(root, "num_key_value_heads", 0);
+    model.head_dim = reader.integer(root, "head_dim", 0);
+    if (model.kv_heads == model.heads) model.kv_heads = 0;
+    if (model.heads > 0 && model.head_dim * model.heads == model.hidden_size) model.head_dim = 0;
+    model.norm_eps = reader.real(root, "rms_norm_eps", 1e-6);
+    model.tied_embeddings = reader.flag(root, "tie_word_embeddings", false);
+    model.init_std = reader.real(root, "initializer_range", 0.02);
+}
+
+// transformers 5 has one object, rope_parameters; earlier versions have rope_theta and rope_scaling.
+void read_rope(const ConfigReader& reader, HuggingFaceConfig& config) {
+    const json& root = reader.root();
+    const bool scaled = reader.find(root, "rope_scaling") != nullptr;
+    std::string rope_key = "rope_parameters";
+    const json* rope = reader.find(root, "rope_parameters");
+    const auto without_base = [](json object) {
+        if (object.is_object()) object.erase("rope_theta");
+        return object;
+    };
+    if (rope != nullptr && scaled && without_base(*rope) != without_base(root["rope_scaling"]))
+        reader.refuse("rope_scaling", root["rope_scaling"],
+                      "the same settings as in rope_parameters, or no rope_scaling");
+    if (rope == nullptr && scaled) rope_key = "rope_scaling", rope = reader.find(root, "rope_scaling");
+    ModelConfig& model = config.model;
+    model.rope_base = reader.real(root, "rope_theta", 10000.0);
+    if (rope == nullptr) return;
+    model.rope_scaling = rope_scaling_of(reader, rope_key, *rope, config);
+    model.rope_base = reader.real(*rope, "rope_theta", model.rope_base);
+    check_rotary(reader, *rope);
+}
+
+void read_row(const ConfigReader& reader, ModelConfig& model, const std::string& architecture) {
+    const json* gpas = reader.find(reader.root(), "gpas");
+    model.architecture = Architecture::pre;
+    if (gpas != nullptr) {
+        if (!gpas->is_object()) reader.refuse("gpas", *gpas, "an object");
+        check_row(reader, *gpas);
+        model.architecture = reader.name(*gpas, "architecture", model.architecture);
+        model.lns = reader.name(*gpas, "lns", model.lns);
+        model.mix_post_layers = reader.integer(*gpas, "mix_post_layers", -1);
+        model.gate = gate_of(reader, *gpas);
+    }
+    if (!architecture.empty())
+        model.architecture = reader.name(json{{"--architecture", architecture}}, "--architecture", Architecture::pre);
+    else if (gpas == nullptr && reader.text(reader.root(), "model_type", "llama") == gpas_model_type)
+        fail(ExitCode::bad_file,
+             "{}: model_type is {}, but the object \"gpas\" is missing; name the architecture with --architecture",
+             reader.file(), gpas_model_type);
+}
+
+}  // namespace
+
+HuggingFaceConfig read_hugging_face_config(const std::filesystem::path& file, const std::string& architecture,
+                                           std::int64_t post_layers) {
+    const ConfigReader reader(file);
+    check_supported(reader);
+    HuggingFaceConfig config;
+    ModelConfig& model = config.model;
+    read_sizes(reader, model);
+    read_rope(reader, config);
+    config.max_length = reader.integer(reader.root(), "max_position_embeddings", 2048);
+    read_row(reader, model, architecture);
+    if (post_layers >= 0) {
+        if (!mixes_norms(model.architecture) || post_layers > model.layers)
+            fail(ExitCode::usage,
+                 "--mix-post-layers {}: expected 0 to {} layers of post_pre or post_pre_gpas; {} is {}", post_layers,
+                 model.layers, file.string(), name_of(model.architecture));
+        model.mix_post_layers = post_layers;
+    }
+    try {  // ranges and contradictions
+        load_config_text("name: imported\n", file.string(), model_overrides(model));
+    } catch (const Error& error) {
+        fail(ExitCode::bad_file, "{}: {}", file.string(), error.what());
+    }
+    return config;
+}
+
+}  // namespace gpas
