@@ -34,16 +34,16 @@ int report(const gpas::Error& error) {
     return int(error.code());
 }
 
-// Errors that reach this place were not agreed upon with the other ranks, which may be waiting in a collective: the job
-// is ended for all. Rank 0 goes first, so that one that all ranks have met is told once.
-// Alone there is nobody to end: MPI is left in order, without its own words about an abort.
+// Errors that reach this function were not agreed on by all ranks. Other ranks may be waiting in a collective, so the
+// job ends on all ranks. Rank 0 reports first, so that an error common to all ranks is printed once. A single rank has
+// no other ranks to end; it leaves MPI in order, without MPI's message about an abort.
 int end_job(const gpas::MpiSession& mpi, gpas::BackgroundStderr& output, const gpas::Error& error) {
     const int rank = mpi.rank();
     if (mpi.watcher().board().size == 1) {
         mpi.watcher().failed(false);
         return report(error);
     }
-    // Where MPI fails, a rank may be lost; its report says more than MPI's own words.
+    // If MPI fails, a rank may be lost; the watcher's report then says more than MPI's message.
     mpi.watcher().failed(error.code() == gpas::ExitCode::environment);
     if (rank > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
     const gpas::Error named(error.code(),

@@ -1,6 +1,6 @@
-// From sample numbers to batches. A run's training samples are numbered 0, 1, 2, ... without end; step k takes
-// [k G, (k + 1) G), whoever computes which of them. Every fill is pure: no state, safe from many threads, the same bits
-// for the same numbers. docs/data.md describes the order.
+// Makes batches from sample numbers. The training samples of a run are numbered 0, 1, 2, ... without end. Step k
+// uses samples [k G, (k + 1) G), for any division among ranks. Every fill() is pure: no state, thread-safe, the same
+// bits for the same numbers. docs/data.md describes the order.
 #pragma once
 
 #include "io/data/blend.hpp"
@@ -52,8 +52,8 @@ private:
     std::uint64_t seed_;
 };
 
-// Held-out samples in a fixed order, each once. With a limit, that many spread evenly over all there are, so every
-// source and every part of it is represented.
+// Held-out samples in a fixed order, each once. A limit selects that many samples, spread evenly over all held-out
+// samples, so that every source and every part of each source is represented.
 class ValidationSet {
 public:
     explicit ValidationSet(std::vector<TokenDataset> sources, std::int64_t limit = 0);  // limit 0: all
@@ -75,7 +75,7 @@ private:
     std::int64_t samples_ = 0;
 };
 
-// Everything a run reads.
+// All data that a run reads.
 struct RunData {
     SampleStream train;
     std::unique_ptr<ValidationSet> valid;                      // null: valid_fraction 0 and no data.valid

@@ -1,6 +1,6 @@
-// Which source the k-th training sample comes from, and the how-manieth sample of that source it is: a weighted
-// interleave without state. Weights are brought to integers p_d with sum P (exactly where a P <= 65536 fits, so 0.7/0.3
-// or 3:1 stay what they are; else to the nearest 1/65536, never below one). One period of P samples is laid out by
+// Maps training sample k to (source, index within that source): a weighted interleave without state. The weights
+// become integers p_d with sum P. The conversion is exact if some P <= 65536 allows it (0.7/0.3, 3:1); otherwise each
+// weight is rounded to the nearest 1/65536, and every p_d is at least 1. One period of P samples is laid out by
 // Tijdeman's rule for the chairman assignment problem (Discrete Mathematics 32 (1980) 323-330), which keeps, for every
 // prefix of k samples and every source, |count_d - k p_d / P| <= 1 - 1/(2 sources - 2) < 1; then the period repeats.
 #pragma once
@@ -14,7 +14,7 @@ class Blend {
 public:
     struct Place {
         std::int64_t source = 0;
-        std::int64_t index = 0;  // how many samples of this source came before
+        std::int64_t index = 0;  // number of earlier samples of this source
     };
 
     // Positive finite weights, at most 1024 of them; fails with ExitCode::usage otherwise.

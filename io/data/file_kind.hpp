@@ -1,5 +1,5 @@
-// Tells by its first bytes what a file is that holds no UTF-8 text: for messages that name it and say how to convert
-// it.
+// Recognises the kind of a file without UTF-8 text by its first bytes, for messages that name the kind and how to
+// convert the file.
 #pragma once
 
 #include <cstddef>

@@ -1,6 +1,6 @@
-// Token files in Megatron's format: <prefix>.bin holds token ids back to back, <prefix>.idx says where each sequence
-// and each document begins (docs/data.md has the byte layout). Files that Megatron-LM wrote are read, and the other way
-// round.
+// Token files in Megatron's format: <prefix>.bin holds token ids back to back, <prefix>.idx holds the start of each
+// sequence and of each document (docs/data.md has the byte layout). gpas reads files that Megatron-LM wrote, and
+// Megatron-LM reads files that gpas wrote.
 #pragma once
 
 #include "io/data/mapped_file.hpp"
@@ -10,7 +10,7 @@
 
 namespace gpas {
 
-// Codes of the .idx header. 6 and 7 are floats and no token type; they are refused.
+// Type codes of the .idx header. Codes 6 and 7 are floating-point types; they are refused.
 enum class TokenDtype : std::uint8_t { uint8 = 1, int8 = 2, int16 = 3, int32 = 4, int64 = 5, uint16 = 8 };
 
 std::int64_t token_bytes(TokenDtype dtype);
@@ -42,7 +42,7 @@ public:
     void check_ids(std::int64_t vocab_size, std::int64_t threads, std::int64_t max_tokens = 0) const;
     [[noreturn]] void fail_bad_id(std::int64_t token, std::int64_t vocab_size) const;
 
-    // Tells datasets apart (xxh3 over all of .idx, the size of .bin and blocks spread over it): a checkpoint keeps it.
+    // Distinguishes datasets: xxh3 over all of .idx, the size of .bin and blocks spread over .bin. Checkpoints hold it.
     std::uint64_t fingerprint() const;
 
 private:

@@ -1,6 +1,7 @@
 // Writes a Megatron token file pair in bounded memory: ids stream into <prefix>.bin.partial, lengths into
-// <prefix>.idx.partial, whose header comes last. finish() gives both their names. Whatever interrupts it, a reader
-// never takes the rest for a dataset: the names are missing, and so is the magic.
+// <prefix>.idx.partial, whose header comes last. finish() renames both files. After
+// an interruption at any point, no reader takes the partial files for a dataset: the final names and the magic are
+// missing.
 #pragma once
 
 #include "io/data/indexed_dataset.hpp"
@@ -17,7 +18,7 @@ namespace gpas {
 
 class IndexedDatasetWriter {
 public:
-    // A point from which writing can go on in another process.
+    // A point from which another process can continue to write.
     struct Mark {
         std::int64_t tokens = 0;     // in .bin, with those of the open document
         std::int64_t documents = 0;  // ended ones

@@ -1,4 +1,4 @@
-// A whole file mapped read-only into memory, unmapped at the end of its life.
+// A whole file mapped read-only into memory; the destructor unmaps it.
 #pragma once
 
 #include <cstdint>

@@ -1,4 +1,4 @@
-// What a model must beat to have learnt more than counting: unigram and bigram models of the same tokens.
+// The loss of unigram and bigram models of the same tokens: a model that has learnt more than counts is below it.
 #pragma once
 
 #include "io/data/batch.hpp"

@@ -1,5 +1,5 @@
-// A file written through a buffer of its own, with every failure turned into an Error, and the two steps that make a
-// finished file appear at once or not at all.
+// A file written through a buffer of its own; every failure becomes an Error. Also the two steps that make a finished
+// file appear completely or not at all.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ public:
     void write(const void* data, std::int64_t bytes);                          // at the end
     void write_at(std::int64_t offset, const void* data, std::int64_t bytes);  // over bytes already written
     void read_at(std::int64_t offset, void* data, std::int64_t bytes);         // flushes first
-    void truncate(std::int64_t bytes);                                         // and goes on writing there
+    void truncate(std::int64_t bytes);                                         // later writes continue there
     void flush();
     void sync();  // flush and fsync
     std::int64_t size_bytes() const { return size_bytes_; }

@@ -1,11 +1,11 @@
-// A permutation of [0, n) that is computed, not stored: any element costs O(1), so the order of samples needs no index,
-// and depends on nothing but n and the key: not on the length of the run, the batch size or the layout.
+// A permutation of [0, n) that is computed, not stored. Any element costs O(1), so the order of samples needs no index.
+// The permutation depends only on n and the key, not on the length of the run, the batch size or the layout.
 //
 // A generalised Feistel network (Black and Rogaway, "Ciphers with Arbitrary Finite Domains", CT-RSA 2002): i is written
 // as left * columns + right on a grid of rows x columns >= n cells with rows = ceil(sqrt(n)), and rounds
 //     left = (left + F(right)) mod rows,  right = (right + F(left)) mod columns
-// are invertible whatever F is. Results beyond n walk on along their cycle; the grid has fewer than 2 sqrt(n) such
-// cells.
+// are invertible for any F. A result >= n is permuted again until it is below n; the grid has fewer than 2 sqrt(n)
+// cells >= n.
 #pragma once
 
 #include <array>

@@ -1,4 +1,4 @@
-// How far a `gpas prepare` has come: <prefix>.prepare.json beside the token files.
+// The progress of a `gpas prepare`: <prefix>.prepare.json in the directory of the token files.
 #pragma once
 
 #include "io/data/indexed_writer.hpp"
@@ -24,7 +24,7 @@ struct PrepareManifest {
 };
 
 void save_manifest(const std::string& path, const PrepareManifest& manifest);
-// Nothing when there is none; a damaged one is the same as none, with `problem` saying so.
+// Empty if there is no manifest. A damaged manifest counts as missing; `problem` then holds the reason.
 std::optional<PrepareManifest> load_manifest(const std::string& path, std::string& problem);
 
 // One line of JSON that differs if any option or input file (name, size, time, first and last bytes) differs. With a

@@ -1,4 +1,4 @@
-// What tokens lose of a text: <unk>, and characters that normalisation drops or changes.
+// Counts the text that tokenization loses: <unk>, and characters that normalisation drops or changes.
 #pragma once
 
 #include "io/data/tokenizer.hpp"

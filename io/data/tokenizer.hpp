@@ -1,4 +1,5 @@
-// Text to token ids and back, by SentencePiece models (.model files): our own, or ones from elsewhere (T5, LLaMA).
+// Converts text to token ids and back with SentencePiece models (.model files): those that gpas trains, and others such
+// as T5 and LLaMA.
 #pragma once
 
 #include <cstdint>

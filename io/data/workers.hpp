@@ -1,4 +1,4 @@
-// Independent pieces of file work shared among plain threads (these jobs run where no kernels::Context exists).
+// Shares independent file work among plain threads, for code that has no kernels::Context.
 #pragma once
 
 #include <algorithm>

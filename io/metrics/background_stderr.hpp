@@ -1,5 +1,5 @@
-// stderr that never blocks or ends the program: what is printed there is written by a thread. A pipe that nobody reads, a
-// terminal that is stopped, a full disk and a reader that has left cost lines, never a step.
+// A stderr that never blocks or ends the program: a thread writes what the program prints. If a pipe is not read, a
+// terminal is stopped, a disk is full or a reader has exited, lines are lost, but training continues.
 #pragma once
 
 #include <cstdio>
@@ -24,7 +24,7 @@ public:
     struct State;
 
 private:
-    std::shared_ptr<State> state_;  // outlives this where the thread is stuck in a write
+    std::shared_ptr<State> state_;  // outlives this object if the thread is blocked in a write
     std::FILE* before_;
     std::FILE* stream_;
 };

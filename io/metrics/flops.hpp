@@ -1,4 +1,4 @@
-// What a token costs, by the two conventions in use, and the share of the machine's peak that this is.
+// Floating-point operations per token by the two conventions in use, and the resulting fraction of the machine's peak.
 #pragma once
 
 #include "io/config/run_config.hpp"

@@ -1,4 +1,4 @@
-// metrics.jsonl: one JSON object a line, in the order of steps, without duplicates across resumed runs.
+// metrics.jsonl: one JSON object per line, in the order of steps, without duplicates across resumed runs.
 #pragma once
 
 #include "io/metrics/append_file.hpp"

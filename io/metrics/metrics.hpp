@@ -66,7 +66,7 @@ struct EvalMetrics {
     double perplexity() const { return std::exp(loss); }
 };
 
-// Something that people want to know of later: numbers that went wrong, and what was done about it.
+// Something to look up later: numbers that went wrong, and the action taken.
 struct EventMetrics {
     std::int64_t step = 0;
     std::string event;      // "loss_spike"; docs/failures.md lists them
@@ -94,10 +94,10 @@ struct GpasMetrics {
     std::vector<VarianceReading> variances;
 };
 
-// Resident memory of this process now; 0 where the system does not tell.
+// Resident memory of this process now; 0 if the system does not report it.
 std::int64_t resident_bytes();
 
-// One place that records go to. The destructor closes it.
+// One destination of records. The destructor closes it.
 class MetricsSink {
 public:
     virtual ~MetricsSink() = default;

@@ -1,4 +1,4 @@
-// How far a long piece of work is: a bar that redraws itself on a terminal, an occasional plain line elsewhere.
+// Shows the progress of long work: a bar that redraws itself on a terminal, or an occasional plain line elsewhere.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +25,7 @@ public:
     // Clears the bar; without a terminal, writes the last line if any was written before.
     void finish();
 
-    // For tests: what tells the time (seconds, monotonic), and whether `out` counts as a terminal.
+    // For tests: the clock (seconds, monotonic), and whether `out` counts as a terminal.
     ProgressBar(std::string label, std::int64_t total, std::string unit, std::FILE* out, bool terminal,
                 std::function<double()> clock);
 
