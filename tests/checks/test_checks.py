@@ -33,7 +33,7 @@ PLANTED = [
     ("links", "", "base/range.hpp", "\n// see docs/no-such-page.md\n", "does not exist"),
     ("phrases", "", "docs/data.md", "\nThe old file is no more.\n", "retired phrase 'is no more'"),
     ("phrases", "", "base/range.hpp", "\nint planted;  // the old file is no more\n", "retired phrase 'is no more'"),
-    ("phrases", "", "io/config/schema.cpp", '\nconst char* planted = "The file is no more.";\n', "retired phrase 'is no more'"),
+    ("phrases", "", "io/config/schema_model.cpp", '\nconst char* planted = "The file is no more.";\n', "retired phrase 'is no more'"),
 ]
 
 
