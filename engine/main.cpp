@@ -1,5 +1,7 @@
 // gpas: parses the command line, runs the command, turns an error into one line and an exit code on every rank.
 #include "engine/commands/command.hpp"
+#include "engine/commands/help_files.hpp"
+#include "engine/commands/version.hpp"
 #include "base/join_names.hpp"
 #include "io/config/suggest.hpp"
 #include "io/metrics/background_stderr.hpp"
@@ -85,7 +87,8 @@ int run_alone(const gpas::Chosen& chosen) {
 // The one line about a command line that cannot be parsed.
 int refuse(const CLI::App& app, int argc, char** argv, const CLI::ParseError& error) {
     std::vector<std::string> names;
-    for (const CLI::App* command : app.get_subcommands({})) names.push_back(command->get_name());
+    for (const CLI::App* command : app.get_subcommands({}))
+        if (!command->get_group().empty()) names.push_back(command->get_name());
     const std::string first = argc > 1 ? argv[1] : "";
     const bool is_command = std::find(names.begin(), names.end(), first) != names.end();
     if (!is_command && !first.starts_with('-')) {
@@ -106,7 +109,7 @@ int refuse(const CLI::App& app, int argc, char** argv, const CLI::ParseError& er
 int main(int argc, char** argv) {
     gpas::cuda::prepare_environment();
     CLI::App app("gpas: pretrains LLaMA-type language models with gradient-preserving activation scaling");
-    app.set_version_flag("--version", "gpas " GPAS_VERSION);
+    app.set_version_flag("--version", gpas::version_text);
     app.require_subcommand(1);
     app.footer(footer);
     gpas::Chosen chosen;
@@ -120,6 +123,7 @@ int main(int argc, char** argv) {
     gpas::add_preflight(app, chosen);
     gpas::add_top(app, chosen);
     gpas::add_config(app, chosen);
+    gpas::add_help_files(app, chosen);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {
