@@ -30,10 +30,9 @@ std::string cuda_text() {
 }  // namespace
 
 std::string version_text() {
-    const std::string commit = gpas_commit;
-    return fmt::format("gpas {}{}\ncompiler  {}\nCUDA      {}\nMPI       {}\nHDF5      {}.{}.{} ({})", GPAS_VERSION,
-                       commit.empty() ? "" : fmt::format(" (commit {})", commit), compiler, cuda_text(),
-                       preflight::mpi_version(), H5_VERS_MAJOR, H5_VERS_MINOR, H5_VERS_RELEASE, hdf5_kind);
+    return fmt::format("gpas {} (commit {})\ncompiler  {}\nCUDA      {}\nMPI       {}\nHDF5      {}.{}.{} ({})",
+                       GPAS_VERSION, gpas_commit, compiler, cuda_text(), preflight::mpi_version(), H5_VERS_MAJOR,
+                       H5_VERS_MINOR, H5_VERS_RELEASE, hdf5_kind);
 }
 
 }  // namespace gpas
