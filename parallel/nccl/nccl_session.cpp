@@ -49,7 +49,6 @@ NcclSession::~NcclSession() {
     if (log_.last_acts) log_.last_acts->remove(this);
     // The error that unwinds the stack says why the rank ends. The GPU is not the cause, and nobody is told that it is.
     if (!failed_ && std::uncaught_exceptions() > 0) abort_all();
-    if (!failed_) record_send();
     if (!failed_) finalize_all();
     {
         const std::lock_guard lock(mutex_);
@@ -130,7 +129,7 @@ void NcclSession::connect(const std::vector<Work>& first_calls) {
 std::shared_ptr<CudaCompletion> NcclSession::enqueue(const Work& work, std::int64_t call, const CudaEvent& after,
                                                      Kind kind) {
     check();
-    if (kind != Kind::receive) record_send();
+    if (const auto sent = std::exchange(work.channel->sent, nullptr)) sent->record();
     after.delay(work.channel->stream);
     {
         const std::lock_guard calls(calls_);
@@ -139,18 +138,13 @@ std::shared_ptr<CudaCompletion> NcclSession::enqueue(const Work& work, std::int6
     }
     wait_until_ready({work.channel}, call, false);
     const auto done = std::make_shared<CudaCompletion>(events_->take(), work.channel->stream);
-    record_send();
     if (kind == Kind::send)
-        sent_ = done;
+        work.channel->sent = done;
     else
         done->record();
     const std::lock_guard lock(mutex_);
     work.channel->pending.push_back({call, done, Clock::now()});
     return done;
-}
-
-void NcclSession::record_send() {
-    if (const auto sent = std::exchange(sent_, nullptr)) sent->record();
 }
 
 void NcclSession::check_call(ncclResult_t result, const char* call) {

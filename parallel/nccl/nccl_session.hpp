@@ -31,7 +31,8 @@ struct NcclChannel {
     std::string group;
     ncclComm_t comm = nullptr;
     cudaStream_t stream = nullptr;
-    std::deque<Pending> pending;  // what the GPU has not finished, the oldest first
+    std::deque<Pending> pending;           // what the GPU has not finished, the oldest first
+    std::shared_ptr<CudaCompletion> sent;  // the last send, if its end is not recorded yet
 };
 
 // One thread of the program enqueues; abort_all() and failed() may be called from any.
@@ -72,9 +73,10 @@ public:
     void* scratch() { return scratch_; }  // of 1 KiB, on the GPU
 
     // Enqueues a call on its channel's stream, behind `after`. What is returned is reached when the GPU has finished it; the
-    // log's call ends then. `call`: its number in the log. A send and the receive that follows it get into the GPU's queues
-    // with nothing between them that waits for the send: where a stream has no queue of its own, two neighbours that send
-    // to each other would wait for ever.
+    // log's call ends then. `call`: its number in the log. The end of a send is recorded as late as possible: when
+    // somebody waits for the send, or before the next work on the stream of the send. The record blocks its hardware queue
+    // until the send has ended. If streams share a queue, a receive behind the record would be blocked as well, and two
+    // neighbours that send to each other would wait for each other.
     enum class Kind { collective, send, receive };
     std::shared_ptr<CudaCompletion> enqueue(const Work& work, std::int64_t call, const CudaEvent& after, Kind kind);
 
@@ -89,7 +91,6 @@ private:
     using Clock = std::chrono::steady_clock;
 
     void check_call(ncclResult_t result, const char* call);
-    void record_send();
     ncclResult_t state_of(const NcclChannel& channel);  // ncclInProgress, ncclSuccess, or its error
     void wait_until_ready(const std::vector<NcclChannel*>& channels, std::int64_t call, bool show_waiting);
     [[noreturn]] void fail_with(const std::string& why);
@@ -110,8 +111,6 @@ private:
     int device_ = 0;
     void* scratch_ = nullptr;
     std::shared_ptr<CudaEventPool> events_ = std::make_shared<CudaEventPool>();
-
-    std::shared_ptr<CudaCompletion> sent_;  // the last send, whose end is not recorded yet
 
     std::recursive_timed_mutex calls_;  // of NCCL: one at a time
     mutable std::mutex mutex_;  // of what follows

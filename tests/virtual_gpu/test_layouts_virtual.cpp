@@ -42,8 +42,8 @@ const std::vector<Layout> all_layouts{
     {"pp2", 2, {pipeline(2)}},
     {"pp2 gpipe", 2, {pipeline(2), schedule("gpipe")}},
     {"pp4 zb", 4, {pipeline(4), schedule("zb_h1")}},
-    {"pp2 interleaved", 2, {pipeline(2), schedule("interleaved"), two_chunks}},
     {"pp4 one micro-batch", 4, {pipeline(4), one_micro_batch}},
+    {"pp2 interleaved", 2, {pipeline(2), schedule("interleaved"), two_chunks}},
     {"pp2 gpipe one micro-batch", 2, {pipeline(2), schedule("gpipe"), one_micro_batch}},
     {"pp4 zb one micro-batch", 4, {pipeline(4), schedule("zb_h1"), one_micro_batch}},
     {"tp2 sp pp2 dp2", 8, {tensor(2), sequence, pipeline(2)}},
@@ -99,8 +99,8 @@ protected:
     }
 };
 
-// Every layout with every behaviour takes minutes; without scripts/test --exhaustive each has one, and each behaviour
-// two layouts.
+// Every layout with every behaviour takes minutes. Without scripts/test --exhaustive each layout has one behaviour, and
+// each behaviour two layouts; two neighbours that send to each other (pp2 interleaved) have one hardware queue.
 TEST_F(VirtualLayouts, give_the_numbers_of_the_cpu) {
     // What another order of the same sums does on the CPU, a GPU may do; its exponentials are good to a few units.
     const Layout alone{"alone", 1, {}};
