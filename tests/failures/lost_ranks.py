@@ -46,7 +46,8 @@ def place(phase):
         return "", "start-up"
     step = {"save": 8, "evaluation": 9}.get(phase, random.randint(5, 11))
     if phase == "collective":
-        return f"step={step} after={random.randint(0, 2)}", "waiting"
+        # The host of a GPU waits once per step; that of a CPU in every collective.
+        return f"step={step} after={0 if ON_GPUS else random.randint(0, 2)}", "waiting"
     return f"step={step}", phase
 
 
