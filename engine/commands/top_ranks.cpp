@@ -1,5 +1,7 @@
 #include "engine/commands/top_ranks.hpp"
 
+#include "engine/guard/stragglers.hpp"
+#include "io/config/run_config.hpp"
 #include "io/metrics/text.hpp"
 
 #include <fmt/format.h>
@@ -12,23 +14,8 @@
 namespace gpas {
 namespace {
 
-// Where the run's configuration does not tell.
-constexpr double default_silent_limit = 60.0;
-constexpr double default_straggler_factor = 1.5;
 constexpr std::size_t wide_columns = 120;
 constexpr std::size_t most_waits = 64;
-
-double own_work(const RankView& rank) { return rank.data + rank.compute + rank.optimizer; }
-
-double median_work(const std::vector<RankView>& ranks) {
-    std::vector<double> work;
-    for (const RankView& rank : ranks)
-        if (std::isfinite(own_work(rank))) work.push_back(own_work(rank));
-    if (work.empty()) return unknown_number;
-    const auto middle = work.begin() + std::ptrdiff_t((work.size() - 1) / 2);
-    std::ranges::nth_element(work, middle);
-    return *middle;
-}
 
 // Within four or five columns as long as it is less than a day.
 std::string seconds_text(double seconds) {
@@ -130,10 +117,10 @@ Line rank_line(const RankView& rank, const RankNote& note, const Widths& w) {
                        .step = whole_text(rank.step),
                        .micro_batch = rank.micro_batch < 0 ? "-" : whole_text(rank.micro_batch),
                        .waits = waits,
-                       .data = seconds_text(rank.data),
-                       .compute = seconds_text(rank.compute),
-                       .communication = seconds_text(rank.communication),
-                       .optimizer = seconds_text(rank.optimizer)},
+                       .data = seconds_text(rank.seconds.data),
+                       .compute = seconds_text(rank.seconds.compute),
+                       .communication = seconds_text(rank.seconds.communication),
+                       .optimizer = seconds_text(rank.seconds.optimizer)},
                       w, note.any() ? note_span(note).style : Style::plain);
 }
 
@@ -178,9 +165,12 @@ std::vector<RankNote> rank_notes(const RunView& view) {
     const std::vector<RankView>& ranks = view.live->ranks;
     std::vector<RankNote> notes(ranks.size());
     if (view.live->state == "ended") return notes;
-    const double limit = view.silent_limit > 0 ? view.silent_limit : default_silent_limit;
-    const double factor = view.straggler_factor > 1 ? view.straggler_factor : default_straggler_factor;
-    const double median = median_work(ranks);
+    const WatchConfig defaults;  // for a run whose configuration cannot be read
+    const double limit = view.silent_limit > 0 ? view.silent_limit : defaults.silent_seconds;
+    const double factor = std::isnan(view.straggler_factor) ? defaults.straggler_factor : view.straggler_factor;
+    std::vector<RankWork> work;
+    for (const RankView& rank : ranks) work.push_back({rank.stage, rank.seconds});
+    const std::vector<double> slowness = slowness_of(work, factor);
     std::int64_t first = 0;
     for (const RankView& rank : ranks) first = std::max(first, rank.step);
     for (std::size_t i = 0; i < ranks.size(); ++i) {
@@ -189,7 +179,7 @@ std::vector<RankNote> rank_notes(const RunView& view) {
         notes[i].given_up = rank.silent_seconds >= limit;
         // A pipeline's stages may be a step apart.
         if (rank.step >= 0 && rank.step + 1 < first) notes[i].behind = first - rank.step;
-        if (median > 0 && own_work(rank) > factor * median) notes[i].slowness = own_work(rank) / median;
+        notes[i].slowness = slowness[i];
     }
     return notes;
 }

@@ -11,7 +11,7 @@ struct RankNote {
     double silent_seconds = 0.0;  // no sign of life for that long; 0: not worth telling
     bool given_up = false;        // for longer than watch.silent_seconds
     std::int64_t behind = 0;      // steps behind the first rank, 0: at most one
-    double slowness = 0.0;        // own work a step beside the median's, 0: within watch.straggler_factor
+    double slowness = 0.0;        // slowness_of() with watch.straggler_factor
 
     bool any() const { return silent_seconds > 0 || behind > 0 || slowness > 0; }
 };

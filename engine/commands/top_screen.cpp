@@ -128,8 +128,7 @@ private:
     double seconds_per_step() const {
         const double recorded = view_.seconds_per_step();
         if (std::isfinite(recorded) || !view_.live || view_.live->ranks.empty()) return recorded;
-        const RankView& rank = view_.live->ranks[0];
-        return rank.data + rank.compute + rank.communication + rank.optimizer;
+        return view_.live->ranks[0].seconds.total();
     }
 
     // As the run itself expected with its last record, less what has passed since; of a run that does not say, from the

@@ -3,50 +3,59 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
+#include <utility>
 
 namespace gpas {
 namespace {
 
-using Seconds = std::array<double, 4>;  // data, compute, communication, optimizer
-
-double own_work(const Seconds& seconds) { return seconds[0] + seconds[1] + seconds[3]; }
-
-// The lower one of two: a slow rank must not raise what it is held against.
 double lower_median(std::vector<double> values) {
     const std::size_t middle = (values.size() - 1) / 2;
     std::nth_element(values.begin(), values.begin() + std::ptrdiff_t(middle), values.end());
     return values[middle];
 }
 
+std::string text_of(const RankStatus& rank, const PhaseSeconds& per_step, double slowness) {
+    return fmt::format("rank {} on {} takes {:.3g} s of own work per step, {:.2f} times the median of its stage: data "
+                       "{:.3g}, compute {:.3g}, optimizer {:.3g} s; it waits {:.3g} s for other ranks",
+                       rank.rank, rank.host, per_step.own_work(), slowness, per_step.data, per_step.compute,
+                       per_step.optimizer, per_step.communication);
+}
+
 }  // namespace
 
+std::vector<double> slowness_of(std::span<const RankWork> ranks, double factor) {
+    std::vector<double> slowness(ranks.size(), 0.0);
+    if (!(factor > 0.0)) return slowness;
+    std::map<std::int64_t, std::vector<double>> work_of_stage;
+    for (const RankWork& rank : ranks)
+        if (rank.stage >= 0 && std::isfinite(rank.per_step.own_work()))
+            work_of_stage[rank.stage].push_back(rank.per_step.own_work());
+    for (std::size_t i = 0; i < ranks.size(); ++i) {
+        const auto stage = work_of_stage.find(ranks[i].stage);
+        if (stage == work_of_stage.end() || stage->second.size() < 2) continue;
+        const double own = ranks[i].per_step.own_work(), usual = lower_median(stage->second);
+        if (usual > 0.0 && own > factor * usual) slowness[i] = own / usual;
+    }
+    return slowness;
+}
+
+// Of unknown seconds if the rank has done no step.
+RankWork Stragglers::work_since_last_call(const RankStatus& rank) {
+    const Totals before = std::exchange(before_[rank.rank], {rank.steps, rank.seconds});
+    const double steps = double(rank.steps - before.steps);
+    constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+    return {rank.stage, steps > 0 ? rank.seconds.since(before.seconds, steps) : PhaseSeconds{.compute = unknown}};
+}
+
 std::vector<Straggler> Stragglers::find(const std::vector<RankStatus>& ranks) {
-    std::map<int, Seconds> a_step;  // of each rank
-    std::map<int, std::vector<double>> work_of_stage;
-    for (const RankStatus& rank : ranks) {
-        Totals& before = before_[rank.rank];
-        const std::int64_t steps = rank.steps - before.steps;
-        if (steps > 0) {
-            Seconds& seconds = a_step[rank.rank];
-            for (std::size_t i = 0; i < seconds.size(); ++i)
-                seconds[i] = (rank.seconds[i] - before.seconds[i]) / double(steps);
-            work_of_stage[rank.stage].push_back(own_work(seconds));
-        }
-        before = {rank.steps, rank.seconds};
-    }
+    std::vector<RankWork> work;
+    for (const RankStatus& rank : ranks) work.push_back(work_since_last_call(rank));
+    const std::vector<double> slowness = slowness_of(work, factor_);
     std::vector<Straggler> slow;
-    for (const RankStatus& rank : ranks) {
-        if (!a_step.contains(rank.rank) || work_of_stage[rank.stage].size() < 2) continue;
-        const Seconds& seconds = a_step[rank.rank];
-        const double usual = lower_median(work_of_stage[rank.stage]);
-        if (own_work(seconds) <= factor_ * usual) continue;
-        slow.push_back({.rank = rank.rank,
-                        .text = fmt::format("rank {} on {} takes {:.3g} s of own work a step, {:.2f} times the median "
-                                            "of its stage: data {:.3g}, compute {:.3g}, optimizer {:.3g} s, and waits "
-                                            "{:.3g} s for others",
-                                            rank.rank, rank.host, own_work(seconds), own_work(seconds) / usual,
-                                            seconds[0], seconds[1], seconds[3], seconds[2])});
-    }
+    for (std::size_t i = 0; i < ranks.size(); ++i)
+        if (slowness[i] > 0.0) slow.push_back({ranks[i].rank, text_of(ranks[i], work[i].per_step, slowness[i])});
     return slow;
 }
 

@@ -1,35 +1,51 @@
-// Ranks that hold the others up: whose own work takes much longer than that of ranks with the same work.
+// Ranks whose own work takes much longer than the same work of other ranks.
 #pragma once
 
+#include "base/phase_seconds.hpp"
 #include "parallel/watch/rank_board.hpp"
 
-#include <array>
 #include <map>
+#include <span>
 #include <string>
 #include <vector>
 
 namespace gpas {
 
-struct Straggler {
-    int rank = -1;
-    std::string text;  // "rank 3 on n2: 0.812 s of own work a step, 1.62 x the median of its 4 …: data …"
+// What one rank did: its pipeline stage (-1: unknown) and the seconds of its phases per step (NaN: unknown).
+struct RankWork {
+    std::int64_t stage = -1;
+    PhaseSeconds per_step;
 };
 
+// For each rank: its own work (data, compute and optimizer, without its waits) divided by the median of its pipeline
+// stage, if the quotient is larger than `factor`; otherwise 0. Ranks of one stage have the same work. The median of an
+// even number of ranks is the lower of the two in the middle: a slow rank does not raise what it is compared with. A rank
+// of an unknown stage or of unknown seconds, and the only rank of a stage, get 0. factor <= 0: all get 0.
+// The judgement of both the run (events "straggler") and `gpas top`.
+std::vector<double> slowness_of(std::span<const RankWork> ranks, double factor);
+
+struct Straggler {
+    int rank = -1;
+    std::string text;  // "rank 3 on n2 takes 0.812 s of own work per step, 1.62 times the median of its stage: data …"
+};
+
+// Finds the stragglers of a run. Not thread-safe.
 class Stragglers {
 public:
-    // factor 0: none are looked for.
+    // factor: watch.straggler_factor. 0: off.
     Stragglers(double factor, std::int64_t every_steps) : factor_(factor), every_steps_(every_steps) {}
 
     bool is_due(std::int64_t step) const { return factor_ > 0.0 && step % every_steps_ == 0; }
-    // Who was slow since the last call. A rank's own work is data, compute and optimizer, without its waits; it is held
-    // against the median of its pipeline stage.
+    // The ranks that were slow in the steps since the last call.
     std::vector<Straggler> find(const std::vector<RankStatus>& ranks);
 
 private:
     struct Totals {
         std::int64_t steps = 0;
-        std::array<double, 4> seconds = {};
+        PhaseSeconds seconds;
     };
+    RankWork work_since_last_call(const RankStatus& rank);
+
     double factor_;
     std::int64_t every_steps_;
     std::map<int, Totals> before_;

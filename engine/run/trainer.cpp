@@ -420,16 +420,8 @@ private:
         if (result.action == StepAction::stop) stop(result.events.back(), result.events.back().text);
         note_skipped(result);
         longest_seconds_ = watch.seconds() + evaluation_seconds_ + checkpoint_seconds_;
-        note_seconds(result.seconds);
+        add_step(mesh_.world->log().board(), result.seconds);
         return result;
-    }
-
-    // For those who look at this rank's board.
-    void note_seconds(const PhaseSeconds& seconds) const {
-        RankBoard& board = mesh_.world->log().board();
-        const double parts[4] = {seconds.data, seconds.compute, seconds.communication, seconds.optimizer};
-        for (std::size_t i = 0; i < 4; ++i) board.seconds[i] = board.seconds[i] + parts[i];
-        board.steps = board.steps + 1;
     }
 
     // On rank 0, which hears from all.

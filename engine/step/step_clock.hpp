@@ -1,6 +1,7 @@
 // Where the seconds of a step go, also where the host only enqueues: marks in the GPU's stream tell afterwards.
 #pragma once
 
+#include "base/phase_seconds.hpp"
 #include "base/stopwatch.hpp"
 #include "kernels/context.hpp"
 #include "kernels/cuda/gpu.hpp"
@@ -8,14 +9,6 @@
 #include <memory>
 
 namespace gpas {
-
-struct PhaseSeconds {
-    double data = 0.0;
-    double compute = 0.0;        // forward and backward
-    double communication = 0.0;  // waiting for other ranks, in and after forward and backward
-    double optimizer = 0.0;
-    double total() const { return data + compute + communication + optimizer; }
-};
 
 class StepClock {
 public:

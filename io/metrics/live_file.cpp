@@ -78,11 +78,9 @@ const char* state_of(Phase phase) {
     }
 }
 
-Json rank_of(const RankStatus& rank, const std::array<double, 4>& a_step) {
-    Json seconds = Json::object();
-    const char* names[] = {"data", "compute", "communication", "optimizer"};
-    for (std::size_t i = 0; i < 4; ++i) seconds[names[i]] = a_step[i];
+Json rank_of(const RankStatus& rank, const PhaseSeconds& per_step) {
     return {{"rank", rank.rank},
+            {"stage", rank.stage},
             {"host", rank.host},
             {"pid", rank.pid},
             {"phase", name_of(rank.phase)},
@@ -91,20 +89,23 @@ Json rank_of(const RankStatus& rank, const std::array<double, 4>& a_step) {
             {"call", rank.call},
             {"seconds_in_phase", rank.still_seconds},
             {"silent_seconds", rank.silent_seconds},
-            {"seconds", seconds}};
+            {"seconds",
+             {{"data", per_step.data},
+              {"compute", per_step.compute},
+              {"communication", per_step.communication},
+              {"optimizer", per_step.optimizer}}}};
 }
 
 }  // namespace
 
-std::array<double, 4> RecentSeconds::of(const RankStatus& rank) {
+PhaseSeconds RecentSeconds::of(const RankStatus& rank) {
     Before& before = before_[rank.rank];
     const std::int64_t steps = rank.steps - before.steps;
-    if (steps <= 0) return before.a_step;
-    for (std::size_t i = 0; i < before.seconds.size(); ++i)
-        before.a_step[i] = (rank.seconds[i] - before.seconds[i]) / double(steps);
+    if (steps <= 0) return before.per_step;
+    before.per_step = rank.seconds.since(before.seconds, double(steps));
     before.seconds = rank.seconds;
     before.steps = rank.steps;
-    return before.a_step;
+    return before.per_step;
 }
 
 LiveFile::LiveFile(const path& directory, LiveRun run, std::function<std::vector<RankStatus>()> ranks,

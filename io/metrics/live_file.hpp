@@ -29,13 +29,13 @@ struct LiveRun {
 // Seconds of a step of each rank, over the steps since it was last asked.
 class RecentSeconds {
 public:
-    std::array<double, 4> of(const RankStatus& rank);
+    PhaseSeconds of(const RankStatus& rank);
 
 private:
     struct Before {
         std::int64_t steps = 0;
-        std::array<double, 4> seconds = {};
-        std::array<double, 4> a_step = {};
+        PhaseSeconds seconds;
+        PhaseSeconds per_step;
     };
     std::map<int, Before> before_;
 };

@@ -51,6 +51,7 @@ nlohmann::json parsed(std::string_view text) { return nlohmann::json::parse(text
 RankView rank_view(const nlohmann::json& json) {
     const Object o(json), seconds(o.member("seconds"));
     return {.rank = o.whole("rank"),
+            .stage = o.whole("stage"),
             .host = o.text("host"),
             .pid = o.whole("pid"),
             .phase = o.text("phase"),
@@ -59,10 +60,10 @@ RankView rank_view(const nlohmann::json& json) {
             .call = o.text("call"),
             .seconds_in_phase = o.number("seconds_in_phase"),
             .silent_seconds = o.number("silent_seconds"),
-            .data = seconds.number("data"),
-            .compute = seconds.number("compute"),
-            .communication = seconds.number("communication"),
-            .optimizer = seconds.number("optimizer")};
+            .seconds = {.data = seconds.number("data"),
+                        .compute = seconds.number("compute"),
+                        .communication = seconds.number("communication"),
+                        .optimizer = seconds.number("optimizer")}};
 }
 
 constexpr std::string_view step_start = R"({"kind":"step","step":)";

@@ -2,6 +2,7 @@
 // missing, damaged or of another version is unknown; only a directory that is no run is an error.
 #pragma once
 
+#include "base/phase_seconds.hpp"
 #include "io/metrics/line_follower.hpp"
 
 #include <cmath>
@@ -69,6 +70,7 @@ struct EventView {
 
 struct RankView {
     std::int64_t rank = -1;
+    std::int64_t stage = -1;  // of the pipeline; -1: unknown, as in files of earlier versions
     std::string host;
     std::int64_t pid = -1;
     std::string phase;
@@ -77,10 +79,8 @@ struct RankView {
     std::string call;  // what it waits for
     double seconds_in_phase = unknown_number;
     double silent_seconds = unknown_number;
-    double data = unknown_number;  // seconds a step, of recent steps
-    double compute = unknown_number;
-    double communication = unknown_number;
-    double optimizer = unknown_number;
+    // Per step, over recent steps.
+    PhaseSeconds seconds{unknown_number, unknown_number, unknown_number, unknown_number};
 };
 
 struct LiveView {

@@ -28,6 +28,14 @@ const char* name_of(Phase phase) {
     return "unknown";
 }
 
+void add_step(RankBoard& board, const PhaseSeconds& seconds) {
+    board.data_seconds = board.data_seconds + seconds.data;
+    board.compute_seconds = board.compute_seconds + seconds.compute;
+    board.communication_seconds = board.communication_seconds + seconds.communication;
+    board.optimizer_seconds = board.optimizer_seconds + seconds.optimizer;
+    board.steps = board.steps + 1;
+}
+
 std::int64_t monotonic_nanoseconds() {
     const auto since = std::chrono::steady_clock::now().time_since_epoch();
     return std::chrono::duration_cast<std::chrono::nanoseconds>(since).count();
@@ -69,7 +77,10 @@ RankStatus read_status(const RankBoard& board, std::int64_t now_nanoseconds) {
                       .still_seconds = since(board.moved_nanoseconds),
                       .silent_seconds = since(board.heartbeat_nanoseconds),
                       .steps = board.steps};
-    for (std::size_t i = 0; i < status.seconds.size(); ++i) status.seconds[i] = board.seconds[i];
+    status.seconds = {.data = board.data_seconds,
+                      .compute = board.compute_seconds,
+                      .communication = board.communication_seconds,
+                      .optimizer = board.optimizer_seconds};
     copy_text(status.host, text_in(board.host));
     const std::int64_t on_gpu = board.gpu_call;
     if (const std::int64_t waiting = board.waiting; waiting > 0)

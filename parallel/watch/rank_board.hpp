@@ -3,6 +3,8 @@
 // number tells.
 #pragma once
 
+#include "base/phase_seconds.hpp"
+
 #include <sys/types.h>
 
 #include <array>
@@ -62,8 +64,8 @@ struct RankBoard {
     std::atomic<std::int64_t> heartbeat_nanoseconds = 0;  // of its watcher
     std::atomic<std::int32_t> stage = 0;                  // pipeline stage: ranks of one stage have the same work
 
-    // Of this rank's own work since the start, seconds: data, compute, communication, optimizer; and of how many steps.
-    std::array<std::atomic<double>, 4> seconds = {};
+    // Seconds of this rank's steps since the start, and the number of those steps. Written by add_step().
+    std::atomic<double> data_seconds = 0.0, compute_seconds = 0.0, communication_seconds = 0.0, optimizer_seconds = 0.0;
     std::atomic<std::int64_t> steps = 0;
 
     // Return addresses of the training thread, innermost first, taken when somebody asked.
@@ -91,12 +93,15 @@ struct RankStatus {
     std::int64_t calls = 0;       // made so far
     double still_seconds = 0.0;   // since it last began or ended anything
     double silent_seconds = 0.0;  // since its watcher was last heard of
-    std::array<double, 4> seconds = {};
-    std::int64_t steps = 0;
+    PhaseSeconds seconds;    // of all steps since the start
+    std::int64_t steps = 0;  // how many these are
     char host[64] = "";
     char call[160] = "";  // that it waits in, or its GPU has not finished; empty: there is none
 };
 static_assert(std::is_trivially_copyable_v<RankStatus>);
+
+// += the seconds of one step. The training thread only; any thread or process may read meanwhile.
+void add_step(RankBoard& board, const PhaseSeconds& seconds);
 
 std::int64_t monotonic_nanoseconds();  // the same clock for all processes of a node
 RankStatus read_status(const RankBoard& board, std::int64_t now_nanoseconds);

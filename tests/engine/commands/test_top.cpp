@@ -54,16 +54,14 @@ RunView made_up_run(std::int64_t ranks) {
                          .ranks = {}};
     for (std::int64_t rank = 0; rank < ranks; ++rank)
         view.live->ranks.push_back({.rank = rank,
+                                    .stage = 0,
                                     .host = fmt::format("n{}.cluster", rank / 8),
                                     .phase = "forward",
                                     .step = 121,
                                     .micro_batch = 1,
                                     .seconds_in_phase = 0.2,
                                     .silent_seconds = 0.1,
-                                    .data = 0.0,
-                                    .compute = 0.5,
-                                    .communication = 0.1,
-                                    .optimizer = 0.0});
+                                    .seconds = {.compute = 0.5, .communication = 0.1}});
     return view;
 }
 
@@ -264,9 +262,9 @@ TEST(TopRanks, NotesWhoIsSilentBehindOrSlow) {
     std::vector<RankView>& ranks = view.live->ranks;
     ranks[1].silent_seconds = 75.0;
     ranks[2].step = 119;
-    ranks[3].compute = 1.0;
+    ranks[3].seconds.compute = 1.0;
     ranks[4].step = 120;             // a pipeline's stages may be a step apart
-    ranks[5].communication = 100.0;  // waits for others: not its own work
+    ranks[5].seconds.communication = 100.0;  // waits for others: not its own work
     ranks[6].silent_seconds = 20.0;
     const std::vector<RankNote> notes = rank_notes(view);
     EXPECT_EQ(notes[1].silent_seconds, 75.0);
@@ -285,10 +283,28 @@ TEST(TopRanks, NotesWhoIsSilentBehindOrSlow) {
     EXPECT_TRUE(shows(text, "2 steps behind")) << text;
 }
 
+// The judgement of the run's own events (Stragglers): the last stage of an uneven pipeline has more work, and is healthy.
+TEST(TopRanks, ComparesARankWithItsOwnStage) {
+    RunView view = made_up_run(8);
+    std::vector<RankView>& ranks = view.live->ranks;
+    for (std::size_t i = 4; i < 8; ++i) {
+        ranks[i].stage = 1;
+        ranks[i].seconds.compute = 0.9;
+    }
+    for (const RankNote& note : rank_notes(view)) EXPECT_EQ(note.slowness, 0.0);
+    ranks[6].seconds.compute = 1.8;
+    EXPECT_EQ(rank_notes(view)[6].slowness, 2.0);
+    view.straggler_factor = 0.0;  // off
+    EXPECT_EQ(rank_notes(view)[6].slowness, 0.0);
+    view.straggler_factor = unknown_number;
+    for (RankView& rank : ranks) rank.stage = -1;  // a file of an earlier version
+    EXPECT_EQ(rank_notes(view)[6].slowness, 0.0);
+}
+
 TEST(TopRanks, ShowsThoseThatStandOutWhereNotAllFit) {
     RunView view = made_up_run(1000);
     view.live->ranks[777].silent_seconds = 70.0;
-    view.live->ranks[555].compute = 5.0;
+    view.live->ranks[555].seconds.compute = 5.0;
     view.live->ranks[999].call = "all_reduce";  // waiting is nothing special
     std::vector<std::string> text;
     for (const Line& line : rank_lines(view, 100, 7)) text.push_back(rendered(line, 100, false));

@@ -83,12 +83,12 @@ TEST(LiveFile, what_a_dead_process_has_left_is_replaced) {
 TEST(RecentSeconds, are_those_of_the_steps_since_the_last_question) {
     RecentSeconds recent;
     RankStatus rank{.rank = 3, .steps = 10};
-    rank.seconds = {1.0, 20.0, 0.0, 0.0};
-    EXPECT_DOUBLE_EQ(recent.of(rank)[1], 2.0);
+    rank.seconds = {.data = 1.0, .compute = 20.0};
+    EXPECT_DOUBLE_EQ(recent.of(rank).compute, 2.0);
     rank.steps = 12;
-    rank.seconds[1] = 28.0;
-    EXPECT_DOUBLE_EQ(recent.of(rank)[1], 4.0);
-    EXPECT_DOUBLE_EQ(recent.of(rank)[1], 4.0);  // no step since
+    rank.seconds.compute = 28.0;
+    EXPECT_DOUBLE_EQ(recent.of(rank).compute, 4.0);
+    EXPECT_DOUBLE_EQ(recent.of(rank).compute, 4.0);  // no step since
 }
 
 }  // namespace
