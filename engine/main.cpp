@@ -24,9 +24,9 @@ namespace {
 
 constexpr const char* footer =
     "Exit codes: 0 done; 1 a bug in gpas; 2 command line or configuration; 3 a data file, tokenizer or checkpoint;\n"
-    "4 NaN or Inf in training; 5 MPI, memory, disk or permissions; 6 a rank was lost; 75 stopped when asked to, start\n"
-    "again to go on; 130 interrupted twice.\n"
-    "`gpas COMMAND --help` tells more. Configuration keys: `gpas config`.";
+    "4 NaN or Inf in training; 5 MPI, memory, disk or permissions; 6 a rank was lost; 75 stopped on request, start\n"
+    "again to continue; 130 interrupted twice.\n"
+    "`gpas COMMAND --help` has details. Configuration keys: `gpas config`.";
 
 int report(const gpas::Error& error) {
     std::fflush(stdout);

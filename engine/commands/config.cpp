@@ -34,10 +34,9 @@ void print(const Options& options) {
 void add_config(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("config", "Print every configuration key with type, default and help");
-    command->add_option("FILTER", options->filter, "only keys whose name or help contains this");
-    command->add_option(
-        "--resolved", options->resolved,
-        "CONFIG... key=value...: print the configuration that these amount to, and where each value is set");
+    command->add_option("FILTER", options->filter, "print only keys whose name, help or other name contains this word");
+    command->add_option("--resolved", options->resolved,
+                        "CONFIG... key=value...: print the resulting configuration and the place that sets each value");
     command->add_flag("--markdown", options->markdown, "print docs/configuration.md");
     command->callback([&chosen, options] { chosen.alone = [options] { print(*options); }; });
 }

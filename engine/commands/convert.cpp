@@ -91,29 +91,30 @@ void run(const Options& options, MpiSession& mpi) {
 void add_convert(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     ConvertOptions& convert = options->convert;
-    CLI::App* command =
-        app.add_subcommand("convert", "Write a checkpoint as a Hugging Face model, or the other way round");
+    CLI::App* command = app.add_subcommand(
+        "convert", "Convert a checkpoint to a Hugging Face model, or a Hugging Face model to a checkpoint");
     command
-        ->add_option("SOURCE", convert.source,
-                     "a checkpoint or the directory of a run (its newest one), or a Hugging Face model's directory")
+        ->add_option(
+            "SOURCE", convert.source,
+            "a checkpoint, the directory of a run (its newest checkpoint), or a Hugging Face model's directory")
         ->required();
     command->add_option("TARGET", convert.target, "a new directory")->required();
     add_choice<StoredDtype>(*command, "--dtype", convert.dtype,
                             {{"bf16", StoredDtype::bf16}, {"fp16", StoredDtype::fp16}, {"fp32", StoredDtype::fp32}},
-                            "of exported weights: bf16, fp16 or fp32 (checkpoints hold fp32)");
+                            "type of exported weights: bf16, fp16 or fp32 (checkpoints hold fp32)");
     command->add_flag("--fold-gates", convert.fold_gates,
                       "export a gated Pre-LN or LNS model as a plain LLaMA that computes the same");
     add_real(*command, "--shard-gb", options->shard_gb, {1e-9, 1e6}, "largest file of exported weights, in 10^9 bytes");
     command->add_option("--tokenizer", convert.tokenizer,
-                        "SentencePiece model; default: that of the source; none: no tokenizer");
+                        "SentencePiece model; default: the tokenizer of the source; none: no tokenizer");
     command->add_option(
         "--architecture", convert.architecture,
-        "of an imported model of the GPAS paper's code, whose config.json does not say it: pre_gpas, …");
+        "architecture of a model imported from the GPAS paper's code, if config.json lacks it: pre_gpas, …");
     add_integer(*command, "--mix-post-layers", convert.post_layers, {0, 10000},
-                "of an imported Mix-LN model of that code: how many layers are Post-LN")
+                "number of Post-LN layers of a Mix-LN model imported from the GPAS paper's code")
         ->default_str("a quarter");
     command->add_flag("!--no-logits", convert.logits,
-                      "do not compute logits of source and result (that takes the model's size in memory)");
+                      "do not compare logits of source and result (comparing needs the model's size in memory)");
     command->add_option("--tokens", convert.tokens, "token files (prefix) for the logits; default: the run's");
     command->callback([&chosen, options] { chosen.parallel = [options](MpiSession& mpi) { run(*options, mpi); }; });
 }

@@ -93,12 +93,13 @@ void add_eval(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("eval", "Loss and perplexity of a checkpoint on the held-out data");
     options->model = add_model_argument(*command);
-    command->add_flag("--all", options->all, "every validation sample, not evaluation.samples of them");
-    command->add_option("--paper", options->paper,
-                        "also the loss as the evaluation of the paper's code prints it, with this --batch_size and "
-                        "number of GPUs, such as 256x1 (docs/paper.md)");
+    command->add_flag("--all", options->all, "use every validation sample instead of evaluation.samples");
+    command->add_option(
+        "--paper", options->paper,
+        "also print the loss as the evaluation of the paper's code prints it, with this --batch_size and "
+        "number of GPUs, such as 256x1 (docs/paper.md)");
     command->add_flag("--baseline", options->baseline,
-                      "also the losses of add-one smoothed unigram and bigram models of the training tokens");
+                      "also print the losses of add-one smoothed unigram and bigram models of the training tokens");
     command->callback([&chosen, options] { chosen.parallel = [options](MpiSession& mpi) { run(*options, mpi); }; });
 }
 

@@ -83,7 +83,7 @@ void add_generate(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("generate", "Continue a text with a trained model");
     options->model = add_model_argument(*command);
-    command->add_option("--prompt", options->prompt, "the text to continue; without it a new document is begun");
+    command->add_option("--prompt", options->prompt, "text to continue; default: start a new document");
     add_integer(*command, "--tokens", options->tokens, {1, 1e9}, "at most this many tokens");
     SamplingOptions& sampling = options->sampling;
     add_real(*command, "--temperature", sampling.temperature, {0, 1e6}, "0: always the most likely token");

@@ -71,12 +71,13 @@ void run(const Options& options) {
 
 void add_inspect(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
-    CLI::App* command = app.add_subcommand("inspect", "Show what is in a checkpoint, or how two of them differ");
+    CLI::App* command =
+        app.add_subcommand("inspect", "Show the contents of a checkpoint, or the differences between two checkpoints");
     command
         ->add_option("CHECKPOINT", options->path,
-                     "a checkpoint, or the directory of a run: its newest one, and a list of its branches")
+                     "a checkpoint, or the directory of a run (newest checkpoint and list of branches)")
         ->required();
-    command->add_option("OTHER", options->other, "a second one: print the differences");
+    command->add_option("OTHER", options->other, "second checkpoint; prints the differences");
     command->add_flag("--verify", options->inspect.verify, "check every block against its checksum");
     command->add_flag("--config", options->inspect.config, "print the stored configuration");
     command->add_flag("!--no-statistics", options->inspect.statistics, "do not read the tensors");

@@ -285,8 +285,7 @@ void run(const Options& options) {
 
 void add_plan(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
-    CLI::App* command =
-        app.add_subcommand("plan", "What a run needs and takes, before it is one: memory, messages, time");
+    CLI::App* command = app.add_subcommand("plan", "Predict what a run needs before it starts: memory, messages, time");
     options->config = add_config_argument(*command);
     add_integer(*command, "--ranks", options->ranks, {1, 1 << 24}, "ranks of the run");
     command->add_option("--gpu", options->gpu, "a device of the table: a100, h100, h200, …");
@@ -294,8 +293,9 @@ void add_plan(CLI::App& app, Chosen& chosen) {
         ->default_str("that of --gpu");
     add_real(*command, "--tflops", options->tflops, {0, 1e9, true}, "peak of a device, in TFLOP/s")
         ->default_str("that of --gpu");
-    command->add_option("--network", options->network, "between nodes, Gb/s of a GPU: 400 or 200")->default_str("400");
-    command->add_flag("--search", options->search, "rank the layouts of so many ranks by predicted time");
+    command->add_option("--network", options->network, "network between nodes in Gb/s per GPU: 400 or 200")
+        ->default_str("400");
+    command->add_flag("--search", options->search, "list the layouts of this many ranks by predicted time");
     command->callback([&chosen, options] { chosen.alone = [options] { run(*options); }; });
 }
 

@@ -10,11 +10,11 @@ namespace gpas {
 void add_preflight(CLI::App& app, Chosen& chosen) {
     CLI::App* command = app.add_subcommand(
         "preflight",
-        "Before training, on all ranks of the job: find the rank, node, disk or link that is not as the others");
+        "Check all ranks of a job before training: find the rank, node, disk or link that is slow or differs");
     const auto config = add_config_argument(*command);
     const auto options = std::make_shared<preflight::Options>();
-    command->add_flag("--quick", options->quick, "leave out what takes long: bandwidths, matrix products");
-    command->add_flag("--strict", options->strict, "what is slow is a problem, too: exit code 5");
+    command->add_flag("--quick", options->quick, "skip the long measurements: bandwidths, matrix products");
+    command->add_flag("--strict", options->strict, "treat slow parts as problems, too: exit code 5");
     add_real(*command, "--slow-factor", options->slow_factor, {1, 1e6},
              "a link is slow if it has less than 1/N of the median");
     add_real(*command, "--wait-seconds", options->wait_seconds, {0, 1e9, true},

@@ -130,13 +130,13 @@ void add_prepare(CLI::App& app, Chosen& chosen) {
     command->add_option("--json-key", options->json_key, "jsonl: the key of the text (default: text)");
     command->add_option("--tokenizer", prepare.tokenizer, "a SentencePiece .model file");
     add_integer(*command, "--train-tokenizer", options->train_pieces, {1, 1 << 24},
-                "train one of this many pieces, saved as PREFIX.model")
+                "train a tokenizer with this many pieces and save it as PREFIX.model")
         ->default_str("");
     add_choice<TokenizerType>(*command, "--tokenizer-type", options->type,
                               {{"bpe", TokenizerType::bpe}, {"unigram", TokenizerType::unigram}}, "bpe or unigram")
         ->default_str("bpe");
     command->add_flag("!--no-eos", prepare.append_eos, "do not end documents with the end-of-sentence token");
-    command->add_flag("--skip-bad-lines", prepare.skip_bad_lines, "jsonl: leave out and count lines that have no text");
+    command->add_flag("--skip-bad-lines", prepare.skip_bad_lines, "jsonl: skip and count lines without text");
     add_integer(*command, "--threads", prepare.threads, {0, 65536}, "0: all processors");
     command->callback([&chosen, options] { chosen.alone = [options] { run(*options); }; });
 }

@@ -96,14 +96,14 @@ void run(const Options& options) {
 void add_top(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command =
-        app.add_subcommand("top", "Watch a run from its files: progress, loss, speed, what each rank does");
+        app.add_subcommand("top", "Watch a run through its files: progress, loss, speed, state of each rank");
     command
-        ->add_option(
-            "RUN", options->words,
-            "the directory of a run, or its configuration (YAML files and overrides), whose `directory` is taken")
+        ->add_option("RUN", options->words,
+                     "directory of a run, or its configuration (YAML files and overrides), which names the directory")
         ->required();
     add_real(*command, "--interval", options->interval, {0.1, 3600}, "seconds between frames");
-    command->add_flag("--once", options->once, "print one frame as plain text; so does a stdout that is no terminal");
+    command->add_flag("--once", options->once,
+                      "print one frame as plain text; the default if stdout is not a terminal");
     command->footer("q or Ctrl-C ends it.");
     command->callback([&chosen, options] { chosen.alone = [options] { run(*options); }; });
 }

@@ -8,7 +8,7 @@
 namespace gpas {
 
 void add_train(CLI::App& app, Chosen& chosen) {
-    CLI::App* command = app.add_subcommand("train", "Train a model, or go on where its run was left");
+    CLI::App* command = app.add_subcommand("train", "Train a model, or continue its run from the newest checkpoint");
     const auto config = add_config_argument(*command);
     command->callback([&chosen, config] {
         chosen.watch = [config] {
