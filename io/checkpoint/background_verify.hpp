@@ -1,4 +1,4 @@
-// Checks the data of a checkpoint against its checksums while training goes on.
+// Checks the data of a checkpoint against its checksums while training continues.
 #pragma once
 
 #include <atomic>
@@ -17,8 +17,8 @@ public:
     BackgroundVerify(const BackgroundVerify&) = delete;
     BackgroundVerify& operator=(const BackgroundVerify&) = delete;
 
-    // What is wrong with the data; empty: nothing. nullopt: not known yet; if no file is being verified, this one is
-    // from now on.
+    // The first problem of the data; empty: no problem. nullopt: not known yet; if no other file is being verified,
+    // this call starts to verify this file.
     std::optional<std::string> ask(const std::filesystem::path& file);
     bool running() const { return thread_.joinable() && !done_; }
     void wait();

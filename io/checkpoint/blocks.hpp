@@ -1,4 +1,4 @@
-// The arithmetic under a checkpoint, free of files: hyperslabs, their pieces and runs, and block checksums.
+// The arithmetic of checkpoints, without file access: hyperslabs, their pieces and runs, and block checksums.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
 // Branches of a run. The files directly in its checkpoint directory are the current branch: one line of saves, of which
-// a higher step is the later one. A start from an earlier state begins another branch. The checkpoints that the run
-// leaves by that are moved to a sub-directory set_aside_<n>_step_<first>_to_<last>; nothing is deleted.
+// a higher step is the later one. A start from an earlier state begins a new branch. The checkpoints that do not
+// belong to the new branch are moved to a sub-directory set_aside_<n>_step_<first>_to_<last>; nothing is deleted.
 //
 // One write of the journal (checkpoints/.branching.json) begins a branch. A process that is killed before it has
 // changed nothing. After it readers no longer see the files that are to be moved, and finish_branching() completes the
@@ -57,7 +57,7 @@ void set_aside_step(const std::filesystem::path& directory, std::int64_t step, c
 std::vector<SetAside> list_set_aside(const std::filesystem::path& directory);
 // File names that a journal lists: they are no longer in the current branch.
 std::vector<std::string> names_to_be_moved(const std::filesystem::path& directory);
-// Where a checkpoint of the current branch lies now that it has been set aside; nothing if it has not.
+// The present path of a checkpoint that has been set aside; nothing if it has not been set aside.
 std::optional<std::filesystem::path> moved_to(const std::filesystem::path& file);
 
 }  // namespace gpas

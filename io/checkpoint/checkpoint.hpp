@@ -1,5 +1,5 @@
-// Checkpoints: one HDF5 file per step, every parameter and optimizer moment a global, unpadded fp32 tensor. The layout
-// of ranks that wrote a file leaves no trace in it, so any layout can read it. docs/formats.md describes the file.
+// Checkpoints: one HDF5 file per step, every parameter and optimizer moment a global, unpadded fp32 tensor. The file
+// does not depend on the layout of the ranks that wrote it, so any layout can read it. docs/formats.md has its format.
 #pragma once
 
 #include "parallel/communicator.hpp"
@@ -38,7 +38,7 @@ struct CheckpointHeader {
     bool operator==(const CheckpointHeader&) const = default;
 };
 
-// A hyperslab of a named global tensor that lies on this rank.
+// The hyperslab of a named global tensor that this rank holds.
 struct StateTensor {
     std::string name;                        // "<group>/<tensor>", group one of weights, adam_m, adam_v
     std::vector<std::int64_t> global_shape;  // unpadded, 1 to 8 dimensions
@@ -95,7 +95,7 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-// The same in one call.
+// Constructs a CheckpointSave and finishes it.
 std::filesystem::path save_checkpoint(Communicator& group, const std::filesystem::path& directory,
                                       const CheckpointHeader& header, std::span<const StateTensor> tensors,
                                       const CheckpointOptions& options = {});
@@ -138,7 +138,7 @@ struct VerifyReport {
 // Reads everything. Never throws for what is wrong inside the file.
 VerifyReport verify(const std::filesystem::path& file);
 
-// Empty: the file is complete and holds this step. Otherwise why not. The tensors' data are not read.
+// Empty if the file is complete and holds this step; otherwise the reason. The tensors' data are not read.
 std::string why_incomplete(const std::filesystem::path& file, std::int64_t step);
 // Steps that have a file in the directory, the newest first: of the current branch (branch.hpp). A missing directory
 // has none.
@@ -149,9 +149,9 @@ std::optional<std::filesystem::path> newest_complete(
     const std::filesystem::path& directory, std::vector<std::string>* passed_over = nullptr,
     std::int64_t below = std::numeric_limits<std::int64_t>::max(),
     const std::function<std::string(const std::filesystem::path&, std::int64_t)>& check = why_incomplete);
-// Removes what killed processes have left of their saves. A process that still writes cannot finish its save.
+// Removes the temporary files of killed saves. A process that still writes cannot finish its save.
 void remove_leftovers(const std::filesystem::path& directory);
-// The step in the name of a checkpoint; nothing where it is another kind of file.
+// The step in the name of a checkpoint; nothing for any other file name.
 std::optional<std::int64_t> checkpoint_step(const std::filesystem::path& file);
 std::string checkpoint_file_name(std::int64_t step);  // "step_00000100.h5"
 

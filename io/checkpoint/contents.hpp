@@ -1,4 +1,4 @@
-// What stands in a checkpoint besides the tensors' data: header attributes, table of contents, block checksums, and
+// The contents of a checkpoint except the tensors' data: header attributes, table of contents, block checksums, and
 // the digest over them that is the completion marker. Internal to io/checkpoint.
 #pragma once
 
@@ -48,7 +48,7 @@ std::uint64_t digest(const CheckpointHeader& header, std::span<const TensorInfo>
                      std::span<const std::uint64_t> block_sums);
 
 void write_header(hid_t file, const CheckpointHeader& header, const std::filesystem::path& path);
-// What to say of a file that was there when reading began, and is no longer.
+// The message about a file that disappeared after reading began.
 std::string removed_message(const std::filesystem::path& path);
 
 // Runs body(), which reads the file. If it fails because the file has gone meanwhile, the error says that instead of

@@ -17,7 +17,7 @@ struct InspectReport {
     std::string damage;  // the first problem that verifying found; empty: none
 };
 
-// Header, tensors, gate values. Error(bad_file) when the file is no checkpoint or what it reads is damaged.
+// Header, tensors, gate values. Error(bad_file) if the file is not a checkpoint or is damaged.
 InspectReport inspect_report(const std::filesystem::path& file, const InspectOptions& options = {});
 
 // Header members that differ, tensors in one only, and for each common tensor the largest absolute difference and

@@ -28,7 +28,7 @@ public:
     void write_to(PositionedFile& file) const;
 
     // For HDF5.
-    void write(std::int64_t at, const void* data, std::int64_t bytes) noexcept;  // sets failed() where memory runs out
+    void write(std::int64_t at, const void* data, std::int64_t bytes) noexcept;  // sets failed() if memory runs out
     void read(std::int64_t at, void* data, std::int64_t bytes) const;            // zeros where nothing was written
     std::int64_t size() const { return size_; }
     void set_size(std::int64_t bytes) { size_ = bytes; }

@@ -1,5 +1,5 @@
-// One rank's share of a save: its hyperslabs into a file that is already laid out. Free of MPI and HDF5, so that a
-// thread beside the training can do it. Internal to io/checkpoint.
+// One rank's share of a save: its hyperslabs into a file that is already laid out. Uses neither MPI nor HDF5, so
+// that a background thread can run it during training. Internal to io/checkpoint.
 #pragma once
 
 #include "io/checkpoint/checkpoint.hpp"

@@ -44,7 +44,7 @@ struct RetentionPlan {
 // the newest good one up to `trusted`, multiples of keep_every. Files in any order, one per step.
 RetentionPlan plan_retention(std::vector<RetainedFile> files, const RetentionRule& rule);
 
-// The rule carried out in a directory. Not collective: rank 0 has it.
+// Applies the rule to a directory. Not collective: only rank 0 has one.
 class Retention {
 public:
     // What is wrong with the data of a file; empty: nothing; nullopt: not known yet, ask again later.
@@ -56,8 +56,8 @@ public:
               Check check = {}, BeforeChange before = {});
 
     void wrote(std::int64_t step);
-    // The run goes on from this file of the directory, which it has read completely (-1: from another one, or anew).
-    // Later steps belong to another branch: nothing is known of them any more.
+    // The run continues from this file of the directory, which it has read completely (-1: from another directory or
+    // from initial weights). Later steps belong to another branch: what was known of their files is dropped.
     void resumed_from(std::int64_t step);
     void branch_began_at(std::int64_t step) { rule_.base = step; }
     void trust_up_to(std::int64_t step) { rule_.trusted = step; }

@@ -1,5 +1,5 @@
 // The end of a checkpoint file, after all that HDF5 knows of: a checksum of every byte that is not a tensor's data
-// (those have their own). Looked at before HDF5 sees the file, so that damage does not reach its reader. Internal to
+// (those have their own). Checked before HDF5 opens the file, so that HDF5 never reads a damaged file. Internal to
 // io/checkpoint.
 #pragma once
 
@@ -23,7 +23,7 @@ using ReadBytes = std::function<void(std::int64_t at, void* data, std::int64_t b
 // Error(environment).
 void write_seal(PositionedFile& file, std::int64_t size, std::vector<ByteRange> data, const ReadBytes& read);
 
-// Error(bad_file) where it is missing, or does not fit the file.
+// Error(bad_file) if the seal is missing or does not match the file.
 void check_seal(const std::filesystem::path& path);
 
 }  // namespace gpas

@@ -15,7 +15,7 @@ inline bool is_empty(const StateTensor& part) { return part.count.empty(); }
 
 // Error(internal) for names, shapes or hyperslabs that make no sense. Not collective.
 StateList make_state_list(std::span<const StateTensor> parts);
-// Error(internal) where ranks disagree on names or shapes. Collective.
+// Error(internal) if ranks disagree on names or shapes. Collective.
 void check_same_list(Communicator& group, const StateList& list);
 
 }  // namespace gpas

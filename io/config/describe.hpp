@@ -18,7 +18,7 @@ std::string describe_schema_as_markdown();
 // YAML with every key; load_config_text gives back exactly this configuration.
 std::string dump_config(const RunConfig& config);
 
-// The same with a comment on each line that a file or an override sets, telling where: `gpas config --resolved`.
+// As above, with the place as a comment on each line that a file or an override sets: `gpas config --resolved`.
 std::string dump_config(const LoadedConfig& config);
 
 }  // namespace gpas

@@ -1,4 +1,4 @@
-// Where a value of the configuration came from, so that every message can point at it.
+// The place that sets a configuration value, for error messages.
 #pragma once
 
 #include <map>
@@ -13,7 +13,7 @@ struct ConfigPlace {
     int column = 0;      // from 1, in bytes
 };
 
-// "configs/71m.yaml:12:9", or the origin alone where there are no lines.
+// "configs/71m.yaml:12:9", or only the origin if there are no lines.
 std::string to_string(const ConfigPlace& place);
 
 // The text on one line: control characters as \xNN.

@@ -9,7 +9,7 @@
 
 namespace gpas {
 
-// Error(usage) with the place where the node has another type or lies outside the key's range.
+// Error(usage) with the place of the node if it has another type or is outside the key's range.
 ConfigValue read_value(const KeySpec& key, const ConfigNode& node);
 
 // "100", "1_000_000" and "1e6" are integers; "1.5", "0x10", "010" and "10k" are not.

@@ -1,4 +1,4 @@
-// What to say about a key that the schema does not know.
+// Advice about a key that the schema does not know.
 #pragma once
 
 #include <string>
@@ -7,10 +7,10 @@
 namespace gpas {
 
 // "did you mean training.steps?", "gpas calls it …", "it belongs to section …", or the list of what there is.
-// `dotted_name` is the whole unknown name, `value_is_mapping` tells that it was used as a section.
+// `dotted_name` is the whole unknown name, `value_is_mapping`: the name was used as a section.
 std::string advice_for_unknown_key(std::string_view dotted_name, bool value_is_mapping);
 
-// The choice nearest to `text`, or "" where none is near.
+// The choice nearest to `text`, or "" if no choice is near.
 template <class Names>
 std::string nearest(std::string_view text, const Names& names);
 

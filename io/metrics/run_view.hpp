@@ -1,5 +1,5 @@
-// What the files of a run say about it, for whoever watches it from outside: docs/metrics.md lists them. Whatever is
-// missing, damaged or of another version is unknown; only a directory that is no run is an error.
+// The state of a run as its files report it, for observers outside the run; docs/metrics.md lists the files. A value
+// that is missing, damaged or of another version is unknown. Only a directory that does not contain a run is an error.
 #pragma once
 
 #include "base/phase_seconds.hpp"
@@ -15,12 +15,12 @@
 
 namespace gpas {
 
-// Numbers that no file tells are NaN, or -1 where they are whole; times are seconds since 1970.
+// Numbers that no file contains are NaN (floating point) or -1 (integers). Times are seconds since 1970.
 inline constexpr double unknown_number = std::numeric_limits<double>::quiet_NaN();
 
 struct LossPoint {
     std::int64_t step = 0;
-    double loss = unknown_number;  // also where it was NaN or Inf
+    double loss = unknown_number;  // also if it was NaN or Inf
 };
 
 // The last records of steps; names as in docs/metrics.md.
