@@ -5,13 +5,13 @@
 // In turns, on a model whose tensors are cut over all ranks (tensor parallel: half of them in narrow columns): plain
 // writes and fsync of as many bytes, each rank its own stretch of one file; a checkpoint that training waits for; one
 // beside the training; and the same tensors through HDF5's MPI-IO driver.
-#include "engine/step/replica.hpp"
-#include "engine/run/saves.hpp"
-#include "base/stopwatch.hpp"
-#include "io/checkpoint/hdf5_file.hpp"
-#include "io/config/load.hpp"
 #include "base/durable.hpp"
 #include "base/error.hpp"
+#include "base/stopwatch.hpp"
+#include "engine/run/saves.hpp"
+#include "engine/step/replica.hpp"
+#include "io/checkpoint/hdf5_file.hpp"
+#include "io/config/load.hpp"
 #include "kernels/ops.hpp"
 #include "parallel/mpi/mpi_communicator.hpp"
 #include "parallel/mpi/mpi_handle.hpp"

@@ -1,10 +1,10 @@
 // Every hot operation of a training step, alone, at the shapes of a model: the median of its times, and how near that
 // comes to its bound, which is the rate of a large copy for what moves bytes and that of a large product for what
 // multiplies. Prints one JSON object a row, then the rows as a Markdown table.
+#include "base/error.hpp"
 #include "bench/gpu_timer.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/matmul.hpp"
-#include "base/error.hpp"
 #include "kernels/ops.hpp"
 
 #include <fmt/format.h>
@@ -338,9 +338,8 @@ void Bench::optimizer(const Shape& shape, Memory& memory) {
     clear(context_, sum);
     const AdamwPiece piece{.w = w, .m = m, .v = v, .compute = compute, .gradient = gradient};
     const std::string text = fmt::format("[{}]", n);
-    time("adamw", text, moves(n * (7 * 4 + (compute ? 2 : 0))), [&] {
-        adamw(context_, {&piece, 1}, {.learning_rate = 1e-3});
-    });
+    time("adamw", text, moves(n * (7 * 4 + (compute ? 2 : 0))),
+         [&] { adamw(context_, {&piece, 1}, {.learning_rate = 1e-3}); });
     time("squared_norm", text, moves(n * 4), [&] { squared_norm(context_, sum, {&gradient, 1}); });
 }
 

@@ -1,17 +1,17 @@
 // One training step of a config on made-up tokens, without data files: what compare_step.py and scaling.py time. Alone
 // or under mpirun; rank 0 prints one JSON object. Also measures oneDNN's own rate on the model's products, in the same
 // run.
+#include "base/error.hpp"
+#include "base/stopwatch.hpp"
 #include "bench/onednn_rate.hpp"
 #include "engine/run/algorithms.hpp"
 #include "engine/run/device.hpp"
 #include "engine/step/step.hpp"
-#include "base/stopwatch.hpp"
 #include "io/config/check.hpp"
 #include "io/config/load.hpp"
 #include "io/data/indexed_writer.hpp"
 #include "io/metrics/live_file.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "base/error.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

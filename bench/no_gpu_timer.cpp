@@ -1,5 +1,5 @@
-#include "bench/gpu_timer.hpp"
 #include "base/error.hpp"
+#include "bench/gpu_timer.hpp"
 
 namespace gpas::bench {
 

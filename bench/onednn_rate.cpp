@@ -1,7 +1,7 @@
 #include "bench/onednn_rate.hpp"
 
-#include "engine/model/parameters.hpp"
 #include "base/stopwatch.hpp"
+#include "engine/model/parameters.hpp"
 
 #include <omp.h>
 

@@ -1,13 +1,13 @@
 // gpas: parses the command line, runs the command, turns an error into one line and an exit code on every rank.
+#include "base/error.hpp"
+#include "base/error_of.hpp"
+#include "base/join_names.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/commands/help_files.hpp"
 #include "engine/commands/version.hpp"
-#include "base/join_names.hpp"
 #include "io/config/suggest.hpp"
 #include "io/metrics/background_stderr.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "base/error.hpp"
-#include "base/error_of.hpp"
 #include "parallel/communicator.hpp"
 
 #include <CLI/CLI.hpp>

@@ -1,9 +1,9 @@
 #include "kernels/arena.hpp"
 
 #include "base/bytes_text.hpp"
-#include "kernels/cuda/gpu.hpp"
 #include "base/error.hpp"
 #include "base/error_of.hpp"
+#include "kernels/cuda/gpu.hpp"
 
 #include <sys/mman.h>
 

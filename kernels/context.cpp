@@ -1,8 +1,8 @@
 #include "kernels/context.hpp"
 
+#include "base/error.hpp"
 #include "kernels/cpu/matmul.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "base/error.hpp"
 
 #include <omp.h>
 

@@ -192,15 +192,15 @@ struct StepTerms {
 void step_sums(Context&, Tensor sums, Tensor own, Tensor loss, Tensor squares, const StepTerms& terms);
 // When a step's update is taken, and how its gradient is clipped.
 struct UpdateRule {
-    double divisor = 0.0;                   // of the summed gradient; 0: the number of tokens, at least 1
-    double clip = 0.0, gate_clip = 0.0;     // largest norm of all gradients, and then of the gates'; 0: any
+    double divisor = 0.0;                // of the summed gradient; 0: the number of tokens, at least 1
+    double clip = 0.0, gate_clip = 0.0;  // largest norm of all gradients, and then of the gates'; 0: any
     double most_loss = std::numeric_limits<double>::infinity();  // above: the update is not taken
     double most_gradient_norm = std::numeric_limits<double>::infinity();
     bool allowed = true;  // false: it is not taken
 };
 // What became of it; all fp64, as a tensor [update_numbers].
 struct UpdateDecision {
-    double loss = 0.0;  // sums[0] / tokens
+    double loss = 0.0;                                     // sums[0] / tokens
     double gradient_norm = 0.0, gate_gradient_norm = 0.0;  // √sums[2] / divisor, √sums[3] / divisor
     double clip = 1.0, gate_clip = 1.0;  // min(1, largest / (norm + 1e-6)); the gates' norm counts after the first clip
     double factor = 1.0, gate_factor = 1.0;  // of the summed gradients of all other parameters, and of gates

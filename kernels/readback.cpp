@@ -1,7 +1,7 @@
 #include "kernels/readback.hpp"
 
-#include "kernels/cuda/gpu.hpp"
 #include "base/error.hpp"
+#include "kernels/cuda/gpu.hpp"
 
 #include <cstring>
 

@@ -3,8 +3,8 @@
 // state for, its share of each bucket only.
 #pragma once
 
-#include "parallel/communicator.hpp"
 #include "base/range.hpp"
+#include "parallel/communicator.hpp"
 
 #include <memory>
 #include <span>

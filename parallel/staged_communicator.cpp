@@ -1,7 +1,7 @@
 #include "parallel/staged_communicator.hpp"
 
-#include "kernels/cuda/gpu.hpp"
 #include "base/error.hpp"
+#include "kernels/cuda/gpu.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -8,9 +8,9 @@
 // block each way, as in a ring.
 #pragma once
 
+#include "base/range.hpp"
 #include "kernels/context.hpp"
 #include "parallel/communicator.hpp"
-#include "base/range.hpp"
 
 #include <vector>
 

@@ -1,7 +1,7 @@
+#include "base/error.hpp"
 #include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
 #include "io/config/describe.hpp"
-#include "base/error.hpp"
 
 #include <cstdio>
 

@@ -1,10 +1,10 @@
 #include "engine/convert/convert.hpp"
 
+#include "base/error.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/commands/options.hpp"
 #include "engine/run/threads.hpp"
 #include "io/checkpoint/checkpoint.hpp"
-#include "base/error.hpp"
 #include "parallel/agree.hpp"
 
 #include <CLI/CLI.hpp>

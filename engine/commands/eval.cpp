@@ -1,3 +1,4 @@
+#include "base/error.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/commands/model_argument.hpp"
 #include "engine/run/device.hpp"
@@ -9,7 +10,6 @@
 #include "io/config/check.hpp"
 #include "io/data/ngram_baseline.hpp"
 #include "io/metrics/text.hpp"
-#include "base/error.hpp"
 #include "parallel/agree.hpp"
 
 #include <fmt/format.h>

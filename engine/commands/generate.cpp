@@ -1,13 +1,13 @@
 #include "engine/run/generate.hpp"
 #include "engine/run/device.hpp"
 
+#include "base/error.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/commands/model_argument.hpp"
 #include "engine/commands/options.hpp"
 #include "engine/run/run_state.hpp"
 #include "engine/run/threads.hpp"
 #include "io/data/tokenizer.hpp"
-#include "base/error.hpp"
 
 #include <cstdio>
 #include <iostream>

@@ -1,9 +1,9 @@
 #include "io/checkpoint/inspect.hpp"
 
+#include "base/error.hpp"
 #include "engine/commands/command.hpp"
 #include "io/checkpoint/branch.hpp"
 #include "io/checkpoint/checkpoint.hpp"
-#include "base/error.hpp"
 
 #include <fmt/ranges.h>
 #include <CLI/CLI.hpp>

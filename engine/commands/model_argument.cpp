@@ -1,10 +1,10 @@
 #include "engine/commands/model_argument.hpp"
 
+#include "base/error.hpp"
 #include "engine/run/run_state.hpp"
 #include "engine/run/same_ranks.hpp"
 #include "engine/run/same_run.hpp"
 #include "io/checkpoint/checkpoint.hpp"
-#include "base/error.hpp"
 #include "parallel/agree.hpp"
 
 #include <cstdio>

@@ -1,17 +1,17 @@
 #include "engine/plan/plan.hpp"
+#include "base/bytes_text.hpp"
+#include "base/error.hpp"
 #include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/commands/options.hpp"
 #include "engine/plan/device_table.hpp"
 #include "engine/plan/gpu_memory.hpp"
-#include "engine/run/host_state.hpp"
 #include "engine/plan/layout_search.hpp"
+#include "engine/run/host_state.hpp"
 #include "engine/run/run_state.hpp"
 #include "engine/step/learning_rate.hpp"
 #include "io/config/check.hpp"
 #include "io/config/enum_names.hpp"
-#include "base/bytes_text.hpp"
-#include "base/error.hpp"
 
 #include <fmt/ranges.h>
 

@@ -1,10 +1,10 @@
 #include "io/data/prepare.hpp"
 
+#include "base/error.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/commands/options.hpp"
 #include "engine/run/threads.hpp"
 #include "io/metrics/progress_bar.hpp"
-#include "base/error.hpp"
 
 #include <CLI/CLI.hpp>
 

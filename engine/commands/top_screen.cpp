@@ -1,10 +1,10 @@
 #include "engine/commands/top_screen.hpp"
 
+#include "base/bytes_text.hpp"
 #include "engine/commands/top_chart.hpp"
 #include "engine/commands/top_ranks.hpp"
 #include "engine/commands/top_text.hpp"
 #include "io/metrics/text.hpp"
-#include "base/bytes_text.hpp"
 
 #include <fmt/format.h>
 

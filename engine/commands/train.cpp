@@ -1,9 +1,9 @@
+#include "base/error.hpp"
 #include "engine/commands/arguments.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/run/same_ranks.hpp"
 #include "engine/run/threads.hpp"
 #include "engine/run/trainer.hpp"
-#include "base/error.hpp"
 
 namespace gpas {
 
@@ -27,8 +27,7 @@ void add_train(CLI::App& app, Chosen& chosen) {
                 return config->load();
             });
             const ChosenDevice device = choose_device(loaded.values.compute, mpi, *world);
-            train(loaded, std::move(world), compute_threads(loaded.values.compute.threads, mpi, true),
-                  device, &mpi);
+            train(loaded, std::move(world), compute_threads(loaded.values.compute.threads, mpi, true), device, &mpi);
         };
     });
 }

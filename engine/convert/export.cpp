@@ -1,3 +1,5 @@
+#include "base/bytes_text.hpp"
+#include "base/error.hpp"
 #include "engine/convert/convert.hpp"
 #include "engine/convert/fold.hpp"
 #include "engine/convert/hugging_face_weights.hpp"
@@ -10,8 +12,6 @@
 #include "io/data/tokenizer.hpp"
 #include "io/hugging_face/config.hpp"
 #include "io/hugging_face/tokenizer.hpp"
-#include "base/bytes_text.hpp"
-#include "base/error.hpp"
 #include "parallel/agree.hpp"
 
 #include <nlohmann/json.hpp>
@@ -197,12 +197,11 @@ private:
         options_.say(fmt::format("{} tensors, {} in {} file(s), {}: read back, and the same bits as the source",
                                  tensors, bytes_text(double(bytes)), shards_.size(), safetensors_name(options_.dtype)));
         if (!is_plain_llama(config_.model))
-            options_.say(
-                fmt::format("config.json has the model type gpas_llama: {} is not a plain LLaMA, and transformers would "
-                            "leave out the difference{}",
-                            name_of(config_.model.architecture),
-                            is_pre_norm_only(config_.model.architecture) ? " (--fold-gates makes it a plain LLaMA)"
-                                                                         : ""));
+            options_.say(fmt::format(
+                "config.json has the model type gpas_llama: {} is not a plain LLaMA, and transformers would "
+                "leave out the difference{}",
+                name_of(config_.model.architecture),
+                is_pre_norm_only(config_.model.architecture) ? " (--fold-gates makes it a plain LLaMA)" : ""));
         else if (const std::string refused = shape_that_transformers_refuses(config_.model); !refused.empty())
             options_.say(refused);
         if (!tokenizer_ && options_.tokenizer != "none")

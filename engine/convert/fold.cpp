@@ -1,8 +1,8 @@
 #include "engine/convert/fold.hpp"
 
+#include "base/error.hpp"
 #include "io/config/architecture.hpp"
 #include "io/config/enum_names.hpp"
-#include "base/error.hpp"
 #include "kernels/math.hpp"
 
 #include <cmath>

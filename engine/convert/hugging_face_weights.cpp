@@ -1,8 +1,8 @@
 #include "engine/convert/hugging_face_weights.hpp"
 
+#include "base/error.hpp"
 #include "engine/convert/shared.hpp"
 #include "io/checkpoint/blocks.hpp"
-#include "base/error.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -16,7 +16,7 @@ public:
     // shape, or belongs to no parameter of the model; weights that are pickled.
     HuggingFaceWeights(const std::filesystem::path& directory, const ModelConfig& model);
 
-    Weights weights() const;  // refers to this object
+    Weights weights() const;                                      // refers to this object
     std::vector<float> read(const std::string& parameter) const;  // Error(bad_file) for NaN and Inf, naming the element
 
 private:

@@ -1,3 +1,4 @@
+#include "base/error.hpp"
 #include "engine/convert/convert.hpp"
 #include "engine/convert/hugging_face_weights.hpp"
 #include "engine/convert/shared.hpp"
@@ -5,7 +6,6 @@
 #include "io/config/describe.hpp"
 #include "io/config/load.hpp"
 #include "io/hugging_face/config.hpp"
-#include "base/error.hpp"
 #include "parallel/agree.hpp"
 
 #include <algorithm>

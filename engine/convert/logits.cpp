@@ -1,8 +1,8 @@
 #include "engine/convert/logits.hpp"
 
+#include "base/error.hpp"
 #include "engine/step/replica.hpp"
 #include "io/data/indexed_dataset.hpp"
-#include "base/error.hpp"
 #include "kernels/philox.hpp"
 
 #include <algorithm>

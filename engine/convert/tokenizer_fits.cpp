@@ -1,6 +1,6 @@
+#include "base/error.hpp"
 #include "engine/convert/shared.hpp"
 #include "io/data/tokenizer.hpp"
-#include "base/error.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -17,10 +17,11 @@ double lower_median(std::vector<double> values) {
 }
 
 std::string text_of(const RankStatus& rank, const PhaseSeconds& per_step, double slowness) {
-    return fmt::format("rank {} on {} takes {:.3g} s of own work per step, {:.2f} times the median of its stage: data "
-                       "{:.3g}, compute {:.3g}, optimizer {:.3g} s; it waits {:.3g} s for other ranks",
-                       rank.rank, rank.host, per_step.own_work(), slowness, per_step.data, per_step.compute,
-                       per_step.optimizer, per_step.communication);
+    return fmt::format(
+        "rank {} on {} takes {:.3g} s of own work per step, {:.2f} times the median of its stage: data "
+        "{:.3g}, compute {:.3g}, optimizer {:.3g} s; it waits {:.3g} s for other ranks",
+        rank.rank, rank.host, per_step.own_work(), slowness, per_step.data, per_step.compute, per_step.optimizer,
+        per_step.communication);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include "engine/guard/trouble.hpp"
 
-#include "engine/model/number_probe.hpp"
 #include "base/error.hpp"
+#include "engine/model/number_probe.hpp"
 
 #include <algorithm>
 #include <limits>

@@ -1,7 +1,7 @@
 #include "engine/model/model.hpp"
 
-#include "kernels/cuda/profiling.hpp"
 #include "base/error.hpp"
+#include "kernels/cuda/profiling.hpp"
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
-#include "io/config/architecture.hpp"
-#include "engine/model/parameters.hpp"
 #include "base/error.hpp"
+#include "engine/model/parameters.hpp"
+#include "io/config/architecture.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,7 @@
 #include "engine/model/parameters.hpp"
 
-#include "io/checkpoint/blocks.hpp"
 #include "base/error.hpp"
+#include "io/checkpoint/blocks.hpp"
 #include "kernels/ops.hpp"
 
 #include <xxhash.h>

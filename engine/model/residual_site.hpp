@@ -1,8 +1,8 @@
 // The residual connection around one sub-layer, for every row of the architecture table (architecture.hpp).
 #pragma once
 
-#include "io/config/architecture.hpp"
 #include "engine/model/workspace.hpp"
+#include "io/config/architecture.hpp"
 #include "kernels/ops.hpp"
 
 #include <string>

@@ -22,7 +22,8 @@ struct ModelShape {
     int tensor_rank = 0;
     int tensor_size = 1;
     bool sequence_parallel = false;
-    bool tensor_overlap = false;  // row blocks of the tensor-parallel ranks travel one by one (sequence parallelism only)
+    bool tensor_overlap =
+        false;  // row blocks of the tensor-parallel ranks travel one by one (sequence parallelism only)
     std::int64_t ffn_multiple = 1;  // a rank's feed-forward columns are padded to a multiple of this; 1: not at all
     // Tokens whose logits exist at once, at most: enough that the weight gradient's product is efficient, and few enough
     // that logits stay a small share of memory.

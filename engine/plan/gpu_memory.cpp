@@ -1,7 +1,7 @@
 #include "engine/plan/gpu_memory.hpp"
 
-#include "io/config/check.hpp"
 #include "base/bytes_text.hpp"
+#include "io/config/check.hpp"
 #include "kernels/cuda/gpu.hpp"
 
 #include <fmt/format.h>

@@ -1,7 +1,7 @@
 #include "engine/plan/layout_search.hpp"
 
-#include "engine/plan/gpu_memory.hpp"
 #include "base/error.hpp"
+#include "engine/plan/gpu_memory.hpp"
 
 #include <algorithm>
 

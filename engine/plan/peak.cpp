@@ -1,9 +1,9 @@
 #include "engine/plan/peak.hpp"
 
-#include "engine/plan/device_table.hpp"
-#include "base/stopwatch.hpp"
-#include "kernels/cuda/gpu.hpp"
 #include "base/error.hpp"
+#include "base/stopwatch.hpp"
+#include "engine/plan/device_table.hpp"
+#include "kernels/cuda/gpu.hpp"
 #include "kernels/ops.hpp"
 
 #include <algorithm>

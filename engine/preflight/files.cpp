@@ -1,12 +1,12 @@
 #include "engine/preflight/files.hpp"
 
+#include "base/durable.hpp"
+#include "base/error.hpp"
+#include "base/stopwatch.hpp"
 #include "engine/preflight/gather.hpp"
 #include "engine/preflight/judge.hpp"
 #include "engine/run/run_state.hpp"
-#include "base/stopwatch.hpp"
 #include "io/data/batch.hpp"
-#include "base/durable.hpp"
-#include "base/error.hpp"
 
 #include <unistd.h>
 

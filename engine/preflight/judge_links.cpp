@@ -73,12 +73,12 @@ std::vector<Judged> against_their_kind(const std::vector<Link>& links, const Hos
             }
         const double rate = usual_of(rates, true), second = usual_of(seconds, false);
         for (const Link* link : kind)
-            judged.push_back(
-                {.link = link,
-                 .usual = rate,
-                 .usual_seconds = second,
-                 .narrow = link->bytes_per_second * slow_factor<rate, .late = link->seconds> slow_factor * second +
-                           late_seconds});
+            judged.push_back({.link = link,
+                              .usual = rate,
+                              .usual_seconds = second,
+                              // Parentheses: clang-format reads a < b, c > d as the arguments of a template.
+                              .narrow = (link->bytes_per_second * slow_factor) < rate,
+                              .late = link->seconds > (slow_factor * second + late_seconds)});
     }
     return judged;
 }

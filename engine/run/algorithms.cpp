@@ -1,10 +1,10 @@
 #include "engine/run/algorithms.hpp"
 
-#include "engine/model/products.hpp"
-#include "base/stopwatch.hpp"
 #include "base/durable.hpp"
-#include "kernels/cuda/matmul.hpp"
 #include "base/error.hpp"
+#include "base/stopwatch.hpp"
+#include "engine/model/products.hpp"
+#include "kernels/cuda/matmul.hpp"
 
 #include <fstream>
 

@@ -2,8 +2,8 @@
 // the run so that it computes the same bits when it goes on.
 #pragma once
 
-#include "engine/step/replica.hpp"
 #include "engine/run/shared_choices.hpp"
+#include "engine/step/replica.hpp"
 
 #include <filesystem>
 #include <string>

@@ -1,8 +1,8 @@
 #include "engine/run/host_state.hpp"
 
+#include "base/error.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "base/error.hpp"
 #include "kernels/ops.hpp"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 #include "engine/run/paper_evaluation.hpp"
 
-#include "engine/run/evaluate.hpp"
 #include "base/error.hpp"
+#include "engine/run/evaluate.hpp"
 #include "parallel/agree.hpp"
 
 #include <algorithm>

@@ -1,10 +1,10 @@
 #include "engine/run/resume.hpp"
 
+#include "base/error.hpp"
 #include "engine/run/same_run.hpp"
 #include "io/checkpoint/branch.hpp"
 #include "io/config/describe.hpp"
 #include "io/config/load.hpp"
-#include "base/error.hpp"
 #include "parallel/agree.hpp"
 
 namespace gpas {

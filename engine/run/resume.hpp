@@ -22,7 +22,7 @@ struct Resumed {
     Progress progress;
     RunMemory memory;
     std::vector<std::string> changes = {};  // lines about keys that differ from the checkpoint's and may
-    bool of_this_run = true;  // the file belongs to the current branch of the run's directory
+    bool of_this_run = true;                // the file belongs to the current branch of the run's directory
 };
 
 struct RunStart {

@@ -1,7 +1,7 @@
 #include "engine/run/run_lines.hpp"
 
-#include "io/config/enum_names.hpp"
 #include "base/bytes_text.hpp"
+#include "io/config/enum_names.hpp"
 
 #include <fmt/format.h>
 
@@ -55,11 +55,10 @@ std::vector<std::string> truncation_lines(const RunData& data) {
     for (const auto& [source, weight] : data.train.sources()) {
         if (!source.truncates() || source.shape().truncated_end != TruncatedEnd::automatic) continue;
         const auto end = source.truncated_end_token();
-        lines.push_back(
-            fmt::format("{}: documents of more than {} tokens are cut and end {}", source.source().prefix(),
-                        source.shape().sequence_length,
-                        end ? fmt::format("with EOS (token {})", *end)
-                            : "in their text, because the documents of this file do not end with EOS"));
+        lines.push_back(fmt::format("{}: documents of more than {} tokens are cut and end {}", source.source().prefix(),
+                                    source.shape().sequence_length,
+                                    end ? fmt::format("with EOS (token {})", *end)
+                                        : "in their text, because the documents of this file do not end with EOS"));
     }
     return lines;
 }

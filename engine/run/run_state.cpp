@@ -1,8 +1,8 @@
 #include "engine/run/run_state.hpp"
 
+#include "base/error.hpp"
 #include "engine/run/host_state.hpp"
 #include "engine/run/same_run.hpp"
-#include "base/error.hpp"
 #include "parallel/agree.hpp"
 
 #include <xxhash.h>

@@ -1,9 +1,9 @@
 #include "engine/run/same_run.hpp"
 
+#include "base/error.hpp"
 #include "io/config/check.hpp"
 #include "io/config/compare.hpp"
 #include "io/config/describe.hpp"
-#include "base/error.hpp"
 
 #include <fmt/format.h>
 

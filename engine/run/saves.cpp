@@ -1,8 +1,8 @@
 #include "engine/run/saves.hpp"
 
-#include "base/stopwatch.hpp"
 #include "base/bytes_text.hpp"
 #include "base/error.hpp"
+#include "base/stopwatch.hpp"
 #include "parallel/agree.hpp"
 
 #include <algorithm>
@@ -10,9 +10,7 @@
 #include <thread>
 
 namespace gpas {
-namespace {
-
-}  // namespace
+namespace {}  // namespace
 
 struct RunSaves::UnderWay {
     std::int64_t step;
@@ -51,10 +49,11 @@ void RunSaves::take_memory() {
         try {
             return std::make_unique<HostState>(config_, context_, store_, Share::written, true, beside_);
         } catch (const std::bad_alloc&) {
-            fail(ExitCode::environment,
-                 "host memory is short: no {} for a copy of a checkpoint; lower checkpoint.buffer_gib so that training waits for "
-                 "checkpoints instead",
-                 bytes_text(double(saved_bytes(store_))));
+            fail(
+                ExitCode::environment,
+                "host memory is short: no {} for a copy of a checkpoint; lower checkpoint.buffer_gib so that training waits for "
+                "checkpoints instead",
+                bytes_text(double(saved_bytes(store_))));
         }
     });
 }

@@ -2,12 +2,12 @@
 // ones removed.
 #pragma once
 
+#include "base/error.hpp"
+#include "base/stopwatch.hpp"
 #include "engine/run/host_state.hpp"
 #include "engine/run/run_state.hpp"
-#include "base/stopwatch.hpp"
 #include "io/checkpoint/background_verify.hpp"
 #include "io/checkpoint/retention.hpp"
-#include "base/error.hpp"
 
 #include <functional>
 #include <memory>
@@ -68,8 +68,8 @@ private:
     std::unique_ptr<UnderWay> under_way_;
     Stopwatch now_;                 // since after_step() began
     double earlier_seconds_ = 0.0;  // of now_: before the save under way began
-    std::int64_t step_ = 0;      // after which it was called
-    std::int64_t failures_ = 0;  // in a row
+    std::int64_t step_ = 0;         // after which it was called
+    std::int64_t failures_ = 0;     // in a row
     std::int64_t retry_step_ = -1;
     std::function<bool()> owns_;
     BackgroundVerify verify_;  // of rank 0, like all below

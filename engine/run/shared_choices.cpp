@@ -115,8 +115,7 @@ SharedChoices share_choices(Communicator& world, const std::vector<MatmulKey>& m
     const std::vector<std::size_t> places = table.unknown_of(world.rank());
     std::vector<MatmulKey> to_time;
     for (const std::size_t place : places) to_time.push_back(table.key(place));
-    const std::vector<MatmulChoice> timed = agree(
-        world, [&] { return time(to_time); }, "the times of matrix products");
+    const std::vector<MatmulChoice> timed = agree(world, [&] { return time(to_time); }, "the times of matrix products");
     for (std::size_t i = 0; i < timed.size(); ++i) table.fill(places[i], timed[i]);
     table.share_choices(world);
     return {.choices = table.choices_of(own), .timed = table.size() - known, .products = table.size()};

@@ -95,9 +95,8 @@ ThreadChoice choose_threads(std::int64_t configured, const std::vector<RankCpus>
     double total = double(usable.size());
     std::string limit;
     for (const CpuQuota& quota : own.quotas) {
-        const auto in_group = std::count_if(node.begin(), node.end(), [&](const RankCpus& rank) {
-            return is_within(rank.group, quota.path);
-        });
+        const auto in_group = std::count_if(node.begin(), node.end(),
+                                            [&](const RankCpus& rank) { return is_within(rank.group, quota.path); });
         const double part = quota.cpus / double(std::max<std::int64_t>(1, in_group));
         if (part >= share) continue;
         share = part;

@@ -1,10 +1,14 @@
 #include "engine/run/trainer.hpp"
 
+#include "base/error.hpp"
+#include "base/stopwatch.hpp"
+#include "engine/guard/spikes.hpp"
+#include "engine/guard/stragglers.hpp"
+#include "engine/plan/gpu_memory.hpp"
+#include "engine/plan/peak.hpp"
 #include "engine/run/algorithms.hpp"
 #include "engine/run/device.hpp"
 #include "engine/run/evaluate.hpp"
-#include "engine/plan/gpu_memory.hpp"
-#include "engine/plan/peak.hpp"
 #include "engine/run/profile.hpp"
 #include "engine/run/remaining_time.hpp"
 #include "engine/run/resume.hpp"
@@ -13,11 +17,8 @@
 #include "engine/run/same_ranks.hpp"
 #include "engine/run/same_run.hpp"
 #include "engine/run/saves.hpp"
-#include "engine/guard/spikes.hpp"
-#include "engine/step/step.hpp"
 #include "engine/run/stop.hpp"
-#include "base/stopwatch.hpp"
-#include "engine/guard/stragglers.hpp"
+#include "engine/step/step.hpp"
 #include "io/config/check.hpp"
 #include "io/config/describe.hpp"
 #include "io/config/enum_names.hpp"
@@ -26,7 +27,6 @@
 #include "io/metrics/metrics.hpp"
 #include "io/metrics/progress_bar.hpp"
 #include "kernels/cuda/profiling.hpp"
-#include "base/error.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/mesh.hpp"
 
@@ -398,10 +398,7 @@ private:
                        .update = progress_.updates + 1,
                        .first_sample = progress_.consumed_samples,
                        .with_gpas_view = with_stream,
-                       .vote =
-                           [&] {
-                               return StepVote{saves_->written(), clock_.after_step(longest_seconds_)};
-                           },
+                       .vote = [&] { return StepVote{saves_->written(), clock_.after_step(longest_seconds_)}; },
                        .spikes = &spikes_});
         profiler_.after_step(number);
         if (result.replicas_agreed) trust_up_to(progress_.step);
@@ -484,11 +481,12 @@ private:
         const cuda::Range range(*context_, "evaluation");
         std::optional<ProgressBar> bar;
         if (mesh_.world->rank() == 0) bar.emplace("evaluating", 1000, "");
-        const EvaluationResult result = evaluate(*replica_, mesh_, pipeline_shape(config_, mesh_.size), *data_.valid,
-                                                 config_.data.mask_documents, [&](double share) {
-                                                     if (bar) bar->advance_to(std::int64_t(1000 * share));
-                                                 },
-                                                 [&] { return clock_.now() != StopRequest::none; });
+        const EvaluationResult result = evaluate(
+            *replica_, mesh_, pipeline_shape(config_, mesh_.size), *data_.valid, config_.data.mask_documents,
+            [&](double share) {
+                if (bar) bar->advance_to(std::int64_t(1000 * share));
+            },
+            [&] { return clock_.now() != StopRequest::none; });
         bar.reset();
         if (result.interrupted) {
             say("the evaluation at step {} was interrupted; the next start does it", progress_.step);
@@ -518,7 +516,7 @@ private:
     ReplicaShape shape_;
     std::unique_ptr<Context> context_;
     ChosenAlgorithms algorithms_;  // before the groups use the GPU, and before the replica fills it
-    std::string transport_;  // how groups talk, for the log
+    std::string transport_;        // how groups talk, for the log
     std::unique_ptr<Replica> replica_;
     TrainingStep step_;
     ProfilerWindow profiler_;
@@ -533,7 +531,7 @@ private:
     MeasuredPeak measured_peak_;  // of this run; 0: not measured
     double evaluation_seconds_ = 0.0;
     double checkpoint_seconds_ = 0.0;
-    double longest_seconds_ = 0.0;  // that the step before took, with all that belongs to it
+    double longest_seconds_ = 0.0;     // that the step before took, with all that belongs to it
     bool evaluation_pending_ = false;  // of the step that was done last
     std::int64_t skipped_in_a_row_ = 0;
     std::int64_t roll_backs_ = 0;

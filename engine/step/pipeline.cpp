@@ -1,7 +1,7 @@
 #include "engine/step/pipeline.hpp"
 
-#include "kernels/cuda/profiling.hpp"
 #include "base/error.hpp"
+#include "kernels/cuda/profiling.hpp"
 
 #include <cmath>
 #include <deque>

@@ -1,9 +1,9 @@
 #include "engine/step/replica.hpp"
 
-#include "engine/run/threads.hpp"
-#include "engine/run/host_state.hpp"
-#include "io/config/stage_layers.hpp"
 #include "base/error.hpp"
+#include "engine/run/host_state.hpp"
+#include "engine/run/threads.hpp"
+#include "io/config/stage_layers.hpp"
 
 #include <algorithm>
 #include <limits>

@@ -1,11 +1,11 @@
 #include "engine/step/step.hpp"
 
-#include "engine/step/learning_rate.hpp"
+#include "base/error.hpp"
 #include "base/stopwatch.hpp"
 #include "engine/guard/trouble.hpp"
 #include "engine/guard/weight_check.hpp"
+#include "engine/step/learning_rate.hpp"
 #include "kernels/cuda/profiling.hpp"
-#include "base/error.hpp"
 
 #include <algorithm>
 #include <bit>

@@ -2,9 +2,9 @@
 // gradient of its tokens, clipping, AdamW.
 #pragma once
 
+#include "engine/guard/spikes.hpp"
 #include "engine/step/gradient_sync.hpp"
 #include "engine/step/pipeline.hpp"
-#include "engine/guard/spikes.hpp"
 #include "engine/step/step_clock.hpp"
 #include "io/metrics/metrics.hpp"
 #include "kernels/readback.hpp"

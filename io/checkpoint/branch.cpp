@@ -1,8 +1,8 @@
 #include "io/checkpoint/branch.hpp"
 
-#include "io/checkpoint/checkpoint.hpp"
 #include "base/durable.hpp"
 #include "base/error.hpp"
+#include "io/checkpoint/checkpoint.hpp"
 
 #include <algorithm>
 #include <charconv>

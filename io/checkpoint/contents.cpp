@@ -1,8 +1,8 @@
 #include "io/checkpoint/contents.hpp"
 
+#include "base/error.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/seal.hpp"
-#include "base/error.hpp"
 
 #include <xxhash.h>
 

@@ -2,9 +2,9 @@
 // the digest over them that is the completion marker. Internal to io/checkpoint.
 #pragma once
 
+#include "base/error.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/checkpoint/hdf5_file.hpp"
-#include "base/error.hpp"
 
 namespace gpas {
 

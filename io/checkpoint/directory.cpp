@@ -1,8 +1,8 @@
 // Checkpoints of one run side by side: their names, and which counts as the newest.
+#include "base/error.hpp"
 #include "io/checkpoint/branch.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/checkpoint/contents.hpp"
-#include "base/error.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -3,9 +3,9 @@
 #include "io/checkpoint/branch.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 
-#include "io/checkpoint/blocks.hpp"
 #include "base/error.hpp"
 #include "base/error_of.hpp"
+#include "io/checkpoint/blocks.hpp"
 
 #include <algorithm>
 #include <cerrno>

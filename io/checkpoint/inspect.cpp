@@ -1,9 +1,9 @@
 #include "io/checkpoint/inspect.hpp"
 
-#include "io/checkpoint/blocks.hpp"
-#include "io/checkpoint/contents.hpp"
 #include "base/bytes_text.hpp"
 #include "base/error.hpp"
+#include "io/checkpoint/blocks.hpp"
+#include "io/checkpoint/contents.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,10 +1,10 @@
 // Every rank reads its own hyperslabs. Blocks that lie whole in a rank's memory are verified there; what is left (of
 // tensors that are split along rows' insides) is read once more, each block by one rank.
+#include "base/error.hpp"
+#include "base/error_of.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/contents.hpp"
 #include "io/checkpoint/state_list.hpp"
-#include "base/error.hpp"
-#include "base/error_of.hpp"
 #include "parallel/agree.hpp"
 
 #include <algorithm>

@@ -2,8 +2,8 @@
 // keeps a broken file after a write that failed, and takes the process with it when it ends. Internal to io/checkpoint.
 #pragma once
 
-#include "io/checkpoint/hdf5_file.hpp"
 #include "base/durable.hpp"
+#include "io/checkpoint/hdf5_file.hpp"
 
 #include <array>
 #include <bitset>

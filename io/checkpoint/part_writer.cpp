@@ -1,8 +1,8 @@
 #include "io/checkpoint/part_writer.hpp"
 
+#include "base/durable.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/state_list.hpp"
-#include "base/durable.hpp"
 
 #include <algorithm>
 #include <bit>

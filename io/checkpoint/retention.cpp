@@ -1,7 +1,7 @@
 #include "io/checkpoint/retention.hpp"
 
-#include "io/checkpoint/checkpoint.hpp"
 #include "base/error.hpp"
+#include "io/checkpoint/checkpoint.hpp"
 
 #include <algorithm>
 

@@ -1,7 +1,7 @@
 #include "io/checkpoint/state_list.hpp"
 
-#include "io/checkpoint/blocks.hpp"
 #include "base/error.hpp"
+#include "io/checkpoint/blocks.hpp"
 
 #include <xxhash.h>
 

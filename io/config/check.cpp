@@ -1,11 +1,11 @@
 #include "io/config/check.hpp"
 
+#include "base/bytes_text.hpp"
+#include "base/error.hpp"
 #include "io/config/checker.hpp"
 #include "io/config/no_effect.hpp"
 #include "io/config/stage_layers.hpp"
-#include "base/bytes_text.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "base/error.hpp"
 
 #include <algorithm>
 #include <numeric>

@@ -1,10 +1,10 @@
 // How a contradiction is reported; used by check.cpp only.
 #pragma once
 
+#include "base/error.hpp"
 #include "io/config/enum_names.hpp"
 #include "io/config/load.hpp"
 #include "io/config/schema.hpp"
-#include "base/error.hpp"
 
 #include <initializer_list>
 #include <string>

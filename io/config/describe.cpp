@@ -1,7 +1,7 @@
 #include "io/config/describe.hpp"
 
-#include "io/config/schema.hpp"
 #include "base/error.hpp"
+#include "io/config/schema.hpp"
 
 #include <fmt/format.h>
 

@@ -13,10 +13,10 @@ struct ConfigEntry;
 struct ConfigNode {
     enum class Kind { nothing, scalar, sequence, mapping } kind = Kind::nothing;
     ConfigPlace place = {};
-    std::string text = {};                  // scalar
-    bool quoted = false;                    // scalar: written in quotes, so meant as text
-    std::vector<ConfigNode> items = {};     // sequence
-    std::vector<ConfigEntry> entries;       // mapping, in the order of the file, no key twice
+    std::string text = {};               // scalar
+    bool quoted = false;                 // scalar: written in quotes, so meant as text
+    std::vector<ConfigNode> items = {};  // sequence
+    std::vector<ConfigEntry> entries;    // mapping, in the order of the file, no key twice
 };
 
 struct ConfigEntry {

@@ -1,7 +1,7 @@
 // Values and types of the schema as text.
+#include "base/error.hpp"
 #include "base/join_names.hpp"
 #include "io/config/schema.hpp"
-#include "base/error.hpp"
 
 #include <fmt/format.h>
 

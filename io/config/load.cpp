@@ -1,14 +1,14 @@
 #include "io/config/load.hpp"
 
+#include "base/error.hpp"
+#include "base/join_names.hpp"
 #include "io/config/check.hpp"
 #include "io/config/document.hpp"
 #include "io/config/enum_names.hpp"
-#include "base/join_names.hpp"
 #include "io/config/no_effect.hpp"
 #include "io/config/read_value.hpp"
 #include "io/config/schema.hpp"
 #include "io/config/suggest.hpp"
-#include "base/error.hpp"
 
 #include <algorithm>
 #include <filesystem>

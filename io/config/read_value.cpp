@@ -1,7 +1,7 @@
 #include "io/config/read_value.hpp"
 
-#include "io/config/suggest.hpp"
 #include "base/error.hpp"
+#include "io/config/suggest.hpp"
 
 #include <charconv>
 #include <cmath>

@@ -27,7 +27,7 @@ public:
         : keys_(keys), name_(std::move(name)), access_(access) {}
 
     template <class Member>
-    void add(const char* leaf, KeyRole role, Member Struct::*member, KeyDetails details) {
+    void add(const char* leaf, KeyRole role, Member Struct::* member, KeyDetails details) {
         KeySpec key;
         key.name = name_.empty() ? leaf : name_ + "." + leaf;
         key.section = name_;

@@ -1,8 +1,8 @@
 #include "io/config/suggest.hpp"
 
+#include "base/error.hpp"
 #include "base/join_names.hpp"
 #include "io/config/schema.hpp"
-#include "base/error.hpp"
 
 #include <fmt/format.h>
 

@@ -1,8 +1,8 @@
 #include "io/data/batch.hpp"
 
+#include "base/error.hpp"
 #include "io/data/permutation.hpp"
 #include "io/data/tokenizer.hpp"
-#include "base/error.hpp"
 
 #include <bit>
 #include <filesystem>

@@ -1,7 +1,7 @@
 #include "io/data/document_encoder.hpp"
 
-#include "io/data/utf8.hpp"
 #include "base/error.hpp"
+#include "io/data/utf8.hpp"
 
 #include <span>
 #include <utility>

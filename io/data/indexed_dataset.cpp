@@ -1,9 +1,9 @@
 #include "io/data/indexed_dataset.hpp"
 
+#include "base/error.hpp"
 #include "io/data/indexed_format.hpp"
 #include "io/data/missing_dataset.hpp"
 #include "io/data/workers.hpp"
-#include "base/error.hpp"
 
 #include <xxhash.h>
 

@@ -1,7 +1,7 @@
 #include "io/data/indexed_writer.hpp"
 
-#include "io/data/indexed_format.hpp"
 #include "base/error.hpp"
+#include "io/data/indexed_format.hpp"
 
 #include <unistd.h>
 #include <xxhash.h>

@@ -266,8 +266,7 @@ std::string no_key_reason(std::string_view object, std::string_view key) {
     for (std::size_t i = 0; i < std::min(names.size(), shown); ++i) {
         std::int64_t replaced = 0;
         std::string name = repair_utf8(std::string_view(names[i]).substr(0, longest_name), replaced);
-        std::replace_if(
-            name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
+        std::replace_if(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) < 0x20; }, ' ');
         list += fmt::format("{}\"{}\"", i > 0 ? ", " : "", name);
     }
     if (names.size() > shown) list += ", ...";

@@ -20,7 +20,7 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
         fail(absent ? ExitCode::bad_file : ExitCode::environment, "{}: cannot be opened: {}", path,
              std::strerror(errno));
     }
-    struct stat status {};
+    struct stat status{};
     const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     void* address = nullptr;
     if (regular && status.st_size > 0) {

@@ -1,7 +1,7 @@
 #include "io/data/missing_dataset.hpp"
 
-#include "io/data/file_kind.hpp"
 #include "base/error.hpp"
+#include "io/data/file_kind.hpp"
 
 #include <algorithm>
 #include <filesystem>

@@ -1,12 +1,12 @@
 #include "io/data/prepare.hpp"
 
+#include "base/error.hpp"
 #include "io/data/document_encoder.hpp"
 #include "io/data/indexed_writer.hpp"
 #include "io/data/ordered_pipeline.hpp"
 #include "io/data/output_file.hpp"
 #include "io/data/prepare_manifest.hpp"
 #include "io/data/text_spool.hpp"
-#include "base/error.hpp"
 
 #include <algorithm>
 #include <chrono>

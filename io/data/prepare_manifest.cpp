@@ -1,7 +1,7 @@
 #include "io/data/prepare_manifest.hpp"
 
-#include "io/data/output_file.hpp"
 #include "base/error.hpp"
+#include "io/data/output_file.hpp"
 
 #include <sys/stat.h>
 #include <xxhash.h>
@@ -36,7 +36,7 @@ std::uint64_t ends_checksum(const std::string& path, std::int64_t size) {
 Json input_json(const TextInput& input) {
     if (input.stream) return {input.name(), std::chrono::system_clock::now().time_since_epoch().count()};
     const std::string& path = input.path;
-    struct stat status {};
+    struct stat status{};
     if (::stat(path.c_str(), &status) != 0) fail(ExitCode::bad_file, "{}: cannot be examined", path);
     const std::int64_t time_ns = std::int64_t(status.st_mtim.tv_sec) * 1000000000 + status.st_mtim.tv_nsec;
     return {path, std::int64_t(status.st_size), time_ns, ends_checksum(path, status.st_size)};

@@ -44,7 +44,7 @@ constexpr std::size_t longest_magic = 4;
 struct TextFile::State {
     explicit State(const std::string& file_path)
         : path(file_path == "-" ? "standard input" : file_path), file(file_path), input(1 << 17) {
-        struct stat status {};
+        struct stat status{};
         if (::fstat(file.get(), &status) != 0 || S_ISDIR(status.st_mode)) {
             fail(ExitCode::bad_file, "{}: is a folder, expected a file with text", path);
         }

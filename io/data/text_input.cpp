@@ -1,8 +1,8 @@
 #include "io/data/text_input.hpp"
 
+#include "base/error.hpp"
 #include "io/data/file_kind.hpp"
 #include "io/data/json_line.hpp"
-#include "base/error.hpp"
 
 #include <algorithm>
 #include <filesystem>

@@ -1,7 +1,7 @@
 #include "io/data/text_spool.hpp"
 
-#include "io/data/output_file.hpp"
 #include "base/error.hpp"
+#include "io/data/output_file.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>

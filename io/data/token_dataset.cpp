@@ -1,7 +1,7 @@
 #include "io/data/token_dataset.hpp"
 
-#include "io/data/document_end.hpp"
 #include "base/error.hpp"
+#include "io/data/document_end.hpp"
 
 #include <algorithm>
 #include <cmath>

@@ -1,9 +1,9 @@
 #include "io/data/tokenizer.hpp"
 
+#include "base/error.hpp"
 #include "io/data/mapped_file.hpp"
 #include "io/data/tokenizer_kind.hpp"
 #include "io/data/utf8.hpp"
-#include "base/error.hpp"
 
 #include <sentencepiece_processor.h>
 #include <xxhash.h>

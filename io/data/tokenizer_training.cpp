@@ -1,7 +1,7 @@
+#include "base/error.hpp"
 #include "io/data/sentencepiece_model.hpp"
 #include "io/data/tokenizer.hpp"
 #include "io/data/utf8.hpp"
-#include "base/error.hpp"
 
 #include <sentencepiece_trainer.h>
 

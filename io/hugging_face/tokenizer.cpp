@@ -1,9 +1,9 @@
 #include "io/hugging_face/tokenizer.hpp"
 
+#include "base/error.hpp"
 #include "io/data/sentencepiece_model.hpp"
 #include "io/data/utf8.hpp"
 #include "io/hugging_face/normalization.hpp"
-#include "base/error.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -1,9 +1,9 @@
 #include "io/metrics/metrics.hpp"
 
+#include "base/error.hpp"
 #include "io/metrics/console.hpp"
 #include "io/metrics/jsonl.hpp"
 #include "io/metrics/tensorboard.hpp"
-#include "base/error.hpp"
 
 #include <fmt/format.h>
 

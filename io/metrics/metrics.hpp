@@ -60,7 +60,7 @@ struct StepMetrics {
 
 struct EvalMetrics {
     std::int64_t step = 0;
-    double loss = 0.0;  // mean over loss tokens, not over batches
+    double loss = 0.0;        // mean over loss tokens, not over batches
     std::int64_t tokens = 0;  // with a loss; 0: nothing to measure, sinks write no loss and no perplexity
     double seconds = 0.0;
     double perplexity() const { return std::exp(loss); }
@@ -69,10 +69,10 @@ struct EvalMetrics {
 // Something to look up later: numbers that went wrong, and the action taken.
 struct EventMetrics {
     std::int64_t step = 0;
-    std::string event;      // "loss_spike"; docs/failures.md lists them
-    std::string action;     // "skip"
+    std::string event;       // "loss_spike"; docs/failures.md lists them
+    std::string action;      // "skip"
     std::int64_t rank = -1;  // where it was, -1: not one rank
-    std::string text;       // one line
+    std::string text;        // one line
 };
 
 struct GateReading {

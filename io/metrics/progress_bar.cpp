@@ -1,7 +1,7 @@
 #include "io/metrics/progress_bar.hpp"
 
-#include "io/metrics/text.hpp"
 #include "base/error.hpp"
+#include "io/metrics/text.hpp"
 
 #include <fmt/format.h>
 

@@ -1,9 +1,9 @@
 #include "io/metrics/run_view.hpp"
 
+#include "base/error.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/config/document.hpp"
 #include "io/metrics/run_records.hpp"
-#include "base/error.hpp"
 
 #include <sys/stat.h>
 

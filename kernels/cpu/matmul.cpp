@@ -1,8 +1,8 @@
 #include "kernels/cpu/matmul.hpp"
 
-#include "kernels/cpu/parallel_for.hpp"
 #include "base/error.hpp"
 #include "base/error_of.hpp"
+#include "kernels/cpu/parallel_for.hpp"
 
 #include <omp.h>
 

@@ -146,8 +146,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
         const int buffer = j % 2 * tile;
         const bool masked = (j + 1) * forward_keys > first || segment_begin != nullptr;
         FragmentC scores[M][forward_keys / 8];
-        dot_rows<D, M, forward_keys>(
-            scores, [&](int m, int column) { return q[m][column / 16]; }, keys + buffer);
+        dot_rows<D, M, forward_keys>(scores, [&](int m, int column) { return q[m][column / 16]; }, keys + buffer);
 #pragma unroll
         for (int m = 0; m < M; ++m) {
             if (masked) mask_scores<forward_keys>(scores[m], rows[m], j * forward_keys);

@@ -1,8 +1,8 @@
 #include "kernels/cuda/gpu.hpp"
 
+#include "base/error.hpp"
 #include "kernels/cuda/check.hpp"
 #include "kernels/cuda/matmul_plans.hpp"
-#include "base/error.hpp"
 
 #include <cuda_runtime_api.h>
 
@@ -54,7 +54,8 @@ std::string environment_warning(int streams) {
     const auto add = [&](const std::string& part) { text += (text.empty() ? "" : "; ") + part; };
     const std::string connections = value_of("CUDA_DEVICE_MAX_CONNECTIONS");
     if (const int count = connections.empty() ? 8 : std::atoi(connections.c_str()); count < streams)
-        add(fmt::format("CUDA_DEVICE_MAX_CONNECTIONS is {}, fewer than the {} streams of a rank, so that one holds up "
+        add(
+            fmt::format("CUDA_DEVICE_MAX_CONNECTIONS is {}, fewer than the {} streams of a rank, so that one holds up "
                         "another: leave it unset, or set {}",
                         count, streams, most_connections));
     if (value_of("CUDA_MODULE_LOADING") == "LAZY")
@@ -144,7 +145,8 @@ void release(void* memory) noexcept {
 void* allocate_pinned(std::int64_t bytes) {
     void* memory = nullptr;
     check_allocation(cudaMallocHost(&memory, std::size_t(bytes)), "cudaMallocHost", "pinned host memory",
-                     "lower checkpoint.buffer_gib, or raise the limit of locked memory (ulimit -l) or of the cgroup", bytes);
+                     "lower checkpoint.buffer_gib, or raise the limit of locked memory (ulimit -l) or of the cgroup",
+                     bytes);
     return memory;
 }
 void release_pinned(void* memory) noexcept {
@@ -242,7 +244,9 @@ void Gpu::set_bytes(void* to, int value, std::int64_t bytes) {
 }
 
 struct Mark::Impl {
-    explicit Impl(std::shared_ptr<Gpu> of) : gpu(std::move(of)) { check(cudaEventCreateWithFlags(&event, cudaEventDefault), "cudaEventCreate"); }
+    explicit Impl(std::shared_ptr<Gpu> of) : gpu(std::move(of)) {
+        check(cudaEventCreateWithFlags(&event, cudaEventDefault), "cudaEventCreate");
+    }
     ~Impl() { cudaEventDestroy(event); }
     Impl(const Impl&) = delete;
     Impl& operator=(const Impl&) = delete;

@@ -85,7 +85,7 @@ public:
 
     void set();            // here: behind everything that is enqueued so far
     bool reached() const;  // also if it was never set
-    void wait();           // as Gpu::synchronize(), but for no more than stood before the mark; no wait if it is reached
+    void wait();  // as Gpu::synchronize(), but for no more than stood before the mark; no wait if it is reached
     // Of the GPU's time, between two marks that are reached.
     static double seconds_between(const Mark& from, const Mark& to);
 

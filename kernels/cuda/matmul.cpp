@@ -1,8 +1,8 @@
 #include "kernels/cuda/matmul.hpp"
 
+#include "base/error.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/matmul_impl.hpp"
-#include "base/error.hpp"
 
 namespace gpas::cuda {
 

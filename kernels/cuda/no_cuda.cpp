@@ -1,5 +1,6 @@
 // What stands in the CUDA backend's place in a build without it. No context is ever on a GPU there, so that nothing but
 // device_count() and the choice of a device is reached.
+#include "base/error.hpp"
 #include "kernels/cuda/attention.hpp"
 #include "kernels/cuda/feed_forward.hpp"
 #include "kernels/cuda/flat.hpp"
@@ -7,10 +8,9 @@
 #include "kernels/cuda/loss.hpp"
 #include "kernels/cuda/matmul.hpp"
 #include "kernels/cuda/profiling.hpp"
-#include "kernels/cuda/rope.hpp"
 #include "kernels/cuda/residual.hpp"
+#include "kernels/cuda/rope.hpp"
 #include "kernels/cuda/update.hpp"
-#include "base/error.hpp"
 
 namespace gpas::cuda {
 namespace {

@@ -22,7 +22,9 @@ public:
 
     void record(cudaStream_t stream) { cuda::check(cudaEventRecord(event_, stream), "cudaEventRecord"); }
     // What `stream` gets from now on waits for the record.
-    void delay(cudaStream_t stream) const { cuda::check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent"); }
+    void delay(cudaStream_t stream) const {
+        cuda::check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent");
+    }
     bool reached() const {
         const cudaError_t state = cudaEventQuery(event_);
         if (state != cudaErrorNotReady) cuda::check(state, "cudaEventQuery");

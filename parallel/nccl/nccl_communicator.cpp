@@ -1,8 +1,8 @@
 #include "parallel/nccl/nccl_communicator.hpp"
 
+#include "base/error.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/profiling.hpp"
-#include "base/error.hpp"
 #include "parallel/nccl/nccl_session.hpp"
 
 #include <cuda_runtime_api.h>
@@ -74,7 +74,10 @@ class NcclCommunicator final : public Communicator {
 public:
     NcclCommunicator(std::unique_ptr<Communicator> host, std::shared_ptr<NcclSession> session, Context& context,
                      NcclUse use, const char* name)
-        : host_(std::move(host)), session_(std::move(session)), gpu_(context.shared_gpu()), name_(name),
+        : host_(std::move(host)),
+          session_(std::move(session)),
+          gpu_(context.shared_gpu()),
+          name_(name),
           names_work_(context.names_work()) {
         if (use == NcclUse::collectives || use == NcclUse::collectives_and_exchanges)
             open_collectives(use == NcclUse::collectives_and_exchanges);
@@ -108,10 +111,13 @@ public:
 
     std::unique_ptr<Transfer> start_send(Tensor data, int to, const char* what) override {
         if (!on_gpu(data)) return host_->start_send(data, to, what);
-        return enqueue(channel_of(sends_, to), "send", what, data, [=, this](const NcclChannel& channel) {
-            return session_->nccl().ncclSend(data.data, std::size_t(data.elements()), type_of(data.dtype), 1, channel.comm,
-                                  channel.stream);
-        }, Kind::send);
+        return enqueue(
+            channel_of(sends_, to), "send", what, data,
+            [=, this](const NcclChannel& channel) {
+                return session_->nccl().ncclSend(data.data, std::size_t(data.elements()), type_of(data.dtype), 1,
+                                                 channel.comm, channel.stream);
+            },
+            Kind::send);
     }
     std::unique_ptr<Transfer> start_receive(Tensor data, int from, const char* what) override {
         if (!on_gpu(data)) return host_->start_receive(data, from, what);
@@ -138,24 +144,24 @@ public:
     std::unique_ptr<Transfer> start_all_reduce(Tensor data, ReduceOp op, const char* what) override {
         if (!on_gpu(data)) return host_->start_all_reduce(data, op, what);
         return enqueue(all_, "all_reduce", what, data, [=, this](const NcclChannel& channel) {
-            return session_->nccl().ncclAllReduce(data.data, data.data, std::size_t(data.elements()), type_of(data.dtype),
-                                       operation(op), channel.comm, channel.stream);
+            return session_->nccl().ncclAllReduce(data.data, data.data, std::size_t(data.elements()),
+                                                  type_of(data.dtype), operation(op), channel.comm, channel.stream);
         });
     }
     std::unique_ptr<Transfer> start_reduce_scatter(Tensor part, Tensor whole, const char* what) override {
         if (!on_gpu(whole)) return host_->start_reduce_scatter(part, whole, what);
         check_shares("reduce_scatter", part, whole, what);
         return enqueue(all_, "reduce_scatter", what, whole, [=, this](const NcclChannel& channel) {
-            return session_->nccl().ncclReduceScatter(whole.data, part.data, std::size_t(part.elements()), type_of(part.dtype),
-                                           ncclSum, channel.comm, channel.stream);
+            return session_->nccl().ncclReduceScatter(whole.data, part.data, std::size_t(part.elements()),
+                                                      type_of(part.dtype), ncclSum, channel.comm, channel.stream);
         });
     }
     std::unique_ptr<Transfer> start_all_gather(Tensor whole, Tensor part, const char* what) override {
         if (!on_gpu(whole)) return host_->start_all_gather(whole, part, what);
         check_shares("all_gather", part, whole, what);
         return enqueue(all_, "all_gather", what, whole, [=, this](const NcclChannel& channel) {
-            return session_->nccl().ncclAllGather(part.data, whole.data, std::size_t(part.elements()), type_of(part.dtype),
-                                       channel.comm, channel.stream);
+            return session_->nccl().ncclAllGather(part.data, whole.data, std::size_t(part.elements()),
+                                                  type_of(part.dtype), channel.comm, channel.stream);
         });
     }
 
@@ -246,7 +252,8 @@ private:
         require(channel != nullptr, "{} of {}: the group {} carries other calls", op, what, name_);
         const cuda::Range range(names_work_, "{} of {} over {}", op, what, name_);
         const std::int64_t number = log().begin(name_, op, what, data.describe());
-        return std::make_unique<StreamTransfer>(session_->enqueue({channel, std::move(call)}, number, after, kind), gpu_);
+        return std::make_unique<StreamTransfer>(session_->enqueue({channel, std::move(call)}, number, after, kind),
+                                                gpu_);
     }
 
     std::unique_ptr<Communicator> host_;

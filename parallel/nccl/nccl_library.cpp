@@ -1,7 +1,7 @@
 #include "parallel/nccl/nccl_library.hpp"
 
-#include "kernels/cuda/toolkit_directories.hpp"
 #include "base/shared_library.hpp"
+#include "kernels/cuda/toolkit_directories.hpp"
 
 #include <fmt/format.h>
 

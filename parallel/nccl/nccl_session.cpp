@@ -14,7 +14,7 @@ namespace {
 constexpr std::int64_t scratch_bytes = 1024;
 constexpr auto between_looks = std::chrono::milliseconds(5);
 constexpr auto between_questions = std::chrono::milliseconds(100);  // for asynchronous errors
-constexpr auto patience_of_calls = std::chrono::seconds(1);  // with a call that another thread makes
+constexpr auto patience_of_calls = std::chrono::seconds(1);         // with a call that another thread makes
 constexpr auto patience_of_abort = std::chrono::seconds(3);
 constexpr double finalize_seconds = 30.0;
 
@@ -149,7 +149,8 @@ std::shared_ptr<CudaCompletion> NcclSession::enqueue(const Work& work, std::int6
 
 void NcclSession::check_call(ncclResult_t result, const char* call) {
     if (result != ncclSuccess && result != ncclInProgress)
-        fail_with(fmt::format("NCCL: {}: {} ({})", call, nccl_.ncclGetErrorString(result), nccl_.ncclGetLastError(nullptr)));
+        fail_with(
+            fmt::format("NCCL: {}: {} ({})", call, nccl_.ncclGetErrorString(result), nccl_.ncclGetLastError(nullptr)));
 }
 
 ncclResult_t NcclSession::state_of(const NcclChannel& channel) {
@@ -172,9 +173,10 @@ void NcclSession::wait_until_ready(const std::vector<NcclChannel*>& channels, st
             check_call(state, text_of(log_.call(call)).c_str());
             if (!std::exchange(shown, true) && show_waiting) log_.wait(call);
             if (limit_seconds() > 0.0 && seconds_since(start) > limit_seconds())
-                fail_with(fmt::format("NCCL: {} did not end within {} s (parallel.timeout_seconds): a rank is missing "
-                                      "or cannot be reached",
-                                      text_of(log_.call(call)), log_.settings.timeout_seconds));
+                fail_with(
+                    fmt::format("NCCL: {} did not end within {} s (parallel.timeout_seconds): a rank is missing "
+                                "or cannot be reached",
+                                text_of(log_.call(call)), log_.settings.timeout_seconds));
             std::this_thread::sleep_for(std::chrono::microseconds(50));
         }
     if (shown && show_waiting) log_.waited();
@@ -312,8 +314,8 @@ void NcclSession::look_for_stall() {
     {
         const std::lock_guard lock(mutex_);
         for (const auto& channel : channels_)
-            stalled = stalled || (!channel->pending.empty() &&
-                                  seconds_since(channel->pending.front().enqueued) > limit_seconds());
+            stalled = stalled ||
+                      (!channel->pending.empty() && seconds_since(channel->pending.front().enqueued) > limit_seconds());
         stalled = stalled && seconds_since(progress_) > limit_seconds();
     }
     if (stalled)

@@ -113,7 +113,7 @@ private:
     std::shared_ptr<CudaEventPool> events_ = std::make_shared<CudaEventPool>();
 
     std::recursive_timed_mutex calls_;  // of NCCL: one at a time
-    mutable std::mutex mutex_;  // of what follows
+    mutable std::mutex mutex_;          // of what follows
     std::vector<std::unique_ptr<NcclChannel>> channels_;
     Clock::time_point progress_ = Clock::now();  // when the GPU last finished a call
     std::string why_;                            // it has failed

@@ -129,8 +129,7 @@ private:
     // stage's to begin in.
     bool needs_buffer(int s) const {
         const Stage& stage = stages_[std::size_t(s)];
-        if (stage.phase == RankPhase::to_take_input && receives_early(s))
-            return has_gradient(list(s)[stage.next + 1]);
+        if (stage.phase == RankPhase::to_take_input && receives_early(s)) return has_gradient(list(s)[stage.next + 1]);
         if (!has_gradient(action(s))) return false;
         if (has_input(s, action(s))) return stage.phase == RankPhase::to_receive && !stage.early;
         return stage.phase == RankPhase::to_compute;

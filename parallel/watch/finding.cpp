@@ -26,7 +26,8 @@ std::string how_of(const Finding& finding) {
         case Loss::orphaned: return "was left alone by its launcher, which is gone";
         case Loss::out_of_memory: return "was killed for lack of memory";
         case Loss::missing:
-            return fmt::format("has not come to MPI_Init within {:.1f} s, nor shown a sign of life", finding.last.silent_seconds);
+            return fmt::format("has not come to MPI_Init within {:.1f} s, nor shown a sign of life",
+                               finding.last.silent_seconds);
         case Loss::unmet: return "waits in vain for ranks that have not come to MPI_Init";
         case Loss::gpu_failed: return "cannot go on with its GPU";
         case Loss::gpu_stalled:

@@ -11,20 +11,20 @@
 namespace gpas {
 
 enum class Loss : std::int32_t {
-    died,          // its process is gone
-    exited,        // the same, by a call of exit()
-    crashed,       // the same, by a signal of its own such as SIGSEGV
-    silent,        // its process is there, its watcher does not run: stopped, or the node stands still
-    unreachable,   // on another node, and not heard of any more
-    disconnected,  // on another node, and its connection was closed: it died, or its node did
-    superseded,    // another start of the run has taken its directory over
-    orphaned,      // whoever launched it is gone, and would not end it
+    died,           // its process is gone
+    exited,         // the same, by a call of exit()
+    crashed,        // the same, by a signal of its own such as SIGSEGV
+    silent,         // its process is there, its watcher does not run: stopped, or the node stands still
+    unreachable,    // on another node, and not heard of any more
+    disconnected,   // on another node, and its connection was closed: it died, or its node did
+    superseded,     // another start of the run has taken its directory over
+    orphaned,       // whoever launched it is gone, and would not end it
     out_of_memory,  // its process is gone, and the kernel has killed one for lack of memory
-    missing,       // on this node, and has not shown a sign of life, while others wait for it in MPI_Init
-    unmet,         // waits in MPI_Init for ranks of which this node knows nothing
-    stalled,       // its watcher runs, its training thread neither moves nor waits, and others wait for too long
-    gpu_failed,    // its GPU's calls were given up: NCCL reports an error, or nothing has ended for too long
-    gpu_stalled,   // the same, but the thread that would give them up does not answer either
+    missing,        // on this node, and has not shown a sign of life, while others wait for it in MPI_Init
+    unmet,          // waits in MPI_Init for ranks of which this node knows nothing
+    stalled,        // its watcher runs, its training thread neither moves nor waits, and others wait for too long
+    gpu_failed,     // its GPU's calls were given up: NCCL reports an error, or nothing has ended for too long
+    gpu_stalled,    // the same, but the thread that would give them up does not answer either
 };
 
 struct Finding {

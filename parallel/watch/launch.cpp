@@ -45,8 +45,8 @@ void set_size(Launch& launch, bool by_srun) {
         launch.launcher = source.launcher;
         break;
     }
-    launch.srun_without_pmi =
-        launch.launcher == "srun" && first_of({"PMIX_RANK", "PMIX_NAMESPACE", "PMI_RANK", "PMI_FD", "PMI_JOBID"}).empty();
+    launch.srun_without_pmi = launch.launcher == "srun" &&
+                              first_of({"PMIX_RANK", "PMIX_NAMESPACE", "PMI_RANK", "PMI_FD", "PMI_JOBID"}).empty();
 }
 
 // MPICH's launcher gives a job no name. It starts each rank in a session of its own; the leaders of the sessions of one

@@ -2,8 +2,8 @@
 // on rank 0, and rank 0 on all others. Of one thread at a time.
 #pragma once
 
-#include "parallel/watch/board_file.hpp"
 #include "base/descriptor.hpp"
+#include "parallel/watch/board_file.hpp"
 #include "parallel/watch/finding.hpp"
 #include "parallel/watch/link.hpp"
 

@@ -1,7 +1,7 @@
 #include "parallel/watch/rank_board.hpp"
 
-#include "parallel/comm_log.hpp"
 #include "base/fixed_text.hpp"
+#include "parallel/comm_log.hpp"
 
 #include <fmt/format.h>
 

@@ -93,8 +93,8 @@ struct RankStatus {
     std::int64_t calls = 0;       // made so far
     double still_seconds = 0.0;   // since it last began or ended anything
     double silent_seconds = 0.0;  // since its watcher was last heard of
-    PhaseSeconds seconds;    // of all steps since the start
-    std::int64_t steps = 0;  // how many these are
+    PhaseSeconds seconds;         // of all steps since the start
+    std::int64_t steps = 0;       // how many these are
     char host[64] = "";
     char call[160] = "";  // that it waits in, or its GPU has not finished; empty: there is none
 };

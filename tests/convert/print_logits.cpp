@@ -1,9 +1,9 @@
 // print_logits CHECKPOINT IDS...: the logits of a checkpoint after each of these tokens, a line each. For
 // scripts/check-transformers.
+#include "base/error.hpp"
 #include "engine/step/replica.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/config/load.hpp"
-#include "base/error.hpp"
 
 #include <algorithm>
 #include <cstdio>

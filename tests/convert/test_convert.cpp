@@ -1,4 +1,5 @@
 // Conversion to and from Hugging Face's format: of every row, bit by bit, on any number of ranks.
+#include "base/error.hpp"
 #include "engine/convert/convert.hpp"
 #include "engine/convert/fold.hpp"
 #include "engine/convert/logits.hpp"
@@ -8,7 +9,6 @@
 #include "io/data/indexed_writer.hpp"
 #include "io/data/tokenizer.hpp"
 #include "io/hugging_face/config.hpp"
-#include "base/error.hpp"
 #include "kernels/philox.hpp"
 #include "parallel/mpi/mpi_communicator.hpp"
 #include "tests/support/tiny_run.hpp"

@@ -1,8 +1,8 @@
 // Layouts of up to 8 ranks, and runs of a small model on them: under mpirun.
 #pragma once
 
-#include "engine/step/replica.hpp"
 #include "engine/run/saves.hpp"
+#include "engine/step/replica.hpp"
 #include "io/config/check.hpp"
 #include "parallel/mpi/mpi_communicator.hpp"
 #include "tests/support/tiny_run.hpp"

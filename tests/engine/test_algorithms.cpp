@@ -1,7 +1,7 @@
 // How ranks come to the same algorithms for their matrix products.
+#include "base/error.hpp"
 #include "engine/model/products.hpp"
 #include "engine/run/shared_choices.hpp"
-#include "base/error.hpp"
 #include "tests/support/thread_communicator.hpp"
 
 #include <gtest/gtest.h>

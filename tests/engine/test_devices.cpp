@@ -1,7 +1,7 @@
 // What the plan and MFU know of GPUs by name, and what a run takes of a GPU's memory beside its arenas.
+#include "base/error.hpp"
 #include "engine/plan/device_table.hpp"
 #include "engine/plan/gpu_memory.hpp"
-#include "base/error.hpp"
 #include "tests/support/models.hpp"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // What decides whether numbers and ranks are suspicious.
 #include "engine/guard/spikes.hpp"
-#include "engine/run/stop.hpp"
 #include "engine/guard/stragglers.hpp"
+#include "engine/run/stop.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,12 +1,12 @@
 // Every key of the schema has an influence that shows, or is refused, or declares why it does not show; and on resume
 // it is refused, or reported, or declared free. Nothing here lists keys but the texts that a text key may hold: a key
 // that is added is walked like the others.
+#include "base/error.hpp"
 #include "engine/plan/plan.hpp"
 #include "engine/run/same_run.hpp"
 #include "io/config/compare.hpp"
 #include "io/config/describe.hpp"
 #include "io/config/no_effect.hpp"
-#include "base/error.hpp"
 #include "tests/support/tiny_run.hpp"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // The evaluation of the paper's code, held against losses of single samples.
+#include "base/error.hpp"
 #include "engine/run/paper_evaluation.hpp"
 #include "engine/step/replica.hpp"
-#include "base/error.hpp"
 #include "tests/support/tiny_run.hpp"
 
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // Checkpoints of a run: beside the training, tried again where they fail, passed over where they are damaged.
-#include "engine/step/replica.hpp"
-#include "engine/run/saves.hpp"
 #include "base/error.hpp"
+#include "engine/run/saves.hpp"
+#include "engine/step/replica.hpp"
 #include "tests/support/tiny_run.hpp"
 
 #include <gtest/gtest.h>

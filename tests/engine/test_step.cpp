@@ -1,6 +1,6 @@
 // One training step: normalisation, clipping, decay, frozen gates, bad numbers.
-#include "engine/step/step.hpp"
 #include "base/error.hpp"
+#include "engine/step/step.hpp"
 #include "kernels/ops.hpp"
 #include "tests/support/tiny_run.hpp"
 

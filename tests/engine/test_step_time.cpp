@@ -1,9 +1,9 @@
 // The predicted time of a step against every step that docs/results records, and how it moves with what it depends on.
+#include "base/error.hpp"
 #include "bench/measured_steps.hpp"
 #include "engine/plan/layout_search.hpp"
 #include "engine/plan/step_cost.hpp"
 #include "engine/plan/step_time.hpp"
-#include "base/error.hpp"
 #include "tests/support/models.hpp"
 
 #include <gtest/gtest.h>

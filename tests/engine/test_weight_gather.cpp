@@ -1,9 +1,9 @@
 // With the sharded optimizer new weights are gathered while the next forward pass goes on. A gather that ends as late
 // as it may, and leaves NaN where nobody waits for it, changes nothing.
+#include "engine/guard/weight_check.hpp"
 #include "engine/run/evaluate.hpp"
 #include "engine/run/host_state.hpp"
 #include "engine/step/step.hpp"
-#include "engine/guard/weight_check.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "tests/support/thread_communicator.hpp"
 #include "tests/support/tiny_run.hpp"

@@ -1,8 +1,8 @@
 // Any text as a configuration, and any as a Hugging Face config.json: taken, or refused with one line.
+#include "base/error.hpp"
 #include "io/config/describe.hpp"
 #include "io/config/load.hpp"
 #include "io/hugging_face/config.hpp"
-#include "base/error.hpp"
 
 #include <unistd.h>
 

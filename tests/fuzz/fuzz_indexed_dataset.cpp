@@ -1,6 +1,6 @@
 // Any bytes as the .idx of a token file: opened, and then every document can be read; or refused with one line.
-#include "io/data/indexed_dataset.hpp"
 #include "base/error.hpp"
+#include "io/data/indexed_dataset.hpp"
 
 #include <unistd.h>
 

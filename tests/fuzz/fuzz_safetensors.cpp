@@ -1,6 +1,6 @@
 // Any bytes as a file of tensors: read, or refused with one line.
-#include "io/hugging_face/safetensors_header.hpp"
 #include "base/error.hpp"
+#include "io/hugging_face/safetensors_header.hpp"
 
 #include <cstdlib>
 

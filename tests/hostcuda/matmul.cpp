@@ -2,10 +2,10 @@
 // product that has none ends the run: all products of a run are to be timed before its first step.
 #include "kernels/cuda/matmul.hpp"
 
+#include "base/error.hpp"
 #include "kernels/cpu/matmul.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/matmul_plans.hpp"
-#include "base/error.hpp"
 #include "tests/hostcuda/device_memory.hpp"
 
 #include <optional>

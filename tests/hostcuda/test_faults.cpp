@@ -256,8 +256,7 @@ TEST(Faults, of_flat_ranges_are_noticed) {
             found.as<double>()[0] = double(fingerprint(c, x) >> 12);
         },
         2);
-    expect_all_noticed(
-        "clear", [](Context& c, Bench& b) { clear(c, b.out(Dtype::fp32, {n})); }, 1);
+    expect_all_noticed("clear", [](Context& c, Bench& b) { clear(c, b.out(Dtype::fp32, {n})); }, 1);
     expect_all_noticed(
         "cast, fill and scale",
         [](Context& c, Bench& b) {

@@ -30,7 +30,8 @@ int main(int argc, char** argv) {
         if (odd && kind == "returns") return 0;
         if (odd && kind == "exits") std::_Exit(0);
         if (odd && kind == "sleeps") std::this_thread::sleep_for(std::chrono::seconds(30));
-        if (odd && kind == "loses its GPU") group->log().gpu_failed("NCCL: unfinished: all_reduce of gradients over data");
+        if (odd && kind == "loses its GPU")
+            group->log().gpu_failed("NCCL: unfinished: all_reduce of gradients over data");
         if (odd && kind == "loses its GPU") throw Error(ExitCode::environment, "what the watcher tells better");
         if (odd && kind == "elsewhere")
             group->barrier("a checkpoint");

@@ -36,8 +36,8 @@ void write(const std::filesystem::path& file, const std::string& text) {
 Launch launch_in(const Variables& variables) {
     Variables before;
     for (const char* name :
-         {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "PMI_SIZE", "PMI_RANK", "PMI_FD",
-          "PMI_JOBID", "PMIX_RANK", "PMIX_NAMESPACE", "SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS",
+         {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE", "PMI_SIZE", "PMI_RANK",
+          "PMI_FD", "PMI_JOBID", "PMIX_RANK", "PMIX_NAMESPACE", "SLURM_STEP_ID", "SLURM_STEP_NUM_TASKS", "SLURM_NTASKS",
           "SLURM_PROCID", "SLURM_JOB_ID", "SLURM_STEP_NUM_NODES", "MV2_COMM_WORLD_SIZE", "JSM_NAMESPACE_SIZE"}) {
         if (const char* value = std::getenv(name)) before[name] = value;
         unsetenv(name);
@@ -126,13 +126,15 @@ TEST(Cgroup, limits_of_version_1_are_those_of_each_controller) {
 
 TEST(Cgroup, a_killed_rank_is_said_to_be_killed_for_memory_only_if_the_kernel_counts_it) {
     EXPECT_EQ(memory_kills_text({.in_groups = 1, .on_node = 7}, {.in_groups = 1, .on_node = 7}, 1 << 30), "");
-    EXPECT_EQ(memory_kills_text({}, {.in_groups = 1}, std::int64_t(3) << 30), "the cgroup's limit of memory is 3.00 GiB");
+    EXPECT_EQ(memory_kills_text({}, {.in_groups = 1}, std::int64_t(3) << 30),
+              "the cgroup's limit of memory is 3.00 GiB");
     EXPECT_NE(memory_kills_text({.on_node = 4}, {.on_node = 5}, std::nullopt).find("has killed 1 process for lack"),
               std::string::npos);
     Finding finding{.how = Loss::out_of_memory, .last = {.rank = 3, .pid = 5, .host = "n1"}};
     std::snprintf(finding.detail, sizeof finding.detail, "the cgroup's limit of memory is 3.00 GiB");
-    EXPECT_EQ(text_of(finding), "rank 3 (pid 5 on n1) was killed for lack of memory (the cgroup's limit of memory is "
-                                "3.00 GiB) in start-up");
+    EXPECT_EQ(text_of(finding),
+              "rank 3 (pid 5 on n1) was killed for lack of memory (the cgroup's limit of memory is "
+              "3.00 GiB) in start-up");
 }
 
 TEST(ErrorOf, shortage_of_memory_is_an_error_of_the_environment_and_says_which) {
@@ -183,7 +185,8 @@ TEST(Listener, takes_connections_of_both_versions_of_ip) {
     Listener listener(false);
     for (const char* address : {"127.0.0.1", "::1"}) {
         std::string why;
-        const MeetingPoint point{.addresses = {address}, .port = listener.point().port, .secret = listener.point().secret};
+        const MeetingPoint point{
+            .addresses = {address}, .port = listener.point().port, .secret = listener.point().secret};
         const bool has_version_6 = std::filesystem::exists("/proc/net/if_inet6");
         if (std::string(address) == "::1" && !has_version_6) continue;
         EXPECT_TRUE(connect_to(point, 2.0, &why)) << why;

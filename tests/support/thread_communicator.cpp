@@ -206,7 +206,9 @@ private:
         if (bytes > 0) std::memcpy(to, from, std::size_t(bytes));
     }
     // Sums of all but fp64 are rounded to fp32.
-    static void add(double& sum, Dtype dtype, double x) { sum = dtype == Dtype::fp64 ? sum + x : double(float(sum + x)); }
+    static void add(double& sum, Dtype dtype, double x) {
+        sum = dtype == Dtype::fp64 ? sum + x : double(float(sum + x));
+    }
     static double element(const void* data, Dtype dtype, std::int64_t i) {
         switch (dtype) {
             case Dtype::fp32: return double(static_cast<const float*>(data)[i]);

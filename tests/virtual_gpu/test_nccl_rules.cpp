@@ -225,8 +225,7 @@ TEST_F(NcclRules, ranks_share_a_gpu_from_version_30_on_if_asked_to) {
                 settings.nccl_version = version;
                 settings.multi_rank_gpu = asked;
             }));
-            const ncclResult_t started = run(
-                2, [](Rank& rank) { rank.abort(); }, 2, true);
+            const ncclResult_t started = run(2, [](Rank& rank) { rank.abort(); }, 2, true);
             EXPECT_EQ(started == ncclSuccess, version >= 23000 && asked) << version << " " << asked;
         }
 }

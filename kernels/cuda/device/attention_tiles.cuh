@@ -15,7 +15,7 @@ inline constexpr int row_groups = D <= 64 ? 2 : 1;
 template <int D>
 inline constexpr int warp_rows = 16 * row_groups<D>;
 template <int D>
-inline constexpr int tile_rows = tile_warps* warp_rows<D>;
+inline constexpr int tile_rows = tile_warps * warp_rows<D>;
 
 // Rows are 16 bytes apart from a multiple of 128, so that the eight rows of an ldmatrix lie in different banks.
 template <int D>

@@ -263,7 +263,7 @@ TEST(TopRanks, NotesWhoIsSilentBehindOrSlow) {
     ranks[1].silent_seconds = 75.0;
     ranks[2].step = 119;
     ranks[3].seconds.compute = 1.0;
-    ranks[4].step = 120;             // a pipeline's stages may be a step apart
+    ranks[4].step = 120;                     // a pipeline's stages may be a step apart
     ranks[5].seconds.communication = 100.0;  // waits for others: not its own work
     ranks[6].silent_seconds = 20.0;
     const std::vector<RankNote> notes = rank_notes(view);

@@ -1,6 +1,6 @@
 // Threads that the memory of the process has no room for.
-#include "engine/run/threads.hpp"
 #include "base/error.hpp"
+#include "engine/run/threads.hpp"
 
 #include <gtest/gtest.h>
 

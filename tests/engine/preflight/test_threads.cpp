@@ -12,7 +12,9 @@ RankCpus on_cpus(int first, int last, std::vector<CpuQuota> quotas = {}, std::st
     return rank;
 }
 
-int threads_of(const std::vector<RankCpus>& node, std::size_t mine = 0) { return choose_threads(0, node, mine).threads; }
+int threads_of(const std::vector<RankCpus>& node, std::size_t mine = 0) {
+    return choose_threads(0, node, mine).threads;
+}
 
 TEST(Threads, ranks_that_may_run_on_the_same_cpus_share_them) {
     EXPECT_EQ(threads_of({on_cpus(0, 7)}), 8);
@@ -35,7 +37,8 @@ TEST(Threads, a_quota_is_shared_by_the_ranks_of_its_group) {
     EXPECT_EQ(threads_of({on_cpus(0, 63, {{"/job/step", 1.5}}, "/job/step")}), 1);
     EXPECT_EQ(threads_of({on_cpus(0, 63, {{"/job/step", 0.5}}, "/job/step")}), 1);
     // Each rank in a group of its own.
-    EXPECT_EQ(threads_of({on_cpus(0, 63, {{"/job/a", 8.0}}, "/job/a"), on_cpus(0, 63, {{"/job/b", 8.0}}, "/job/b")}), 8);
+    EXPECT_EQ(threads_of({on_cpus(0, 63, {{"/job/a", 8.0}}, "/job/a"), on_cpus(0, 63, {{"/job/b", 8.0}}, "/job/b")}),
+              8);
     // A group outside the job's: both are within the root's.
     EXPECT_EQ(threads_of({on_cpus(0, 63, {{"/", 6.0}}, "/a"), on_cpus(0, 63, {{"/", 6.0}}, "/b")}), 3);
     const ThreadChoice choice = choose_threads(0, {on_cpus(0, 63, quota), on_cpus(0, 63, quota)}, 1);

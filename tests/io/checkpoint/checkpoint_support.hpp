@@ -1,9 +1,9 @@
 // A small training state and a place to put its checkpoints.
 #pragma once
 
+#include "base/error.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/checkpoint.hpp"
-#include "base/error.hpp"
 #include "parallel/mpi/mpi_communicator.hpp"
 #include "tests/support/scratch_directory.hpp"
 

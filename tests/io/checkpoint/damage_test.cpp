@@ -192,9 +192,7 @@ TEST_F(Damage, ByLinksThatLeaveTheFileIsRefused) {
                   H5Lcreate_soft("/adam_m/cube", handle, name, H5P_DEFAULT, H5P_DEFAULT);
               }).find("is a link to somewhere else"),
               std::string::npos);
-    EXPECT_NE(relink([&](hid_t handle) {
-                  h5::create_group(handle, name, {file, "test"});
-              }).find("weights/cube"),
+    EXPECT_NE(relink([&](hid_t handle) { h5::create_group(handle, name, {file, "test"}); }).find("weights/cube"),
               std::string::npos);
     EXPECT_NE(load_changed([&](hid_t handle) {
                   h5::create_group(handle, "pickle", {file, "test"});

@@ -1,7 +1,7 @@
 // Checkpoints over time: writers that die, disks that refuse, old ones that go.
+#include "base/error.hpp"
 #include "io/checkpoint/contents.hpp"
 #include "io/checkpoint/retention.hpp"
-#include "base/error.hpp"
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 
 #include "base/durable.hpp"

@@ -35,7 +35,7 @@ Function* real(const char* name) {
 }
 
 bool is_file(int descriptor) {
-    struct stat info {};
+    struct stat info{};
     return fstat(descriptor, &info) == 0 && S_ISREG(info.st_mode);
 }
 

@@ -1,8 +1,8 @@
 // Configuration files on disk for one test, and the error that loading them gives.
 #pragma once
 
-#include "io/config/load.hpp"
 #include "base/error.hpp"
+#include "io/config/load.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>

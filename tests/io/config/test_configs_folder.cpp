@@ -1,7 +1,7 @@
 // The files under configs/: all load, all are consistent, and they are the models and runs of the paper.
+#include "base/error.hpp"
 #include "io/config/check.hpp"
 #include "io/config/enum_names.hpp"
-#include "base/error.hpp"
 #include "tests/io/config/config_files.hpp"
 
 namespace gpas {

@@ -1,8 +1,8 @@
 // The schema and configurations as text, and back.
+#include "base/error.hpp"
 #include "io/config/describe.hpp"
 #include "io/config/no_effect.hpp"
 #include "io/config/schema.hpp"
-#include "base/error.hpp"
 #include "tests/io/config/config_files.hpp"
 
 #include <cstring>

@@ -1,6 +1,6 @@
 // Files, includes and overrides: what is read, in which order, and from where.
-#include "io/config/schema.hpp"
 #include "base/error.hpp"
+#include "io/config/schema.hpp"
 #include "tests/io/config/config_files.hpp"
 
 namespace gpas {

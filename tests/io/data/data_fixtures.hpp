@@ -1,8 +1,8 @@
 // What the tests of io/data share: a throw-away folder, files from bytes, and token files from lists of documents.
 #pragma once
 
-#include "io/data/indexed_writer.hpp"
 #include "base/error.hpp"
+#include "io/data/indexed_writer.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>

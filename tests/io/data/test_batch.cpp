@@ -1,8 +1,8 @@
+#include "base/error.hpp"
 #include "data_fixtures.hpp"
 #include "io/data/batch.hpp"
-#include "io/data/tokenizer.hpp"
 #include "io/data/document_end.hpp"
-#include "base/error.hpp"
+#include "io/data/tokenizer.hpp"
 
 #include <gtest/gtest.h>
 
@@ -70,11 +70,7 @@ TEST_F(TokenSamples, PackedSamplesShareOneTokenAndCoverTheStream) {
 
 TEST_F(TokenSamples, ExactlyOneSampleNeedsOneTokenMoreThanItsLength) {
     EXPECT_EQ(whole({5}, {SampleMode::packed, 4, false, 0}).samples(), 1);
-    EXPECT_CONTAINS(error_of(
-                        [&] {
-                            whole({4}, {SampleMode::packed, 4, false, 0});
-                        },
-                        ExitCode::usage),
+    EXPECT_CONTAINS(error_of([&] { whole({4}, {SampleMode::packed, 4, false, 0}); }, ExitCode::usage),
                     "has 4 tokens in 1 documents, but one sample takes 5");
 }
 
@@ -191,11 +187,7 @@ TEST_F(TokenSamples, ASingleDocumentIsCutBetweenTokensWhenPackedAndRefusedWhenPa
     EXPECT_EQ(train.end_token, 80);
     EXPECT_EQ(valid.first_token, 80);
     EXPECT_EQ(split_source(*file, 0.001, {SampleMode::packed, 4, false, 0}).second.first_token, 95);
-    EXPECT_CONTAINS(error_of(
-                        [&] {
-                            split_source(*file, 0.2, {SampleMode::padded, 4, false, 0});
-                        },
-                        ExitCode::usage),
+    EXPECT_CONTAINS(error_of([&] { split_source(*file, 0.2, {SampleMode::padded, 4, false, 0}); }, ExitCode::usage),
                     "has 1 document, too few");
 }
 

@@ -1,6 +1,6 @@
+#include "base/error.hpp"
 #include "data_fixtures.hpp"
 #include "io/data/blend.hpp"
-#include "base/error.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,7 +1,7 @@
+#include "base/error.hpp"
 #include "data_fixtures.hpp"
 #include "io/data/tokenizer.hpp"
 #include "io/data/utf8.hpp"
-#include "base/error.hpp"
 
 #include <gtest/gtest.h>
 

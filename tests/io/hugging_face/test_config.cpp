@@ -1,6 +1,6 @@
 // config.json: what it says is what comes back, what this engine does not compute is refused.
-#include "io/hugging_face/config.hpp"
 #include "base/error.hpp"
+#include "io/hugging_face/config.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>

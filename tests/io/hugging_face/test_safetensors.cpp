@@ -1,6 +1,6 @@
 // Files of tensors: what is written is read back, what is wrong is refused in one line, whatever it is.
-#include "io/hugging_face/safetensors.hpp"
 #include "base/error.hpp"
+#include "io/hugging_face/safetensors.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>
@@ -100,7 +100,9 @@ TEST_F(Safetensors, are_read_as_they_were_written) {
 }
 
 TEST_F(Safetensors, that_were_not_finished_leave_nothing) {
-    { SafetensorsWriter writer(file_, {.tensors = {{"a", {2}}}}); }
+    {
+        SafetensorsWriter writer(file_, {.tensors = {{"a", {2}}}});
+    }
     EXPECT_TRUE(std::filesystem::is_empty(scratch_.get()));
 }
 

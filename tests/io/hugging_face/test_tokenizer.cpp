@@ -1,8 +1,8 @@
 // Exported tokenizers. tokenizer_goldens.json holds the ids that transformers gave for exports of the same models
 // (scripts/check-transformers --tokenizers --goldens); training must give the same.
+#include "base/error.hpp"
 #include "io/data/sentencepiece_model.hpp"
 #include "io/hugging_face/tokenizer.hpp"
-#include "base/error.hpp"
 #include "tests/support/scratch_directory.hpp"
 #include "tests/support/tokenizer_kinds.hpp"
 

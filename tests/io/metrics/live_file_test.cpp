@@ -53,8 +53,7 @@ TEST(LiveFile, shows_ranks_and_ends_with_the_last_word) {
 TEST(LiveFile, a_later_start_takes_the_directory_over_and_the_earlier_one_hears_of_it) {
     const ScratchDirectory directory;
     std::atomic<int> taken_over = 0, notices = 0;
-    LiveFile first(
-        directory.get(), {.name = "first"}, two_ranks, [&] { ++taken_over; }, [](const std::string&) {});
+    LiveFile first(directory.get(), {.name = "first"}, two_ranks, [&] { ++taken_over; }, [](const std::string&) {});
     LiveFile second(
         directory.get(), {.name = "second"}, two_ranks, [] { FAIL(); },
         [&](const std::string& line) {

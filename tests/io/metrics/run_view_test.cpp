@@ -1,9 +1,9 @@
 // What a run's files say, as written by the sinks of a run and by hand: whole, missing, damaged, changing.
 #include "io/metrics/run_view.hpp"
 
+#include "base/error.hpp"
 #include "io/metrics/jsonl.hpp"
 #include "io/metrics/run_records.hpp"
-#include "base/error.hpp"
 #include "tests/io/metrics/metrics_support.hpp"
 
 #include <cstdlib>
