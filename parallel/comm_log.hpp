@@ -34,7 +34,7 @@ CommCall read_call(const RankBoard& board, std::int64_t number);
 std::vector<CommCall> read_calls(const RankBoard& board);
 
 struct CommSettings {
-    double timeout_seconds = 600.0;   // longest wait; 0: for ever
+    double timeout_seconds = 600.0;   // longest wait; 0: no limit
     bool verify = true;               // ranks compare what they call before data moves
     std::filesystem::path directory;  // where the last calls are written when a wait takes too long; empty: nowhere
 };

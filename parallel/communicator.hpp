@@ -24,8 +24,8 @@ public:
 // Collectives are called by every rank of the group, in the same order and with the same sizes: where the log's
 // settings say so, ranks compare what they call first, and Error(internal) tells who called what. `what` names the
 // tensor for diagnosis (a literal: it is kept). Sizes are unlimited (more than 2^31 elements are sent in pieces). No
-// call waits for ever: after the log's timeout, Error(environment) names the call, those who wait too, and those who
-// are missing.
+// call waits without limit: after the log's timeout, Error(environment) names the call, those who wait too, and
+// those who are missing.
 class Communicator {
 public:
     virtual ~Communicator() = default;

@@ -35,7 +35,7 @@ struct RunStart {
 // current branch without completing it, the start continues that branch: the command was started again after it had
 // been stopped. In a job it continues a completed branch, too: what is left of a chain of jobs has nothing to do. A
 // damaged checkpoint of the current branch is passed over for the one before it. AgreedError(bad_file) if all are
-// damaged, rather than starting anew; refuses what is not this run (check_same_run). notes: lines for people.
+// damaged, rather than start over; refuses what is not this run (check_same_run). notes: lines for people.
 RunStart resume_run(const RunParts& run, std::vector<std::string>& notes);
 
 // Makes this start's state the head of the current branch: sets aside the checkpoints that do not lead to it. Called

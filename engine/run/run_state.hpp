@@ -37,7 +37,7 @@ std::filesystem::path checkpoint_directory(const RunConfig& config);  // <direct
 CheckpointHeader checkpoint_header(const RunConfig& config, const RunIdentity& identity, const Progress& progress,
                                    const RunMemory& memory = {});
 
-// The checkpoint that `checkpoint.resume` asks for: none for a run that starts anew. The same on every rank; rank 0
+// The checkpoint that `checkpoint.resume` asks for: none for a run from step 0. The same on every rank; rank 0
 // looks. With auto, the newest one below `below` that is complete; notes: what was passed over and why.
 std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const RunConfig& config,
                                                      std::vector<std::string>* notes = nullptr,

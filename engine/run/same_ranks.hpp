@@ -1,5 +1,5 @@
 // That all ranks of a job were started alike. A rank with another seed, batch or token file would train something else
-// without an error, or wait for ever in a collective whose size it does not share.
+// without an error, or wait indefinitely in a collective whose size it does not share.
 #pragma once
 
 #include "io/config/load.hpp"

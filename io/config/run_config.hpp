@@ -146,7 +146,7 @@ struct ParallelConfig {
     bool sharded_optimizer = true;      // ZeRO stage 1
     std::int64_t bucket_mib = 64;       // gradients that are reduced together; 0: all at once
     Recompute recompute = Recompute::none;
-    double timeout_seconds = 600.0;  // longest wait for other ranks; 0: for ever
+    double timeout_seconds = 600.0;  // longest wait for other ranks; 0: no limit
     bool verify_collectives = true;
     ShareGpu share_gpu = ShareGpu::staged;
 };
@@ -191,7 +191,7 @@ struct CheckpointConfig {
     double buffer_gib = 4.0;        // host memory of a rank for saves beside the training; 0: training waits
     std::int64_t max_failures = 3;  // saves in a row that may fail
     std::string resume = "auto";    // auto: newest complete one in the run directory; never; or a path
-    std::string init_from;          // weights of a run that starts anew; empty: random ones
+    std::string init_from;          // checkpoint to take initial weights from; empty: random initialisation
 };
 
 // Of a profiler that is started with the run: the steps it records; 0, 0: it is told nothing.

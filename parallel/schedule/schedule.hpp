@@ -52,7 +52,7 @@ struct PipelineMessage {
 PipelineMessage input_of(const PipelineShape& shape, int stage, const PipelineAction& action);
 PipelineMessage output_of(const PipelineShape& shape, int stage, const PipelineAction& action);
 
-// With fewer buffers for gradients of streams some stages may wait for each other for ever, if sends wait for their
+// With fewer buffers for gradients of streams some stages may wait for each other indefinitely, if sends wait for their
 // receivers: a stage of the interleaved schedule computes up to group - stages gradients ahead of its neighbour. Found
 // by playing all sizes through with early receives, without, and with ones that wait for a buffer.
 std::int64_t least_gradient_buffers(const PipelineShape& shape);

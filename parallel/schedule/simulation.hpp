@@ -25,8 +25,8 @@ struct PipelineSimulation {
     double seconds = 0.0;                 // until the last stage to end ends
     std::vector<double> busy;             // of each stage
     std::vector<std::int64_t> in_flight;  // of each stage, at most
-    std::vector<std::string> problems;  // empty: every message arrived where it was expected and nobody waits for ever
-    double bubble() const;              // seconds less those of the busiest stage
+    std::vector<std::string> problems;    // empty: every message arrived where it was expected and no stage hangs
+    double bubble() const;                // seconds less those of the busiest stage
 };
 
 // Every stage takes its actions in order. Before an action it waits for what the action must have received; then it is

@@ -1,4 +1,4 @@
-// A thread of each rank that sees to it that nobody waits for ever. It shows that its rank lives, looks at the ranks
+// A thread of each rank that keeps ranks from waiting indefinitely. It shows that its rank lives, looks at the ranks
 // beside it (their boards, their processes) and, over a connection of every rank to rank 0, at those of other nodes.
 // Where one is lost it leaves one report and ends the job's processes with ExitCode::rank_lost, whatever the training
 // threads are doing. It takes the signals that ask a run to stop.

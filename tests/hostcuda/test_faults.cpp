@@ -31,7 +31,7 @@ std::string describe(const Fault& fault) {
     return std::string(kinds[int(fault.kind)]) + " at " + fault.place.file + ":" + std::to_string(fault.place.line);
 }
 
-// Inputs and outputs of one operation; made anew for each run.
+// Inputs and outputs of one operation; made again for each run.
 class Bench {
 public:
     Tensor in(Dtype dtype, std::initializer_list<std::int64_t> shape) {

@@ -126,7 +126,7 @@ private:
         return std::nullopt;
     }
 
-    // 0: anew, 1: a named checkpoint, others: auto.
+    // 0: from the beginning, 1: a named checkpoint, others: auto.
     void start(std::uint32_t how) {
         leaving_ = std::nullopt;
         finish_branching(directory_, before());
@@ -144,7 +144,7 @@ private:
         } else if (found) {
             after = *found;
         } else if (!current_steps(directory_).empty()) {
-            record = BranchRecord{};  // all are damaged: auto is refused, so the run is started anew
+            record = BranchRecord{};  // all are damaged: auto is refused, so the run starts from the beginning
         }
         leave(after, record);
         step_ = std::max<std::int64_t>(after, 0);
