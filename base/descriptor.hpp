@@ -3,22 +3,30 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 namespace gpas {
 
+// Closing leaves errno as it is, so that a failed call can still be explained.
 class Descriptor {
 public:
-    explicit Descriptor(int value = -1) : value_(value) {}
+    explicit Descriptor(int value = -1) : value_(value) {}  // < 0: none, as failed calls return it
     Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
     Descriptor& operator=(Descriptor&& other) noexcept {
         std::swap(value_, other.value_);
         return *this;
     }
-    ~Descriptor() {
-        if (value_ >= 0) close(value_);
-    }
+    ~Descriptor() { reset(); }
+
+    explicit operator bool() const { return value_ >= 0; }
     int get() const { return value_; }
+    void reset() {
+        if (value_ < 0) return;
+        const int error = errno;
+        close(std::exchange(value_, -1));
+        errno = error;
+    }
 
 private:
     int value_;

@@ -19,14 +19,11 @@ namespace {
 }
 
 void sync(const std::filesystem::path& path, int flags) {
-    const int descriptor = ::open(path.c_str(), flags | O_CLOEXEC);
-    if (descriptor < 0) fail_errno(path, "opening to sync");
-    const int result = ::fsync(descriptor);
-    const int error = errno;
-    ::close(descriptor);
-    errno = error;
+    const Descriptor descriptor(::open(path.c_str(), flags | O_CLOEXEC));
+    if (!descriptor) fail_errno(path, "opening to sync");
+    const int result = ::fsync(descriptor.get());
     // Some network file systems have no fsync for directories and say EINVAL; their renames are synchronous.
-    if (result != 0 && !((flags & O_DIRECTORY) && error == EINVAL)) fail_errno(path, "fsync");
+    if (result != 0 && !((flags & O_DIRECTORY) && errno == EINVAL)) fail_errno(path, "fsync");
 }
 
 }  // namespace
@@ -57,17 +54,15 @@ void check_free_space(const std::filesystem::path& directory, std::int64_t neede
 PositionedFile::PositionedFile(const std::filesystem::path& path, Open how)
     : path_(path),
       descriptor_(::open(path.c_str(), O_RDWR | O_CLOEXEC | (how == Open::create ? O_CREAT | O_EXCL : 0), 0666)) {
-    if (descriptor_ >= 0) return;
+    if (descriptor_) return;
     fail_errno(path_, how == Open::create ? "creating the file"
                                           : "this rank cannot write it (is the directory shared by all nodes?)");
 }
 
-PositionedFile::~PositionedFile() { ::close(descriptor_); }
-
 void PositionedFile::write(std::int64_t at, const void* data, std::int64_t bytes, std::string_view what) {
     const auto* from = static_cast<const std::byte*>(data);
     while (bytes > 0) {
-        const ::ssize_t written = ::pwrite(descriptor_, from, std::size_t(bytes), at);
+        const ::ssize_t written = ::pwrite(descriptor_.get(), from, std::size_t(bytes), at);
         if (written < 0 && errno == EINTR) continue;
         if (written == 0) errno = ENOSPC;
         if (written <= 0) fail_errno(path_, fmt::format("writing {}", what).c_str());
@@ -76,11 +71,11 @@ void PositionedFile::write(std::int64_t at, const void* data, std::int64_t bytes
 }
 
 void PositionedFile::set_size(std::int64_t bytes) {
-    if (::ftruncate(descriptor_, bytes) != 0) fail_errno(path_, "setting the size");
+    if (::ftruncate(descriptor_.get(), bytes) != 0) fail_errno(path_, "setting the size");
 }
 
 void PositionedFile::sync() {
-    if (::fsync(descriptor_) != 0) fail_errno(path_, "fsync");
+    if (::fsync(descriptor_.get()) != 0) fail_errno(path_, "fsync");
 }
 
 }  // namespace gpas

@@ -1,6 +1,8 @@
 // Files that are either whole or not there.
 #pragma once
 
+#include "base/descriptor.hpp"
+
 #include <cstdint>
 #include <filesystem>
 #include <string_view>
@@ -32,9 +34,6 @@ public:
     enum class Open { existing, create };
     // Error(environment): `existing` is not there, `create` is, or there is no permission.
     explicit PositionedFile(const std::filesystem::path& path, Open how = Open::existing);
-    ~PositionedFile();
-    PositionedFile(const PositionedFile&) = delete;
-    PositionedFile& operator=(const PositionedFile&) = delete;
 
     // `bytes` of data at position `at`, all of them; `what` is for the message. Error(environment).
     void write(std::int64_t at, const void* data, std::int64_t bytes, std::string_view what);
@@ -44,7 +43,7 @@ public:
 
 private:
     std::filesystem::path path_;
-    int descriptor_ = -1;
+    Descriptor descriptor_;
 };
 
 // Returns when the disk has the directory's entries. Error(environment).

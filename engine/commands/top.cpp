@@ -1,4 +1,5 @@
 // Shows the state of a run from its files alone, again and again.
+#include "base/wall_clock.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/commands/options.hpp"
 #include "engine/commands/terminal.hpp"
@@ -25,10 +26,6 @@ struct Options {
     double interval = 2.0;
     bool once = false;
 };
-
-double now_seconds() {
-    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
 
 std::filesystem::path directory_of(const std::vector<std::string>& words) {
     const std::filesystem::path first(words[0]);
@@ -58,7 +55,7 @@ bool is_set(const char* name) {
 
 ScreenOptions screen_options(std::int64_t parameters, bool color) {
     const TerminalSize size = terminal_size();
-    return {.columns = size.columns, .rows = size.rows, .color = color, .now = now_seconds(), .parameters = parameters};
+    return {.columns = size.columns, .rows = size.rows, .color = color, .now = seconds_since_1970(), .parameters = parameters};
 }
 
 void print_once(RunReader& reader, std::int64_t parameters) {

@@ -1,6 +1,7 @@
 #include "engine/preflight/clocks.hpp"
 
 #include "base/stopwatch.hpp"
+#include "base/wall_clock.hpp"
 
 #include <chrono>
 #include <limits>
@@ -10,10 +11,6 @@ namespace {
 
 constexpr int questions = 8;
 
-double wall_clock() {
-    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 // Communicators carry no fp64 between two ranks; its bytes they do.
 Tensor as_words(double& value) { return {&value, Dtype::int32, {2}}; }
 
@@ -21,7 +18,7 @@ void answer(Communicator& world) {
     double clock = 0.0;
     for (int i = 0; i < questions; ++i) {
         world.start_receive(as_words(clock), 0, "a question for the time")->wait();
-        clock = wall_clock();
+        clock = seconds_since_1970();
         world.start_send(as_words(clock), 0, "the time")->wait();
     }
 }
@@ -30,7 +27,7 @@ void ask(Communicator& world, int rank, Clocks& clocks) {
     double best = std::numeric_limits<double>::infinity();
     for (int i = 0; i < questions; ++i) {
         double clock = 0.0;
-        const double before = wall_clock();
+        const double before = seconds_since_1970();
         const Stopwatch watch;
         world.start_send(as_words(clock), rank, "a question for the time")->wait();
         world.start_receive(as_words(clock), rank, "the time")->wait();

@@ -61,11 +61,6 @@ constexpr CgroupFiles version_2{"memory.max", "memory.current", "inactive_file"}
 
 }  // namespace
 
-std::string host_name() {
-    std::array<char, 256> name{};
-    return gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "unknown";
-}
-
 std::string program_hash() {
     std::ifstream file("/proc/self/exe", std::ios::binary);
     const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);

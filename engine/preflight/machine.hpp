@@ -7,7 +7,6 @@
 
 namespace gpas::preflight {
 
-std::string host_name();
 std::string program_hash();  // xxHash of the program that runs: 16 hexadecimal digits
 std::string mpi_version();   // of the library, on one line
 std::string cpu_model();

@@ -1,5 +1,6 @@
 #include "engine/preflight/preflight.hpp"
 
+#include "base/host_name.hpp"
 #include "engine/preflight/clocks.hpp"
 #include "engine/preflight/files.hpp"
 #include "engine/preflight/gather.hpp"

@@ -1,5 +1,6 @@
 #include "engine/run/same_ranks.hpp"
 
+#include "base/host_name.hpp"
 #include "engine/preflight/gather.hpp"
 #include "engine/preflight/judge.hpp"
 #include "engine/preflight/machine.hpp"
@@ -43,7 +44,7 @@ std::string numerical_environment() {
     return all.empty() ? "none of ONEDNN_*, CUBLAS_*" : all;
 }
 
-Hosts hosts_of(Communicator& world) { return preflight::gather(world, preflight::host_name(), "host names"); }
+Hosts hosts_of(Communicator& world) { return preflight::gather(world, host_name(), "host names"); }
 
 void check_environment(Communicator& world) {
     struct Compared {

@@ -1,5 +1,6 @@
 #include "io/checkpoint/background_verify.hpp"
 
+#include "base/masked_signals.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/contents.hpp"
 #include "base/error.hpp"
@@ -84,9 +85,7 @@ std::optional<std::string> BackgroundVerify::ask(const path& file) {
         return damage_ = error.what();
     }
     // Signals are for the thread that trains.
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    const MaskedSignals masked;
     try {
         thread_ = std::thread([this, blocks = std::move(blocks)] {
             try {
@@ -99,7 +98,6 @@ std::optional<std::string> BackgroundVerify::ask(const path& file) {
     } catch (const std::system_error&) {
         // Without a thread nothing is known of the file, so it stays.
     }
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
     return std::nullopt;
 }
 

@@ -3,6 +3,7 @@
 // agree that all is well. Plain writes, since they need no MPI: a thread can do them while the training talks (datasets
 // are contiguous and allocated at once, so HDF5 says where they lie), and MPI-IO is no faster
 // (docs/results/checkpoints.md).
+#include "base/masked_signals.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/checkpoint/contents.hpp"
@@ -199,16 +200,13 @@ private:
 
     // Signals are for the thread that trains.
     void start_thread() {
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
+        const MaskedSignals masked;
         try {
             thread_ = std::thread([this] { write(); });
         } catch (const std::system_error& error) {
             error_ = error_of(error);
             written_ = true;
         }
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
 
     void add_checksums() {

@@ -24,21 +24,12 @@ constexpr std::int64_t buffer_bytes = 1 << 20;
 
 OutputFile::OutputFile(std::string path, Mode mode) : path_(std::move(path)) {
     const int flags = O_RDWR | O_CLOEXEC | (mode == Mode::create ? O_CREAT | O_TRUNC : 0);
-    fd_ = ::open(path_.c_str(), flags, 0666);
-    if (fd_ < 0) fail_system(path_, "open for writing");
+    file_ = Descriptor(::open(path_.c_str(), flags, 0666));
+    if (!file_) fail_system(path_, "open for writing");
     struct stat status {};
-    if (::fstat(fd_, &status) != 0) {
-        const int error = errno;
-        ::close(fd_);
-        errno = error;
-        fail_system(path_, "fstat");
-    }
+    if (::fstat(file_.get(), &status) != 0) fail_system(path_, "fstat");
     size_bytes_ = status.st_size;
     buffer_.reserve(std::size_t(buffer_bytes));
-}
-
-OutputFile::~OutputFile() {
-    if (fd_ >= 0) ::close(fd_);
 }
 
 void OutputFile::write(const void* data, std::int64_t bytes) {
@@ -60,7 +51,7 @@ void OutputFile::write_at(std::int64_t offset, const void* data, std::int64_t by
 
 void OutputFile::write_through(std::int64_t offset, const char* data, std::int64_t bytes) {
     while (bytes > 0) {
-        const ssize_t written = ::pwrite(fd_, data, std::size_t(bytes), offset);
+        const ssize_t written = ::pwrite(file_.get(), data, std::size_t(bytes), offset);
         if (written < 0) {
             if (errno == EINTR) continue;
             fail_system(path_, "write");
@@ -75,7 +66,7 @@ void OutputFile::read_at(std::int64_t offset, void* data, std::int64_t bytes) {
     flush();
     char* target = static_cast<char*>(data);
     while (bytes > 0) {
-        const ssize_t got = ::pread(fd_, target, std::size_t(bytes), offset);
+        const ssize_t got = ::pread(file_.get(), target, std::size_t(bytes), offset);
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) fail_system(path_, "read");
         if (got == 0)
@@ -88,7 +79,7 @@ void OutputFile::read_at(std::int64_t offset, void* data, std::int64_t bytes) {
 
 void OutputFile::truncate(std::int64_t bytes) {
     flush();
-    if (::ftruncate(fd_, bytes) != 0) fail_system(path_, "truncate");
+    if (::ftruncate(file_.get(), bytes) != 0) fail_system(path_, "truncate");
     size_bytes_ = bytes;
 }
 
@@ -99,20 +90,17 @@ void OutputFile::flush() {
 
 void OutputFile::sync() {
     flush();
-    if (::fsync(fd_) != 0) fail_system(path_, "fsync");
+    if (::fsync(file_.get()) != 0) fail_system(path_, "fsync");
 }
 
 void rename_durably(const std::string& from, const std::string& to) {
     if (::rename(from.c_str(), to.c_str()) != 0) fail_system(to, "rename");
     const auto parent = std::filesystem::path(to).parent_path();
     const std::string folder = parent.empty() ? std::string(1, '.') : parent.string();
-    const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) fail_system(folder, "open");
-    const int result = ::fsync(fd);  // some file systems know no fsync of a folder: EINVAL is no loss
-    const int error = errno;
-    ::close(fd);
-    errno = error;
-    if (result != 0 && error != EINVAL) fail_system(folder, "fsync");
+    const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!opened) fail_system(folder, "open");
+    const int result = ::fsync(opened.get());  // some file systems know no fsync of a folder: EINVAL is no loss
+    if (result != 0 && errno != EINVAL) fail_system(folder, "fsync");
 }
 
 void write_file_durably(const std::string& path, const std::string& content) {

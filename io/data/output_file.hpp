@@ -2,20 +2,20 @@
 // file appear completely or not at all.
 #pragma once
 
+#include "base/descriptor.hpp"
+
 #include <cstdint>
 #include <string>
 #include <vector>
 
 namespace gpas {
 
+// What the buffer holds is lost at the end, unless flush() or sync() was called.
 class OutputFile {
 public:
     enum class Mode { create, resume };  // create empties an existing file; resume keeps it (the file must exist)
 
     OutputFile(std::string path, Mode mode);
-    OutputFile(const OutputFile&) = delete;
-    OutputFile& operator=(const OutputFile&) = delete;
-    ~OutputFile();  // closes; what the buffer holds is lost unless flush() or sync() was called
 
     void write(const void* data, std::int64_t bytes);                          // at the end
     void write_at(std::int64_t offset, const void* data, std::int64_t bytes);  // over bytes already written
@@ -30,7 +30,7 @@ private:
     void write_through(std::int64_t offset, const char* data, std::int64_t bytes);
 
     std::string path_;
-    int fd_ = -1;
+    Descriptor file_;
     std::int64_t size_bytes_ = 0;  // with what the buffer holds
     std::vector<char> buffer_;
 };

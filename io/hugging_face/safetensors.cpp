@@ -57,34 +57,26 @@ StoredDtype stored_dtype(const SafetensorsEntry& entry, const std::filesystem::p
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
     : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
     struct stat info {};
-    if (descriptor_ < 0 || ::fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) {
-        const std::string why = descriptor_ < 0 ? std::strerror(errno) : "not a file";
-        if (descriptor_ >= 0) ::close(descriptor_);
+    if (!descriptor_ || ::fstat(descriptor_.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
+        const std::string why = !descriptor_ ? std::strerror(errno) : "not a file";
         fail(ExitCode::bad_file, "{}: cannot be opened: {}", path.string(), why);
     }
-    try {
-        const std::int64_t file_bytes = info.st_size;
-        std::uint64_t header_bytes = 0;
-        if (file_bytes < length_bytes)
-            fail(ExitCode::bad_file, "{}: {} bytes are no safetensors file", path.string(), file_bytes);
-        read_at(descriptor_, 0, &header_bytes, length_bytes, path);
-        if (header_bytes > std::uint64_t(std::min(most_header_bytes, file_bytes - length_bytes)))
-            fail(ExitCode::bad_file, "{}: not a safetensors file, or cut: a header of {} bytes in a file of {}",
-                 path.string(), header_bytes, file_bytes);
-        std::string json(std::size_t(header_bytes), '\0');
-        read_at(descriptor_, length_bytes, json.data(), std::int64_t(header_bytes), path);
-        data_begin_ = length_bytes + std::int64_t(header_bytes);
-        SafetensorsHeader header = parse_safetensors_header(json, file_bytes - data_begin_, path.string());
-        entries_ = std::move(header.entries);
-        metadata_ = std::move(header.metadata);
-        for (std::size_t i = 0; i < entries_.size(); ++i) index_.emplace(entries_[i].name, i);
-    } catch (...) {
-        ::close(descriptor_);
-        throw;
-    }
+    const std::int64_t file_bytes = info.st_size;
+    std::uint64_t header_bytes = 0;
+    if (file_bytes < length_bytes)
+        fail(ExitCode::bad_file, "{}: {} bytes are no safetensors file", path.string(), file_bytes);
+    read_at(descriptor_.get(), 0, &header_bytes, length_bytes, path);
+    if (header_bytes > std::uint64_t(std::min(most_header_bytes, file_bytes - length_bytes)))
+        fail(ExitCode::bad_file, "{}: not a safetensors file, or cut: a header of {} bytes in a file of {}",
+             path.string(), header_bytes, file_bytes);
+    std::string json(std::size_t(header_bytes), '\0');
+    read_at(descriptor_.get(), length_bytes, json.data(), std::int64_t(header_bytes), path);
+    data_begin_ = length_bytes + std::int64_t(header_bytes);
+    SafetensorsHeader header = parse_safetensors_header(json, file_bytes - data_begin_, path.string());
+    entries_ = std::move(header.entries);
+    metadata_ = std::move(header.metadata);
+    for (std::size_t i = 0; i < entries_.size(); ++i) index_.emplace(entries_[i].name, i);
 }
-
-SafetensorsFile::~SafetensorsFile() { ::close(descriptor_); }
 
 const SafetensorsEntry* SafetensorsFile::find(const std::string& name) const {
     const auto found = index_.find(name);
@@ -97,13 +89,13 @@ std::vector<float> SafetensorsFile::read(const SafetensorsEntry& entry) const {
     std::vector<float> values(std::size_t(count), 0.0F);
     const std::int64_t at = data_begin_ + entry.begin;
     if (dtype == StoredDtype::fp32) {
-        read_at(descriptor_, at, values.data(), count * bytes_of(dtype), path_);
+        read_at(descriptor_.get(), at, values.data(), count * bytes_of(dtype), path_);
         return values;
     }
     std::vector<std::uint16_t> bits(std::size_t(std::min(count, chunk_elements)));
     for (std::int64_t done = 0; done < count; done += chunk_elements) {
         const std::int64_t n = std::min(chunk_elements, count - done);
-        read_at(descriptor_, at + done * bytes_of(dtype), bits.data(), n * bytes_of(dtype), path_);
+        read_at(descriptor_.get(), at + done * bytes_of(dtype), bits.data(), n * bytes_of(dtype), path_);
         std::transform(bits.begin(), bits.begin() + n, values.begin() + done,
                        [&](std::uint16_t value) { return from_stored(dtype, value); });
     }

@@ -1,6 +1,8 @@
 // Files of tensors as Hugging Face keeps them (github.com/huggingface/safetensors): a length, a JSON header, then data.
 #pragma once
 
+#include "base/descriptor.hpp"
+
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -27,9 +29,6 @@ struct SafetensorsEntry {
 class SafetensorsFile {
 public:
     explicit SafetensorsFile(const std::filesystem::path& path);
-    ~SafetensorsFile();
-    SafetensorsFile(const SafetensorsFile&) = delete;
-    SafetensorsFile& operator=(const SafetensorsFile&) = delete;
 
     const std::filesystem::path& path() const { return path_; }
     const std::vector<SafetensorsEntry>& entries() const { return entries_; }  // in the order of their data
@@ -40,7 +39,7 @@ public:
 
 private:
     std::filesystem::path path_;
-    int descriptor_ = -1;
+    Descriptor descriptor_;
     std::int64_t data_begin_ = 0;  // bytes
     std::vector<SafetensorsEntry> entries_;
     std::map<std::string, std::size_t> index_;

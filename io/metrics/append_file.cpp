@@ -12,12 +12,10 @@
 
 namespace gpas {
 
-AppendFile::AppendFile(const std::filesystem::path& path) : path_(path) {
-    descriptor_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
-    if (descriptor_ < 0) fail(ExitCode::environment, "{}: opening to append: {}", path.string(), std::strerror(errno));
+AppendFile::AppendFile(const std::filesystem::path& path)
+    : path_(path), descriptor_(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666)) {
+    if (!descriptor_) fail(ExitCode::environment, "{}: opening to append: {}", path.string(), std::strerror(errno));
 }
-
-AppendFile::~AppendFile() { ::close(descriptor_); }
 
 std::unique_ptr<AppendFile> AppendFile::temporary_for(const std::filesystem::path& path) {
     std::filesystem::path temporary = path;
@@ -33,7 +31,7 @@ void AppendFile::move_to(const std::filesystem::path& path) {
 
 void AppendFile::append(std::string_view record) {
     while (!record.empty()) {
-        const ssize_t written = ::write(descriptor_, record.data(), record.size());
+        const ssize_t written = ::write(descriptor_.get(), record.data(), record.size());
         if (written < 0 && errno == EINTR) continue;
         if (written < 0) fail(ExitCode::environment, "{}: writing: {}", path_.string(), std::strerror(errno));
         record.remove_prefix(std::size_t(written));
@@ -41,7 +39,7 @@ void AppendFile::append(std::string_view record) {
 }
 
 void AppendFile::sync() {
-    if (::fdatasync(descriptor_) != 0)
+    if (::fdatasync(descriptor_.get()) != 0)
         fail(ExitCode::environment, "{}: fdatasync: {}", path_.string(), std::strerror(errno));
 }
 

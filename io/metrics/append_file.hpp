@@ -2,6 +2,8 @@
 // io/metrics.
 #pragma once
 
+#include "base/descriptor.hpp"
+
 #include <filesystem>
 #include <memory>
 #include <string_view>
@@ -13,9 +15,6 @@ public:
     explicit AppendFile(const std::filesystem::path& path);  // Error(environment)
     // A new, empty file beside `path`, under a name of its own, which move_to() replaces. Error(environment).
     static std::unique_ptr<AppendFile> temporary_for(const std::filesystem::path& path);
-    ~AppendFile();
-    AppendFile(const AppendFile&) = delete;
-    AppendFile& operator=(const AppendFile&) = delete;
 
     void append(std::string_view record);  // Error(environment)
     void sync();                           // to the disk; Error(environment)
@@ -24,7 +23,7 @@ public:
 
 private:
     std::filesystem::path path_;
-    int descriptor_ = -1;
+    Descriptor descriptor_;
 };
 
 }  // namespace gpas

@@ -1,5 +1,7 @@
 #include "io/metrics/background_stderr.hpp"
 
+#include "base/masked_signals.hpp"
+
 #include <fmt/format.h>
 
 #include <poll.h>
@@ -100,15 +102,12 @@ BackgroundStderr::BackgroundStderr() : state_(std::make_shared<State>()), before
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);
     const cookie_io_functions_t functions{.read = nullptr, .write = enqueue, .seek = nullptr, .close = nullptr};
-    sigset_t all, mask;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &mask);  // signals are for other threads
     try {
+        const MaskedSignals masked;
         state_->thread = std::thread([state = state_] { write_on(state); });
         stream_ = fopencookie(state_.get(), "w", functions);
     } catch (const std::system_error&) {  // memory is short: the stream stays as it is, so that this can be told
     }
-    pthread_sigmask(SIG_SETMASK, &mask, nullptr);
     if (stream_ == nullptr) return;
     setvbuf(stream_, nullptr, _IOLBF, BUFSIZ);
     stderr = stream_;

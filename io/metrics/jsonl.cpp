@@ -1,5 +1,6 @@
 #include "io/metrics/jsonl.hpp"
 
+#include "base/wall_clock.hpp"
 #include "io/metrics/fields.hpp"
 #include "base/error.hpp"
 
@@ -14,8 +15,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 using std::filesystem::path;
-
-double now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
 
 std::string line_of(const Json& record) { return record.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
@@ -56,7 +55,7 @@ void rewind(const path& file, std::int64_t last_step, AppendFile& kept) {
         }
         if (!aside) {
             aside.emplace(abandoned);
-            aside->append(line_of({{"kind", "abandoned"}, {"resumed_step", last_step}, {"time", now()}}));
+            aside->append(line_of({{"kind", "abandoned"}, {"resumed_step", last_step}, {"time", seconds_since_1970()}}));
         }
         aside->append(line + "\n");
     }
@@ -108,7 +107,7 @@ void JsonlSink::write(const GpasMetrics& metrics) {
 void JsonlSink::write(const EventMetrics& metrics) {
     file_->append(line_of(Json{{"kind", "event"},
                                {"step", metrics.step},
-                               {"time", now()},
+                               {"time", seconds_since_1970()},
                                {"event", metrics.event},
                                {"action", metrics.action},
                                {"rank", metrics.rank},

@@ -1,5 +1,7 @@
 #include "io/metrics/line_follower.hpp"
 
+#include "base/descriptor.hpp"
+
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,20 +14,6 @@ namespace {
 
 constexpr std::size_t first_buffer_bytes = 1 << 20;
 constexpr std::size_t most_tail_bytes = 64;
-
-class Descriptor {
-public:
-    explicit Descriptor(const std::filesystem::path& file) : value_(open(file.c_str(), O_RDONLY | O_CLOEXEC)) {}
-    ~Descriptor() {
-        if (value_ >= 0) close(value_);
-    }
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    int get() const { return value_; }
-
-private:
-    int value_;
-};
 
 // As many bytes as there are, up to `bytes`; -1 on an error.
 ssize_t read_at(int descriptor, char* to, std::size_t bytes, std::int64_t position) {
@@ -74,9 +62,9 @@ bool LineFollower::read_lines(int descriptor, const std::function<void(std::stri
 }
 
 bool LineFollower::read(const std::function<void()>& restart, const std::function<void(std::string_view)>& take) {
-    const Descriptor descriptor(file_);
+    const Descriptor descriptor(open(file_.c_str(), O_RDONLY | O_CLOEXEC));
     struct stat now = {};
-    if (descriptor.get() < 0 || fstat(descriptor.get(), &now) != 0) return false;
+    if (!descriptor || fstat(descriptor.get(), &now) != 0) return false;
     if (!S_ISREG(now.st_mode)) return false;
     if (!same_file(descriptor.get())) {
         restart();

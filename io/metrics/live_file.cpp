@@ -1,5 +1,7 @@
 #include "io/metrics/live_file.hpp"
 
+#include "base/host_name.hpp"
+#include "base/wall_clock.hpp"
 #include "io/metrics/append_file.hpp"
 #include "base/error.hpp"
 
@@ -22,16 +24,6 @@ constexpr auto period = std::chrono::seconds(2);
 // An earlier start shows by then that it lives; and, once it has lost the directory, is gone by then.
 constexpr auto sign_of_life = std::chrono::seconds(5);
 constexpr double long_ago_seconds = 30.0;  // more than clocks of nodes differ by
-
-double seconds_since_1970() {
-    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
-std::string host_name() {
-    char host[256] = "localhost";
-    gethostname(host, sizeof host - 1);
-    return host;
-}
 
 Json read_json(const path& file) {
     std::ifstream in(file);

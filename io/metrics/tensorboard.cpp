@@ -1,5 +1,7 @@
 #include "io/metrics/tensorboard.hpp"
 
+#include "base/host_name.hpp"
+#include "base/wall_clock.hpp"
 #include "io/metrics/fields.hpp"
 #include "base/error.hpp"
 
@@ -57,13 +59,9 @@ std::string integer_field(unsigned field, std::int64_t value) {
 std::string float_field(unsigned field, float value) { return key(field, fixed32_type) + little_endian(value); }
 std::string double_field(unsigned field, double value) { return key(field, fixed64_type) + little_endian(value); }
 
-double wall_time() {
-    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 // Event { double wall_time = 1; int64 step = 2; what }
 std::string event(std::int64_t step, const std::string& what) {
-    return double_field(1, wall_time()) + integer_field(2, step) + what;
+    return double_field(1, seconds_since_1970()) + integer_field(2, step) + what;
 }
 std::string file_version() { return bytes_field(3, "brain.Event:2"); }
 // SessionLog { START = 1 } = 7
@@ -80,9 +78,8 @@ path new_file(const path& directory) {
     std::error_code error;
     std::filesystem::create_directories(directory, error);
     if (error) fail(ExitCode::environment, "{}: making the directory: {}", directory.string(), error.message());
-    char host[256] = "localhost";
-    gethostname(host, sizeof host - 1);
-    const auto seconds = std::int64_t(wall_time());
+    const std::string host = host_name();
+    const auto seconds = std::int64_t(seconds_since_1970());
     for (int n = 0;; ++n) {
         const path file = directory / fmt::format("events.out.tfevents.{:010}.{:03}.{}", seconds, n, host);
         if (!std::filesystem::exists(file)) return file;

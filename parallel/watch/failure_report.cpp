@@ -98,29 +98,24 @@ ReportFile::ReportFile(const std::filesystem::path& directory, const std::string
         const std::filesystem::path candidate =
             directory / "failures" / fmt::format("job_{}{}.txt", name, n > 1 ? fmt::format("_{}", n) : "");
         const int flags = O_WRONLY | O_APPEND | O_CLOEXEC;
-        descriptor_ = open(candidate.c_str(), flags | O_CREAT | O_EXCL, 0666);
-        first_ = descriptor_ >= 0;
+        descriptor_ = Descriptor(open(candidate.c_str(), flags | O_CREAT | O_EXCL, 0666));
+        first_ = bool(descriptor_);
         if (!first_ && errno != EEXIST) return;
-        if (!first_) descriptor_ = open(candidate.c_str(), flags);
+        if (!first_) descriptor_ = Descriptor(open(candidate.c_str(), flags));
         struct stat status = {};
-        if (descriptor_ < 0 || fstat(descriptor_, &status) != 0) return;
+        if (!descriptor_ || fstat(descriptor_.get(), &status) != 0) return;
         path_ = candidate;
         if (first_ || double(status.st_mtime) + 1.0 >= started) return;
-        close(descriptor_);
-        descriptor_ = -1;
+        descriptor_.reset();
         path_.clear();
     }
 }
 
-ReportFile::~ReportFile() {
-    if (descriptor_ >= 0) close(descriptor_);
-}
-
 void ReportFile::append(const std::string& text) {
-    if (descriptor_ < 0) return;
+    if (!descriptor_) return;
     std::size_t done = 0;
     while (done < text.size()) {
-        const ssize_t written = write(descriptor_, text.data() + done, text.size() - done);
+        const ssize_t written = write(descriptor_.get(), text.data() + done, text.size() - done);
         if (written <= 0) return;
         done += std::size_t(written);
     }

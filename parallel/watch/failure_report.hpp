@@ -1,6 +1,7 @@
 // What is left to people of a job that was ended because ranks were lost: one file, written by whoever comes first.
 #pragma once
 
+#include "base/descriptor.hpp"
 #include "parallel/watch/finding.hpp"
 
 #include <filesystem>
@@ -30,9 +31,6 @@ class ReportFile {
 public:
     // started: of this process, seconds since 1970; a file of this name that is older is of another start.
     ReportFile(const std::filesystem::path& directory, const std::string& job, double started);
-    ~ReportFile();
-    ReportFile(const ReportFile&) = delete;
-    ReportFile& operator=(const ReportFile&) = delete;
 
     bool is_first() const { return first_; }
     void append(const std::string& text);
@@ -40,7 +38,7 @@ public:
 
 private:
     std::filesystem::path path_;
-    int descriptor_ = -1;
+    Descriptor descriptor_;
     bool first_ = false;
 };
 

@@ -102,17 +102,6 @@ bool connected(int descriptor, const Address& address, double seconds) {
 
 Link::Link(int descriptor, std::uint64_t secret) : descriptor_(descriptor), secret_(secret) { set_up(descriptor); }
 
-Link::Link(Link&& other) noexcept
-    : descriptor_(std::exchange(other.descriptor_, -1)),
-      secret_(other.secret_),
-      closed_(other.closed_),
-      input_(std::move(other.input_)),
-      output_(std::move(other.output_)) {}
-
-Link::~Link() {
-    if (descriptor_ >= 0) close(descriptor_);
-}
-
 void Link::send(Message message, std::string_view payload) {
     if (closed_ || output_.size() > most_pending_bytes) return;
     const Header header{secret_, message, std::uint32_t(payload.size())};
@@ -123,7 +112,7 @@ void Link::send(Message message, std::string_view payload) {
 
 void Link::flush() {
     while (!closed_ && !output_.empty()) {
-        const ssize_t sent = ::send(descriptor_, output_.data(), output_.size(), MSG_NOSIGNAL);
+        const ssize_t sent = ::send(descriptor_.get(), output_.data(), output_.size(), MSG_NOSIGNAL);
         if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return;
         if (sent < 0)
             closed_ = true;
@@ -136,7 +125,7 @@ std::vector<Frame> Link::receive() {
     char piece[16384];
     // A stranger that sends without end must not keep the watcher here: what comes is looked at first.
     for (std::size_t most = most_at_once_bytes; !closed_ && input_.size() < most;) {
-        const ssize_t came = recv(descriptor_, piece, sizeof piece, 0);
+        const ssize_t came = recv(descriptor_.get(), piece, sizeof piece, 0);
         if (came < 0 && errno == EINTR) continue;
         if (came < 0 && errno == EAGAIN) break;
         if (came <= 0)
@@ -182,16 +171,16 @@ Listener::Listener(bool this_node_only) {
     std::string why = "no address";
     for (const std::string& choice : choices) {
         const auto any = address_of(choice, 0);
-        descriptor_ = any ? socket(any->family(), SOCK_STREAM, 0) : -1;
+        descriptor_ = Descriptor(any ? socket(any->family(), SOCK_STREAM, 0) : -1);
         const int off = 0;
-        if (descriptor_ >= 0 && any->family() == AF_INET6 && !this_node_only)
-            setsockopt(descriptor_, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+        if (descriptor_ && any->family() == AF_INET6 && !this_node_only)
+            setsockopt(descriptor_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
         sockaddr_storage bound = {};
         socklen_t length = sizeof bound;
-        if (descriptor_ >= 0 && bind(descriptor_, any->get(), any->bytes) == 0 &&
-            listen(descriptor_, SOMAXCONN) == 0 &&
-            getsockname(descriptor_, reinterpret_cast<sockaddr*>(&bound), &length) == 0) {
-            set_up(descriptor_);
+        if (descriptor_ && bind(descriptor_.get(), any->get(), any->bytes) == 0 &&
+            listen(descriptor_.get(), SOMAXCONN) == 0 &&
+            getsockname(descriptor_.get(), reinterpret_cast<sockaddr*>(&bound), &length) == 0) {
+            set_up(descriptor_.get());
             point_.port = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&bound)->sin6_port
                                                             : reinterpret_cast<sockaddr_in*>(&bound)->sin_port);
             point_.addresses = this_node_only ? std::vector<std::string>{choice} : own_addresses();
@@ -199,16 +188,13 @@ Listener::Listener(bool this_node_only) {
             return;
         }
         why = std::strerror(errno);
-        if (descriptor_ >= 0) close(descriptor_);
-        descriptor_ = -1;
+        descriptor_.reset();
     }
     fail(ExitCode::environment, "a socket for the ranks' watchers: {}", why);
 }
 
-Listener::~Listener() { close(descriptor_); }
-
 std::optional<Link> Listener::accept() {
-    const int descriptor = ::accept(descriptor_, nullptr, nullptr);
+    const int descriptor = ::accept(descriptor_.get(), nullptr, nullptr);
     if (descriptor < 0) return std::nullopt;
     return Link(descriptor, point_.secret);
 }

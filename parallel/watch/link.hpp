@@ -1,6 +1,7 @@
 // How watchers of different nodes talk: small frames over TCP, beside MPI, which stands still when they are needed.
 #pragma once
 
+#include "base/descriptor.hpp"
 #include "parallel/watch/finding.hpp"
 
 #include <cstdint>
@@ -39,11 +40,10 @@ struct Frame {
 class Link {
 public:
     Link(int descriptor, std::uint64_t secret);  // takes the socket over
-    Link(Link&& other) noexcept;
+    Link(Link&& other) = default;
     Link& operator=(Link&&) = delete;
-    ~Link();
 
-    int descriptor() const { return descriptor_; }
+    int descriptor() const { return descriptor_.get(); }
     bool closed() const { return closed_; }
     bool wants_to_write() const { return !output_.empty(); }
     void send(Message message, std::string_view payload = {});
@@ -56,7 +56,7 @@ public:
     void flush();
 
 private:
-    int descriptor_;
+    Descriptor descriptor_;
     std::uint64_t secret_;
     bool closed_ = false;
     std::string input_, output_;
@@ -74,15 +74,12 @@ MeetingPoint meeting_point_of(const std::string& text);
 class Listener {
 public:
     explicit Listener(bool this_node_only);  // Error(environment)
-    ~Listener();
-    Listener(const Listener&) = delete;
-    Listener& operator=(const Listener&) = delete;
-    int descriptor() const { return descriptor_; }
+    int descriptor() const { return descriptor_.get(); }
     const MeetingPoint& point() const { return point_; }
     std::optional<Link> accept();
 
 private:
-    int descriptor_ = -1;
+    Descriptor descriptor_;
     MeetingPoint point_;
 };
 

@@ -2,6 +2,8 @@
 
 #include "base/cgroup.hpp"
 #include "base/error.hpp"
+#include "base/masked_signals.hpp"
+#include "base/wall_clock.hpp"
 #include "parallel/watch/direct_output.hpp"
 #include "parallel/watch/failure_report.hpp"
 #include "base/fixed_text.hpp"
@@ -37,10 +39,6 @@ constexpr double last_acts_seconds = 2.0;  // for communicators of GPUs to be ab
 
 double seconds_since(std::int64_t nanoseconds) { return double(monotonic_nanoseconds() - nanoseconds) * 1e-9; }
 
-double wall_clock() {
-    return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count();
-}
-
 // For atexit(): whether the process may go, or has a watcher that is about to end it with a report.
 std::atomic<bool> concluding = false;
 std::atomic<pid_t> watching = 0;  // this process; none; the one that this has been forked from
@@ -63,7 +61,7 @@ public:
           signals_(settings.takes_signals),
           rank_(launch.rank),
           size_(launch.size),
-          started_(wall_clock()) {
+          started_(seconds_since_1970()) {
         peers_.directory().remove_leftovers();
         board_ = peers_.directory().make(rank_, &note_);
         open_board(*board_, rank_, size_);
@@ -196,11 +194,8 @@ private:
     // --- the thread
 
     void start_thread() {
-        sigset_t all, before;
-        sigfillset(&all);
-        pthread_sigmask(SIG_SETMASK, &all, &before);
+        const MaskedSignals masked;
         thread_ = std::thread([this] { watch(); });
-        pthread_sigmask(SIG_SETMASK, &before, nullptr);
     }
 
     void wake() {

@@ -1,4 +1,5 @@
 // What `gpas preflight` makes of what ranks have found.
+#include "base/host_name.hpp"
 #include "engine/preflight/judge.hpp"
 #include "engine/preflight/machine.hpp"
 #include "engine/preflight/report.hpp"
