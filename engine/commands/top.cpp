@@ -1,4 +1,5 @@
 // Shows the state of a run from its files alone, again and again.
+#include "base/error.hpp"
 #include "base/wall_clock.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/commands/options.hpp"
@@ -8,7 +9,6 @@
 #include "io/config/document.hpp"
 #include "io/config/load.hpp"
 #include "io/metrics/run_view.hpp"
-#include "base/error.hpp"
 
 #include <unistd.h>
 #include <CLI/CLI.hpp>
@@ -55,7 +55,11 @@ bool is_set(const char* name) {
 
 ScreenOptions screen_options(std::int64_t parameters, bool color) {
     const TerminalSize size = terminal_size();
-    return {.columns = size.columns, .rows = size.rows, .color = color, .now = seconds_since_1970(), .parameters = parameters};
+    return {.columns = size.columns,
+            .rows = size.rows,
+            .color = color,
+            .now = seconds_since_1970(),
+            .parameters = parameters};
 }
 
 void print_once(RunReader& reader, std::int64_t parameters) {

@@ -131,7 +131,7 @@ AvailableMemory available_memory(const std::filesystem::path& root) {
 }
 
 std::int64_t free_bytes(const std::filesystem::path& path) {
-    struct statvfs space {};
+    struct statvfs space{};
     std::filesystem::path place = path;
     while (statvfs(place.c_str(), &space) != 0) {
         if (errno != ENOENT || place == place.parent_path())

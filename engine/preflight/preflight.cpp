@@ -1,6 +1,10 @@
 #include "engine/preflight/preflight.hpp"
 
+#include "base/bytes_text.hpp"
+#include "base/error.hpp"
 #include "base/host_name.hpp"
+#include "engine/plan/gpu_memory.hpp"
+#include "engine/plan/plan.hpp"
 #include "engine/preflight/clocks.hpp"
 #include "engine/preflight/files.hpp"
 #include "engine/preflight/gather.hpp"
@@ -9,15 +13,11 @@
 #include "engine/preflight/report.hpp"
 #include "engine/preflight/speed.hpp"
 #include "engine/run/host_state.hpp"
-#include "engine/plan/gpu_memory.hpp"
-#include "engine/plan/plan.hpp"
 #include "engine/run/run_state.hpp"
 #include "engine/run/threads.hpp"
 #include "io/config/check.hpp"
 #include "io/config/describe.hpp"
-#include "base/bytes_text.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "base/error.hpp"
 #include "kernels/ops.hpp"
 #include "parallel/agree.hpp"
 
@@ -250,6 +250,7 @@ private:
         const std::vector<double> shared = gather(world_, shared_memory(), "shared memory that is free");
         const std::vector<std::string> limits = gather(world_, available.limit, "limits of memory");
         std::vector<RankMemory> ranks;
+        ranks.reserve(hosts_.size());
         for (std::size_t rank = 0; rank < hosts_.size(); ++rank)
             ranks.push_back(
                 {needed[rank], there[rank], limits[rank], cpu ? shared_bytes : shared_bytes_gpu, shared[rank]});

@@ -1,11 +1,11 @@
 #include "engine/run/same_ranks.hpp"
 
+#include "base/error.hpp"
 #include "base/host_name.hpp"
 #include "engine/preflight/gather.hpp"
 #include "engine/preflight/judge.hpp"
 #include "engine/preflight/machine.hpp"
 #include "io/config/describe.hpp"
-#include "base/error.hpp"
 #include "parallel/agree.hpp"
 
 #include <fmt/format.h>

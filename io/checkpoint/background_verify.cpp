@@ -1,9 +1,9 @@
 #include "io/checkpoint/background_verify.hpp"
 
+#include "base/error.hpp"
 #include "base/masked_signals.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/contents.hpp"
-#include "base/error.hpp"
 
 #include <signal.h>
 
@@ -80,7 +80,8 @@ std::optional<std::string> BackgroundVerify::ask(const path& file) {
     try {
         blocks = blocks_of(file);
     } catch (const Error& error) {
-        if (error.code() != ExitCode::bad_file) return std::nullopt;  // memory is short, say: nothing is known of the file
+        if (error.code() != ExitCode::bad_file)
+            return std::nullopt;  // memory is short, say: nothing is known of the file
         done_ = true;
         return damage_ = error.what();
     }

@@ -3,6 +3,9 @@
 // agree that all is well. Plain writes, since they need no MPI: a thread can do them while the training talks (datasets
 // are contiguous and allocated at once, so HDF5 says where they lie), and MPI-IO is no faster
 // (docs/results/checkpoints.md).
+#include "base/durable.hpp"
+#include "base/error.hpp"
+#include "base/error_of.hpp"
 #include "base/masked_signals.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/checkpoint.hpp"
@@ -11,9 +14,6 @@
 #include "io/checkpoint/part_writer.hpp"
 #include "io/checkpoint/seal.hpp"
 #include "io/checkpoint/state_list.hpp"
-#include "base/durable.hpp"
-#include "base/error.hpp"
-#include "base/error_of.hpp"
 #include "parallel/agree.hpp"
 
 #include <signal.h>

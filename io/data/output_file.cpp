@@ -26,7 +26,7 @@ OutputFile::OutputFile(std::string path, Mode mode) : path_(std::move(path)) {
     const int flags = O_RDWR | O_CLOEXEC | (mode == Mode::create ? O_CREAT | O_TRUNC : 0);
     file_ = Descriptor(::open(path_.c_str(), flags, 0666));
     if (!file_) fail_system(path_, "open for writing");
-    struct stat status {};
+    struct stat status{};
     if (::fstat(file_.get(), &status) != 0) fail_system(path_, "fstat");
     size_bytes_ = status.st_size;
     buffer_.reserve(std::size_t(buffer_bytes));

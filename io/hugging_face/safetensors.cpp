@@ -1,8 +1,8 @@
 #include "io/hugging_face/safetensors.hpp"
 
 #include "base/durable.hpp"
-#include "io/hugging_face/safetensors_header.hpp"
 #include "base/error.hpp"
+#include "io/hugging_face/safetensors_header.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -56,7 +56,7 @@ StoredDtype stored_dtype(const SafetensorsEntry& entry, const std::filesystem::p
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
     : path_(path), descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    struct stat info {};
+    struct stat info{};
     if (!descriptor_ || ::fstat(descriptor_.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
         const std::string why = !descriptor_ ? std::strerror(errno) : "not a file";
         fail(ExitCode::bad_file, "{}: cannot be opened: {}", path.string(), why);

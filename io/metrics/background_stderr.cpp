@@ -39,7 +39,9 @@ constexpr std::size_t most_queued_bytes = std::size_t(1) << 20;
 constexpr std::size_t piece_bytes = 4096;  // a pipe that poll() finds writable takes that many without blocking
 constexpr int poll_milliseconds = 100;
 
-std::int64_t lines_in(std::string_view text) { return std::max<std::int64_t>(1, std::count(text.begin(), text.end(), '\n')); }
+std::int64_t lines_in(std::string_view text) {
+    return std::max<std::int64_t>(1, std::count(text.begin(), text.end(), '\n'));
+}
 
 ssize_t enqueue(void* cookie, const char* text, std::size_t bytes) {
     State& state = *static_cast<State*>(cookie);
@@ -132,7 +134,7 @@ BackgroundStderr::~BackgroundStderr() {
         if (drained)
             state_->thread.join();
         else
-            state_->thread.detach();  // it may be stuck in a write for ever
+            state_->thread.detach();  // the thread may be blocked in a write indefinitely
     }
     // The stream is left open if somebody may still print to it.
     if (stream_ != nullptr && drained) std::fclose(stream_);

@@ -1,8 +1,8 @@
 #include "io/metrics/jsonl.hpp"
 
+#include "base/error.hpp"
 #include "base/wall_clock.hpp"
 #include "io/metrics/fields.hpp"
-#include "base/error.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -55,7 +55,8 @@ void rewind(const path& file, std::int64_t last_step, AppendFile& kept) {
         }
         if (!aside) {
             aside.emplace(abandoned);
-            aside->append(line_of({{"kind", "abandoned"}, {"resumed_step", last_step}, {"time", seconds_since_1970()}}));
+            aside->append(
+                line_of({{"kind", "abandoned"}, {"resumed_step", last_step}, {"time", seconds_since_1970()}}));
         }
         aside->append(line + "\n");
     }

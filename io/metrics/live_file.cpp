@@ -1,9 +1,9 @@
 #include "io/metrics/live_file.hpp"
 
+#include "base/error.hpp"
 #include "base/host_name.hpp"
 #include "base/wall_clock.hpp"
 #include "io/metrics/append_file.hpp"
-#include "base/error.hpp"
 
 #include <fmt/format.h>
 #include <signal.h>

@@ -1,9 +1,9 @@
 #include "io/metrics/tensorboard.hpp"
 
+#include "base/error.hpp"
 #include "base/host_name.hpp"
 #include "base/wall_clock.hpp"
 #include "io/metrics/fields.hpp"
-#include "base/error.hpp"
 
 #include <array>
 #include <chrono>

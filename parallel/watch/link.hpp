@@ -48,7 +48,8 @@ public:
     bool wants_to_write() const { return !output_.empty(); }
     void send(Message message, std::string_view payload = {});
     template <class T>
-    requires(!std::is_convertible_v<const T&, std::string_view>) void send(Message message, const T& value) {
+        requires(!std::is_convertible_v<const T&, std::string_view>)
+    void send(Message message, const T& value) {
         send(message, std::string_view(reinterpret_cast<const char*>(&value), sizeof value));
     }
     // Whole frames that have come.

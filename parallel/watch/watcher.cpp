@@ -2,11 +2,11 @@
 
 #include "base/cgroup.hpp"
 #include "base/error.hpp"
+#include "base/fixed_text.hpp"
 #include "base/masked_signals.hpp"
 #include "base/wall_clock.hpp"
 #include "parallel/watch/direct_output.hpp"
 #include "parallel/watch/failure_report.hpp"
-#include "base/fixed_text.hpp"
 #include "parallel/watch/peers.hpp"
 #include "parallel/watch/stack_trace.hpp"
 
@@ -337,8 +337,7 @@ private:
             return;
         }
         Finding unmet{.how = Loss::unmet, .last = mine, .seen_by = rank_};
-        const std::string expected =
-            launch_.local_size > 0 ? fmt::format(" of {}", launch_.local_size) : std::string();
+        const std::string expected = launch_.local_size > 0 ? fmt::format(" of {}", launch_.local_size) : std::string();
         copy_text(unmet.detail, fmt::format("{}{} ranks of its node have started", here.size(), expected));
         add(unmet);
     }
@@ -434,8 +433,9 @@ private:
         });
         if (rank_ != 0 && !from_beside) pause_for(0.5);
         const auto all_hearsay = [&] {
-            return std::all_of(findings_.begin(), findings_.end(),
-                               [](const Finding& finding) { return is_hearsay(finding.how) || is_consequence(finding.how); });
+            return std::all_of(findings_.begin(), findings_.end(), [](const Finding& finding) {
+                return is_hearsay(finding.how) || is_consequence(finding.how);
+            });
         };
         const std::int64_t start = monotonic_nanoseconds();
         while (seconds_since(start) < (all_hearsay() ? hearsay_seconds : settle_seconds)) gather();
