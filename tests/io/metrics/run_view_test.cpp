@@ -133,11 +133,11 @@ TEST_F(RunFiles, TellWhatEachRankDoes) {
     EXPECT_EQ(view.ranks[0].step, 121);
     EXPECT_EQ(view.ranks[0].micro_batch, 1);
     EXPECT_EQ(view.ranks[0].call, "all_reduce of gradients");
-    EXPECT_EQ(view.ranks[0].communication, 0.05);
+    EXPECT_EQ(view.ranks[0].seconds.communication, 0.05);
     EXPECT_EQ(view.ranks[1].rank, 1);
     EXPECT_EQ(view.ranks[1].phase, "");
     EXPECT_EQ(view.ranks[1].step, -1);
-    EXPECT_TRUE(std::isnan(view.ranks[1].compute));
+    EXPECT_TRUE(std::isnan(view.ranks[1].seconds.compute));
 }
 
 // In whatever order the file system lists them.
