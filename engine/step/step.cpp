@@ -35,7 +35,8 @@ TrainingStep::TrainingStep(const RunConfig& config, Replica& replica, const Samp
       pipeline_(replica, mesh, pipeline_shape(config, mesh.size)),
       sync_(replica, mesh),
       read_(replica.context, replica.memory().work.step_numbers.elements()),
-      clock_(replica.context) {
+      clock_(replica.context),
+      rehearsed_(mesh.world->log(), replica.context, replica.store, mesh.world->rank()) {
     require(micro_batches_ * config.training.micro_batch_size * mesh.size.data == config.training.global_batch_size,
             "global batch of {} samples over {} ranks in micro-batches of {}", config.training.global_batch_size,
             mesh.size.data, config.training.micro_batch_size);
@@ -57,7 +58,7 @@ void TrainingStep::forward_backward(std::int64_t step, std::vector<Moments>* mom
     if (reduce) done = [this](std::int64_t layer) { sync_.layer_done(layer); };
     pipeline_.train({.batches = batches_,
                      .mask_documents = config_.data.mask_documents,
-                     .factor = float(rehearsed_factor_),
+                     .factor = float(rehearsed_.factor()),
                      .batch_means = config_.training.loss_mean == LossMean::micro_batches,
                      .moments = moments,
                      .step = step + 1,
@@ -85,7 +86,7 @@ void TrainingStep::measure_gradients() {
 
 // Of loss, tokens and squared norms, on the device.
 void TrainingStep::sum_over_ranks() {
-    StepTerms terms{.factor = rehearsed_factor_,
+    StepTerms terms{.factor = rehearsed_.factor(),
                     .counted = mesh_.last_stage() && mesh_.place.tensor == 0};  // tensor-parallel ranks have the same
     if (terms.counted)
         for (const Batch& batch : batches_) terms.tokens += double(batch.loss_tokens);
@@ -205,41 +206,6 @@ std::string TrainingStep::find_trouble(const StepInput& input, std::int64_t& ran
     return "only in the sum over ranks: a gradient overflowed fp32";
 }
 
-// A failure on request (parallel/watch/rehearsal.hpp).
-void TrainingStep::rehearse(std::int64_t step) {
-    rehearsed_factor_ = 1.0;
-    Rehearsal* rehearsal = mesh_.world->log().rehearsal.get();
-    if (rehearsal == nullptr) return;
-    const auto wants = [&](Rehearsal::Action action) {
-        return rehearsal->wants(action, mesh_.world->log().board(), step + 1);
-    };
-    if (wants(Rehearsal::Action::nan)) rehearsed_factor_ = std::nan("");
-    if (wants(Rehearsal::Action::spike) || wants(Rehearsal::Action::transient)) rehearsed_factor_ = rehearsal->factor();
-    if (wants(Rehearsal::Action::flip)) flip_a_bit();
-    if (wants(Rehearsal::Action::set)) set_a_weight(rehearsal->tensor(), float(rehearsal->factor()));
-}
-
-void TrainingStep::flip_a_bit() {
-    const Tensor weights = replica_.store.compute(replica_.store.specs().size() / 2);
-    const Tensor first = weights.view({weights.elements()}).slice(0, 1);
-    std::uint32_t bits = 0;
-    const Tensor value(&bits, first.dtype, {1});
-    copy(replica_.context, value, first);
-    bits ^= 1U << (first.dtype == Dtype::bf16 ? 6 : 22);  // the highest of the fraction
-    copy(replica_.context, first, value);
-}
-
-void TrainingStep::set_a_weight(const std::string& name, float value) {
-    if (!replica_.store.contains(name))
-        fail(ExitCode::usage, "GPAS_REHEARSE: rank {} has no tensor '{}'; expected one of its weights",
-             mesh_.world->rank(), name);
-    const Tensor weights = replica_.store.compute(replica_.store.index_of(name));
-    const Tensor first = weights.view({weights.elements()}).slice(0, 1);
-    std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-    if (first.dtype == Dtype::bf16) bits >>= 16;
-    copy(replica_.context, first, Tensor(&bits, first.dtype, {1}));
-}
-
 void TrainingStep::compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments,
                            const UpdateRule& rule) {
     clock_.begin();
@@ -277,8 +243,7 @@ TrainingStep::Computed TrainingStep::numbers(StepResult& result) {
 }
 
 void TrainingStep::handle(StepResult& result, EventMetrics event, StepAction action) {
-    static constexpr const char* names[] = {"", "skip", "", "roll_back", "stop"};
-    if (event.action.empty()) event.action = names[int(action)];
+    if (event.action.empty()) event.action = event_action_of(action);
     result.action = action;
     result.events.push_back(std::move(event));
 }
@@ -294,8 +259,7 @@ std::vector<int> TrainingStep::ranks_of_copy(int rank) const {
 // Bad data gives the same numbers again; hardware that fails now and then does not. Then the second result counts.
 bool TrainingStep::differs_when_recomputed(const StepInput& input, StepResult& result, const Computed& first,
                                            const std::string& what) {
-    Rehearsal* rehearsal = mesh_.world->log().rehearsal.get();
-    if (rehearsal != nullptr && rehearsal->action() == Rehearsal::Action::transient) rehearsed_factor_ = 1.0;
+    rehearsed_.before_recomputation();
     const double loss = result.loss, norm = result.gradient_norm;
     compute(input, result, nullptr, rule_of(input, false));
     const Computed second = numbers(result);
@@ -320,64 +284,49 @@ bool TrainingStep::differs_when_recomputed(const StepInput& input, StepResult& r
     return true;
 }
 
+// Before the weights move: those that this step has used. False: they differ, and the action is set.
+bool TrainingStep::replicas_agree(const StepInput& input, StepResult& result) {
+    const auto difference = compare_replicas(replica_.context, replica_.store, mesh_, config_.parallel.order);
+    result.replicas_agreed = !difference;
+    if (difference)
+        handle(result,
+               {.step = input.step + 1,
+                .event = "different_weights",
+                .rank = difference->ranks.size() == 1 ? difference->ranks.front() : -1,
+                .text = difference->text},
+               action_on(config_.guard.on_different_weights));
+    return result.replicas_agreed;
+}
+
 void TrainingStep::judge(const StepInput& input, StepResult& result, const Computed& first) {
     const GuardConfig& guard = config_.guard;
     const std::int64_t step = input.step + 1;
-    const auto is_bad = [&] { return !std::isfinite(result.loss) || !std::isfinite(result.gradient_norm); };
-    const auto stands_out = [&] {
-        return input.spikes != nullptr && !is_bad() && result.loss_tokens > 0
-                   ? input.spikes->spike(result.loss, result.gradient_norm)
-                   : Spike();
+    const auto suspicion_now = [&] {
+        return suspicion_of({result.loss, result.gradient_norm, result.loss_tokens}, input.spikes);
     };
-    bool bad = is_bad();
-    Spike spike = stands_out();
-    const bool suspicious = bad || spike;
-    // Before the weights move: those that this step has used.
-    if (guard.weights_every > 0 && (suspicious || step % guard.weights_every == 0)) {
-        if (const auto difference = compare_replicas(replica_.context, replica_.store, mesh_, config_.parallel.order))
-            return handle(result,
-                          {.step = step,
-                           .event = "different_weights",
-                           .rank = difference->ranks.size() == 1 ? difference->ranks.front() : -1,
-                           .text = difference->text},
-                          guard.on_different_weights == GuardConfig::OnDifferentWeights::stop ? StepAction::stop
-                                                                                              : StepAction::roll_back);
-        result.replicas_agreed = true;
-    }
-    if (!suspicious) return;
-    const auto numbers = [&] {
-        return fmt::format("loss {}, gradient norm {}", number_text(result.loss), number_text(result.gradient_norm));
-    };
-    std::string what = bad ? numbers() : spike.text;
+    Suspicion suspicion = suspicion_now();
+    const bool compares = guard.weights_every > 0 && (suspicion || step % guard.weights_every == 0);
+    if (compares && !replicas_agree(input, result)) return;
+    if (!suspicion) return;
     if (guard.recompute) {
-        if (differs_when_recomputed(input, result, first, what)) {
-            bad = is_bad();
-            spike = stands_out();
-            if (!bad && !spike) return;
-            what = bad ? numbers() : spike.text;
+        if (differs_when_recomputed(input, result, first, suspicion.text)) {
+            suspicion = suspicion_now();
+            if (!suspicion) return;
         } else {
-            what +=
+            suspicion.text +=
                 fmt::format(" (the same bits when computed again: samples {} to {} or the run itself, not hardware)",
                             input.first_sample, input.first_sample + config_.training.global_batch_size - 1);
         }
     }
-    if (bad) {
+    if (suspicion.bad) {
         std::int64_t rank = -1;
-        what += ": " + find_trouble(input, rank);
-        using On = TrainingConfig::OnBadNumbers;
-        const On on = config_.training.on_bad_numbers;
-        return handle(result, {.step = step, .event = "bad_numbers", .rank = rank, .text = what},
-                      on == On::stop   ? StepAction::stop
-                      : on == On::skip ? StepAction::skip
-                                       : StepAction::roll_back);
+        const std::string text = suspicion.text + ": " + find_trouble(input, rank);
+        handle(result, {.step = step, .event = "bad_numbers", .rank = rank, .text = text},
+               action_on(config_.training.on_bad_numbers));
+    } else {
+        handle(result, {.step = step, .event = suspicion.spike.event, .text = suspicion.text},
+               action_on(guard.on_spike));
     }
-    using On = GuardConfig::OnSpike;
-    const On on = guard.on_spike;
-    handle(result, {.step = step, .event = spike.event, .text = what},
-           on == On::warn        ? StepAction::update
-           : on == On::skip      ? StepAction::skip
-           : on == On::roll_back ? StepAction::roll_back
-                                 : StepAction::stop);
 }
 
 StepResult TrainingStep::run(const StepInput& input) {
@@ -388,7 +337,7 @@ StepResult TrainingStep::run(const StepInput& input) {
     CommLog& log = mesh_.world->log();
     Stopwatch watch;
     log.enter(Phase::data, input.step + 1);
-    rehearse(input.step);
+    rehearsed_.before_step(input.step + 1);
     load_batches(input.first_sample);
     result.seconds.data += watch.lap();
     std::vector<Moments> moments;

@@ -2,13 +2,14 @@
 // gradient of its tokens, clipping, AdamW.
 #pragma once
 
+#include "engine/guard/rehearsed_numbers.hpp"
 #include "engine/guard/spikes.hpp"
+#include "engine/guard/verdict.hpp"
 #include "engine/step/gradient_sync.hpp"
 #include "engine/step/pipeline.hpp"
 #include "engine/step/step_clock.hpp"
 #include "io/metrics/metrics.hpp"
 #include "kernels/readback.hpp"
-#include "parallel/watch/rehearsal.hpp"
 #include "parallel/watch/watcher.hpp"
 
 #include <cstdint>
@@ -17,15 +18,6 @@
 #include <vector>
 
 namespace gpas {
-
-// What became of a step.
-enum class StepAction {
-    update,     // the weights have moved
-    skip,       // bad numbers or a spike: they have not, and the run goes on
-    no_tokens,  // no token of the batch has a loss, so there is no gradient: they have not, and the run goes on
-    roll_back,  // they have not, and the run is to go back to its last checkpoint
-    stop,       // they have not, and the run is to end
-};
 
 struct StepResult {
     StepAction action = StepAction::update;
@@ -82,9 +74,6 @@ private:
         bool taken = false;          // the update, by the device
     };
     void load_batches(std::int64_t first_sample);
-    void rehearse(std::int64_t step);
-    void flip_a_bit();
-    void set_a_weight(const std::string& name, float value);
     // Of the global batch, in two parts. Enqueues loss, gradient, their sums over the ranks and the decision on the
     // update; and waits for it.
     void compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments, const UpdateRule& rule);
@@ -92,6 +81,7 @@ private:
     UpdateRule rule_of(const StepInput& input, bool allowed) const;
     // Sets action and events.
     void judge(const StepInput& input, StepResult& result, const Computed& first);
+    bool replicas_agree(const StepInput& input, StepResult& result);
     bool differs_when_recomputed(const StepInput& input, StepResult& result, const Computed& first,
                                  const std::string& what);
     // Those that compute a loss together with this rank: the stages and tensor-parallel ranks of its copy of the model.
@@ -124,7 +114,7 @@ private:
     GradientSync sync_;
     Readback read_;  // work.step_numbers
     StepClock clock_;
-    double rehearsed_factor_ = 1.0;  // of this rank's loss and gradient, in this step
+    RehearsedNumbers rehearsed_;
 };
 
 }  // namespace gpas

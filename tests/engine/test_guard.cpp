@@ -1,6 +1,7 @@
 // What decides whether numbers and ranks are suspicious.
 #include "engine/guard/spikes.hpp"
 #include "engine/guard/stragglers.hpp"
+#include "engine/guard/verdict.hpp"
 #include "engine/run/stop.hpp"
 
 #include <gtest/gtest.h>
@@ -57,6 +58,44 @@ TEST(Spikes, are_judged_after_a_checkpoint_as_before) {
     for (const double loss : {1.0, 7e3, 9e3}) EXPECT_EQ(after.spike(loss, 5.0).text, before.spike(loss, 5.0).text);
     after.restore("");
     EXPECT_EQ(after.text(), "");
+}
+
+TEST(Verdict, is_bad_for_nan_and_inf_and_names_the_numbers) {
+    const double nan = std::nan(""), inf = std::numeric_limits<double>::infinity();
+    for (const StepNumbers& numbers : {StepNumbers{nan, 1.0, 5}, StepNumbers{2.0, inf, 5}, StepNumbers{inf, nan, 0}}) {
+        const Suspicion suspicion = suspicion_of(numbers, nullptr);
+        EXPECT_TRUE(suspicion.bad);
+        EXPECT_FALSE(suspicion.spike);
+    }
+    EXPECT_EQ(suspicion_of({nan, 1.5, 5}, nullptr).text, "loss nan, gradient norm 1.5");
+    EXPECT_FALSE(suspicion_of({2.0, 1.0, 5}, nullptr));
+}
+
+TEST(Verdict, is_a_spike_only_with_loss_tokens_and_a_history) {
+    SpikeHistory history(GuardConfig{.spike_sigmas = 6.0, .spike_window = 8});
+    for (int i = 0; i < 8; ++i) history.add(2.0, 1.0);
+    const Suspicion suspicion = suspicion_of({9.0, 1.0, 5}, &history);
+    EXPECT_FALSE(suspicion.bad);
+    EXPECT_EQ(suspicion.spike.event, "loss_spike");
+    EXPECT_EQ(suspicion.text, suspicion.spike.text);
+    EXPECT_FALSE(suspicion_of({9.0, 1.0, 0}, &history));
+    EXPECT_FALSE(suspicion_of({9.0, 1.0, 5}, nullptr));
+}
+
+TEST(Verdict, follows_the_policy) {
+    using Bad = TrainingConfig::OnBadNumbers;
+    using OnSpike = GuardConfig::OnSpike;
+    EXPECT_EQ(action_on(Bad::stop), StepAction::stop);
+    EXPECT_EQ(action_on(Bad::skip), StepAction::skip);
+    EXPECT_EQ(action_on(Bad::roll_back), StepAction::roll_back);
+    EXPECT_EQ(action_on(OnSpike::warn), StepAction::update);
+    EXPECT_EQ(action_on(OnSpike::skip), StepAction::skip);
+    EXPECT_EQ(action_on(OnSpike::roll_back), StepAction::roll_back);
+    EXPECT_EQ(action_on(OnSpike::stop), StepAction::stop);
+    EXPECT_EQ(action_on(GuardConfig::OnDifferentWeights::stop), StepAction::stop);
+    EXPECT_EQ(action_on(GuardConfig::OnDifferentWeights::roll_back), StepAction::roll_back);
+    EXPECT_STREQ(event_action_of(StepAction::roll_back), "roll_back");
+    EXPECT_STREQ(event_action_of(StepAction::update), "");
 }
 
 RankStatus rank_with(int rank, int stage, std::int64_t steps, double compute, double waits) {
