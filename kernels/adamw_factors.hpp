@@ -1,4 +1,4 @@
-// The scalars that the AdamW loops of every backend need for one step and one piece.
+// Scalars of one AdamW step on one piece (kernels/ops.hpp), shared by the loops of all backends.
 #pragma once
 
 #include "kernels/math.hpp"
@@ -9,12 +9,12 @@
 namespace gpas {
 
 struct AdamwFactors {
-    AverageStep first, second;                  // how the moments move
+    AverageStep first, second;                  // updates of m (β₁) and v (β₂)
     float first_correction, second_correction;  // 1/(1-β₁ᵗ), 1/(1-β₂ᵗ)
     float epsilon, rate, decay;                 // decay: learning rate · weight decay
 };
 
-// 1 - βᵗ. In this form it keeps its relative precision if β is so near to 1 that βᵗ rounds.
+// 1 - βᵗ. This form keeps relative precision if β is so near to 1 that 1 - βᵗ would cancel.
 inline double bias_correction(double beta, std::int64_t step) {
     return -std::expm1(double(step) * std::log1p(-(1.0 - beta)));
 }

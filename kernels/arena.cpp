@@ -20,7 +20,7 @@ std::byte* host_memory(std::int64_t bytes) {
     if (memory == MAP_FAILED)
         fail(ExitCode::environment, "{}",
              host_memory_short(fmt::format("{} for the run: {}", bytes_text(double(bytes)), std::strerror(errno))));
-    madvise(memory, std::size_t(bytes), MADV_HUGEPAGE);  // advice only: its failure changes nothing but speed
+    madvise(memory, std::size_t(bytes), MADV_HUGEPAGE);  // a hint: if it fails, only speed suffers
     return static_cast<std::byte*>(memory);
 }
 

@@ -1,5 +1,6 @@
-// Memory by lifetime: one block, handed out front to back, given back all at once. A measuring arena has no memory and
-// only counts, so that the code which lays out a model's buffers also plans their size (`gpas plan` and the run agree).
+// A bump allocator: one block of memory, handed out from front to back and released as a whole. Each arena holds
+// tensors of one lifetime. A measuring arena has no memory and only counts bytes: the code that lays out a model's
+// buffers also computes their size, so `gpas plan` and the run agree.
 #pragma once
 
 #include "kernels/tensor.hpp"
@@ -11,6 +12,7 @@
 
 namespace gpas {
 
+// Deleter of an arena's block.
 struct ReleaseMemory {
     std::int64_t bytes = 0;
     Device device = Device::cpu;
@@ -19,24 +21,25 @@ struct ReleaseMemory {
 
 class Arena {
 public:
-    static constexpr std::int64_t alignment_bytes = 64;
+    static constexpr std::int64_t alignment_bytes = 64;  // of every tensor
 
-    // Counts without owning memory: the tensors it makes have a null pointer.
+    // Counts bytes without owning memory: its tensors have a null pointer.
     static Arena measuring() { return Arena(); }
-    // Owns `capacity_bytes`, zero-filled, of this machine or of the GPU that this thread has chosen. Error(environment)
-    // when the memory is not to be had.
+    // Allocates `capacity_bytes` of zeroed memory on this machine, or on the GPU that this thread has chosen
+    // (cuda::choose_device()). Error(environment) if that fails.
     explicit Arena(std::int64_t capacity_bytes, Device device = Device::cpu);
 
-    // Error(internal) when an owning arena is full: plans and runs come from the same code, so this is a bug.
+    // A tensor in the next free bytes; does not write them. Error(internal) if an owning arena is full: the plan and
+    // the run come from the same code, so this is a bug. Not thread-safe.
     Tensor allocate(Dtype dtype, std::initializer_list<std::int64_t> shape);
 
     std::int64_t used_bytes() const { return used_bytes_; }
-    std::int64_t peak_bytes() const { return peak_bytes_; }
+    std::int64_t peak_bytes() const { return peak_bytes_; }  // largest used_bytes() so far
     std::int64_t capacity_bytes() const { return capacity_bytes_; }
     bool owns_memory() const { return memory_ != nullptr; }
     Device device() const { return device_; }
 
-    // Gives back, at the end of a scope, what was allocated within it.
+    // Its destructor releases what was allocated since its constructor.
     class Scope {
     public:
         explicit Scope(Arena& arena) : arena_(arena), used_bytes_(arena.used_bytes_) {}

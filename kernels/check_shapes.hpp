@@ -1,5 +1,5 @@
-// Shape checks at the entry of operations. A message names the operation and every tensor: `rmsnorm: n is fp32[4,8],
-// …`.
+// Shape checks at the entry of operations. An error message names the operation and all tensors:
+// `rmsnorm: n is fp32[4,8], …`.
 #pragma once
 
 #include "base/error.hpp"
@@ -22,23 +22,25 @@ inline std::string describe(std::initializer_list<NamedTensor> tensors) {
     return text;
 }
 
+// Error(internal) if not ok.
 inline void check_shapes(bool ok, const char* operation, std::initializer_list<NamedTensor> tensors) {
     if (!ok) fail(ExitCode::internal, "{}: {}", operation, describe(tensors));
 }
 
-// Rows, columns and dtype agree; dimensions beyond the last are all rows.
+// a and b have the same dtype, and the same rows and columns as matrices (Tensor::rows()).
 inline bool same(const Tensor& a, const Tensor& b) {
     return a && b && a.dtype == b.dtype && a.columns() == b.columns() && a.elements() == b.elements();
 }
-// fp32, one element for each row of x
+// statistic is fp32 and has one element per row of x.
 inline bool one_per_row(const Tensor& statistic, const Tensor& x) {
     return statistic && statistic.dtype == Dtype::fp32 && statistic.elements() == x.rows();
 }
+// w has one element of `dtype` per column of x.
 inline bool is_row(const Tensor& w, const Tensor& x, Dtype dtype) {
     return w && w.dtype == dtype && w.elements() == x.columns();
 }
 inline bool is_fp32(const Tensor& x) { return x && x.dtype == Dtype::fp32; }
-// The one place of a sum that the host reads later.
+// x is fp64 [1]: a sum that the host reads later.
 inline bool is_sum(const Tensor& x) { return x && x.dtype == Dtype::fp64 && x.elements() == 1; }
 inline bool is_floating(const Tensor& x) { return x && (x.dtype == Dtype::fp32 || x.dtype == Dtype::bf16); }
 

@@ -13,8 +13,8 @@ namespace gpas {
 Context::Context(int threads, Arena scratch)
     : threads_(threads), scratch_(std::move(scratch)), matmul_cache_(std::make_unique<cpu::MatmulCache>()) {
     require(threads >= 1, "a context needs at least one thread, not {}", threads);
-    // Every parallel region names its number of threads. What is called inside one (oneDNN) must not fork again:
-    // work is cut into blocks that do not depend on the number of threads, so that results do not either.
+    // Every parallel region of gpas sets its own number of threads. Code that is called inside a region (oneDNN) must
+    // not start more threads: it would split sums by the number of threads, and results would depend on that number.
     omp_set_num_threads(1);
     if (device() == Device::cuda) gpu_ = std::make_shared<cuda::Gpu>();
 }

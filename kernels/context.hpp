@@ -1,5 +1,5 @@
-// Where an operation runs and what it may use while it does: threads or a GPU's stream, and scratch memory. One per
-// rank.
+// The device that operations run on, and what they use there: threads or a GPU's stream, and scratch memory. One
+// Context per rank.
 #pragma once
 
 #include "kernels/arena.hpp"
@@ -17,9 +17,11 @@ class Gpu;
 
 class Context {
 public:
-    // scratch: memory for temporaries of one operation at a time; its capacity is what the ops' plans asked for.
-    // Operations run on the device that holds it: this machine's processors, or the GPU that this thread has chosen.
-    // On a GPU they are enqueued: what they write may be read after synchronize() or copy().
+    // threads: host threads of an operation on the CPU, at least 1 (Error(internal) otherwise).
+    // scratch: memory for the temporaries of one operation at a time, of scratch_bytes() (kernels/ops.hpp) bytes.
+    // Operations run on the device that holds the scratch memory: this machine's processors, or the GPU that this
+    // thread has chosen (cuda::choose_device()). On a GPU operations are enqueued: the host may read their outputs
+    // after synchronize(), or through copy().
     Context(int threads, Arena scratch);
 
     ~Context();
@@ -28,17 +30,17 @@ public:
 
     Device device() const { return scratch_.device(); }
     bool on_cpu() const { return device() == Device::cpu; }
-    int threads() const { return threads_; }  // of the host
+    int threads() const { return threads_; }  // of the host, also if the device is a GPU
     Arena& scratch() { return scratch_; }
     cpu::MatmulCache& matmul_cache() { return *matmul_cache_; }
     cuda::Gpu& gpu();  // Error(internal) on the CPU
-    // The same GPU, for an object that uses its stream until the object's own end: the stream then lives as long as
-    // the last such object, whether the context is destroyed before that object or after it. Error(internal) on the
+    // The same GPU, for an object that uses the GPU's stream in its destructor: the stream is destroyed with its last
+    // owner, so the order in which the context and that object are destroyed does not matter. Error(internal) on the
     // CPU.
     std::shared_ptr<cuda::Gpu> shared_gpu();
-    // Waits until every operation called so far is done.
+    // Waits until every operation called so far has finished. On the CPU it returns at once.
     void synchronize();
-    // Whether spans of work are named for a profiler (kernels/cuda/profiling.hpp). Off at first.
+    // Whether NVTX ranges are emitted for a profiler (kernels/cuda/profiling.hpp). Initially off.
     bool names_work() const { return names_work_; }
     void name_work(bool on) { names_work_ = on; }
 

@@ -1,4 +1,4 @@
-// Marks functions that kernels call too: formulas live in one place for every backend.
+// Marks functions that CPU code and CUDA kernels both call, so that all backends share one formula.
 #pragma once
 
 #ifdef __CUDACC__

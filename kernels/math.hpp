@@ -1,4 +1,4 @@
-// Scalar formulas, each in one place, for the loops of every backend.
+// Scalar formulas that the loops of all backends share.
 #pragma once
 
 #include "kernels/host_device.hpp"
@@ -8,8 +8,8 @@
 
 namespace gpas {
 
-// How a gate parameter g becomes the share of the activation that is taken away (GPAS: silu).
-// scale_silu is x · sigmoid(8 x), named as in the paper's code; scaled_silu is scale · silu(x).
+// Function s(g) of a gate k = 1 - s(g) (struct Gate in kernels/ops.hpp); GPAS uses silu.
+// scale_silu: g · sigmoid(8 g), the name in the paper's code. scaled_silu: scale · silu(g).
 enum class GateFunction : std::uint8_t { silu, identity, relu, tanh, leaky_relu, scaled_silu, scale_silu };
 
 template <class T>
@@ -22,16 +22,16 @@ GPAS_HOST_DEVICE T silu(T x) {
 }
 template <class T>
 GPAS_HOST_DEVICE T dsilu(T x) {                    // d silu / dx
-    return sigmoid(x) * (T(1) + x * sigmoid(-x));  // sigmoid(-x) is 1 - sigmoid(x) with all of its digits
+    return sigmoid(x) * (T(1) + x * sigmoid(-x));  // sigmoid(-x): 1 - sigmoid(x) without cancellation
 }
-// d tanh / dx = 1 / cosh(x)². 1 - tanh(x)² would lose its digits for large |x|.
+// d tanh / dx = 1 / cosh(x)². The form 1 - tanh(x)² would cancel for large |x|.
 template <class T>
 GPAS_HOST_DEVICE T dtanh(T x) {
     const T e = std::exp(T(-2) * std::abs(x));
     return T(4) * e / ((T(1) + e) * (T(1) + e));
 }
 
-// s(g); `scale` is the factor of scaled_silu and the slope below zero of leaky_relu.
+// s(g). `scale`: the factor of scaled_silu, and the slope of leaky_relu for g < 0; other functions ignore it.
 template <class T>
 GPAS_HOST_DEVICE T gate_value(GateFunction function, T g, T scale) {
     switch (function) {
@@ -61,24 +61,24 @@ GPAS_HOST_DEVICE T gate_slope(GateFunction function, T g, T scale) {
     return T(0);
 }
 
-// One step of an exponential moving average with decay β: β · old + (1 - β) · fresh. The smaller one of β and 1 - β is
-// formed in double precision and rounded once. β = 0 gives `fresh` exactly. The fixed point is `fresh` for every β;
-// with β and 1 - β rounded separately it would be wrong by 2^-25 / (1 - β).
+// One step of an exponential moving average with decay β: β · old + (1 - β) · fresh. min(β, 1 - β) is computed in fp64
+// and rounded once to fp32; the other weight is implied. So β = 0 gives `fresh` exactly, and for every β the average of
+// a constant is that constant. If β and 1 - β were rounded separately, that average would be wrong by 2^-25 / (1 - β).
 struct AverageStep {
-    float share = 0.0F;     // min(β, 1 - β)
+    float share = 0.0F;     // min(β, 1 - β): weight of `fresh` if keeps_old, else of `old`
     bool keeps_old = true;  // β > 1/2
 };
 inline AverageStep average_step(double beta) {
     return beta > 0.5 ? AverageStep{float(1.0 - beta), true} : AverageStep{float(beta), false};
 }
-// V: float, or a vector of floats
+// The average after one step. V: float, or a vector of floats.
 template <class V>
 GPAS_HOST_DEVICE V moved_average(const AverageStep& step, V old, V fresh) {
     return step.keeps_old ? old + step.share * (fresh - old) : fresh + step.share * (old - fresh);
 }
 
-// What element i adds to a range's fingerprint: for a given i another value for every other `bits`, so that one changed
-// element always shows.
+// Term of element i in a tensor's fingerprint. For a given i, different `bits` give different terms, so a change of one
+// element always changes the sum.
 GPAS_HOST_DEVICE inline std::uint64_t fingerprint_term(std::int64_t i, std::uint32_t bits) {
     std::uint64_t z = (std::uint64_t(i) + 1) * 0x9e3779b97f4a7c15ULL ^ bits * 0xbf58476d1ce4e5b9ULL;
     z = (z ^ (z >> 32)) * 0x94d049bb133111ebULL;

@@ -54,7 +54,7 @@ void scale(Context& context, Tensor y, float factor) {
     context.on_cpu() ? cpu::scale(context, y, factor) : cuda::scale(context, y, factor);
 }
 
-// On every device the host draws the numbers: one seed gives the same weights, to the bit, wherever it trains.
+// The host draws the numbers for every device, so a seed gives bitwise the same initial weights on CPU and GPU.
 void fill_normal(Context& context, Tensor x, std::uint64_t key, std::int64_t first_element, float std) {
     check_shapes(is_fp32(x) && first_element >= 0, "fill_normal", {{"x", x}});
     if (context.on_cpu()) return cpu::fill_normal(context, x, key, first_element, std);

@@ -8,6 +8,7 @@ namespace gpas {
 
 using Philox4 = std::array<std::uint32_t, 4>;
 
+// Four random 32-bit words for a 128-bit counter and a 64-bit key. Equal arguments give equal words.
 inline Philox4 philox(Philox4 counter, std::uint32_t key0, std::uint32_t key1) {
     for (int round = 0; round < 10; ++round) {
         const std::uint64_t a = std::uint64_t(0xD2511F53U) * counter[0];

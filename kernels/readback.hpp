@@ -1,4 +1,5 @@
-// A few numbers of the device that the host reads later: what is enqueued behind the copy does not delay them.
+// Copies a few numbers from the device to the host asynchronously. wait() waits for the copy, and not for work that was
+// enqueued after it.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -11,15 +12,15 @@ namespace gpas {
 
 class Readback {
 public:
-    // Room for fp64 [count] in pinned memory of the host; keeps the context's GPU.
+    // Allocates fp64 [count] in host memory (pinned if the device is a GPU), and shares ownership of the context's GPU.
     Readback(Context& context, std::int64_t count);
     ~Readback();
     Readback(const Readback&) = delete;
     Readback& operator=(const Readback&) = delete;
 
-    // Enqueues the copy of values, fp64 [count]. What was fetched before is gone.
+    // Enqueues the copy of `values`, fp64 [count]. It overwrites the values of the previous fetch().
     void fetch(Context& context, Tensor values);
-    // Waits until they are here. Valid until the next fetch().
+    // Waits until the copy is complete, and returns the values. The span is valid until the next fetch().
     std::span<const double> wait();
 
 private:

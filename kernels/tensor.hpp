@@ -1,4 +1,4 @@
-// A tensor is a view: pointer, element type, shape. Memory belongs to whoever allocated it (an arena, a buffer).
+// A tensor is a view: pointer, element type, shape. It does not own memory; the arena or buffer that it views does.
 #pragma once
 
 #include "kernels/host_device.hpp"
@@ -13,9 +13,9 @@
 
 namespace gpas {
 
-enum class Dtype : std::uint8_t { fp32, bf16, int32, fp64 };  // fp64: sums for the host to read
+enum class Dtype : std::uint8_t { fp32, bf16, int32, fp64 };  // fp64: only for sums that the host reads
 
-// Where memory is, and where operations run.
+// Which memory a tensor is in, and which processor runs an operation.
 enum class Device : std::uint8_t { cpu, cuda };
 
 // bfloat16: the upper half of an fp32. Storage only; arithmetic is done in float.
@@ -55,7 +55,8 @@ constexpr std::int64_t bytes_per_element(Dtype dtype) {
 }
 const char* dtype_name(Dtype dtype);  // "fp32", "bf16", "int32", "fp64"
 
-// Row-major and contiguous, 1 to 4 dimensions. Trivially copyable, passed by value. A default one is "absent".
+// Row-major and contiguous, 1 to 4 dimensions. Trivially copyable, passed by value. A tensor with null data converts to
+// false: as an argument it is "absent"; from a measuring arena it is planned but has no memory.
 struct Tensor {
     static constexpr int max_rank = 4;
 
@@ -81,45 +82,45 @@ struct Tensor {
     }
     std::int64_t bytes() const { return elements() * bytes_per_element(dtype); }
 
-    // Seen as a matrix: every dimension but the last is a row index.
+    // Shape as a matrix: the last dimension holds the columns; all other dimensions together index the rows.
     std::int64_t columns() const { return rank == 0 ? 1 : shape[std::size_t(rank - 1)]; }
     std::int64_t rows() const { return columns() == 0 ? 0 : elements() / columns(); }
 
-    // Rows [begin, end) of the first dimension, as a view.
+    // View of indices [begin, end) of the first dimension.
     Tensor slice(std::int64_t begin, std::int64_t end) const {
         if (!(rank >= 1 && 0 <= begin && begin <= end && end <= shape[0])) bad_slice(begin, end);
         Tensor part = *this;
         part.shape[0] = end - begin;
         const std::int64_t row_bytes = shape[0] == 0 ? 0 : bytes() / shape[0];
-        if (data != nullptr) part.data = static_cast<char*>(data) + begin * row_bytes;  // a planned tensor stays one
+        if (data != nullptr) part.data = static_cast<char*>(data) + begin * row_bytes;  // null stays null
         return part;
     }
 
-    // The first elements under another shape, as a view.
+    // View of the first elements with shape `dims`, which may have fewer elements than this tensor.
     Tensor first(std::initializer_list<std::int64_t> dims) const {
         Tensor other(data, dtype, dims, device);
         if (other.elements() > elements()) bad_view(other);
         return other;
     }
 
-    // The same elements under another shape.
+    // View of all elements with shape `dims`.
     Tensor view(std::initializer_list<std::int64_t> dims) const {
         Tensor other(data, dtype, dims, device);
         if (other.elements() != elements()) bad_view(other);
         return other;
     }
 
+    // The data as T*; Error(internal) if T is not the dtype. No describe() without an error: inner loops call this.
     template <class T>
     T* as() const {
-        if (dtype != dtype_of<std::remove_const_t<T>>)  // describe() only then: this stands in inner loops
-            bad_access(dtype_of<std::remove_const_t<T>>);
+        if (dtype != dtype_of<std::remove_const_t<T>>) bad_access(dtype_of<std::remove_const_t<T>>);
         return static_cast<T*>(data);
     }
 
     std::string describe() const;  // "bf16[2048,512]"
 
 private:
-    // Error(internal). Out of line: this header is compiled for devices, too, and stands in inner loops.
+    // Each throws Error(internal). Not inline: nvcc compiles this header too, and inner loops call its functions.
     [[noreturn]] static void bad_rank(std::size_t rank);
     [[noreturn]] void bad_slice(std::int64_t begin, std::int64_t end) const;
     [[noreturn]] void bad_view(const Tensor& other) const;

@@ -1,4 +1,4 @@
-// The formulas of step_sums and decide_update (kernels/ops.hpp), for all backends.
+// Formulas of step_sums and decide_update (kernels/ops.hpp), shared by all backends.
 #pragma once
 
 #include "kernels/host_device.hpp"
@@ -8,7 +8,8 @@
 
 namespace gpas {
 
-// As PyTorch and Megatron: an exact max_norm would divide by zero for a zero gradient.
+// min(1, max_norm / (norm + 1e-6)); max_norm <= 0: 1 (no clipping). The 1e-6 is that of PyTorch and Megatron: it avoids
+// a division by zero if the gradient is zero.
 GPAS_HOST_DEVICE inline double clip_factor(double max_norm, double norm) {
     if (!(max_norm > 0.0)) return 1.0;
     const double factor = max_norm / (norm + 1e-6);
@@ -17,6 +18,7 @@ GPAS_HOST_DEVICE inline double clip_factor(double max_norm, double norm) {
 
 GPAS_HOST_DEVICE inline bool is_finite(double x) { return x - x == 0.0; }  // Inf - Inf and NaN - NaN are NaN
 
+// own, loss [1], sums [4] and squares [2] are as in step_sums; own and sums are written.
 GPAS_HOST_DEVICE inline void write_step_sums(double* sums, double* own, const double* loss, const double* squares,
                                              const StepTerms& terms) {
     *own = terms.factor * *loss;
@@ -26,6 +28,7 @@ GPAS_HOST_DEVICE inline void write_step_sums(double* sums, double* own, const do
     sums[3] = squares[1];
 }
 
+// sums [4]: step_sums over all ranks
 GPAS_HOST_DEVICE inline UpdateDecision decision_of(const double* sums, const UpdateRule& rule) {
     const double tokens = sums[1] > 1.0 ? sums[1] : 1.0;
     const double divisor = rule.divisor > 0.0 ? rule.divisor : tokens;
