@@ -11,6 +11,40 @@
 namespace gpas {
 namespace {
 
+// How a record is written and read: a seqlock
+//
+// The training thread writes records at the rate of its calls. It must never wait for a reader: a reader may be another
+// process, which may be stopped or killed at any time, so a lock in shared memory could be held indefinitely. Therefore
+// readers copy a record without a lock, and check afterwards that the writer did not change it meanwhile.
+//
+// Writer: begin() on the training thread, and no other code, fills a record.
+//   1. number = 0: the record is invalid from now on.
+//   2. Write all other fields.
+//   3. number = n: the record is valid and holds call n.
+//   4. call_count = n.
+// Reader: read_call(), on any thread of any process of the node.
+//   1. number == n? If not, the record does not hold call n: it is being written, or a later call has overwritten it.
+//   2. Copy the fields.
+//   3. number == n again? If not, the writer began to overwrite the record during the copy: discard the copy.
+// Call numbers only grow, so a record that holds n in both tests has held call n between them. (A seqlock with an even
+// and an odd sequence number needs a retry; here an overwritten call is gone, so the reader reports it as such.)
+//
+// Memory orders:
+// - Step 3 of the writer is a release store and step 1 of the reader is an acquire load (the implicit load of an atomic
+//   is sequentially consistent): a reader that sees n sees all fields of call n.
+// - Step 1 of the writer must become visible before the fields change. A release store would not do, since it orders
+//   only what precedes it. The acquire half of the exchange keeps the field writes of step 2 behind it.
+// - Step 3 of the reader must be performed after the copy. Compilers do not move the copy past a sequentially
+//   consistent load, and x86-64 performs loads in order.
+// - call_count is released after number, so read_calls() never asks for a call that was not yet written.
+// On x86-64 these orders suffice. The C++ memory model requires more: relaxed atomic fields, a release fence after step
+// 1 of the writer, and an acquire fence before step 3 of the reader. A CPU with weak ordering, such as aarch64, needs
+// the two fences: without them a copy could mix two calls. Such a copy could make a report wrong, but cause no read out
+// of bounds: text_in() stops at the end of each array.
+//
+// end_seconds is atomic, and not part of the seqlock: end() sets it at any time, from any thread. The test of number in
+// end() drops the end of a call that has already been overwritten.
+
 CallRecord& place_of(RankBoard& board, std::int64_t number) {
     return board.calls[std::size_t(number) % RankBoard::calls_kept];
 }
@@ -42,6 +76,7 @@ CommCall read_call(const RankBoard& board, std::int64_t number) {
                 .micro_batch = record.micro_batch,
                 .start_seconds = record.start_seconds,
                 .end_seconds = record.end_seconds};
+    // The second test of the seqlock: the copy may be of a record that the writer was changing.
     if (record.number != number) return {.number = number, .op = "a call", .what = "long ago"};
     return call;
 }
@@ -83,7 +118,7 @@ void CommLog::set_place(std::int64_t step, std::int64_t micro_batch) {
 std::int64_t CommLog::begin(const std::string& group, const char* op, const char* what, const std::string& data) {
     const std::int64_t number = board_->call_count.load(std::memory_order_relaxed) + 1;
     CallRecord& record = place_of(*board_, number);
-    record.number.exchange(0, std::memory_order_acq_rel);  // before anything else of it changes
+    record.number.exchange(0, std::memory_order_acq_rel);  // invalid before any field changes: see the seqlock above
     record.step = board_->step.load(std::memory_order_relaxed);
     record.micro_batch = board_->micro_batch.load(std::memory_order_relaxed);
     record.start_seconds = now();
