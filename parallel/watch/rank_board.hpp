@@ -1,6 +1,7 @@
-// What a rank is doing, where others can see it: plain data in memory that the processes of a node share, so that it is
-// there when the rank no longer answers. Written by its rank alone; readers may see a record half written, which its
-// number tells.
+// The board: what one rank is doing, in memory that all processes of the node share. Other processes can therefore read
+// it when the rank hangs or has died. The rank itself writes the board. Another process writes only `frame_count` = 0,
+// when it requests the rank's stack, and `doomed` and `ended`, when the job ends. Readers use no lock: comm_log.cpp
+// describes how they detect a CallRecord that is being written.
 #pragma once
 
 #include "base/phase_seconds.hpp"
@@ -16,26 +17,26 @@
 
 namespace gpas {
 
-// What the training thread is at; while it waits for other ranks, `waiting` says so besides.
+// What the training thread is working on. If it is blocked in a communicator call, RankBoard::waiting holds that call.
 enum class Phase : std::int32_t { start_up, data, forward, backward, reduction, optimizer, evaluation, save, end };
 const char* name_of(Phase phase);  // "start-up"
 
 enum class RankState : std::int32_t {
     running,
-    finished,  // in order: nothing is expected of it any more
-    failed,    // with an error that it has told, and ends the job for
-    exited,    // somebody called exit()
-    crashed,   // by a signal such as SIGSEGV
+    finished,  // ended normally: others no longer wait for it
+    failed,    // has an error, has printed it, and ends the job
+    exited,    // some code called exit()
+    crashed,   // a signal such as SIGSEGV
 };
 
-// One call to a communicator.
+// One call of a communicator. A seqlock guards it: comm_log.cpp.
 struct CallRecord {
-    std::atomic<std::int64_t> number = 0;  // 1, 2, … of this rank; 0: being written
-    std::int64_t step = -1;                // of the run, from 1; -1: not in a step
+    std::atomic<std::int64_t> number = 0;  // 1, 2, … in the order of this rank's calls; 0: being written
+    std::int64_t step = -1;                // training step, from 1; -1: outside a step
     std::int64_t micro_batch = -1;
     double start_seconds = 0.0;                       // since the board was made
     std::atomic<double> end_seconds = -1.0;           // -1: not finished
-    char group[24] = "", op[24] = "", data[64] = "";  // cut where they are longer
+    char group[24] = "", op[24] = "", data[64] = "";  // longer texts are cut
     char what[56] = "";
 };
 
@@ -43,44 +44,44 @@ struct RankBoard {
     static constexpr std::size_t calls_kept = 256;
     static constexpr std::size_t frames_kept = 48;
 
-    std::atomic<std::uint64_t> magic = 0;  // set last
+    std::atomic<std::uint64_t> magic = 0;  // board_magic; written last (release), when the fields below it are valid
     std::atomic<std::int32_t> rank = 0;
     std::atomic<std::int32_t> size = 1;
     pid_t pid = 0;
-    std::int64_t process_start = 0;  // in the clock ticks of /proc/<pid>/stat: tells processes of one number apart
-    std::int64_t made_nanoseconds = 0;
+    std::int64_t process_start = 0;     // clock ticks, from /proc/<pid>/stat: distinguishes processes with a reused pid
+    std::int64_t made_nanoseconds = 0;  // monotonic_nanoseconds(), as the other times
     char host[64] = "";
 
     std::atomic<RankState> state = RankState::running;
-    std::atomic<std::int32_t> signal = 0;  // that it crashed by
+    std::atomic<std::int32_t> signal = 0;  // the signal of a crash
     std::atomic<Phase> phase = Phase::start_up;
     std::atomic<std::int64_t> step = -1;
     std::atomic<std::int64_t> micro_batch = -1;
-    std::atomic<std::int64_t> waiting = 0;                // number of the call that it waits in; 0: it does not wait
-    std::atomic<std::int64_t> gpu_call = 0;               // the oldest that its GPU has not finished; 0: none
-    std::atomic<bool> gpu_failed = false;                 // its GPU's calls are given up
-    char gpu_trouble[400] = "";                           // why; set before
-    std::atomic<std::int64_t> moved_nanoseconds = 0;      // when it last began or ended anything
-    std::atomic<std::int64_t> heartbeat_nanoseconds = 0;  // of its watcher
-    std::atomic<std::int32_t> stage = 0;                  // pipeline stage: ranks of one stage have the same work
+    std::atomic<std::int64_t> waiting = 0;                // number of the call that blocks the host; 0: not blocked
+    std::atomic<std::int64_t> gpu_call = 0;               // oldest call that the GPU has not finished; 0: all finished
+    std::atomic<bool> gpu_failed = false;                 // the NCCL calls of this rank were aborted (release store)
+    char gpu_trouble[400] = "";                           // the reason; written before gpu_failed
+    std::atomic<std::int64_t> moved_nanoseconds = 0;      // last progress: a phase or a call began or ended
+    std::atomic<std::int64_t> heartbeat_nanoseconds = 0;  // last heartbeat of the rank's watcher thread
+    std::atomic<std::int32_t> stage = 0;                  // pipeline stage: ranks of one stage have equal work
 
-    // Seconds of this rank's steps since the start, and the number of those steps. Written by add_step().
+    // Seconds that this rank's steps have taken since it started, and the number of these steps. Written by add_step().
     std::atomic<double> data_seconds = 0.0, compute_seconds = 0.0, communication_seconds = 0.0, optimizer_seconds = 0.0;
     std::atomic<std::int64_t> steps = 0;
 
-    // Return addresses of the training thread, innermost first, taken when somebody asked.
+    // The stack of the training thread: return addresses, innermost first. Written on request (stack_trace.hpp).
     std::array<std::atomic<void*>, frames_kept> frames = {};
     std::atomic<std::int32_t> frame_count = 0;
-    std::atomic<bool> doomed = false;  // whoever asked has given the rank up: it must not go on
-    std::atomic<bool> ended = false;   // the job is: another rank of the node has written the report
+    std::atomic<bool> doomed = false;  // the rank was given up: after the next request for its stack it must stop
+    std::atomic<bool> ended = false;   // the job has ended: another rank of the node has written the report
 
-    std::atomic<std::int64_t> call_count = 0;
-    std::array<CallRecord, calls_kept> calls;  // a ring: number n stands at n % calls_kept
+    std::atomic<std::int64_t> call_count = 0;  // calls begun so far; also the number of the last one
+    std::array<CallRecord, calls_kept> calls;  // ring buffer: call n is at index n % calls_kept
 };
 static_assert(std::is_standard_layout_v<RankBoard> && std::atomic<double>::is_always_lock_free &&
               std::atomic<RankState>::is_always_lock_free);
 
-// A rank as it was seen: a copy that may be sent, and outlives the rank.
+// A snapshot of a board. Watchers send it over TCP; it stays valid when the rank has died.
 struct RankStatus {
     std::int32_t rank = -1;
     std::int32_t stage = 0;
@@ -90,27 +91,28 @@ struct RankStatus {
     Phase phase = Phase::start_up;
     std::int64_t step = -1;
     std::int64_t micro_batch = -1;
-    std::int64_t calls = 0;       // made so far
-    double still_seconds = 0.0;   // since it last began or ended anything
-    double silent_seconds = 0.0;  // since its watcher was last heard of
-    PhaseSeconds seconds;         // of all steps since the start
-    std::int64_t steps = 0;       // how many these are
+    std::int64_t calls = 0;       // calls begun so far
+    double still_seconds = 0.0;   // since the last progress (moved_nanoseconds)
+    double silent_seconds = 0.0;  // since the last heartbeat of its watcher
+    PhaseSeconds seconds;         // sum over all steps since the rank started
+    std::int64_t steps = 0;       // the number of these steps
     char host[64] = "";
-    char call[160] = "";  // that it waits in, or its GPU has not finished; empty: there is none
+    char call[160] = "";  // the call that blocks the host, else the oldest that the GPU has not finished; else empty
 };
 static_assert(std::is_trivially_copyable_v<RankStatus>);
 
-// += the seconds of one step. The training thread only; any thread or process may read meanwhile.
+// Adds (+=) the seconds of one step. Training thread only; any thread or process may read at the same time.
 void add_step(RankBoard& board, const PhaseSeconds& seconds);
 
-std::int64_t monotonic_nanoseconds();  // the same clock for all processes of a node
+std::int64_t monotonic_nanoseconds();  // steady clock; all processes of a node share its zero
+// A snapshot. Any thread or process. now_nanoseconds: from monotonic_nanoseconds().
 RankStatus read_status(const RankBoard& board, std::int64_t now_nanoseconds);
 // "step 12, micro-batch 1, forward", "step 12, reduction, waiting 3.2 s in all_reduce of gradients over data (…)"
 std::string text_of(const RankStatus& status);
 
-// Ready to be shown: identity of this process, phase start_up.
+// Fills in the identity of this process and sets magic: other processes may read the board from now on.
 void open_board(RankBoard& board, int rank, int size);
-// When the process of this number began, in clock ticks since boot; 0: there is none.
+// When this process started, in clock ticks since boot; 0: there is no such process.
 std::int64_t process_start_ticks(pid_t pid);
 constexpr std::uint64_t board_magic = 0x67706173'626f3032;  // "gpasbo02"
 
