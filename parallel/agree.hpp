@@ -1,4 +1,5 @@
-// Work that may fail on one rank: all ranks learn of it and end in the same way, none waits for the others.
+// Work that may fail on only some ranks. If it fails on one rank, every rank throws the same error, so that no rank
+// hangs in a collective that the failed rank never calls.
 #pragma once
 
 #include "base/error.hpp"
@@ -13,13 +14,14 @@
 
 namespace gpas {
 
-// Throws on every rank, as an AgreedError, the error of the lowest rank that has one. Collective. `what` names the work
-// in reports of ranks that wait.
+// Collective. Each rank passes its own error, if it has one. If any rank has an error, every rank throws AgreedError
+// with the error of the lowest such rank. `what` names the work in reports about waiting ranks.
 void agree_on_error(Communicator& group, const std::optional<Error>& error, const char* what = "errors");
 
-// Runs body() on every rank. If it throws on any rank, every rank throws the error of the lowest such rank (error_of: a
-// shortage of memory is Error(environment)); otherwise its result is returned. The body itself must not be collective,
-// unless all ranks reach its collective calls.
+// Collective. Runs body() on every rank and returns its result. If body() throws on any rank, every rank throws
+// AgreedError with the error of the lowest such rank; error_of() converts other exceptions, so that a shortage of
+// memory becomes Error(environment). body() may call collectives only if it reaches them on every rank, also on one
+// that fails.
 template <class Body>
 auto agree(Communicator& group, Body&& body, const char* what = "errors") {
     using Result = std::invoke_result_t<Body>;

@@ -1,5 +1,6 @@
-// One group of ranks and what they say to each other, under the field's usual names. Model and training code never
-// sees which kind it has; a group of size one is ordinary and costs nothing.
+// A group of ranks (a process group in torch.distributed) with its collectives and point-to-point calls. MPI, NCCL, a
+// staged combination of both, and the group of one rank implement the interface. Model and training code does not know
+// which implementation it has. A group of one rank sends nothing.
 #pragma once
 
 #include "kernels/tensor.hpp"
@@ -13,7 +14,8 @@ namespace gpas {
 
 enum class ReduceOp { sum, max, min };
 
-// A transfer under way. Its buffers must not be touched until wait() has returned; destroying it waits too.
+// An operation that has been started and may be unfinished. Its buffers must not be touched until wait() has returned.
+// The destructor waits, too. With NCCL, wait() does not block the host: it makes the compute stream wait.
 class Transfer {
 public:
     virtual ~Transfer() = default;
@@ -21,11 +23,12 @@ public:
     virtual bool finished() = 0;  // drives progress, does not block
 };
 
-// Collectives are called by every rank of the group, in the same order and with the same sizes: where the log's
-// settings say so, ranks compare what they call first, and Error(internal) tells who called what. `what` names the
-// tensor for diagnosis (a literal: it is kept). Sizes are unlimited (more than 2^31 elements are sent in pieces). No
-// call waits without limit: after the log's timeout, Error(environment) names the call, those who wait too, and
-// those who are missing.
+// Every rank of the group calls each collective, in the same order and with the same sizes. If log().settings.verify is
+// set, MPI groups first compare what their ranks call; if the calls differ, Error(internal) lists each rank's call.
+// `what` names the tensor in reports; pass a string literal, because the pointer is kept. Sizes are not limited: MPI
+// sends messages of more than 2^28 elements in pieces. A wait that exceeds log().settings.timeout_seconds (0: no limit)
+// throws Error(environment), which names the call, the ranks that wait as well, and the ranks that are missing.
+// Not thread-safe: the training thread makes all calls.
 class Communicator {
 public:
     virtual ~Communicator() = default;
@@ -33,51 +36,54 @@ public:
     virtual int rank() const = 0;
     virtual int size() const = 0;
 
-    // Of this rank, shared by all groups that come from one world: the last calls, and settings of how to wait.
+    // This rank's log of its last calls, and the settings for waits. All groups that were split off one world share it.
     virtual CommLog& log() = 0;
-    // Seconds that this group's calls have made the program wait so far.
+    // Seconds that the host has waited in this group's blocking calls so far.
     double waited_seconds() const { return waited_seconds_; }
 
-    // data = reduction over ranks, element by element; same bits on every rank. fp32, bf16 (summed in fp32), int32,
-    // fp64.
+    // data = the element-wise reduction over ranks; bitwise equal on every rank. fp32, bf16, int32, fp64. MPI adds two
+    // bf16 terms in fp32 and rounds each partial sum to bf16; NCCL has its own order.
     virtual void all_reduce(Tensor data, ReduceOp op, const char* what) = 0;
-    // Host scalars, in the type that bookkeeping needs.
+    // values [count] = the reduction over ranks. Host memory.
     virtual void all_reduce(double* values, std::int64_t count, ReduceOp op, const char* what) = 0;
     virtual void all_reduce(std::int64_t* values, std::int64_t count, ReduceOp op, const char* what) = 0;
-    // part = this rank's 1/size of the sum of `whole` over ranks; elements() of whole = size * elements() of part.
+    // part = this rank's share of the sum of `whole` over ranks: elements [rank·n, (rank+1)·n), where n is the number
+    // of elements of `part`. `whole` has size·n elements.
     virtual void reduce_scatter(Tensor part, Tensor whole, const char* what) = 0;
-    // whole = the parts of all ranks in rank order.
+    // whole = the parts of all ranks, concatenated in rank order.
     virtual void all_gather(Tensor whole, Tensor part, const char* what) = 0;
+    // data = root's data. Host memory.
     virtual void broadcast(void* data, std::int64_t bytes, int root, const char* what) = 0;
     virtual void barrier(const char* what) = 0;
 
-    // Point to point. Messages from one rank to another match in the order in which they were started. fp32, bf16,
-    // int32; Error(internal) when the sizes of the two ends differ.
+    // Point-to-point messages. Messages from one rank to another match in the order in which they were started. fp32,
+    // bf16, int32. With MPI, wait() throws Error(internal) if sender and receiver have different sizes.
     virtual std::unique_ptr<Transfer> start_send(Tensor data, int to, const char* what) = 0;
     virtual std::unique_ptr<Transfer> start_receive(Tensor data, int from, const char* what) = 0;
-    // The next start_receive() into memory of a GPU may begin when what is enqueued on the compute stream by now is done: it
-    // does not wait for what is enqueued between this call and its own. Nothing for memory of the host.
+    // Lets the next start_receive() into GPU memory begin as soon as the work that is on the compute stream now has
+    // finished. Without this call the receive also waits for work that is enqueued between now and start_receive().
+    // Only NCCL groups use it.
     virtual void allow_receive() {}
-    // Sends `sent` to one rank and receives `received` from another. Every rank of the group calls it, at the same place
-    // among its collectives, so that each message has both its ends. What start_send() and start_receive() may carry.
+    // Sends `sent` to rank `to` and receives `received` from rank `from`. Every rank of the group calls it at the same
+    // position among its collectives, so that each send has its receive. Same dtypes as start_send().
     virtual std::unique_ptr<Transfer> start_exchange(Tensor sent, int to, Tensor received, int from, const char* what);
-    // Collectives that go on beside the program, with the contracts of their blocking forms. `part` may lie at its
-    // place in `whole`, here and there.
+    // Non-blocking collectives, with the contracts of the blocking ones. In both forms `part` may be this rank's share
+    // within `whole` (in place).
     virtual std::unique_ptr<Transfer> start_all_reduce(Tensor data, ReduceOp op, const char* what) = 0;
     virtual std::unique_ptr<Transfer> start_reduce_scatter(Tensor part, Tensor whole, const char* what) = 0;
     virtual std::unique_ptr<Transfer> start_all_gather(Tensor whole, Tensor part, const char* what) = 0;
 
-    // The ranks of equal color, ordered by key, as a group of their own; `name` is for reports. Collective over this
-    // group.
+    // A new group of the ranks with the same color, ordered by key, as MPI_Comm_split. `name` is for reports.
+    // Collective over this group.
     virtual std::unique_ptr<Communicator> split(int color, int key, const char* name) = 0;
-    // A second channel for the same ranks: messages on one never match those on the other.
+    // A second group of the same ranks. Messages of one group never match messages of the other. Collective.
     virtual std::unique_ptr<Communicator> duplicate() = 0;
 
 protected:
     double waited_seconds_ = 0.0;
 };
 
-// Broadcasts a text of any length from root.
+// text = root's text, of any length. Collective.
 void broadcast(Communicator& group, std::string& text, int root, const char* what);
 
 std::unique_ptr<Communicator> make_self_communicator();
@@ -85,8 +91,9 @@ std::unique_ptr<Communicator> make_self_communicator();
 class Watcher;
 struct WatchSettings;
 
-// Owns MPI_Init and MPI_Finalize of the process, and its watcher, which begins before and ends after. Without a launcher
-// (no mpirun, no srun) the world has one rank.
+// Calls MPI_Init and MPI_Finalize for the process. Also owns the process's watcher, which starts before MPI_Init and
+// ends after MPI_Finalize. Without a launcher (no mpirun, no srun) the world has one rank. Error(environment) if MPI
+// and the launcher do not work together.
 class MpiSession {
 public:
     MpiSession(int* argc, char*** argv);
@@ -95,13 +102,14 @@ public:
     MpiSession(const MpiSession&) = delete;
     MpiSession& operator=(const MpiSession&) = delete;
 
+    // A new group of all ranks. Collective.
     std::unique_ptr<Communicator> world() const;
     int rank() const { return rank_; }
-    // Ranks of this node, and this rank's place among them (for threads and devices).
+    // This rank's index among the ranks of its node (chooses the GPU), and their number (divides the CPU threads).
     int local_rank() const { return local_rank_; }
     int local_size() const { return local_size_; }
     Watcher& watcher() const { return *watcher_; }
-    // Ends every rank of the job with this exit code; for errors that only one rank has seen. Does not return.
+    // Ends every rank of the job with this exit code. For errors that only one rank has seen.
     [[noreturn]] void abort(int exit_code) const;
 
 private:
