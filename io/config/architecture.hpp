@@ -1,6 +1,6 @@
-// The table of architectures: where norms and gates stand around a sub-layer, and how the shortcut is scaled. One piece
-// of code (engine/model/residual_site.hpp) runs every row of the table; a new architecture is a new row. All other
-// properties of an architecture derive from its rows here, never from its name.
+// The table of architectures. A row holds the positions of norms and gates around a sub-layer, and the scale of the
+// shortcut. engine/model/residual_site.hpp runs every row; a new architecture is a new row. All other properties of an
+// architecture derive from its rows here, never from its name.
 #pragma once
 
 #include "io/config/run_config.hpp"

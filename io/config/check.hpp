@@ -1,5 +1,6 @@
-// Contradictions between keys, found before anything is allocated. Each throws Error(usage) with the place of the key
-// at fault and, for the other keys that take part, their values and places.
+// Checks for contradictions between keys, before any memory is allocated. Every function throws Error(usage) if it
+// finds a contradiction. The message gives the place of the key at fault, and the values and places of the other keys
+// involved.
 #pragma once
 
 #include "io/config/load.hpp"
@@ -9,20 +10,22 @@
 
 namespace gpas {
 
-// What holds for every command; load_config has called it already.
+// The checks that apply to every command. load_config calls this function.
 void check_config(const LoadedConfig& config);
 
-// What `gpas train` needs beyond that: data.
+// Checks that there are training data, which only `gpas train` needs.
 void check_for_training(const LoadedConfig& config);
 
-// The mesh of a job of `ranks` ranks.
+// The mesh of a job with `ranks` ranks. Fails if the parallel sizes do not divide, or do not match, that number.
 MeshSize mesh_of_ranks(const LoadedConfig& config, std::int64_t ranks);
-// The same, and that a training step can be shared among them.
+// As mesh_of_ranks. Also fails if the global batch cannot be divided among the data-parallel ranks, or if the pipeline
+// schedule cannot run with the resulting number of micro-batches.
 MeshSize check_for_world(const LoadedConfig& config, std::int64_t ranks);
 
-// That what a rank needs, its device has.
+// Fails if a rank needs more memory than its device has.
 void check_memory(const LoadedConfig& config, std::int64_t needed_bytes, std::int64_t device_bytes);
-// The same in other words: `what` says what is needed and what is there, without the advice.
+// As above. `what` is the part of the message that states the needed and the available memory; this function adds the
+// advice.
 void check_memory(const LoadedConfig& config, std::int64_t needed_bytes, std::int64_t there_bytes,
                   const std::string& what);
 

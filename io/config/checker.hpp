@@ -1,4 +1,4 @@
-// How a contradiction is reported; used by check.cpp only.
+// Reports contradictions between keys; used by check.cpp only.
 #pragma once
 
 #include "base/error.hpp"
@@ -16,22 +16,22 @@ class ConfigChecker {
 public:
     explicit ConfigChecker(const LoadedConfig& config) : config_(config) {}
 
-    // Refuses the configuration if `wrong`. `keys` take part in it, the likeliest culprit first; the message stands at
-    // the one set on the command line, else in a file (a default is nobody's fault), and names the others with their
-    // values and places.
+    // Refuses the configuration if `wrong`. `keys` are the keys involved, the likeliest culprit first. The message
+    // blames the first key that the command line sets, else the first key that a file sets, else the first key. It
+    // lists the other keys with their values and places.
     template <class... Args>
     void refuse_if(bool wrong, std::initializer_list<const char*> keys, fmt::format_string<Args...> format,
                    Args&&... args) const {
         if (wrong) refuse(keys, fmt::format(format, std::forward<Args>(args)...));
     }
 
-    // The key holds something other than its default.
+    // Whether the value of the key differs from its default.
     bool is_changed(const char* name) const {
         const KeySpec& key = *find_key(name);
         return format_key(key, config_.values) != default_of(key);
     }
 
-    // Refuses a key that holds something other than its default although `why`, a sentence, says that it has no effect.
+    // Refuses a key that has no effect and whose value differs from its default. `why`: the reason, as a sentence.
     void refuse_without_effect(const char* name, const std::vector<const char*>& because_of,
                                const std::string& why) const {
         if (!is_changed(name)) return;

@@ -8,8 +8,8 @@
 
 namespace gpas {
 
-// Every key with type, unit, default and help, for a terminal. `filter`: only keys whose name, other names or help
-// contain it. Empty if there are none.
+// Every key with type, unit, default and help, for a terminal. With a `filter`, only keys whose name, aliases or help
+// contain it. Empty if no key does.
 std::string describe_schema(std::string_view filter = "");
 
 // docs/configuration.md.
@@ -18,7 +18,7 @@ std::string describe_schema_as_markdown();
 // YAML with every key; load_config_text gives back exactly this configuration.
 std::string dump_config(const RunConfig& config);
 
-// As above, with the place as a comment on each line that a file or an override sets: `gpas config --resolved`.
+// As above. A comment on each line that a file or an override sets gives the place: `gpas config --resolved`.
 std::string dump_config(const LoadedConfig& config);
 
 }  // namespace gpas

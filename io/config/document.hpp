@@ -1,4 +1,5 @@
-// A YAML text as a small tree in which every node knows its place. The only user of yaml-cpp's parser.
+// Parses a YAML text into a tree whose nodes hold their places (file, line, column). Nothing else uses yaml-cpp's
+// parser.
 #pragma once
 
 #include "io/config/place.hpp"
@@ -14,9 +15,9 @@ struct ConfigNode {
     enum class Kind { nothing, scalar, sequence, mapping } kind = Kind::nothing;
     ConfigPlace place = {};
     std::string text = {};               // scalar
-    bool quoted = false;                 // scalar: written in quotes, so meant as text
+    bool quoted = false;                 // scalar: written in quotes, and therefore text
     std::vector<ConfigNode> items = {};  // sequence
-    std::vector<ConfigEntry> entries;    // mapping, in the order of the file, no key twice
+    std::vector<ConfigEntry> entries;    // mapping: in the order of the file, each key once
 };
 
 struct ConfigEntry {
@@ -25,15 +26,16 @@ struct ConfigEntry {
     ConfigNode value;
 };
 
-// What a message calls it: 'abc', nothing, a list, a mapping.
+// The node as messages describe it: 'abc', "nothing", "a list" or "a mapping".
 std::string describe_found(const ConfigNode& node);
 
-// The one document of `text`. An empty text or document is Kind::nothing. Error(usage) with the place for what is not
-// valid YAML, is nested deeper than any configuration, uses aliases or tags, or has a key twice in one mapping.
-// `origin` is the file's path; `with_lines` false (command line) leaves lines out of the places.
+// The only document of `text`. An empty text or document becomes Kind::nothing. `origin` is the file's path. With
+// `with_lines` false (command line), places have no lines. Error(usage) with the place if the text is not valid YAML,
+// is nested deeper than any configuration, uses aliases or tags, or repeats a key in one mapping.
 ConfigNode parse_document(const std::string& text, const std::string& origin, bool with_lines = true);
 
-// The text of a configuration file; Error(usage) if it cannot be read, is a folder, or is too large to be one.
+// The text of a configuration file. Error(usage) if the path is a folder, or if the file cannot be read or is too large
+// for a configuration.
 std::string read_config_file(const std::string& path);
 
 }  // namespace gpas

@@ -1,5 +1,5 @@
-// Keys whose value changes nothing in a given configuration. check_config refuses them if they are set to something
-// other than their default, so that no setting is ignored in silence.
+// Keys whose value has no effect in a given configuration. check_config refuses such a key if its value differs from
+// the default, so that no setting is ignored silently.
 #pragma once
 
 #include "io/config/run_config.hpp"
@@ -11,20 +11,20 @@ namespace gpas {
 
 struct NoEffect {
     std::string key;
-    std::vector<const char*> because_of;  // the keys that make it so
-    std::string why;                      // a sentence
-    // The run prints it instead: the key describes how weights began that now come from a file, or what is seen of a
-    // device that this run does not use.
+    std::vector<const char*> because_of;  // the keys whose values take away the effect
+    std::string why;                      // the reason, as a sentence
+    // True: the run prints the key instead of refusing the configuration. Such a key describes the initialisation of
+    // weights that come from a checkpoint, or GPUs that this run does not use.
     bool told = false;
 };
 
-// In the order of the schema's sections; a key appears once for each reason.
+// In the order of the schema's sections. A key appears once per reason.
 std::vector<NoEffect> keys_without_effect(const RunConfig& run);
 
-// The configuration with those keys at their defaults.
+// `run` with its keys without effect, except those that have `told`, at their defaults.
 RunConfig without_ineffective_keys(const RunConfig& run);
 
-// "model.init_std = 0.03 has no effect: ...", for each key that has `told` and is not at its default.
+// "model.init_std = 0.03 has no effect: ...", for each key that has `told` and whose value differs from its default.
 std::vector<std::string> lines_about_ineffective_keys(const RunConfig& run);
 
 }  // namespace gpas

@@ -9,7 +9,7 @@ namespace gpas {
 
 struct ConfigPlace {
     std::string origin;  // path of a file, or "command line: key=value"
-    int line = 0;        // from 1; 0: the origin as a whole
+    int line = 0;        // from 1; 0: the place is the origin as a whole
     int column = 0;      // from 1, in bytes
 };
 
@@ -19,11 +19,11 @@ std::string to_string(const ConfigPlace& place);
 // The text on one line: control characters as \xNN.
 std::string on_one_line(std::string_view text);
 
-// How a message about `key` begins: "file:line:column: key: "; an override that names the key already does not repeat
-// it.
+// The beginning of a message about `key`: "file:line:column: key: ". The key is left out if the origin is an override
+// that already names it.
 std::string message_head(const ConfigPlace& place, std::string_view key);
 
-// What was found, fit for one line of a message: in quotes, control characters escaped, shortened.
+// A found value for one line of a message: in quotes, control characters escaped, shortened if it is long.
 std::string quote_found(std::string_view text);
 
 // By dotted key; keys that no file and no override sets are absent.

@@ -1,4 +1,4 @@
-// A node of a YAML document, read strictly as the type that a key declares.
+// Reads a node of a YAML document strictly as the type that a key declares.
 #pragma once
 
 #include "io/config/document.hpp"

@@ -7,8 +7,8 @@
 
 namespace gpas {
 
-// Layers of each model stage from a text such as "4,4,3". Empty for "auto", and for what is no list of positive
-// numbers.
+// The number of layers per model chunk (without virtual chunks: per pipeline stage) from a text such as "4,4,3". Empty
+// for "auto", and for a text that is not a list of positive numbers.
 std::vector<std::int64_t> parse_stage_layers(std::string_view text);
 
 }  // namespace gpas

@@ -6,17 +6,17 @@
 
 namespace gpas {
 
-// "did you mean training.steps?", "gpas calls it …", "it belongs to section …", or the list of what there is.
-// `dotted_name` is the whole unknown name, `value_is_mapping`: the name was used as a section.
+// "did you mean training.steps?", "gpas calls it …", "it belongs to section …", or the list of known names.
+// `dotted_name`: the whole unknown name. `value_is_mapping`: the name was used as a section.
 std::string advice_for_unknown_key(std::string_view dotted_name, bool value_is_mapping);
 
 // The choice nearest to `text`, or "" if no choice is near.
 template <class Names>
 std::string nearest(std::string_view text, const Names& names);
 
-// Insertions, deletions, replacements and swaps of neighbours that turn a into b.
+// The number of insertions, deletions, replacements and swaps of neighbours that turn a into b.
 int edit_distance(std::string_view a, std::string_view b);
-// Few enough edits for a slip of the keyboard.
+// Whether the edit distance is small enough for a typing error: at most a third of the longer text, but at least 1.
 bool is_near(std::string_view a, std::string_view b);
 
 template <class Names>
