@@ -1,5 +1,6 @@
-// Causal self-attention with rotary positions and grouped queries: o = attention(rope(n Wqkvᵀ)); b = o Woutᵀ.
-// Tensor parallel: a rank has whole KV groups; Wqkv is split by columns, Wout by rows.
+// Causal self-attention with rotary positions and grouped queries (GQA): o = attention(rope(n Wqkvᵀ)); b = o Woutᵀ.
+// Tensor parallel: each rank has whole KV groups (query heads, key, value); Wqkv is column-parallel, Wout
+// row-parallel. The layer's equations with all shapes: model.hpp.
 #pragma once
 
 #include "engine/model/workspace.hpp"
@@ -8,20 +9,21 @@ namespace gpas {
 
 class Attention {
 public:
-    // saved: for what the forward pass leaves for backward; kept: for what backward leaves for the weight gradients.
+    // saved: arena of the activations from forward to backward_input; kept: arena of what backward_input stores for a
+    // later backward_weight (used only if the shape splits backward).
     Attention(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, ParameterStore& store,
               Arena& saved, Arena& kept);
 
     // b = Attention(n)          b, n [R,C]   segment_begin [T] int32 or absent
     void forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor b, Tensor n,
                  Tensor segment_begin);
-    // The part of it that fills what backward reads.
+    // The part of forward() that writes the saved activations, without the product with Wout (for recomputation).
     void forward_inner(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor segment_begin);
-    // dn = gradient of n
+    // dn = gradient of n        dn, db [R,C]; db: gradient of b
     void backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db,
                         Tensor segment_begin);
-    // weight gradients +=       n: the same as in forward. Directly after backward_input with its db, or (where the
-    // shape splits backward) later and with no db.
+    // weight gradients (fp32) += n: the same bits as in forward. Call it directly after backward_input, with the same
+    // db: work still holds the gathered db. If the shape splits backward: at any later time, db absent.
     void backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db);
 
 private:
@@ -29,13 +31,13 @@ private:
         Tensor qkv, out;
     };
     struct Saved {
-        Tensor qkv;  // [T, qkv columns] after RoPE; attention_backward
-        Tensor o;    // [T, heads·head_dim]; matmul_dw of out, attention_backward
-        Tensor lse;  // [batch·heads, sequence] fp32; attention_backward
+        Tensor qkv;  // [T, qkv columns] after RoPE; read by attention_backward
+        Tensor o;    // [T, heads·head_dim]; read by matmul_dw of Wout and by attention_backward
+        Tensor lse;  // [batch·heads, sequence] fp32, log Σ exp of the scores; read by attention_backward
     };
     struct Deferred {
-        Tensor db;    // [R,C]; matmul_dw of out
-        Tensor dqkv;  // [T, qkv columns]; matmul_dw of qkv
+        Tensor db;    // [R,C]; read by matmul_dw of Wout
+        Tensor dqkv;  // [T, qkv columns]; read by matmul_dw of Wqkv
     };
     AttentionShape shape_;
     Weights w_, dw_;

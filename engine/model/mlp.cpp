@@ -37,12 +37,12 @@ void Mlp::forward(Context& context, const TensorParallel& tensor, Workspace& wor
 
 void Mlp::backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db) {
     const Tensor act = deferred_.act ? deferred_.act : work.act;
-    const Tensor dgate_up = gate_up_;  // in its place: done with by then
+    const Tensor dgate_up = gate_up_;  // in place: gate_up is not read again after swiglu_backward
     if (deferred_.db) cast(context, deferred_.db, db);
     tensor.gather_into(context, db, work.whole_doutput, "gradient of MLP output", [&](Tensor db_rows, Range range) {
         matmul_dx(context, work.dact.slice(range.begin, range.end), db_rows, w_.down);  // b = act Wdownᵀ
     });
-    swiglu(context, act, gate_up_);  // cheaper to compute again than to keep
+    swiglu(context, act, gate_up_);  // computed again: cheaper than keeping [T,F] from the forward pass
     swiglu_backward(context, dgate_up, work.dact, gate_up_);
     const auto product = [&](Tensor partial, Range range) {
         matmul_dx(context, partial, dgate_up.slice(range.begin, range.end), w_.gate_up);  // gate_up = n Wgate_upᵀ

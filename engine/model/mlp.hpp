@@ -1,5 +1,6 @@
-// The feed-forward sub-layer: b = (silu(n Wgateᵀ) ⊙ n Wupᵀ) Wdownᵀ.
-// Tensor parallel: a rank has its columns of gate and up, and those rows of down.
+// The feed-forward sub-layer (SwiGLU): b = (silu(n Wgateᵀ) ⊙ n Wupᵀ) Wdownᵀ.
+// Tensor parallel: gate and up are column-parallel, down is row-parallel; each rank has F feed-forward columns.
+// The layer's equations with all shapes: model.hpp.
 #pragma once
 
 #include "engine/model/workspace.hpp"
@@ -8,18 +9,19 @@ namespace gpas {
 
 class Mlp {
 public:
-    // saved: for what the forward pass leaves for backward; kept: for what backward leaves for the weight gradients.
+    // saved: arena of the activations from forward to backward_input; kept: arena of what backward_input stores for a
+    // later backward_weight (used only if the shape splits backward).
     Mlp(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, ParameterStore& store, Arena& saved,
         Arena& kept);
 
     // b = Mlp(n)                b, n [R,C]
     void forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor b, Tensor n);
-    // The part of it that fills what backward reads.
+    // The part of forward() that writes the saved activation gate_up (for recomputation).
     void forward_inner(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n);
-    // dn = gradient of n        Once a forward: it uses up what was saved.
+    // dn = gradient of n        dn, db [R,C]; db: gradient of b. Once per forward: it overwrites the saved gate_up.
     void backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db);
-    // weight gradients +=       n: the same as in forward. Directly after backward_input with its db, or (where the
-    // shape splits backward) later and with no db.
+    // weight gradients (fp32) += n: the same bits as in forward. Call it directly after backward_input, with the same
+    // db: work still holds the gathered db. If the shape splits backward: at any later time, db absent.
     void backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db);
 
 private:
@@ -27,12 +29,12 @@ private:
         Tensor gate_up, down;
     };
     struct Deferred {
-        Tensor db;   // [R,C]; matmul_dw of down
-        Tensor act;  // [T,F]; matmul_dw of down
+        Tensor db;   // [R,C]; read by matmul_dw of Wdown
+        Tensor act;  // [T,F]; read by matmul_dw of Wdown
     };
     Weights w_, dw_;
-    Tensor gate_up_;  // [T,2F] = [gate | up]; swiglu (again), swiglu_backward; then the gradient of it
-    Deferred deferred_;
+    Tensor gate_up_;     // [T,2F] = [gate | up]; backward_input overwrites it with its gradient
+    Deferred deferred_;  // absent unless the shape splits backward
 };
 
 }  // namespace gpas

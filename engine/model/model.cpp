@@ -37,7 +37,7 @@ Model::Model(const ModelConfig& config, const ModelPart& part, const ModelShape&
 }
 
 Model::Layer Model::make_layer(std::int64_t layer, ParameterStore& store, const ModelArenas& arenas) const {
-    const Arena::Scope scope(arenas.recomputed);  // the next layer begins where this one did
+    const Arena::Scope scope(arenas.recomputed);  // the next layer reuses the same bytes
     const Recompute recompute = shape_.recompute;
     Arena& site = recompute == Recompute::full ? arenas.recomputed : arenas.kept;
     Arena& inner = recompute == Recompute::none ? arenas.kept : arenas.recomputed;
@@ -53,7 +53,7 @@ const SavedNorm* Model::norm_after(std::size_t layer) const {
     return part_.head ? &final_norm_ : nullptr;
 }
 
-// Vocabulary parallel: a row that another rank has is zero here, so the sum over ranks is exact.
+// Vocabulary parallel: h = 0 for the tokens whose embedding row another rank has, so the sum over ranks is exact.
 void Model::embed(Context& context, Tensor h, Tensor tokens) {
     const Tensor partial = tensor_->partial(h, work_->partial);
     embedding(context, partial, embedding_, tokens, vocabulary_rows(config_, shape_).begin);
@@ -83,7 +83,7 @@ GatedStream Model::forward_layer(Context& context, Layer& layer, GatedStream h, 
     return h;
 }
 
-// Without the padding of sequence parallelism.
+// Of the stream's token rows, without the padding rows of sequence parallelism.
 Moments Model::token_moments(Context& context, Stream h) const {
     const std::int64_t rows = shape_.token_rows();
     if (rows == 0) return {};
@@ -128,9 +128,9 @@ Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std
 }
 
 Tensor Model::final_norm(Context& context) {
-    if (work_->normed_by != this)  // another micro-batch has run since
+    if (work_->normed_by != this)  // work.normed was overwritten since: another micro-batch has run
         rmsnorm_replay(context, work_->normed, final_norm_.rstd, last_.stream, final_norm_.norm);
-    work_->normed_by = nullptr;  // whoever reads it may write over it
+    work_->normed_by = nullptr;  // the caller may overwrite it (the head writes dn there)
     return work_->normed;
 }
 
@@ -181,7 +181,7 @@ void Model::backward_layer(Context& context, Layer& layer, Tensor d, Tensor segm
     layer.attention_site.backward_enter(context, d, work_->dinput);
 }
 
-// What forward returned was the gated stream: undoes apply_gate.
+// Backward of apply_gate at the end of forward: d, the gradient of the gated stream, becomes the gradient of its x.
 void Model::leave_backward(Context& context, Tensor d) {
     if (!part_.head && sent_) residual_backward(context, d, {.stream = last_.dgate}, {}, {}, last_.stream);
 }

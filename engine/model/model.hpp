@@ -1,5 +1,27 @@
-// The LLaMA-type decoder, or a contiguous part of it: embedding, layers of two residual sites each, final norm, LM
-// head; forward and backward of one micro-batch.
+// The LLaMA-type decoder, or a contiguous part of it: embedding, layers, final norm, LM head; forward and backward of
+// one micro-batch.
+//
+// One layer, as pre_gpas has it. Other architectures place norms and gates differently (io/config/architecture.hpp).
+//   T = batch · sequence   R: rows between sub-layers: T, or ⌈T/t⌉ with sequence parallelism over t tensor ranks
+//   C = hidden_size; per rank: A = heads · head_dim, Q = (heads + 2 kv_heads) · head_dim, F feed-forward columns
+//   N: RMSNorm   G(x) = (1 - s(g)) x, the gate   [AG], [RS]: all-gather R -> T, reduce-scatter T -> R over the tensor
+//   ranks with sequence parallelism; without it [AG] moves nothing and [RS] is an all-reduce (R = T)
+// forward                                          backward, from db = d = gradient of h + b of the MLP [R,C]
+//   n   = N(h)                      [R,C]            dact      = [AG] db · Wdown                          [T,F]
+//   qkv = rope([AG] n · Wqkvᵀ)      [T,Q]            dgate_up  = swiglu'(dact), act computed again        [T,2F]
+//   o   = attention(qkv), lse       [T,A]            dn        = [RS] dgate_up · Wgate_up                 [R,C]
+//   b   = [RS] o · Woutᵀ            [R,C]            dWdown   += ([AG] db)ᵀ act;  dWgate_up += dgate_upᵀ ([AG] n)
+//   h   = G(h + b)                  [R,C]            d         = N'(dn) + d, then G': db of attention     [R,C]
+//   n   = N(h)                      [R,C]            d_o       = [AG] db · Wout                           [T,A]
+//   gate_up = [AG] n · Wgate_upᵀ    [T,2F]           dqkv      = rope'(attention'(d_o, o, lse, qkv))      [T,Q]
+//   act = silu(gate) ⊙ up           [T,F]            dn        = [RS] dqkv · Wqkv                         [R,C]
+//   b   = [RS] act · Wdownᵀ         [R,C]            dWout    += ([AG] db)ᵀ o;    dWqkv     += dqkvᵀ ([AG] n)
+//   h   = G(h + b)                  [R,C]            d         = N'(dn) + d, then G' of the layer before  [R,C]
+// Stored is h + b; whoever reads the stream applies its gate. Backward computes n again from h and the saved 1/rms.
+// G' (GPAS, arXiv 2506.22049): dg += -s'(g) Σ d ⊙ (h + b); d passes unscaled with stop_gradient, else times 1 - s(g).
+// Gradients of norm weights += too. With sequence parallelism they and dg are sums over a rank's R rows only;
+// GradientSync sums them over the tensor ranks once per step.
+// Weights of a rank: Wqkv [Q,C], Wgate_up [2F,C] (column-parallel); Wout [C,A], Wdown [C,F] (row-parallel).
 #pragma once
 
 #include "engine/model/attention.hpp"
@@ -15,47 +37,51 @@ namespace gpas {
 
 // One micro-batch, rows in sequence-first order (row = position · batch + sample).
 struct TokenRows {
-    Tensor tokens;         // [T] int32
-    Tensor labels;         // [T] int32, -1: not in the loss
-    Tensor segment_begin;  // [T] int32, absent: every sample is one document
+    Tensor tokens;  // [T] int32
+    Tensor labels;  // [T] int32, -1: not in the loss
+    // [T] int32: first position of the document that the row belongs to. Absent: every sample is one document.
+    Tensor segment_begin;
 };
 
-// Where a model's memory comes from. One that measures plans.
+// The memory that a model allocates from. With measuring arenas nothing is allocated: they count bytes for a plan.
 struct ModelArenas {
     Arena& kept;        // activations that live from a micro-batch's forward to its backward
-    Arena& recomputed;  // those of one layer, that backward computes again; every layer starts at its beginning
+    Arena& recomputed;  // activations of one layer that backward computes again; all layers use the same bytes
 };
 
 class Model {
 public:
-    // Called in backward when the gradients of a layer's parameters (ParameterSpec::layer) are complete for this
-    // micro-batch.
+    // Called in backward once the gradients of the parameters of a layer (ParameterSpec::layer: -1 is the embedding,
+    // `layers` the final norm and head) are complete for this micro-batch.
     using LayerDone = std::function<void(std::int64_t layer)>;
 
-    // Views into `store`, `work` and `tensor`, which must outlive the model. Models that take turns (micro-batches in
-    // flight, chunks of a pipeline stage) share all three and differ in their arenas.
+    // Keeps views into `store`, `work` and `tensor`, which must outlive the model. The models of a rank (one per
+    // micro-batch in flight and chunk of a pipeline stage) run one at a time; they share all three but not their
+    // activations.
     Model(const ModelConfig& config, const ModelPart& part, const ModelShape& shape, ParameterStore& store,
           Workspace& work, const TensorParallel& tensor, const ModelArenas& arenas);
 
-    // The stream after this part, to be sent on: where the part has the head, that is what the final norm reads.
-    // input [R,C]: the stream before this part as the stage before sent it; where this part has the embedding, room for
-    // what the embedding gives. It must stay as it is until the backward pass is over. moments: where to append the
-    // variance of the stream after every sub-layer (what the paper plots); null: nowhere.
+    // Returns the residual stream [R,C] after this part: the gated stream, which the next stage gets; or, if the part
+    // has the head, the stored sum, whose gate the final norm applies. input [R,C]: the stream that the previous stage
+    // sent; if this part has the embedding, the embedding's output is written there (=). The caller must not change it
+    // until the backward pass has ended. moments: the moments of the stream after every sub-layer are appended (the
+    // GPAS paper plots their variance); null: not computed.
     Tensor forward(Context& context, const TokenRows& rows, Tensor input, std::vector<Moments>* moments = nullptr);
 
-    // After forward, on a part with the head.
-    // work.loss += Σ of the losses of the tokens that have a label.
+    // The next three: after forward, on a part with the head.
+    // work.loss [1] fp64 += Σ of the losses (nats) of the tokens that have a label.
     void loss(Context& context, const TokenRows& rows);
-    // The same, and d [R,C] = the gradient of factor · Σ with respect to the stream before the final norm; weight
-    // gradients +=.
+    // The same loss, and d [R,C] = the gradient of factor · Σ with respect to what forward returned (the stream before
+    // the final norm); gradients of head and final norm +=.
     void loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor, const LayerDone& done);
-    // logits = those of the rows of one position      logits [batch, V] fp32; in a tensor group of one
+    // logits = n wᵀ of the rows of one position      logits [batch, V] fp32      Needs a tensor group of one rank.
     void logits_at(Context& context, Tensor logits, std::int64_t position);
 
-    // d = gradient of what forward returned on entry, of its input on return; weight gradients +=.
+    // d [R,C]: on entry the gradient of what forward returned; on return the gradient of forward's input, or after a
+    // part with the embedding the gradient of the embedding's output. Weight gradients +=.
     void backward(Context& context, const TokenRows& rows, Tensor d, const LayerDone& done);
-    // The same in two parts, where the shape splits backward. The second completes the weight gradients of attention
-    // and MLP; norms, gates and embedding are done by the first.
+    // backward() in two parts, for a shape with split_backward (zero-bubble schedules). backward_input writes d and
+    // the gradients of norms, gates and embedding; backward_weight adds those of the matrices of attention and MLP.
     void backward_input(Context& context, const TokenRows& rows, Tensor d);
     void backward_weight(Context& context, const LayerDone& done);
 
@@ -68,7 +94,7 @@ private:
         ResidualSite mlp_site;
         Mlp mlp;
     };
-    // Until the weights are there that the layer's forward pass reads, those of the norm behind it included.
+    // Waits until the weights that the layer's forward pass reads are gathered, those of the norm after it included.
     void await_weights_of(std::size_t layer) const;
     Layer make_layer(std::int64_t layer, ParameterStore& store, const ModelArenas& arenas) const;
     void embed(Context& context, Tensor h, Tensor tokens);
@@ -79,9 +105,9 @@ private:
     void recompute_layer(Context& context, Layer& layer, Tensor segment_begin);
     void backward_layer(Context& context, Layer& layer, Tensor d, Tensor segment_begin);
     void backward_stream(Context& context, const TokenRows& rows, Tensor d, const LayerDone& done);
-    const SavedNorm* norm_after(
-        std::size_t layer) const;         // the norm that reads a layer's output first; null: elsewhere
-    Tensor final_norm(Context& context);  // its output
+    // The norm of this part that reads a layer's output first; null: no norm reads it, or it is on the next stage.
+    const SavedNorm* norm_after(std::size_t layer) const;
+    Tensor final_norm(Context& context);  // the final norm's output [R,C], in work.normed
     void leave_backward(Context& context, Tensor d);
 
     ModelConfig config_;
@@ -95,10 +121,10 @@ private:
     SavedNorm final_norm_;
     std::optional<Head> head_;
     GatedStream last_;  // the stream after the last layer
-    Tensor sent_;       // [R,C] what forward returns, where the stream ends in a gate
+    Tensor sent_;       // [R,C] what forward returns if the stream ends in a gate: the gated stream
 };
 
-// Upper bound of what the operations of this model take from the context's scratch.
+// Upper bound of the context's scratch memory that the operations of this model use.
 ScratchShape scratch_shape(const ModelConfig& config, const ModelShape& shape, int threads);
 
 }  // namespace gpas

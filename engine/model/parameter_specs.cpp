@@ -58,7 +58,7 @@ public:
              .decayed = true,
              .initialiser = {.std = std::move(std)}});
     }
-    // Sliced over the feed-forward columns, its axis 1.
+    // A matrix that tensor parallelism slices along its feed-forward axis, which is axis 1.
     void ffn_matrix(const std::string& name, std::vector<std::int64_t> shape, std::vector<double> std) {
         add({.name = name,
              .shape = std::move(shape),

@@ -19,7 +19,7 @@ std::uint64_t stream_key(std::uint64_t seed, const std::string& name) {
     return XXH3_64bits_withSeed(name.data(), name.size(), seed);
 }
 
-// The same on every tensor-parallel rank.
+// Stored size of a rank's share of a dimension, padding included. With padding it is the same on every tensor rank.
 std::int64_t padded_share(std::int64_t dim, const StoreShape& shape) {
     if (shape.ffn_multiple == 1) return shard_range(dim, shape.tensor_rank, shape.tensor_size).size();
     return round_up(shard_size(dim, shape.tensor_size), shape.ffn_multiple);
@@ -48,7 +48,8 @@ ParameterSlab slab_of(const ParameterSpec& spec, const StoreShape& shape) {
     return slab;
 }
 
-// What the largest slab of any tensor-parallel rank takes: offsets are the same on all of them.
+// Elements reserved for a parameter: those of the largest slab of any tensor-parallel rank, so that offsets are the
+// same on all tensor-parallel ranks.
 std::int64_t room_of(const ParameterSpec& spec, const StoreShape& shape) {
     std::vector<std::int64_t> count = spec.shape;
     if (spec.tensor_axis >= 0) {
@@ -59,7 +60,7 @@ std::int64_t room_of(const ParameterSpec& spec, const StoreShape& shape) {
     return round_up(element_count(count), alignment_elements);
 }
 
-// Fills elements [flat, flat + n) of the global tensor into w.
+// w [n] = initial values of elements [flat, flat + n) of the global tensor.
 void fill_run(Context& context, Tensor w, const ParameterSpec& spec, std::uint64_t key, std::int64_t flat) {
     const std::vector<double>& std = spec.initialiser.std;
     if (std.empty()) return fill(context, w, float(spec.initialiser.constant));
@@ -92,7 +93,7 @@ void initialise_piece(Context& context, const ParameterStore& store, const Owned
 }  // namespace
 
 Range ParameterSlab::elements_stored_in(Range stored) const {
-    const auto element_at = [&](std::int64_t place) {  // or the first one after it
+    const auto element_at = [&](std::int64_t place) {  // in a gap: the first element after it
         return place / stored_group * group + std::min(place % stored_group, group);
     };
     return {element_at(stored.begin), element_at(stored.end)};
@@ -209,7 +210,7 @@ Tensor ParameterStore::owned_part(const Tensor& buffer, std::size_t i) const {
 }
 
 Tensor ParameterStore::master(std::size_t i) const {
-    gather_.wait(bucket_of_[i]);  // in fp32 runs they are the compute weights
+    gather_.wait(bucket_of_[i]);  // in fp32 runs the masters are the compute weights
     return keeps_whole_master() ? part(w_, i) : owned_part(w_, i);
 }
 Tensor ParameterStore::adam_m(std::size_t i) const { return owned_part(m_, i); }

@@ -1,4 +1,5 @@
-// A parameter is declared once. Initialisation, memory, gradients, the optimizer and checkpoints derive from this list.
+// Every parameter of a model is declared once, as a ParameterSpec. Initialisation, memory, gradients, the optimizer and
+// checkpoints derive from the list of specs.
 #pragma once
 
 #include "io/config/run_config.hpp"
@@ -17,116 +18,121 @@ namespace gpas {
 enum class ParameterKind { matrix, embedding, norm, gate };
 
 struct Initialiser {
-    double constant = 0.0;  // every element, where `std` is empty
-    std::vector<double>
-        std;  // N(0, std²): one for all, or one for each index of axis 1 (qkv: query heads…, key, value)
+    double constant = 0.0;  // value of every element if `std` is empty
+    // N(0, std²): one std for all elements, or one per index of axis 1 (of attention.qkv: query heads…, key, value).
+    std::vector<double> std;
 };
 
 struct ParameterSpec {
     std::string name;                 // "layers.3.attention.qkv.weight"
     std::vector<std::int64_t> shape;  // global and unpadded, row-major
     ParameterKind kind = ParameterKind::matrix;
-    int tensor_axis = -1;    // sliced over tensor-parallel ranks along this axis; -1: every rank has it whole
-    std::int64_t layer = 0;  // -1: before the first layer; layers: after the last
+    int tensor_axis = -1;    // sliced over tensor-parallel ranks along this axis; -1: every rank has the whole tensor
+    std::int64_t layer = 0;  // -1: before the first layer; ModelConfig::layers: after the last
     bool trainable = true;
     bool decayed = false;  // weight decay applies
-    bool shared = false;   // a tied embedding of which another pipeline stage has a copy: both get the sum of gradients
-    bool padded = false;   // a rank's share of tensor_axis is stored with zeros up to StoreShape::ffn_multiple
-    bool copy = false;     // that second copy, on the last stage: updated alike, counted and saved once
+    // A tied embedding that the first and the last pipeline stage both have: each updates with the sum of gradients.
+    bool shared = false;
+    bool padded = false;  // a rank's share of tensor_axis is stored with zeros up to StoreShape::ffn_multiple
+    // The last stage's copy of such an embedding: updated like the first stage's; counted and saved by that one only.
+    bool copy = false;
     Initialiser initialiser;
 
     std::int64_t elements() const;
 };
 
-// A contiguous part of the model: what one chunk of a pipeline stage computes.
+// A contiguous part of the model: what one chunk (virtual stage) of a pipeline stage computes.
 struct ModelPart {
     Range layers;
     bool embedding = true;  // turns tokens into the stream
-    bool head = true;       // ends in final norm, LM head and loss
+    bool head = true;       // ends with final norm, LM head and loss
 };
 ModelPart whole_model(const ModelConfig& model);
 
-// Linear weights [out, in]. Packed weights have more axes, so that tensor-parallel slices and initialisation follow
-// from the shape alone: attention.qkv [kv_heads, heads/kv_heads + 2, head_dim, hidden] (per KV group: its query heads,
-// key, value), mlp.gate_up [2, ffn, hidden]. In the order of the forward pass.
+// The specs of all parameters, in the order of the forward pass. Linear weights are [out, in]. Packed weights have more
+// axes, so that tensor-parallel slices and initialisation follow from the shape alone:
+//   attention.qkv [kv_heads, heads/kv_heads + 2, head_dim, hidden]: per KV group its query heads, key, value
+//   mlp.gate_up   [2, ffn, hidden]
 std::vector<ParameterSpec> parameter_specs(const ModelConfig& model, const OptimizerConfig& optimizer);
-// Those of some parts of the model, in the order of the forward pass.
+// The specs of the parameters that these parts of the model have, in the order of the forward pass.
 std::vector<ParameterSpec> parameter_specs(const ModelConfig& model, const OptimizerConfig& optimizer,
                                            const std::vector<ModelPart>& parts);
 
-std::int64_t heads_of_kv(const ModelConfig& model);  // kv_heads, or heads where that is 0
-std::int64_t head_dim(const ModelConfig& model);     // head_dim, or hidden_size / heads where that is 0
+std::int64_t heads_of_kv(const ModelConfig& model);  // number of KV heads: kv_heads, or heads if kv_heads is 0
+std::int64_t head_dim(const ModelConfig& model);     // head_dim, or hidden_size / heads if head_dim is 0
 std::int64_t parameter_count(const ModelConfig& model);
 
-// Where a store stands among the ranks, and what it is for.
+// A store's place among the ranks, and what the store holds.
 struct StoreShape {
-    Dtype compute_dtype = Dtype::fp32;
-    bool training = true;  // with gradients and moments
+    Dtype compute_dtype = Dtype::fp32;  // of the weights that the forward pass reads
+    bool training = true;               // with gradients and Adam moments
     int tensor_rank = 0;
     int tensor_size = 1;
     int data_rank = 0;
     int data_size = 1;
-    bool sharded_optimizer = false;    // masters and moments of this rank's share of the buckets only
+    bool sharded_optimizer = false;    // ZeRO-1: masters and moments of this data rank's share of the buckets only
     std::int64_t ffn_multiple = 1;     // see ModelShape
     std::int64_t bucket_elements = 0;  // a bucket ends with the parameter that brings it to this size; 0: one bucket
 };
 
-// The hyperslab of a parameter's global tensor that lies on this rank. Where it is padded, its elements are stored with
-// gaps, whose zeros stay zero: nothing reaches them (GPUs want rows of whole 16 bytes; a feed-forward size of 5461 is
-// none).
+// The hyperslab of a parameter's global tensor that this rank stores. A padded parameter is stored with gaps of zeros
+// between its elements, since GPU kernels want rows of a multiple of 16 bytes, and a feed-forward size such as 5461
+// gives other rows. Gradients of the gaps are zero, so the gaps stay zero.
 struct ParameterSlab {
-    std::vector<std::int64_t> start, count;
-    std::int64_t elements = 0;
-    std::int64_t offset = 0;           // in the flat buffers, elements
-    std::int64_t stored_elements = 0;  // with the padding
-    // As stored: groups of `group` elements of the slab, each followed by zeros up to `stored_group`.
+    std::vector<std::int64_t> start, count;  // per axis of the global tensor, elements
+    std::int64_t elements = 0;               // without padding
+    std::int64_t offset = 0;                 // of the slab in the flat buffers, elements
+    std::int64_t stored_elements = 0;        // with padding
+    // Storage is a sequence of groups: `group` elements of the slab, then zeros up to `stored_group`.
     std::int64_t group = 0, stored_group = 0;
     std::int64_t stored_columns = 0;  // of the slab seen as a matrix
 
-    // The slab's elements that are stored within [stored).
+    // The slab's elements that are stored within this range of stored positions.
     Range elements_stored_in(Range stored) const;
 };
-// Calls body(elements, stored) for the runs of some of the slab's elements that lie together, from `stored` on.
+// Splits a range of the slab's elements into runs that are contiguous in storage, and calls body(elements, stored) for
+// each run; stored: the position of its first element in the slab as stored.
 void for_each_stored_run(const ParameterSlab& slab, Range elements,
                          const std::function<void(Range elements, std::int64_t stored)>& body);
 
-// Elements of one parameter that this rank updates.
+// Elements of one parameter that this rank updates. The tensors are views into the store.
 struct OwnedPiece {
     std::size_t parameter = 0;
     Range elements;           // of the rank's row-major slab
-    std::int64_t stored = 0;  // where the tensors below begin in the slab as stored; as long as their padding, too
-    bool counted = true;      // in the gradient norm: each logical element on one rank of the job only
+    std::int64_t stored = 0;  // position of the tensors below in the slab as stored; their n includes padding
+    bool counted = true;      // in the gradient norm; each logical element is counted on one rank of the job only
     Tensor w;                 // fp32 [n] master weights
     Tensor gradient, m, v;    // fp32 [n]; absent without training
-    Tensor compute;           // the same weights as the forward pass reads them; absent where that is w
+    Tensor compute;           // [n] weights as the forward pass reads them; absent if the forward pass reads w
 };
 
-// All parameters of this rank in contiguous buffers, in the order in which backward finishes their gradients (the last
-// layer first), each aligned to 64 elements; padding stays zero. fp32: masters (w), gradients, Adam moments. In bf16
-// runs `compute` is what the forward pass reads; in fp32 runs that is w itself. A tied embedding that is also on
-// another stage, and the gates, come last, in buckets of their own: the one because its gradient must be summed over
-// the stages first, the others because every rank keeps them in fp32, sharded optimizer or not.
+// All parameters of this rank in contiguous ("flat") buffers, in the order in which backward completes their gradients
+// (the last layer first). Each parameter is aligned to 64 elements; padding stays zero. Master weights (w), gradients
+// and Adam moments are fp32. The forward pass reads `compute` (bf16) in bf16 runs, and w in fp32 runs. Two kinds of
+// parameters come last, in buckets of their own: a tied embedding that another pipeline stage also has, since its
+// gradient must first be summed over the two stages; and the gates, since every rank keeps all of them in fp32, also
+// with the sharded optimizer.
 class ParameterStore {
 public:
-    // Every buffer comes from `arena` (a measuring one plans).
+    // Every buffer comes from `arena`. With a measuring arena the store has no memory and serves to plan.
     ParameterStore(std::vector<ParameterSpec> specs, const StoreShape& shape, Arena& arena);
-    ParameterStore(const ParameterStore&) = delete;  // buckets are referred to
+    ParameterStore(const ParameterStore&) = delete;  // others keep references to the buckets
     ParameterStore& operator=(const ParameterStore&) = delete;
 
     const std::vector<ParameterSpec>& specs() const { return specs_; }
     const StoreShape& shape() const { return shape_; }
     const ParameterSlab& slab(std::size_t i) const { return slabs_[i]; }
-    std::size_t index_of(const std::string& name) const;  // Error(internal) when there is none
+    std::size_t index_of(const std::string& name) const;  // Error(internal) if the store has no such parameter
     bool contains(const std::string& name) const;
 
-    // Views of one parameter (absent without training: gradient and moments) in the shape of its slab seen as a matrix
-    // [elements / last axis, last axis], padding included. Masters and moments: Error(internal) where the rank has only
-    // a share of them.
+    // Views of parameter i in the shape of its slab seen as a matrix [elements / last axis, last axis], padding
+    // included. Without training, gradient and moments are absent. Masters and moments: Error(internal) if the rank
+    // has only a share of them (sharded optimizer).
     Tensor master(std::size_t i) const;
     Tensor gradient(std::size_t i) const { return part(gradient_, i); }
     Tensor adam_m(std::size_t i) const;
     Tensor adam_v(std::size_t i) const;
-    // What the forward pass reads. Waits if it is under way (start_gather).
+    // The weights that the forward pass reads. Waits for the parameter's bucket if start_gather is under way.
     Tensor compute(std::size_t i) const {
         gather_.wait(bucket_of_[i]);
         return part(flat_compute(), i);
@@ -140,21 +146,22 @@ public:
 
     std::int64_t weight_bytes() const { return flat_compute().bytes(); }
     std::int64_t gradient_bytes() const { return shape_.training ? gradient_.bytes() : 0; }
-    // Moments, and masters where the forward pass reads something else.
+    // Bytes of the moments, and of the masters if the forward pass reads a copy of them.
     std::int64_t optimizer_bytes() const {
         return (shape_.training ? m_.bytes() + v_.bytes() : 0) + (has_compute_copy() ? w_.bytes() : 0);
     }
 
-    // The flat buffer that the forward pass reads. Waits as compute() does.
+    // The flat buffer that the forward pass reads. Waits for all of it if start_gather is under way.
     Tensor all_compute_weights() const {
         await_weights();
         return flat_compute();
     }
 
-    // With the sharded optimizer: the shares of compute weights that other ranks have updated are on their way from
-    // now on. Whoever keeps a view of compute weights calls one of the next two before reading it. Collective.
+    // With the sharded optimizer: starts the all-gather of the compute weights that each data-parallel rank has
+    // updated, bucket by bucket, and returns. Code that keeps a view of compute weights must call one of the next two
+    // before it reads the view. Collective over `data`.
     void start_gather(Communicator& data) { gather_.start(data, flat_compute(), buckets_); }
-    // Until the weights of a layer (ParameterSpec::layer), or all, are there.
+    // Wait until the weights of a layer (ParameterSpec::layer), or all weights, are gathered.
     void await_layer(std::int64_t layer) const;
     void await_weights() const { gather_.wait(); }
 
@@ -174,18 +181,19 @@ private:
     std::vector<ParameterSlab> slabs_;
     std::vector<GradientBucket> buckets_;
     std::vector<std::size_t> bucket_of_;
-    std::int64_t total_ = 0;        // elements of the flat buffers
-    std::int64_t owned_total_ = 0;  // of those that hold owned elements only
+    std::int64_t total_ = 0;        // elements of the flat buffers that hold all parameters of the rank
+    std::int64_t owned_total_ = 0;  // elements of the flat buffers that hold owned elements only
     Tensor w_, gradient_, m_, v_, compute_;
     std::vector<OwnedPiece> owned_;
-    mutable WeightGather gather_;  // of compute weights
+    mutable WeightGather gather_;  // the all-gather of compute weights under way
 };
 
-// owned master weights = the initial weights of (seed, parameter name, global element index): the same on every layout;
-// compute weights follow (publish_weights). Moments are left alone. Collective over the data-parallel group.
+// owned master weights = the initial weights. They are a function of (seed, parameter name, global element index), so
+// they are the same for every parallel layout. Then calls publish_weights. Moments are not touched. Collective over
+// `data`, the data-parallel group.
 void initialise(Context& context, ParameterStore& store, std::uint64_t seed, Communicator& data);
-// compute weights = masters, on every rank of the data-parallel group (after initialise, and after a checkpoint was
-// loaded). Collective.
+// compute weights = masters (rounded to compute_dtype), on every rank of the data-parallel group. For use after
+// a checkpoint was loaded. Collective over `data`.
 void publish_weights(Context& context, ParameterStore& store, Communicator& data);
 
 }  // namespace gpas

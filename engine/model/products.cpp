@@ -15,8 +15,8 @@ public:
         forward_and_dx({0, rows}, n, k, y_dtype);
         weight_gradient(rows, n, k);
     }
-    // The same for the products of a layer, of whose rows those of one rank after the other are computed where messages
-    // overlap: but for the gradient of w.
+    // The same for the products of a layer. With tensor_overlap y and the gradient of x are computed in blocks of R
+    // rows, one per tensor-parallel rank; the gradient of w is one product over all rows.
     void layer(std::int64_t n, std::int64_t k) {
         const std::int64_t tokens = shape_.tokens();
         if (tokens == 0 || n == 0 || k == 0) return;
@@ -28,13 +28,13 @@ public:
     std::vector<cuda::MatmulKey> take() { return std::move(keys_); }
 
 private:
-    // Every tensor of a product is aligned as an arena aligns it, or begins at a row of the head that is a multiple of 64
-    // bytes away from it.
+    // The alignment of an operand selects its algorithm. A whole tensor has an arena's alignment; a chunk of the head's
+    // rows begins a multiple of 64 bytes after an aligned tensor.
     static Tensor matrix(Dtype dtype, std::int64_t rows, std::int64_t columns) {
         return Tensor(nullptr, dtype, {rows, columns});
     }
     void forward_and_dx(Range rows, std::int64_t n, std::int64_t k, Dtype y_dtype) {
-        const auto part = [&](Dtype dtype, std::int64_t columns) {  // its address if the first row had address 0
+        const auto part = [&](Dtype dtype, std::int64_t columns) {  // with the address it has if row 0 is at address 0
             const std::int64_t address = rows.begin * columns * bytes_per_element(dtype);
             return Tensor(reinterpret_cast<void*>(std::uintptr_t(address)), dtype, {rows.size(), columns});
         };
@@ -72,7 +72,7 @@ std::vector<cuda::MatmulKey> products_of(const ModelConfig& model, const ModelSh
         const std::int64_t chunk = std::min(tokens, shape.head_chunk);
         const std::int64_t columns = vocabulary_rows(model, shape).size();
         products.linear(chunk, columns, hidden, Dtype::fp32);
-        products.linear(tokens % chunk, columns, hidden, Dtype::fp32);  // the last one, if it is smaller
+        products.linear(tokens % chunk, columns, hidden, Dtype::fp32);  // the last chunk, if it is smaller
     }
     return products.take();
 }

@@ -1,4 +1,5 @@
-// The residual connection around one sub-layer, for every row of the architecture table (architecture.hpp).
+// The residual connection around one sub-layer ("branch"): norms, gate and shortcut, for every row of the architecture
+// table (io/config/architecture.hpp, which has the equations). A layer has two: around attention and around the MLP.
 #pragma once
 
 #include "engine/model/workspace.hpp"
@@ -9,7 +10,8 @@
 
 namespace gpas {
 
-// The residual stream on its way, and where the gradient of its pending gate belongs (null: no gate, or a frozen one).
+// The residual stream between sites. dgate: where the gradient of the stream's gate, which its reader applies, is
+// accumulated (+=, one fp32); null: no gate, or a frozen gate.
 struct GatedStream {
     Stream stream;
     float* dgate = nullptr;
@@ -18,43 +20,48 @@ struct GatedStream {
 // A norm, its gradient, and the statistics that its backward needs.
 struct SavedNorm {
     Norm norm;
-    Tensor dw;    // [C] fp32
-    Tensor rstd;  // [R] fp32
+    Tensor dw;    // [C] fp32, +=
+    Tensor rstd;  // [R] fp32, 1/√(mean(h²) + eps)
 };
 
-// Where a site's tensors live: all that backward reads, but for the stream that leaves it, which may have to live
-// longer.
+// Arenas of the tensors that a site saves for backward. Two, since with full recomputation the stream that leaves the
+// layer lives longer than everything inside the layer.
 struct SiteArenas {
     Arena& inner;
-    Arena& output;
+    Arena& output;  // of the stream after the site
 };
 
 class ResidualSite {
 public:
-    // prefix: "layers.3.mlp.". Views into `store`; saved tensors of R rows.
+    // prefix: "layers.3.mlp.". Keeps views into `store`. Every tensor of a site has R rows.
     ResidualSite(const ModelConfig& model, std::int64_t layer, const std::string& prefix, const ModelShape& shape,
                  ParameterStore& store, const SiteArenas& arenas);
 
-    // The branch's input: work.normed, or the stream itself where the row has no pre-norm. `h` is kept for backward.
-    // normed: work.normed already holds the pre-norm's output (the site before wrote it in its own pass).
+    // Forward: enter(), the branch, leave(). Backward: backward_leave(), the branch's backward, backward_enter().
+
+    // Returns the branch's input [R,C]: work.normed = N(h), or h itself if the row has no pre-norm. Keeps a view of h
+    // for backward. normed: work.normed already holds N(h), since the previous site's leave() wrote it.
     Tensor enter(Context& context, GatedStream h, bool normed, const Workspace& work);
-    // Where the branch is to write its output b.
+    // The tensor [R,C] that the branch must write its output b to.
     Tensor branch_output(const Workspace& work) const { return row_.branch_norm ? branch_ : work.branch; }
-    // The stream after the sub-layer. `next`: the norm that reads it first; where this row ends without a norm of its
-    // own, that norm's output is left in work.normed in the same pass (and `normed` says so).
+    // Returns the stream after the sub-layer. next: the norm that reads this stream first, or null. If the row has no
+    // norm on the sum, work.normed = next(stream) is computed in the same pass over memory, and `normed` becomes true;
+    // otherwise `normed` becomes false.
     GatedStream leave(Context& context, const SavedNorm* next, bool& normed, const Workspace& work);
 
-    // d: gradient of the stream's x after the site on entry; on return that of the branch's output is in the tensor
-    // returned (d itself, or work.branch), and d is the gradient of the sum x2.
+    // Returns the gradient [R,C] of the branch's output, in d itself or in work.branch. d [R,C]: on entry the gradient
+    // of x of the stream after the site; on return the gradient of the sum x2.
     Tensor backward_leave(Context& context, Tensor d, const Workspace& work);
-    // The branch's input again, for weight gradients: the same bits as in the forward pass.
+    // Computes the branch's input [R,C] again (work.normed, or the stream), for weight gradients and recomputation:
+    // the same bits as in the forward pass.
     Tensor replay_input(Context& context, const Workspace& work);
-    // dinput: gradient of the branch's input. d: gradient of x2 on entry, of the incoming stream's x on return.
+    // dinput [R,C]: gradient of the branch's input. d [R,C]: on entry the gradient of x2, on return the gradient of x
+    // of the stream before the site. Gradients of the pre-norm and of gates +=.
     void backward_enter(Context& context, Tensor d, Tensor dinput);
 
-    // The pre-norm, for the site before; null where the row has none.
+    // The pre-norm, for the previous site's leave(); null if the row has no pre-norm.
     const SavedNorm* pre_norm() const { return row_.pre_norm ? &pre_ : nullptr; }
-    // The stream before and after the site, as forward left it.
+    // The streams before and after the site that the last forward pass stored.
     const GatedStream& input() const { return input_; }
     const Stream& output() const { return output_.stream; }
 
@@ -63,16 +70,16 @@ private:
 
     ResidualRow row_;
     SavedNorm pre_, branch_norm_, sum_;
-    Gate shortcut_;  // present where the gate stands at the shortcut
-    Gate sum_gate_;  // present where it stands at the sum
-    float* dgate_ = nullptr;
-    Tensor branch_;      // [T,C] the branch's output, kept where a norm reads it
-    Tensor x2_;          // [T,C] the sum, before its gate or norm
-    Tensor normed_sum_;  // [T,C] the stream after a sum norm
+    Gate shortcut_;           // present if the row's gate is on the shortcut
+    Gate sum_gate_;           // present if the row's gate is on the sum
+    float* dgate_ = nullptr;  // gradient of the present gate; null: no gate, or a frozen gate
+    Tensor branch_;           // [R,C] the branch's output, kept if a norm reads it
+    Tensor x2_;               // [R,C] the sum alpha · shortcut + b, before its gate or norm
+    Tensor normed_sum_;       // [R,C] the stream after a norm on the sum
     GatedStream input_, output_;
 };
 
-// The weight, gradient and statistics of a norm of this name.
+// The norm whose weight has this name in `store`. rstd [tokens] fp32 comes from `arena`.
 SavedNorm saved_norm(const ModelConfig& model, const std::string& name, ParameterStore& store, std::int64_t tokens,
                      Arena& arena);
 

@@ -8,8 +8,8 @@
 namespace gpas {
 namespace {
 
-// Layers cost alike, so the next one always goes to the stage that has least to do; among equals to the last, since
-// earlier stages keep more micro-batches in flight.
+// All layers cost the same, so each layer goes to the stage with the least load so far. Among equal loads the last
+// stage gets it, since earlier stages keep more micro-batches in flight and so need more memory.
 std::vector<std::int64_t> balanced_counts(std::int64_t layers, std::int64_t stages, double head_in_layers) {
     std::vector<std::int64_t> counts(std::size_t(stages), 1);
     const auto load = [&](std::size_t stage) {

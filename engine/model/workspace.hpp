@@ -1,4 +1,5 @@
-// What all layers of a rank share: nothing in here outlives one forward or backward of a sub-layer.
+// How a rank computes its part of the model (ModelShape), and the buffers that all its layers share (Workspace). A
+// buffer's content is valid within one forward or backward of a sub-layer only.
 #pragma once
 
 #include "engine/model/number_probe.hpp"
@@ -8,82 +9,87 @@
 
 namespace gpas {
 
-// How a rank computes its parts of the model. T tokens per micro-batch; R = T, or ⌈T/t⌉ with sequence parallelism over t
-// ranks. If t does not divide T, the last rows of the last ranks are padding: they stay zero in forward and backward, so
-// that they add nothing to a gradient, and what is gathered from all ranks is read without them.
+// How a rank computes its parts of the model. T = batch · sequence tokens per micro-batch; R: rows of an activation
+// between sub-layers: R = T, or R = ⌈T/t⌉ with sequence parallelism over t tensor-parallel ranks. If t does not divide
+// T, the last rows of the last ranks are padding. Padding stays zero in forward and backward, so it adds nothing to a
+// gradient; readers of a gathered tensor skip it.
 struct ModelShape {
-    std::int64_t batch = 0;     // samples of a micro-batch
-    std::int64_t sequence = 0;  // tokens of a sample
-    Dtype dtype = Dtype::fp32;
-    bool training = true;  // false: no room for gradients
-    // selective: the stream is kept; full: a layer keeps its output only, and runs its forward pass again in backward
+    std::int64_t batch = 0;     // samples per micro-batch
+    std::int64_t sequence = 0;  // tokens per sample
+    Dtype dtype = Dtype::fp32;  // of activations and of the weights that the forward pass reads
+    bool training = true;       // false: no memory for gradients
+    // none: everything is kept for backward. selective: the stream is kept, the insides of attention and MLP are
+    // computed again. full: a layer keeps its output only, and backward runs the layer's forward pass again.
     Recompute recompute = Recompute::none;
-    bool split_backward = false;  // weight gradients may come later than input gradients (zero-bubble schedules)
+    bool split_backward = false;  // weight gradients are computed later than input gradients (zero-bubble schedules)
     int tensor_rank = 0;
     int tensor_size = 1;
     bool sequence_parallel = false;
-    bool tensor_overlap =
-        false;  // row blocks of the tensor-parallel ranks travel one by one (sequence parallelism only)
-    std::int64_t ffn_multiple = 1;  // a rank's feed-forward columns are padded to a multiple of this; 1: not at all
-    // Tokens whose logits exist at once, at most: enough that the weight gradient's product is efficient, and few enough
-    // that logits stay a small share of memory.
+    // Overlap tensor-parallel messages with products, one block of R rows at a time (sequence parallelism only; see
+    // tensor_parallel.hpp).
+    bool tensor_overlap = false;
+    std::int64_t ffn_multiple = 1;  // a rank's feed-forward columns are padded to a multiple of this; 1: no padding
+    // Most tokens whose logits exist at once. Large enough for an efficient product of the weight gradient, small
+    // enough that logits take a small share of memory.
     std::int64_t head_chunk = 512;
     std::int64_t tokens() const { return batch * sequence; }
     std::int64_t rows() const { return sequence_parallel ? shard_size(tokens(), tensor_size) : tokens(); }  // R
-    // The rows of all ranks together, R·t with sequence parallelism: T and the padding.
+    // Rows of all tensor-parallel ranks together, padding included: R·t with sequence parallelism, else T.
     std::int64_t padded_tokens() const { return sequence_parallel ? rows() * tensor_size : tokens(); }
-    // How many of this rank's R rows are tokens. None may be, if the micro-batch has few tokens.
+    // The number of this rank's R rows that are tokens, not padding. Can be 0 if the micro-batch has few tokens.
     std::int64_t token_rows() const {
         if (!sequence_parallel) return rows();
         return overlap({0, tokens()}, {tensor_rank * rows(), (tensor_rank + 1) * rows()}).size();
     }
 };
 
-// This rank's heads and groups.
+// This rank's share under tensor parallelism: query heads and KV heads; feed-forward columns F, padding included; rows
+// of the vocabulary.
 AttentionShape attention_shape(const ModelConfig& model, const ModelShape& shape);
-std::int64_t ffn_columns(const ModelConfig& model, const ModelShape& shape);  // of this rank, padded
-Range vocabulary_rows(const ModelConfig& model, const ModelShape& shape);     // of this rank
+std::int64_t ffn_columns(const ModelConfig& model, const ModelShape& shape);
+Range vocabulary_rows(const ModelConfig& model, const ModelShape& shape);
 
 struct Workspace {
     Workspace(const ModelConfig& model, const ModelShape& shape, bool with_head, Arena& arena);
 
-    // Fills the tables that do not change, and the padding with zeros.
+    // Fills the rotary tables, and the padding with zeros. Call it once, before the first forward pass.
     void prepare(Context& context, const ModelConfig& model);
 
-    Tensor cos, sin;  // [sequence, head_dim/2] fp32
+    Tensor cos, sin;  // [sequence, head_dim/2] fp32, of the rotary positions
     // Between sub-layers, R rows.
     Tensor normed;  // [R,C] a norm's output: the branch's input
-    Tensor branch;  // [R,C] the branch's output; in backward the gradient of it, where that is not the stream's
+    Tensor branch;  // [R,C] the branch's output; in backward its gradient, if that differs from the stream's gradient
     Tensor dinput;  // [R,C] gradient of the branch's input
-    // Inside sub-layers, with sequence parallelism only: T rows and the padding.
-    // [R·t,C] the gathered input of a column-parallel product; after it, other ranks' terms of a sum that overlaps
+    // Inside sub-layers, with sequence parallelism only: R·t rows, which are the T tokens and the padding.
+    // [R·t,C] the gathered input of a column-parallel product. With tensor_overlap a later sum over ranks stores the
+    // other ranks' terms in the same memory.
     Tensor whole_input;
     Tensor whole_doutput;  // [R·t,C] the gathered gradient of a row-parallel product's output
     Tensor partial;        // [R·t,C] this rank's term of a sum over ranks; its padding is zero
-    // This rank's columns.
+    // Inside sub-layers, this rank's columns.
     Tensor act;   // [T,F]
     Tensor dact;  // [T,F]
     Tensor d_o;   // [T, heads·head_dim]
     Tensor dqkv;  // [T, qkv columns]
-    // The head's, for a chunk of tokens; V columns of this rank.
-    Tensor logits;       // [chunk, V] fp32
-    Tensor dlogits;      // [chunk, V]: the logits themselves in fp32 runs
-    Tensor stats;        // [chunk, 3] fp32
-    Tensor stats_parts;  // [t, chunk, 3] fp32; absent in a group of one
+    // Of the head, for one chunk of tokens; V' columns of this rank.
+    Tensor logits;       // [chunk, V'] fp32
+    Tensor dlogits;      // [chunk, V'] in the model's dtype; in fp32 runs the same memory as logits
+    Tensor stats;        // [chunk, 3] fp32, softmax statistics
+    Tensor stats_parts;  // [t, chunk, 3] fp32, of all tensor-parallel ranks; absent in a group of one rank
     // Sums that the host reads, fp64.
-    Tensor loss;     // [1] of all tokens since it was cleared
-    Tensor squares;  // [2] of the gradients of all other parameters, of the gates
-    // [1] own loss, [4] sums, [update_numbers] decision of a step (step_sums, decide_update in kernels/ops.hpp), which
-    // the host reads at once.
+    Tensor loss;     // [1] Σ of the losses of all tokens since it was cleared
+    Tensor squares;  // [2] Σ of squared gradients: [0] of all parameters but the gates, [1] of the gates
+    // [1] own loss, [4] sums, [update_numbers] decision of a step (step_sums, decide_update in kernels/ops.hpp). In one
+    // tensor, so that the host reads all of them in one copy.
     Tensor step_numbers;
 
-    // Looks at what the forward pass computes, if bad numbers are searched for.
+    // Checks the outputs of the forward pass while the origin of bad numbers is searched for; null otherwise.
     NumberProbe* probe = nullptr;
     void look(Context& context, const char* name, Tensor x) const {
         if (probe != nullptr) probe->look(context, name, x);
     }
 
-    // The model whose final norm's output stands in `normed`, if any does.
+    // The model whose final norm's output is in `normed`; null: `normed` holds something else.
     const void* normed_by = nullptr;
 };
 
