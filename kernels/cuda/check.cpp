@@ -7,7 +7,7 @@
 namespace gpas::cuda {
 namespace {
 
-// What an error of the runtime asks of a person.
+// What a user can do about an error of the CUDA runtime; empty if nothing is known.
 const char* advice(cudaError_t error) {
     switch (error) {
         case cudaErrorMemoryAllocation:

@@ -1,4 +1,5 @@
-// Every call of the CUDA runtime goes through check(): Error(environment) naming the call and CUDA's reason.
+// Every call of the CUDA runtime whose result matters goes through check(). It throws Error(environment) with the name
+// of the call and CUDA's reason.
 #pragma once
 
 #include <driver_types.h>

@@ -1,11 +1,12 @@
-// The functions of cuBLASLt that gpas calls, from the library that is opened when a GPU is first used.
+// The functions of cuBLASLt that gpas calls. gpas does not link cuBLASLt: it loads the library (dlopen) when it first
+// uses a GPU.
 #pragma once
 
 #include <cublasLt.h>
 
 namespace gpas::cuda {
 
-// Pointers to cuBLASLt's functions, under their own names.
+// Function pointers with the names of the functions.
 struct CublasLt {
     decltype(&::cublasLtCreate) cublasLtCreate;
     decltype(&::cublasLtDestroy) cublasLtDestroy;
@@ -23,7 +24,8 @@ struct CublasLt {
     decltype(&::cublasLtMatrixLayoutDestroy) cublasLtMatrixLayoutDestroy;
 };
 
-// Error(environment) if cuBLASLt is not there: says where it was looked for and what to install. Thread-safe.
+// Error(environment) if cuBLASLt is not found; the message lists the directories searched and the package to install.
+// Thread-safe.
 CublasLt load_cublaslt();
 
 }  // namespace gpas::cuda

@@ -53,7 +53,7 @@ CublasLtProduct::CublasLtProduct(const CublasLt& blas, const MatmulKey& key)
       b(blas.cublasLtMatrixLayoutDestroy),
       d(blas.cublasLtMatrixLayoutDestroy),
       beta(key.accumulates() ? 1.0F : 0.0F) {
-    // fp32 stays fp32: TF32 would not agree with the CPU.
+    // Not TF32: fp32 products must agree with those of the CPU.
     check_blas(blas, blas.cublasLtMatmulDescCreate(operation.out(), CUBLAS_COMPUTE_32F, CUDA_R_32F),
                "cublasLtMatmulDescCreate");
     set(blas, operation, CUBLASLT_MATMUL_DESC_TRANSA, key.a_transposed() ? CUBLAS_OP_T : CUBLAS_OP_N);

@@ -1,4 +1,4 @@
-// One matrix product as cuBLASLt wants it described, and what may compute it.
+// cuBLASLt's descriptors of one matrix product, the algorithms that cuBLASLt proposes for it, and the call.
 #pragma once
 
 #include "kernels/cuda/cublaslt.hpp"
@@ -9,13 +9,13 @@
 
 namespace gpas::cuda {
 
-// As NVIDIA advises for Hopper; a split-k algorithm keeps its partial sums there.
+// Size that NVIDIA recommends for Hopper. Split-k algorithms keep their partial sums in the workspace.
 constexpr std::int64_t matmul_workspace_bytes = 32 << 20;
 
-// Error(environment) that names the call and cuBLASLt's reason.
+// Throws Error(environment) with the name of the call and cuBLASLt's reason if status is not success.
 void check_blas(const CublasLt& blas, cublasStatus_t status, const char* call);
 
-// Owners of cuBLASLt's descriptors.
+// Owns one descriptor or handle of cuBLASLt.
 template <class T>
 class CublasLtOwned {
 public:
@@ -27,7 +27,7 @@ public:
         : destroy_(other.destroy_), handle_(std::exchange(other.handle_, nullptr)) {}
     CublasLtOwned& operator=(CublasLtOwned&&) = delete;
     T* out() { return &handle_; }
-    operator T() const { return handle_; }  // NOLINT: to be passed like the handle
+    operator T() const { return handle_; }  // NOLINT: implicit, so that calls of cuBLASLt take this object
 
 private:
     cublasStatus_t (*destroy_)(T);
@@ -38,6 +38,7 @@ static_assert(sizeof(cublasLtMatmulAlgo_t) == sizeof(MatmulChoice));
 cublasLtMatmulAlgo_t algorithm_of(const MatmulChoice& choice);
 MatmulChoice choice_of(const cublasLtMatmulAlgo_t& algorithm);
 
+// Column-major d = a b + beta d for the sizes, dtypes and transpositions of a key.
 struct CublasLtProduct {
     CublasLtProduct(const CublasLt& blas, const MatmulKey& key);
 
@@ -47,12 +48,12 @@ struct CublasLtProduct {
     cublasLtMatmulAlgo_t algorithm{};
 };
 
-// The library's best guesses first, at most `most` and at least one: the same on every run with one library and one
-// GPU. Error(environment) if there is none.
+// Algorithms for the product, in the order of cuBLASLt's heuristic, best first: at least one, at most `most`. One
+// version of cuBLASLt on one GPU gives the same list in every run. Error(environment) if cuBLASLt has no algorithm.
 std::vector<cublasLtMatmulAlgo_t> proposals(const CublasLt& blas, cublasLtHandle_t handle, const MatmulKey& key,
                                             const CublasLtProduct& product, int most);
 
-// d = a b + beta d, enqueued.
+// Enqueues d = a b + beta d on `stream`. workspace: matmul_workspace_bytes of device memory.
 cublasStatus_t enqueue(const CublasLt& blas, cublasLtHandle_t handle, const CublasLtProduct& product,
                        const cublasLtMatmulAlgo_t& algorithm, const void* a, const void* b, void* d, void* workspace,
                        cudaStream_t stream);

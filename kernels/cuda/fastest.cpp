@@ -8,13 +8,13 @@ namespace {
 
 constexpr std::size_t rounds = 8;
 constexpr std::size_t rounds_before_leaving = 4;
-constexpr float far_behind = 1.25F;  // times the least median
+constexpr float far_behind = 1.25F;  // a candidate is dropped if its median exceeds the least median by this factor
 
 struct Candidate {
     std::size_t index;
     std::vector<float> times;
 
-    float median() const {  // the lower one of an even number
+    float median() const {  // of an even number of times: the lower of the two in the middle
         std::vector<float> sorted = times;
         std::ranges::sort(sorted);
         return sorted[(sorted.size() - 1) / 2];

@@ -1,4 +1,4 @@
-// Which of several ways to do the same is the fastest, by times that are disturbed.
+// Chooses the fastest of several implementations from noisy timings.
 #pragma once
 
 #include <cstddef>
@@ -7,11 +7,12 @@
 
 namespace gpas::cuda {
 
-// The candidate, of [0, count), with the least median time; of equal ones the first. Nothing if none runs.
-// time(i) runs candidate i once and returns its time in any unit, or nothing if it does not run. Each candidate runs
-// once without being counted (the first run loads it). Then they take turns, forwards and backwards, so that a clock
-// that falls, another process, or the heat that one candidate leaves to the next has no part in the choice. Those that
-// are far behind leave early.
+// Returns the candidate in [0, count) with the least median time, the lowest index if medians are equal, or nothing if
+// no candidate runs.
+// time(i) runs candidate i once and returns its time in any unit, or nothing if candidate i does not run.
+// Each candidate first runs once without being timed (that run loads its code). Then all candidates run once per round,
+// in alternating order (0, 1, …, then …, 1, 0), so that a falling clock, heat or another process affects all candidates
+// alike. After half of the rounds, candidates that are much slower than the best are dropped.
 std::optional<std::size_t> fastest_candidate(std::size_t count,
                                              const std::function<std::optional<float>(std::size_t)>& time);
 

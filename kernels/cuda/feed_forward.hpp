@@ -1,4 +1,4 @@
-// CUDA side of embedding and SwiGLU; contracts in kernels/ops.hpp.
+// CUDA backend of embedding and SwiGLU. Contracts: kernels/ops.hpp.
 #pragma once
 
 #include "kernels/ops.hpp"

@@ -1,4 +1,4 @@
-// CUDA side of the operations over flat ranges; contracts in kernels/ops.hpp.
+// CUDA backend of AdamW and of the operations on all elements of tensors of any shape. Contracts: kernels/ops.hpp.
 #pragma once
 
 #include "kernels/ops.hpp"

@@ -19,9 +19,9 @@
 namespace gpas::cuda {
 namespace {
 
-constexpr int most_connections = 32;  // that CUDA takes
+constexpr int most_connections = 32;  // the largest value that CUDA accepts
 
-// Memory of the host that the GPU reads and writes by itself: what goes through it does not pass through another copy.
+// Staging buffer for copies between pageable host memory and the GPU.
 class PinnedBuffer {
 public:
     static constexpr std::int64_t size_bytes = 4 << 20;
@@ -69,13 +69,13 @@ int device_count(std::string* why_none) {
     const cudaError_t error = cudaGetDeviceCount(&count);
     if (error == cudaSuccess && count > 0) return count;
     if (why_none != nullptr) *why_none = error == cudaSuccess ? "no CUDA device" : cudaGetErrorString(error);
-    cudaGetLastError();  // forgotten: it would turn up at the next call
+    cudaGetLastError();  // clears the error; the next check() would report it otherwise
     return 0;
 }
 
 void choose_device(int index) {
     check(cudaSetDevice(index), "cudaSetDevice");
-    check(cudaFree(nullptr), "the start of CUDA");  // now, and not within the first step
+    check(cudaFree(nullptr), "the start of CUDA");  // initialises CUDA now, and not during the first step
 }
 
 namespace {
@@ -100,7 +100,7 @@ std::string pci_bus_id(int index) {
     std::array<char, 32> text{};
     check(cudaDeviceGetPCIBusId(text.data(), int(text.size()), index), "cudaDeviceGetPCIBusId");
     std::string id = text.data();
-    for (char& c : id) c = char(std::tolower(static_cast<unsigned char>(c)));  // as the kernel writes it
+    for (char& c : id) c = char(std::tolower(static_cast<unsigned char>(c)));  // as Linux writes it in /sys
     return id;
 }
 std::int64_t device_memory_bytes() { return std::int64_t(properties().totalGlobalMem); }
@@ -114,7 +114,7 @@ namespace {
 
 void check_allocation(cudaError_t error, const char* call, const char* which, const char* advice, std::int64_t bytes) {
     if (error != cudaErrorMemoryAllocation) return check(error, call);
-    cudaGetLastError();  // forgotten: it would turn up at the next call
+    cudaGetLastError();  // clears the error; the next check() would report it otherwise
     fail(ExitCode::environment, "{} is short: {} cannot allocate {:.2f} GiB; {}", which, call,
          double(bytes) / double(std::int64_t(1) << 30), advice);
 }
@@ -132,8 +132,8 @@ void* allocate(std::int64_t bytes) {
 
 namespace {
 
-// An error unwinds the stack: the program ends soon, and its memory with it. To free it takes CUDA until the GPU is idle,
-// and it never is if a collective waits for a lost rank.
+// While an exception unwinds the stack, memory is not freed. cudaFree waits until the GPU is idle, and the GPU never is
+// if a collective waits for a lost rank. The process ends soon, and the driver then frees its memory.
 bool ends_with_an_error() { return std::uncaught_exceptions() > 0; }
 
 }  // namespace
@@ -176,7 +176,7 @@ MatmulPlans& Gpu::matmul_plans() { return impl_->matmul_plans; }
 
 std::int64_t Gpu::waits() const { return impl_->waits; }
 
-// By asking again and again, as cudaStreamSynchronize does, but able to give up.
+// Polls the stream as cudaStreamSynchronize does, but a watcher can end the wait by throwing.
 void Gpu::synchronize() {
     wait_until([this] {
         const cudaError_t state = cudaStreamQuery(impl_->stream);
@@ -215,7 +215,7 @@ void Gpu::copy_from_pinned(void* to, const void* from, std::int64_t bytes) {
           "cudaMemcpyAsync to the device");
 }
 
-// Through the pinned buffer, piece by piece.
+// Copies go through the pinned buffer, in pieces of its size.
 void Gpu::copy_to_host(void* to, const void* from, std::int64_t bytes) {
     for (std::int64_t done = 0; done < bytes; done += PinnedBuffer::size_bytes) {
         const auto size = std::size_t(std::min(PinnedBuffer::size_bytes, bytes - done));
@@ -228,7 +228,7 @@ void Gpu::copy_to_host(void* to, const void* from, std::int64_t bytes) {
 void Gpu::copy_to_device(void* to, const void* from, std::int64_t bytes) {
     for (std::int64_t done = 0; done < bytes; done += PinnedBuffer::size_bytes) {
         const auto size = std::size_t(std::min(PinnedBuffer::size_bytes, bytes - done));
-        synchronize();  // the buffer is free again
+        synchronize();  // until the previous piece has left the buffer
         std::memcpy(impl_->pinned.data(), static_cast<const char*>(from) + done, size);
         copy_from_pinned(static_cast<char*>(to) + done, impl_->pinned.data(), std::int64_t(size));
     }

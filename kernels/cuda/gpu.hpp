@@ -1,5 +1,5 @@
-// One GPU as a rank uses it, and the memory on it. Nothing of CUDA's own headers is seen from here, so that code which
-// only passes these on builds without a toolkit.
+// A rank's GPU: choice, memory, compute stream, copies and events. This header includes no CUDA header, so that code
+// that includes it builds without a CUDA toolkit.
 #pragma once
 
 #include <cstdint>
@@ -13,33 +13,41 @@ class MatmulPlans;
 
 // Whether this gpas was built with CUDA.
 bool built();
-// Sets what CUDA and NCCL read from the environment when they start, unless the user has: every stream has a hardware queue of its
-// own (CUDA_DEVICE_MAX_CONNECTIONS), all kernels are loaded at the start (CUDA_MODULE_LOADING), all ranks of a group are
-// connected at the start (NCCL_RUNTIME_CONNECT). Before the first call of CUDA, and before other threads.
+// Sets environment variables that CUDA and NCCL read when they start. A variable that the user has set stays unchanged.
+//   CUDA_DEVICE_MAX_CONNECTIONS=32: each stream gets a hardware queue of its own
+//   CUDA_MODULE_LOADING=EAGER:      all kernels are loaded at start-up
+//   NCCL_RUNTIME_CONNECT=0:         all ranks of a communicator are connected when it is created
+// Call it before the first CUDA call, and before other threads exist (it calls setenv).
 void prepare_environment();
-// One line that names the variables whose values, set by the user, hold up a rank with `streams` streams. Empty: none.
+// One line that names environment variables whose values make the streams of a rank with `streams` streams wait for
+// each other; empty if the values are good.
 std::string environment_warning(int streams);
-// How many GPUs this process sees; 0: `why_none` says why (no driver, built without CUDA, …).
+// Number of GPUs that this process sees. If it is 0 and why_none is not null, *why_none becomes the reason (no driver,
+// built without CUDA, …).
 int device_count(std::string* why_none = nullptr);
-// The GPU that this thread uses from now on. Error(environment) when it cannot.
+// Makes GPU `index` the one that this thread uses from now on ("the chosen GPU"). Error(environment) if that fails.
 void choose_device(int index);
-// Of the chosen one.
+// Of the chosen GPU.
 std::string device_name();
 std::int64_t device_memory_bytes();
-std::int64_t free_memory_bytes();  // now, on the whole GPU: what other processes hold is not free
-// Of one of the GPUs that this process sees: "0000:1b:00.0". Error(environment).
+std::int64_t free_memory_bytes();  // of the whole GPU, at this moment; memory of other processes does not count as free
+// Of GPU `index` of those that this process sees, in lower case as Linux writes it: "0000:1b:00.0". Error(environment)
+// if there is no such GPU.
 std::string pci_bus_id(int index);
-int chosen_device();  // its index
+int chosen_device();  // index of the chosen GPU
 
-// Device memory, zeroed, 256-byte aligned. Error(environment) when there is not enough.
+// Allocates device memory, zeroed, 256-byte aligned. Error(environment) if there is not enough.
 void* allocate(std::int64_t bytes);
-// Waits for the GPU. While an error unwinds the stack nothing is freed: the GPU may never be done.
+// Frees device memory, after the GPU has finished its work. While an exception unwinds the stack, nothing is freed:
+// the GPU may hang in a collective, and the free would hang with it.
 void release(void* memory) noexcept;
-// Memory of the host that GPUs reach without another copy. Error(environment) when there is not enough.
+// Allocates page-locked host memory, which GPUs access directly (DMA). Error(environment) if there is not enough.
 void* allocate_pinned(std::int64_t bytes);
+// Frees it; while an exception unwinds the stack, nothing is freed.
 void release_pinned(void* memory) noexcept;
 
-// The chosen GPU's compute stream and the libraries' state that goes with it. One thread uses it.
+// The compute stream of the chosen GPU, and the state of libraries that use it (cuBLASLt). Not thread-safe: one thread
+// uses it.
 class Gpu {
 public:
     Gpu();
@@ -50,20 +58,23 @@ public:
     void* stream() const;  // cudaStream_t
     int multiprocessors() const;
     MatmulPlans& matmul_plans();
-    // Waits until everything enqueued is done. While it does, calls the watchers ten times a second with the seconds it
-    // has waited so far: they throw where waiting longer has no sense. Once more at the end: they throw where what was done
-    // cannot be used.
+    // Waits until all enqueued work is done. While it waits, it calls every watcher ten times per second with the number
+    // of seconds waited so far; a watcher throws if waiting longer is pointless (a lost rank, say). When the work is
+    // done it calls every watcher once more; a watcher throws if the results cannot be used. Error(environment) if CUDA
+    // reports an error.
     void synchronize();
-    // The same until done() says so, which is asked without pause.
+    // Waits until done() returns true, and calls the watchers as synchronize() does. done() is polled without pause.
     void wait_until(const std::function<bool()>& done);
-    // How often the host has waited for the GPU so far: here, in marks, in copies that return when they are done.
+    // Number of times that the host has waited for the GPU: in synchronize(), wait_until(), Mark::wait() (unless the
+    // mark was reached already), copy_to_host() and copy_to_device().
     std::int64_t waits() const;
+    // Watchers run on the thread that waits. `owner` identifies the watcher; a second one replaces the first.
     void add_watcher(const void* owner, std::function<void(double seconds)> watcher);
     void remove_watcher(const void* owner);
-    // In the order of the stream. Memory of the host may be touched again when these return.
+    // Copies in stream order. The host may read and overwrite its memory when these return.
     void copy_to_host(void* to, const void* from, std::int64_t bytes);
     void copy_to_device(void* to, const void* from, std::int64_t bytes);
-    // The same with pinned memory of the host, enqueued: it may be touched again after synchronize().
+    // Enqueue a copy from or to pinned host memory. The host may read and overwrite that memory after synchronize().
     void copy_to_pinned(void* to, const void* from, std::int64_t bytes);
     void copy_from_pinned(void* to, const void* from, std::int64_t bytes);
     void copy_on_device(void* to, const void* from, std::int64_t bytes);  // enqueued
@@ -75,7 +86,7 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-// A place in the compute stream of a GPU that the host can wait for.
+// A point in a GPU's compute stream that the host can wait for (a CUDA event). Not thread-safe.
 class Mark {
 public:
     explicit Mark(std::shared_ptr<Gpu> gpu);
@@ -83,10 +94,10 @@ public:
     Mark(const Mark&) = delete;
     Mark& operator=(const Mark&) = delete;
 
-    void set();            // here: behind everything that is enqueued so far
-    bool reached() const;  // also if it was never set
-    void wait();  // as Gpu::synchronize(), but for no more than stood before the mark; no wait if it is reached
-    // Of the GPU's time, between two marks that are reached.
+    void set();            // places the mark after all work enqueued so far
+    bool reached() const;  // whether the work before the mark is done; true if the mark was never set
+    void wait();           // as Gpu::synchronize(), but only for work before the mark; returns at once if it is reached
+    // GPU time from one mark to another; both must be reached.
     static double seconds_between(const Mark& from, const Mark& to);
 
 private:

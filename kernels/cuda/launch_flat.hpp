@@ -1,4 +1,4 @@
-// Elementwise kernels: which width of access a tensor allows, and how many blocks its elements need.
+// Launches of elementwise kernels: how many elements a thread loads at once, and how many blocks cover the tensor.
 #pragma once
 
 #include "kernels/cuda/launch_rows.hpp"
@@ -9,6 +9,7 @@ namespace gpas::cuda {
 
 inline constexpr int flat_threads = 256;
 
+// f(T{}, std::integral_constant<int, V>{}): T of `dtype`, V elements per access: 16 bytes if `vectors`, else 1 element.
 template <class F>
 void visit_width(Dtype dtype, bool vectors, F&& f) {
     if (dtype == Dtype::bf16) {
@@ -19,18 +20,18 @@ void visit_width(Dtype dtype, bool vectors, F&& f) {
     return f(float(), std::integral_constant<int, 1>());
 }
 
-// f(T{}, std::integral_constant<int, V>): 16 bytes at a time where the tensors allow it.
+// visit_width() with 16-byte accesses if all pointers are `aligned` to 16 bytes and x is a whole number of 16 bytes.
 template <class F>
 void visit_flat(const Tensor& x, bool aligned, F&& f) {
     visit_width(x.dtype, aligned && x.elements() * bytes_per_element(x.dtype) % 16 == 0, f);
 }
 
-// One thread for each V elements.
+// Blocks of flat_threads threads, one thread per v elements.
 inline unsigned blocks_of(std::int64_t elements, int v) {
     const std::int64_t a_block = std::int64_t(flat_threads) * v;
     return unsigned((elements + a_block - 1) / a_block);
 }
-// The first element of this thread.
+// Index of this thread's first element, at v elements per thread.
 GPAS_DEVICE std::int64_t flat_index(int v) { return (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * v; }
 
 }  // namespace gpas::cuda

@@ -1,4 +1,5 @@
-// From a tensor's dtype, width and alignment to the layout of the kernel that takes its rows.
+// Launches of kernels that hold a row per block: the layout of a row in registers (device/rows.cuh), chosen by dtype,
+// row width and alignment.
 #pragma once
 
 #include "kernels/cuda/device/rows.cuh"
@@ -11,11 +12,12 @@ inline bool aligned_16(std::initializer_list<const void*> pointers) {
     return true;
 }
 
-[[noreturn]] void row_too_wide(std::int64_t columns);
+[[noreturn]] void row_too_wide(std::int64_t columns);  // Error(internal): checks before the run refuse such a width
 
-inline constexpr int most_packs = 4;             // of 16 bytes a thread
-inline constexpr int most_single_elements = 12;  // where rows are not whole packs
+inline constexpr int most_packs = 4;             // of 16 bytes per thread
+inline constexpr int most_single_elements = 12;  // per thread, if a row is not a whole number of 16 bytes
 
+// f(RowLayout<T, V, PACKS>{}) with the least of three numbers of packs per thread that holds a row.
 template <class T, int V, int FEW, int SOME, int MANY, class F>
 void visit_packs(std::int64_t columns, F&& f) {
     if (columns <= row_threads * V * FEW) return f(RowLayout<T, V, FEW>{});
@@ -24,7 +26,8 @@ void visit_packs(std::int64_t columns, F&& f) {
     row_too_wide(columns);
 }
 
-// f(RowLayout<T, V, PACKS>{}): 16 bytes at a time where rows allow it, else element by element.
+// f(RowLayout<T, V, PACKS>{}): accesses of 16 bytes if pointers are aligned and rows are a whole number of 16 bytes,
+// else of one element.
 template <class F>
 void visit_row_layout(Dtype dtype, std::int64_t columns, bool aligned, F&& f) {
     if (dtype == Dtype::bf16) {
@@ -35,7 +38,7 @@ void visit_row_layout(Dtype dtype, std::int64_t columns, bool aligned, F&& f) {
     return visit_packs<float, 1, 1, 4, most_single_elements>(columns, f);
 }
 
-// Threads of a block that holds a row of `columns`.
+// Number of threads, in whole warps, of a block that holds a row of `columns`.
 template <class L>
 int threads_for_row(std::int64_t columns) {
     constexpr std::int64_t a_thread = std::int64_t(L::V) * L::PACKS;

@@ -12,7 +12,8 @@ MatmulPlans::Impl::Impl() {
 }
 MatmulPlans::Impl::~Impl() { release(workspace); }
 
-// Host work alone: a product that is first met within a step neither allocates nor waits.
+// Runs on the host only: a product that occurs for the first time during a step neither allocates device memory nor
+// waits for the GPU.
 const CublasLtProduct& MatmulPlans::Impl::find(const MatmulKey& key) {
     const auto found = products.find(key);
     if (found != products.end()) return found->second;
@@ -50,7 +51,7 @@ void multiply(Context& context, const MatmulKey& key, const Tensor& d, const Ten
 
 }  // namespace
 
-// The operands change places; see matmul_key.cpp.
+// Row-major operands are passed in swapped order to column-major cuBLASLt; see matmul_key.cpp.
 void matmul(Context& context, Tensor y, Tensor x, Tensor w) { multiply(context, key_of_matmul(y, x, w), y, w, x); }
 
 void matmul_dx(Context& context, Tensor dx, Tensor dy, Tensor w) {

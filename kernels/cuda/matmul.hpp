@@ -1,4 +1,5 @@
-// Matrix products on a GPU by cuBLASLt; contracts in kernels/ops.hpp.
+// CUDA backend of matrix products, by cuBLASLt, and the choice of cuBLASLt's algorithms. Contracts of the products:
+// kernels/ops.hpp.
 #pragma once
 
 #include "kernels/cuda/matmul_choices.hpp"
@@ -14,15 +15,15 @@ void matmul(Context&, Tensor y, Tensor x, Tensor w);
 void matmul_dx(Context&, Tensor dx, Tensor dy, Tensor w);
 void matmul_dw(Context&, Tensor dw, Tensor dy, Tensor x);
 
-// What a choice of algorithms is good for, in one line: the GPU and the version of cuBLASLt.
+// The machine that choices of algorithms are valid for, in one line: name of the GPU and version of cuBLASLt.
 std::string matmul_machine(Context&);
-// The fastest of cuBLASLt's proposals for each product, timed on made-up operands with cold caches. Takes memory of the
-// GPU for the operands of one product at a time and gives it back, waits for the device, and is disturbed by whatever
-// else runs there: for a time before groups of ranks use the GPU. Error(environment) if memory is short or cuBLASLt has
-// no algorithm.
+// The fastest of cuBLASLt's proposals for each product, one choice per product in order, timed on random operands with
+// a cold L2 cache. Allocates device memory for the operands of one product at a time and frees it, and waits for the
+// device. Other work on the GPU would distort the timings: call it before ranks communicate through the GPU.
+// Error(environment) if device memory is short or cuBLASLt has no algorithm.
 std::vector<MatmulChoice> fastest_matmuls(Context&, std::span<const MatmulKey> products);
-// From now on these products take these algorithms, and all others cuBLASLt's first proposal: nothing is ever timed
-// when a product is computed.
+// From now on, products with these keys use these algorithms, and all other products use cuBLASLt's first proposal.
+// The operations themselves never time anything.
 void take_matmul_choices(Context&, MatmulChoices choices);
 
 }  // namespace gpas::cuda

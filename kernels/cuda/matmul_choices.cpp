@@ -13,7 +13,7 @@ void for_each_number(Key& key, F&& f) {
     for (auto& alignment : key.alignments) f(alignment);
 }
 
-// 2: alignments of at most 64 bytes, and a last line that says how many there are.
+// Format 2 records alignments up to 64 bytes and ends with a line that holds the number of products.
 std::string head_of(const std::string& machine) { return "gpas matrix products 2: " + machine; }
 
 bool read_line(const std::string& line, MatmulChoices& choices) {

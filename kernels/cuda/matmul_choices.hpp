@@ -1,4 +1,4 @@
-// The algorithms that products were given, and the text file in which a run keeps them: one line a product.
+// The algorithms that were chosen for products, and the text file in which a run keeps them: one line per product.
 #pragma once
 
 #include "kernels/cuda/matmul_key.hpp"
@@ -8,13 +8,13 @@
 
 namespace gpas::cuda {
 
-using MatmulChoice = std::array<std::uint64_t, 8>;  // cuBLASLt's description of an algorithm, opaque
+using MatmulChoice = std::array<std::uint64_t, 8>;  // the bytes of a cublasLtMatmulAlgo_t
 using MatmulChoices = std::map<MatmulKey, MatmulChoice>;
 
-// machine: the GPU and the library, in one line.
+// Contents of the file. machine: the result of matmul_machine().
 std::string text_of(const MatmulChoices& choices, const std::string& machine);
-// What text_of() wrote. Nothing if the file is missing, is not whole, or is of another machine or of another version of
-// the format: the products are then timed again.
+// The choices in a file that text_of() produced. Empty if the file is missing, is truncated, or belongs to a different
+// machine or a different version of the format; the caller then times the products again.
 MatmulChoices read_matmul_choices(const std::string& file, const std::string& machine);
 
 }  // namespace gpas::cuda

@@ -1,4 +1,4 @@
-// What MatmulPlans holds; for the two files that use it.
+// Contents of MatmulPlans; only matmul.cpp and matmul_timing.cpp include this header.
 #pragma once
 
 #include "kernels/cuda/cublaslt_product.hpp"
@@ -17,9 +17,10 @@ struct MatmulPlans::Impl {
     CublasLt blas = load_cublaslt();
     CublasLtOwned<cublasLtHandle_t> handle{blas.cublasLtDestroy};
     void* workspace = nullptr;
-    MatmulChoices choices;  // of what was timed; other products take the first proposal
+    MatmulChoices choices;  // of timed products; other products use cuBLASLt's first proposal
     std::map<MatmulKey, CublasLtProduct> products;
 
+    // The product's descriptors and algorithm, created at the first call with this key.
     const CublasLtProduct& find(const MatmulKey& key);
 };
 

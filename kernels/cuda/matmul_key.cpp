@@ -11,7 +11,7 @@ std::int64_t alignment(const void* pointer) {
     return bytes;
 }
 
-// A row-major matrix of ours is cuBLASLt's transposed one, column-major: rows and columns change places.
+// A row-major matrix [rows, columns] has the memory layout of its column-major transpose [columns, rows].
 MatmulKey key_of(const Tensor& d, const Tensor& a, bool a_transposed, const Tensor& b, bool b_transposed,
                  bool accumulates) {
     return {.sizes = {a.columns(), a.rows(), b.columns(), b.rows()},
@@ -21,7 +21,8 @@ MatmulKey key_of(const Tensor& d, const Tensor& a, bool a_transposed, const Tens
 
 }  // namespace
 
-// Row-major y = x wᵀ is column-major yᵀ = w xᵀ, and so on: the operands change places.
+// Row-major y = x wᵀ has the memory layout of column-major yᵀ = w xᵀ, so the operands are passed in swapped order.
+// dxᵀ = wᵀ dyᵀ and dwᵀ = xᵀ dy follow in the same way.
 MatmulKey key_of_matmul(const Tensor& y, const Tensor& x, const Tensor& w) {
     return key_of(y, w, true, x, false, false);
 }

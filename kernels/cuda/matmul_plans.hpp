@@ -1,5 +1,4 @@
-// cuBLASLt's descriptors and chosen algorithms for the shapes met so far, its handle and its workspace. Belongs to a
-// Gpu.
+// cuBLASLt's handle and workspace, and the descriptors and algorithms of all products used so far. A Gpu owns it.
 #pragma once
 
 #include <memory>

@@ -1,4 +1,4 @@
-// Times cuBLASLt's proposals for a product on a GPU that nothing else uses yet.
+// Times cuBLASLt's proposals for a product, on a GPU that has no other work yet.
 #include "kernels/cuda/check.hpp"
 #include "kernels/cuda/fastest.hpp"
 #include "kernels/cuda/gpu.hpp"
@@ -16,7 +16,7 @@ namespace {
 
 constexpr int most_proposals = 24;
 
-// Milliseconds between two points of a stream.
+// GPU time between two points of a stream, in milliseconds.
 class Timer {
 public:
     Timer() {
@@ -73,7 +73,7 @@ void fill_pattern(std::vector<T>& values) {
     for (T& value : values) value = T(uniform(generator));
 }
 
-// Random numbers: zeros would let a GPU clock higher than training does.
+// Random numbers, because a GPU uses less power on zeros and would clock higher than in training.
 template <class T>
 void fill_random(Gpu& gpu, const DeviceMemory& memory) {
     std::vector<T> values(std::size_t(1) << 18);
@@ -106,7 +106,7 @@ MatmulChoice fastest_matmul(MatmulPlans::Impl& plans, Gpu& gpu, Timer& timer, co
             return std::nullopt;
         return timer.stop(stream);
     });
-    gpu.synchronize();  // a run that was refused may have left the flush under way
+    gpu.synchronize();  // if the last enqueue failed, the flush may still be running
     return choice_of(algorithms[fastest.value_or(0)]);
 }
 

@@ -1,5 +1,5 @@
-// What stands in the CUDA backend's place in a build without it. No context is ever on a GPU there, so that nothing but
-// device_count() and the choice of a device is reached.
+// Replaces the CUDA backend in a build without CUDA: a function that needs a GPU throws Error(environment). No Context
+// can be on a GPU in such a build, so of these functions only the choice of a device is ever called.
 #include "base/error.hpp"
 #include "kernels/cuda/attention.hpp"
 #include "kernels/cuda/feed_forward.hpp"

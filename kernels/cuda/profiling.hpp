@@ -1,5 +1,5 @@
-// What a profiler (Nsight Systems) is told about a run on GPUs: names of spans, and which steps to record. Without a
-// profiler both cost next to nothing. The names go through NVTX 3, which is headers alone.
+// Support for a profiler (Nsight Systems): NVTX ranges, and the start and end of recording. Without a profiler their
+// cost is negligible. NVTX 3 is header-only.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -10,11 +10,11 @@
 
 namespace gpas::cuda {
 
-// A named span of the host's work, from construction to destruction; the profiler also shows it on the GPU, around what
-// was enqueued within it. Spans of a thread nest.
+// An NVTX range from construction to destruction. The profiler shows it on the host thread, and on the GPU around the
+// work that was enqueued within it. Ranges of one thread nest.
 class Range {
 public:
-    // The name is made only if the context names its work (metrics.nvtx).
+    // Without names_work() (set by metrics.nvtx) the name is not formatted, and the range does nothing.
     template <class... Args>
     explicit Range(const Context& context, fmt::format_string<Args...> name, Args&&... args)
         : on_(context.names_work()) {
@@ -36,8 +36,8 @@ private:
     bool on_;
 };
 
-// The profiler that this process was started under, if any, records from now on; and no longer.
-// `nsys profile -c cudaProfilerApi` waits for these. Error(environment).
+// Start and stop recording, if this process runs under a profiler. `nsys profile -c cudaProfilerApi` records only
+// between these calls. Error(environment) if CUDA reports an error.
 void start_profiler();
 void stop_profiler();
 

@@ -1,19 +1,20 @@
-// CUDA side of the residual-stream operations; contracts in kernels/ops.hpp.
+// CUDA backend of the operations on the residual stream. Contracts: kernels/ops.hpp.
 #pragma once
 
 #include "kernels/ops.hpp"
 
 namespace gpas::cuda {
 
+// replay: rmsnorm_replay() of ops.hpp
 void rmsnorm(Context&, Tensor n, Tensor rstd, Stream h, Norm norm, bool replay);
-// n absent: the sum alone
+// residual_rmsnorm() of ops.hpp; with n absent, residual()
 void residual(Context&, Tensor x2, Tensor n, Tensor rstd, Residual r, Stream h, Tensor b, Gate out, Norm norm);
 void rmsnorm_backward(Context&, Tensor d, Tensor dw, GateGradients dgate, Tensor dn, Residual r, Stream h, Tensor rstd,
                       Norm norm);
 void residual_backward(Context&, Tensor d, GateGradients dgate, Tensor db, Residual r, Stream h);
 void apply_gate(Context&, Tensor y, Stream h);
 Moments moments(Context&, Stream h);
-// Of the rows that norms take, at most; depends on whether the row is a whole number of 16 bytes.
+// The largest number of columns that the norms support; larger if a row of `columns` is a whole number of 16 bytes.
 std::int64_t widest_row(Dtype dtype, std::int64_t columns);
 
 }  // namespace gpas::cuda

@@ -1,4 +1,4 @@
-// Rotary position embedding on a GPU; contracts in kernels/ops.hpp.
+// CUDA backend of the rotary position embedding. Contract: kernels/ops.hpp.
 #pragma once
 
 #include "kernels/ops.hpp"

@@ -8,6 +8,7 @@
 
 namespace gpas::cuda {
 
+// `count` uninitialised values of T, aligned to Arena::alignment_bytes, valid until the arena's scope ends.
 template <class T>
 T* scratch_array(Context& context, std::int64_t count) {
     const std::int64_t floats = (count * std::int64_t(sizeof(T)) + 3) / 4;

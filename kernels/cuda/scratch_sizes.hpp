@@ -1,5 +1,5 @@
-// What the CUDA operations take from context.scratch(), and what that follows from: arithmetic that plans of CUDA runs
-// need in every build.
+// Sizes of what the CUDA operations take from context.scratch(), and the constants that these sizes follow from. In a
+// header without CUDA, because every build can plan CUDA runs.
 #pragma once
 
 #include "kernels/ops.hpp"
@@ -8,13 +8,14 @@
 
 namespace gpas::cuda {
 
-// Blocks of a kernel that sums over rows or a whole tensor: fixed, so that sums are.
+// Largest numbers of blocks of kernels that sum over rows or over a whole tensor. They do not depend on the GPU, so
+// that sums have the same order on every GPU.
 inline constexpr std::int64_t most_row_blocks = 1056;
 inline constexpr std::int64_t most_flat_blocks = 1024;
-inline constexpr int most_squared_tensors = 96;   // of a launch
-inline constexpr int most_blocks_a_tensor = 256;  // of those
+inline constexpr int most_squared_tensors = 96;   // tensors per launch of squared_norm()
+inline constexpr int most_blocks_a_tensor = 256;  // blocks per tensor of that launch
 
-// A row of partial sums and two gates a block.
+// Per block: a row of partial weight gradients (fp32) and the partial gradients of two gates (fp64).
 inline std::int64_t stream_scratch_bytes(std::int64_t columns) {
     return most_row_blocks * (columns * std::int64_t(sizeof(float)) + 2 * std::int64_t(sizeof(double))) +
            2 * Arena::alignment_bytes;
@@ -24,7 +25,7 @@ inline std::int64_t flat_scratch_bytes() {
                std::int64_t(sizeof(double)) +
            Arena::alignment_bytes;
 }
-// delta, one number a query and head
+// attention_backward()'s delta: one fp32 per query and head.
 inline std::int64_t attention_scratch_bytes(const AttentionShape& shape) {
     return shape.batch * shape.heads * shape.sequence * std::int64_t(sizeof(float)) + Arena::alignment_bytes;
 }

@@ -1,4 +1,4 @@
-// Where CUDA's libraries may lie outside the dynamic loader's paths.
+// Directories to search for CUDA's libraries if the dynamic loader does not find them.
 #pragma once
 
 #include <string>
@@ -6,7 +6,8 @@
 
 namespace gpas::cuda {
 
-// lib64 and lib of $CUDA_HOME and $CUDA_PATH, then the directories of the toolkit that gpas was built with.
+// In order: lib64 and lib in $CUDA_HOME, lib64 and lib in $CUDA_PATH, library directories of the toolkit that gpas was
+// built with. Unset variables are skipped.
 std::vector<std::string> toolkit_directories();
 
 }  // namespace gpas::cuda
