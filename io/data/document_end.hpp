@@ -8,10 +8,10 @@
 
 namespace gpas {
 
-// EOS of the file: the token that is the last one of every document and stands nowhere else in a document. `gpas
-// prepare` writes such a token, as Megatron-LM does with --append-eod. Nothing if the file has no such token, or fewer
-// than two documents that are not empty. Looks at 256 documents spread evenly over the file, and at the first 4096
-// tokens of each.
+// EOS of the file: the token that is the last token of every document and occurs nowhere else in a document. `gpas
+// prepare` writes such a token, as Megatron-LM does with --append-eod. nullopt if the file has no such token, or has
+// fewer than two non-empty documents. Examines 256 documents spread evenly over the file, and the first 4096 tokens of
+// each.
 std::optional<std::int32_t> end_of_document_token(const IndexedDataset& file);
 
 }  // namespace gpas

@@ -1,5 +1,5 @@
-// Recognises the kind of a file without UTF-8 text by its first bytes, for messages that name the kind and how to
-// convert the file.
+// Recognises files that do not contain UTF-8 text (Parquet, archives, ...) by their first bytes. Messages then name the
+// kind of the file and the command that converts it.
 #pragma once
 
 #include <cstddef>
@@ -9,28 +9,28 @@
 
 namespace gpas {
 
-constexpr std::size_t head_bytes = 1 << 16;  // how much of a file the functions below look at
+constexpr std::size_t head_bytes = 1 << 16;  // bytes at the beginning of a file that the functions below examine
 
 struct FileKind {
     std::string name;       // "a Parquet file"
-    std::string as_stream;  // a command that writes its text to standard output; FILE stands for the file. May be empty
-    std::string advice;     // what to do if there is no such command
-    bool is_filter = false;  // as_stream ends in " FILE", and without that it reads standard input
+    std::string as_stream;  // shell command that writes the file's text to stdout, with FILE for the path; may be empty
+    std::string advice;     // what to do if as_stream is empty
+    bool is_filter = false;  // as_stream ends in " FILE" and reads standard input without that ending
 };
 
-// A kind whose first bytes are unmistakable.
+// The kind of a file whose first bytes are unmistakable (a magic number); nullopt for other files.
 std::optional<FileKind> known_kind(std::string_view head);
 
-// The same, or data of no known kind that are not text. Nothing for UTF-8 text (with some ill-formed sequences or
-// control characters too) and for an empty head. gzip and zstd data are among the kinds: for readers that unpack them,
-// this is what lies inside. `whole`: the head is all there is.
+// As known_kind; also recognises data of an unknown kind that are not text. nullopt for UTF-8 text (a few ill-formed
+// sequences or control characters are allowed) and for an empty head. gzip and zstd data are kinds, too: a reader that
+// unpacks them passes the unpacked bytes. `whole`: `head` is the whole file.
 std::optional<FileKind> foreign_kind(std::string_view head, bool whole);
 
-// A Git LFS pointer stands in a repository for a file that was not downloaded.
+// Whether this is a Git LFS pointer: the small file that a repository contains until the real file is downloaded.
 bool is_git_lfs_pointer(std::string_view head);
 bool is_html(std::string_view head);
 
-// 'it'\''s a name': a word of a shell command.
+// The word, quoted for a shell command: 'it'\''s a name'.
 std::string shell_quoted(const std::string& word);
 
 }  // namespace gpas

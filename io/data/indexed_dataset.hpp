@@ -1,6 +1,6 @@
-// Token files in Megatron's format: <prefix>.bin holds token ids back to back, <prefix>.idx holds the start of each
-// sequence and of each document (docs/data.md has the byte layout). gpas reads files that Megatron-LM wrote, and
-// Megatron-LM reads files that gpas wrote.
+// Token files in the format of Megatron-LM's IndexedDataset. <prefix>.bin holds the token ids without gaps.
+// <prefix>.idx holds the start of each sequence and of each document (docs/data.md has the byte layout). gpas reads
+// files that Megatron-LM wrote, and Megatron-LM reads files that gpas wrote.
 #pragma once
 
 #include "io/data/mapped_file.hpp"
@@ -10,15 +10,15 @@
 
 namespace gpas {
 
-// Type codes of the .idx header. Codes 6 and 7 are floating-point types; they are refused.
+// Type codes of the .idx header. Codes 6 and 7 are floating-point types, which gpas refuses.
 enum class TokenDtype : std::uint8_t { uint8 = 1, int8 = 2, int16 = 3, int32 = 4, int64 = 5, uint16 = 8 };
 
-std::int64_t token_bytes(TokenDtype dtype);
-// As Megatron's writer picks: uint16 below 65500 pieces, else int32.
+std::int64_t token_bytes(TokenDtype dtype);  // bytes per token
+// The type that Megatron-LM chooses: uint16 if vocab_size is below 65500, else int32.
 TokenDtype token_dtype_for(std::int64_t vocab_size);
 
-// A memory-mapped dataset. Opening it reads the whole .idx and refuses whatever is inconsistent (ExitCode::bad_file,
-// one line with file and byte); afterwards every member is const, safe from many threads, and allocates nothing.
+// A memory-mapped dataset. The constructor reads the whole .idx file. Error(bad_file), one line with file and byte, if
+// the files are missing, damaged or inconsistent. All other members are const, thread-safe and allocate no memory.
 class IndexedDataset {
 public:
     explicit IndexedDataset(std::string prefix);
@@ -29,20 +29,22 @@ public:
     std::int64_t documents() const { return documents_; }
     std::int64_t tokens() const { return tokens_; }
 
-    // First token of document k, counted from the start of .bin; k = documents() gives tokens().
+    // Position in .bin (in tokens) of the first token of document k in [0, documents()]; k = documents() gives
+    // tokens().
     std::int64_t document_begin(std::int64_t k) const;
-    // The document that holds this token, in [0, tokens()): a binary search. Empty documents hold nothing.
+    // The document that contains this token, in [0, tokens()). Binary search. The result is never an empty document.
     std::int64_t document_of(std::int64_t token) const;
 
-    // out[i * stride] = token first + i, for i in [0, count). An id that no int32 holds becomes -1.
+    // out[i * stride] = token first + i, for i in [0, count). An id outside the range of int32 becomes -1.
     void read(std::int64_t first, std::int64_t count, std::int32_t* out, std::int64_t stride = 1) const;
 
-    // Fails when an id outside [0, vocab_size) is found, naming the first one. Looks at every token, or, where
-    // max_tokens > 0, at about that many in blocks spread evenly over the file.
+    // Error(bad_file) if an id is outside [0, vocab_size); the message names the first such id. Checks every token. If
+    // max_tokens > 0, checks about that many tokens, in blocks spread evenly over the file.
     void check_ids(std::int64_t vocab_size, std::int64_t threads, std::int64_t max_tokens = 0) const;
     [[noreturn]] void fail_bad_id(std::int64_t token, std::int64_t vocab_size) const;
 
-    // Distinguishes datasets: xxh3 over all of .idx, the size of .bin and blocks spread over .bin. Checkpoints hold it.
+    // Identifies the dataset: XXH3 over all of .idx, the size of .bin and blocks spread over .bin. Checkpoints store
+    // it.
     std::uint64_t fingerprint() const;
 
 private:

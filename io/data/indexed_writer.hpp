@@ -1,7 +1,6 @@
-// Writes a Megatron token file pair in bounded memory: ids stream into <prefix>.bin.partial, lengths into
-// <prefix>.idx.partial, whose header comes last. finish() renames both files. After
-// an interruption at any point, no reader takes the partial files for a dataset: the final names and the magic are
-// missing.
+// Writes a pair of Megatron token files in bounded memory. Ids go to <prefix>.bin.partial, lengths to
+// <prefix>.idx.partial. finish() writes the header of .idx last and then renames both files. After an interruption at
+// any point, no reader takes the partial files for a dataset, because the final names and the magic number are missing.
 #pragma once
 
 #include "io/data/indexed_dataset.hpp"
@@ -20,24 +19,25 @@ class IndexedDatasetWriter {
 public:
     // A point from which another process can continue to write.
     struct Mark {
-        std::int64_t tokens = 0;     // in .bin, with those of the open document
-        std::int64_t documents = 0;  // ended ones
-        std::int64_t open_tokens = 0;
-        std::uint64_t checksum = 0;  // xxh3 of the ids up to here
+        std::int64_t tokens = 0;       // in .bin, including those of the open document
+        std::int64_t documents = 0;    // that have ended
+        std::int64_t open_tokens = 0;  // of the document that has not ended
+        std::uint64_t checksum = 0;    // XXH3 of the ids up to this point
     };
 
     IndexedDatasetWriter(std::string prefix, TokenDtype dtype);
-    // Cuts the partial files back to the mark. Fails (bad_file) when they hold less, or other ids, than the mark says.
+    // Truncates the partial files to the mark. Error(bad_file) if they are shorter than the mark, or if their ids do
+    // not match its checksum.
     IndexedDatasetWriter(std::string prefix, TokenDtype dtype, const Mark& mark);
     IndexedDatasetWriter(const IndexedDatasetWriter&) = delete;
     IndexedDatasetWriter& operator=(const IndexedDatasetWriter&) = delete;
-    ~IndexedDatasetWriter();  // unfinished: removes the partial files, unless mark() was called
+    ~IndexedDatasetWriter();  // without finish(): removes the partial files, unless mark() was called
 
     void append(std::span<const std::int32_t> ids);  // to the open document
-    void end_document();                             // each document is one sequence; an empty one is kept
-    Mark mark();                                     // all before it is on the disk when this returns
-    // Ends the pair; no document may be open. An old pair of that name is replaced, its .idx first, so that no moment
-    // shows a mixed pair.
+    void end_document();                             // a document is one sequence; empty documents are kept
+    Mark mark();                                     // returns when everything before the mark is on disk
+    // Completes the pair. No document may be open. Replaces an older pair of this name. The old .idx is removed first,
+    // so that a reader never sees files of two pairs.
     void finish();
 
     std::int64_t documents() const { return documents_; }

@@ -1,4 +1,4 @@
-// One line of a JSON lines file: finds the string under one key of its object.
+// Reads one line of a JSON lines file: the string under one key of the line's object.
 #pragma once
 
 #include <array>
@@ -9,7 +9,7 @@
 
 namespace gpas {
 
-// What can be wrong with a line. The order is that of the counts in reports and in .prepare.json.
+// Reasons why a line is unusable. Reports and .prepare.json list the counts in this order.
 enum class LineProblem { not_json, not_object, no_key, not_string, too_long };
 
 constexpr std::size_t line_problems = 5;
@@ -23,19 +23,19 @@ struct BadLine {
     std::string reason;  // completes "file:line: "
 };
 
-// Reads everything that Python's json.loads reads: numbers of any size, NaN, Infinity and -Infinity, escapes of lone
-// surrogates, any depth of nesting (memory: one byte per level). If a key occurs twice, its last value counts. Returns
-// false and fills `bad` if the line is not an object with a string under `key`. `text` may be ill-formed UTF-8: bytes
-// of the line come through as they are, and each escape of a lone surrogate becomes the byte FF, so that repair_utf8
-// makes one U+FFFD of it.
+// text = the string under `key`. Returns false and fills `bad` if the line is not an object with a string under `key`.
+// Accepts everything that Python's json.loads accepts: numbers of any size, NaN, Infinity and -Infinity, escapes of
+// lone surrogates, any depth of nesting (memory: one byte per level). If a key occurs twice, its last value counts.
+// `text` may be ill-formed UTF-8: bytes of the line are copied unchanged, and each escape of a lone surrogate becomes
+// the byte FF, which repair_utf8 turns into one U+FFFD.
 bool json_line_text(std::string_view line, std::string_view key, std::string& text, BadLine& bad);
 
-// What JSON value a text begins with; `head` may end inside the value.
+// The JSON value at the beginning of a text. `head`, the beginning of the text, may end inside the value.
 struct JsonHead {
-    char first = '\0';        // its first character; '\0': no JSON value
-    bool many_lines = false;  // a newline stands inside the value: it is pretty-printed
-    bool complete = false;    // its end is in the head
-    bool alone = false;       // nothing but white space follows it in the head
+    char first = '\0';        // first character of the value; '\0': no JSON value
+    bool many_lines = false;  // the value contains a newline: it is pretty-printed
+    bool complete = false;    // `head` contains the end of the value
+    bool alone = false;       // only white space follows the value in `head`
 };
 JsonHead json_head(std::string_view head);
 

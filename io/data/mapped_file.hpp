@@ -9,8 +9,8 @@ namespace gpas {
 class MappedFile {
 public:
     MappedFile() = default;
-    // Fails with ExitCode::bad_file when the path is absent or is no regular file, ExitCode::environment when the
-    // system refuses to open or map it.
+    // Error(bad_file) if the path does not exist or is not a regular file. Error(environment) if the system cannot open
+    // or map the file.
     explicit MappedFile(const std::string& path);
     MappedFile(MappedFile&& other) noexcept;
     MappedFile& operator=(MappedFile&& other) noexcept;

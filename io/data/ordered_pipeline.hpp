@@ -1,5 +1,5 @@
-// Jobs run on threads, results come back in the order of submission: a bounded queue between a reader and a writer that
-// both live in the calling thread.
+// Runs jobs on threads and returns the results in the order of submission. One thread calls both submit() and take();
+// it bounds the queue by calling take() if pending() is too large.
 #pragma once
 
 #include <condition_variable>
@@ -24,7 +24,7 @@ public:
     }
     OrderedPipeline(const OrderedPipeline&) = delete;
     OrderedPipeline& operator=(const OrderedPipeline&) = delete;
-    ~OrderedPipeline() {  // unstarted jobs are dropped
+    ~OrderedPipeline() {  // drops jobs that have not started
         for (auto& thread : threads_) thread.request_stop();
         threads_.clear();
     }
@@ -38,7 +38,7 @@ public:
         }
         wake_.notify_one();
     }
-    Result take() {  // waits for the oldest job; throws what it threw
+    Result take() {  // waits for the oldest job that was not taken; throws what the job threw
         Result result = results_.front().get();
         results_.pop_front();
         return result;

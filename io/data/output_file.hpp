@@ -1,5 +1,5 @@
-// A file written through a buffer of its own; every failure becomes an Error. Also the two steps that make a finished
-// file appear completely or not at all.
+// A buffered output file whose failures become Errors, and functions that make a finished file appear completely or not
+// at all.
 #pragma once
 
 #include "base/descriptor.hpp"
@@ -10,7 +10,7 @@
 
 namespace gpas {
 
-// What the buffer holds is lost at the end, unless flush() or sync() was called.
+// The destructor discards the buffer: call flush() or sync() first.
 class OutputFile {
 public:
     enum class Mode { create, resume };  // create empties an existing file; resume keeps it (the file must exist)
@@ -20,7 +20,7 @@ public:
     void write(const void* data, std::int64_t bytes);                          // at the end
     void write_at(std::int64_t offset, const void* data, std::int64_t bytes);  // over bytes already written
     void read_at(std::int64_t offset, void* data, std::int64_t bytes);         // flushes first
-    void truncate(std::int64_t bytes);                                         // later writes continue there
+    void truncate(std::int64_t bytes);                                         // to this size; write() appends there
     void flush();
     void sync();  // flush and fsync
     std::int64_t size_bytes() const { return size_bytes_; }
@@ -31,14 +31,14 @@ private:
 
     std::string path_;
     Descriptor file_;
-    std::int64_t size_bytes_ = 0;  // with what the buffer holds
+    std::int64_t size_bytes_ = 0;  // including the bytes in the buffer
     std::vector<char> buffer_;
 };
 
-// rename(from, to) and fsync of the folder, so that the new name survives a power cut.
+// rename(from, to) and fsync of the directory, so that the new name survives a power failure.
 void rename_durably(const std::string& from, const std::string& to);
 
-// Writes `path` by way of `path`.partial: readers see the old content or the new, never a part.
+// Writes `path`.partial and renames it to `path`: readers see the old content or the new content, never a part.
 void write_file_durably(const std::string& path, const std::string& content);
 
 }  // namespace gpas

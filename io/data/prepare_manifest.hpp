@@ -1,4 +1,4 @@
-// The progress of a `gpas prepare`: <prefix>.prepare.json in the directory of the token files.
+// The progress of `gpas prepare`, from which it resumes: <prefix>.prepare.json in the directory of the token files.
 #pragma once
 
 #include "io/data/indexed_writer.hpp"
@@ -12,23 +12,23 @@
 namespace gpas {
 
 struct PrepareManifest {
-    std::string identity;         // of the options and the inputs that the token files depend on
-    std::uint64_t tokenizer = 0;  // fingerprint of the model
-    TextPosition next;
+    std::string identity;         // prepare_identity(): the options and inputs that determine the token files
+    std::uint64_t tokenizer = 0;  // fingerprint of the tokenizer's model
+    TextPosition next;            // first text that is not yet written
     IndexedDatasetWriter::Mark mark;
     std::int64_t documents = 0, empty_documents = 0, text_bytes = 0, replaced_characters = 0;
     TextLoss loss;
     LineProblemCounts skipped_lines{};
     bool done = false;
-    std::uint64_t dataset = 0;  // done: fingerprint of the token files
+    std::uint64_t dataset = 0;  // if done: fingerprint of the token files
 };
 
 void save_manifest(const std::string& path, const PrepareManifest& manifest);
-// Empty if there is no manifest. A damaged manifest counts as missing; `problem` then holds the reason.
+// nullopt if there is no manifest. A damaged manifest counts as missing; `problem` then holds the reason.
 std::optional<PrepareManifest> load_manifest(const std::string& path, std::string& problem);
 
-// One line of JSON that differs if any option or input file (name, size, time, first and last bytes) differs. With a
-// stream among the inputs it differs each time.
+// One line of JSON that identifies the options and the input files (name, size, time, first and last bytes). If an
+// input is a stream, the result differs on every call.
 std::string prepare_identity(const PrepareOptions& options, const TextInputs& inputs);
 
 }  // namespace gpas

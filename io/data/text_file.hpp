@@ -1,5 +1,6 @@
-// The bytes of a text file or stream (pipe, FIFO, standard input), plain or compressed. Its first bytes, not its name,
-// say which: gzip (of one or several members, zeros may follow), zstd (of one or several frames), else plain.
+// Reads a text file or stream (pipe, FIFO, standard input), plain or compressed. The first bytes, not the name,
+// determine the compression: gzip (one or several members; zeros may follow), zstd (one or several frames), else no
+// compression.
 #pragma once
 
 #include <cstdint>
@@ -16,18 +17,19 @@ public:
     TextFile(const TextFile&) = delete;
     TextFile& operator=(const TextFile&) = delete;
 
-    // Up to `bytes` bytes of text; 0 only at the end. Fails with ExitCode::bad_file, naming the byte of the stored
-    // file, where the compressed data are damaged or cut off.
+    // Writes the next bytes of the uncompressed text to `out`, at most `bytes`, and returns their number; 0 only at the
+    // end. Error(bad_file) if the compressed data are damaged or truncated; the message gives the byte in the stored
+    // file.
     std::int64_t read(char* out, std::int64_t bytes);
-    void skip(std::int64_t bytes);
-    // The text that read() returns next, without taking it: `bytes` bytes, fewer only if the text ends before. Valid
-    // until the next call.
+    void skip(std::int64_t bytes);  // of the uncompressed text
+    // The next `bytes` bytes of the text, fewer only if the text ends before; read() still returns them. Valid until
+    // the next call of any function.
     std::string_view peek(std::int64_t bytes);
 
-    const char* unpack_command() const;   // "gzip -dc" or "zstd -dc"; "" if it is not compressed
-    bool is_stream() const;               // not a regular file: its size is unknown, and it can be read only once
+    const char* unpack_command() const;   // "gzip -dc" or "zstd -dc"; "" if the file is not compressed
+    bool is_stream() const;               // not a regular file: the size is unknown, and it can be read only once
     std::int64_t stored_bytes() const;    // size of the file on disk; 0 for a stream
-    std::int64_t consumed_bytes() const;  // of the stored file, so far
+    std::int64_t consumed_bytes() const;  // bytes of the stored (compressed) file that were read so far
 
 private:
     struct State;

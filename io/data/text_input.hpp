@@ -1,4 +1,4 @@
-// The inputs of `gpas prepare`: which files they are, and what a document is in them.
+// The inputs of `gpas prepare`: their files, and how their text divides into documents.
 #pragma once
 
 #include "io/data/text_file.hpp"
@@ -11,19 +11,20 @@
 
 namespace gpas {
 
+// What a document is.
 enum class DocumentMode {
     file,        // a whole file
-    line,        // each line that is not empty, without its end
-    blank_line,  // what stands between blank lines (only white space), without the last line's end
-    jsonl,       // each line is a JSON object; the text is one of its strings
+    line,        // a line that is not empty, without its newline
+    blank_line,  // the lines between two blank lines (white space only), without the last newline
+    jsonl,       // a string of the JSON object on each line
 };
 
 struct TextInput {
     std::string path;                  // "-": standard input
     std::int64_t stored_bytes = 0;     // 0 for a stream
-    std::string unpack;                // "gzip -dc" or "zstd -dc"; empty if it is not compressed
-    std::shared_ptr<TextFile> stream;  // a pipe, a FIFO, standard input: opened once, read once
-    std::string shown_as;              // in messages, if not the path
+    std::string unpack;                // "gzip -dc" or "zstd -dc"; empty if the input is not compressed
+    std::shared_ptr<TextFile> stream;  // for a pipe, a FIFO or standard input, which can be read only once; else null
+    std::string shown_as;              // name in messages; empty: the path
 
     bool compressed() const { return !unpack.empty(); }
     std::string name() const;  // for messages
@@ -32,18 +33,19 @@ struct TextInput {
 struct TextInputs {
     std::vector<TextInput> files;
     DocumentMode documents = DocumentMode::file;
-    std::vector<std::string> notices;  // what was concluded from names and content, one line each
+    std::vector<std::string> notices;  // conclusions from names and content, for the user; one line each
 };
 
-// Opens each input and recognises what it is from its name and its first bytes. Without `documents` the mode is jsonl
-// for JSON lines and file for plain text. Fails in one line, with the file and what to do, for what does not exist, for
-// content that is not UTF-8 text (foreign_kind), for JSON that is not JSON lines, and, without `documents`, for inputs
-// that differ in kind.
+// Opens each input and recognises its kind by its name and its first bytes. Without `documents`, the mode is jsonl for
+// JSON lines and file for plain text. Throws an Error if an input does not exist, is not UTF-8 text (foreign_kind), or
+// is JSON but not JSON lines; and, without `documents`, if the inputs are of different kinds. The message, one line,
+// names the file and what to do.
 TextInputs open_inputs(const std::vector<std::string>& inputs, std::optional<DocumentMode> documents,
                        const std::string& json_key);
 
-// Files as they are, folders recursively with their files in byte order of the path (hidden ones left out). Fails with
-// ExitCode::bad_file for names that do not exist, for folders without files, and for links to folders inside folders.
+// The files of `inputs`. A folder is replaced by its files, recursively, in byte order of the path, without hidden
+// files. Error(bad_file) if an input does not exist, if a folder has no files, or if a folder contains a link to a
+// folder.
 std::vector<std::string> list_text_files(const std::vector<std::string>& inputs);
 
 }  // namespace gpas

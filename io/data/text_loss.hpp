@@ -1,4 +1,4 @@
-// Counts the text that tokenization loses: <unk>, and characters that normalisation drops or changes.
+// Counts the text that tokenisation loses: <unk> tokens, and characters that normalisation drops or changes.
 #pragma once
 
 #include "io/data/tokenizer.hpp"
@@ -15,7 +15,7 @@ namespace gpas {
 struct TextLoss {
     std::int64_t unknown_tokens = 0;
     std::int64_t characters = 0;       // of the text
-    std::int64_t lost_characters = 0;  // of these: not in the text of the tokens
+    std::int64_t lost_characters = 0;  // those that the text of the tokens does not contain
 
     void add(const TextLoss& other);
 };
@@ -24,7 +24,7 @@ class LossMeter {
 public:
     explicit LossMeter(const Tokenizer& tokenizer);
 
-    // Memory that calls reuse; one per thread.
+    // Scratch memory for measure(), reused between calls. Each thread needs its own.
     class Counts {
     public:
         void add(std::string_view text, std::int32_t sign);
@@ -36,8 +36,8 @@ public:
         std::unordered_map<std::uint32_t, std::int32_t> rare_;
     };
 
-    // `ids` are those of `text`, which is well-formed. Characters are compared by number, not by place: a character is
-    // lost if the text has more of them than its tokens. Safe from many threads.
+    // `ids`: the tokens of `text`, which must be well-formed UTF-8. Compares how often each character occurs, not
+    // where: occurrences that `text` has in excess of the tokens' text are lost. Thread-safe.
     TextLoss measure(std::string_view text, std::span<const std::int32_t> ids, Counts& counts) const;
 
 private:

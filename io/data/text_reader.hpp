@@ -1,5 +1,5 @@
-// Text files as a stream of documents in units of about a megabyte: what one thread can encode on its own. Memory is
-// bounded by the unit, the longest line, and, where documents may not be cut, the longest document.
+// Reads text files as a stream of documents, in units of about a megabyte. Threads encode units independently. Memory
+// is bounded by the size of a unit, the longest line and, if documents may not be cut, the longest document.
 #pragma once
 
 #include "io/data/text_input.hpp"
@@ -12,7 +12,7 @@
 
 namespace gpas {
 
-// A place between two units. The same inputs read from there give the same rest.
+// A position between two units. Reading the same inputs from it gives the same remaining units.
 struct TextPosition {
     std::int64_t file = 0;
     std::int64_t offset = 0;  // in the uncompressed text
@@ -23,8 +23,8 @@ struct TextPosition {
 struct TextRecord {
     std::size_t begin = 0, end = 0;  // in TextUnit::text
     std::int64_t line = 1;           // of its first byte
-    bool ends_document = true;       // false: the next record, in a later unit, goes on with the document
-    bool too_long = false;           // a line beyond longest_record_bytes: its text is left out
+    bool ends_document = true;       // false: the document continues in the next record, in a later unit
+    bool too_long = false;           // a line longer than longest_record_bytes; its text is left out
 };
 
 struct TextUnit {
@@ -32,7 +32,7 @@ struct TextUnit {
     std::string text;
     std::vector<TextRecord> records;
     TextPosition next;
-    std::int64_t stored_bytes_done = 0;  // of all files up to `next`, as they lie on disk
+    std::int64_t stored_bytes_done = 0;  // bytes on disk (compressed) of all files up to `next`
 };
 
 bool is_blank(std::string_view line);  // nothing but white space
@@ -41,17 +41,17 @@ class TextReader {
 public:
     struct Options {
         DocumentMode documents = DocumentMode::file;
-        bool may_cut = true;  // documents longer than a unit come in several records, cut in front of a newline
+        bool may_cut = true;  // split a document longer than a unit into several records, each cut before a newline
         std::int64_t unit_bytes = 1 << 20;
-        // A longer line, or a longer document that may not be cut, fails with ExitCode::bad_file.
+        // Error(bad_file) for a longer line, and for a longer document that may not be cut.
         std::int64_t longest_record_bytes = std::int64_t(1) << 31;
-        bool skip_long_lines = false;  // jsonl: a longer line becomes a record that is too_long instead
+        bool skip_long_lines = false;  // jsonl: a longer line becomes a record with too_long instead of an error
     };
 
-    // Streams can only be read from their beginning.
+    // `start` must not be inside a stream, because a stream can be read from its beginning only.
     TextReader(std::vector<TextInput> files, const Options& options, const TextPosition& start = {});
 
-    bool next(TextUnit& unit);  // false at the end; a unit may have no records
+    bool next(TextUnit& unit);  // unit = the next one; false at the end. A unit may have no records
     const std::vector<TextInput>& files() const { return files_; }
 
 private:

@@ -1,5 +1,5 @@
-// Copies streams to disk, for work that reads the text twice. Nothing stays behind, even if the process is killed: the
-// copies have no names.
+// Copies streams to disk, for work that reads the text twice. The copies have no file names, so the system frees them
+// even if the process is killed.
 #pragma once
 
 #include "io/data/text_input.hpp"
@@ -11,12 +11,14 @@ namespace gpas {
 
 class TextSpool {
 public:
-    explicit TextSpool(std::string prefix) : prefix_(std::move(prefix)) {}  // of the copies, for the choice of the disk
+    // `prefix`: output prefix; the copies are made on its disk.
+    explicit TextSpool(std::string prefix) : prefix_(std::move(prefix)) {}
     TextSpool(const TextSpool&) = delete;
     TextSpool& operator=(const TextSpool&) = delete;
     ~TextSpool();
 
-    // Reads a stream to its end and makes the input a file of its (uncompressed) text, readable while the spool lives.
+    // Reads the input's stream to its end, and makes the input refer to a file with the uncompressed text. The file
+    // exists until the spool is destroyed.
     void take(TextInput& input);
 
 private:

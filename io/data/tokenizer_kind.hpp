@@ -1,4 +1,4 @@
-// Recognises files that are often given as a tokenizer and are no SentencePiece model.
+// Recognises tokenizer files of other formats, which users often pass instead of a SentencePiece model.
 #pragma once
 
 #include <string>
@@ -6,8 +6,8 @@
 
 namespace gpas {
 
-// "a tokenizer.json of Hugging Face; gpas reads ...": completes "FILE: is ". Empty for what may be a SentencePiece
-// model.
+// Describes the file, to complete "FILE: is ": "a tokenizer.json of Hugging Face; gpas reads ...". Empty if the bytes
+// may be a SentencePiece model.
 std::string foreign_tokenizer(std::string_view bytes);
 
 }  // namespace gpas

@@ -1,4 +1,4 @@
-// Text is UTF-8. What is not is repaired in one place, here, and counted.
+// Finds, repairs and counts ill-formed UTF-8; no other part of io/data does so.
 #pragma once
 
 #include <cstddef>
@@ -8,11 +8,12 @@
 
 namespace gpas {
 
-// The longest well-formed prefix of text, in bytes (text.size() when all is well). Overlong forms, surrogates and code
-// points above U+10FFFF are not well-formed (Unicode 15, table 3-7).
+// Length in bytes of the longest well-formed prefix of `text`; text.size() if the whole text is well-formed. Overlong
+// forms, surrogates and code points above U+10FFFF are not well-formed (Unicode 15, table 3-7).
 std::size_t valid_utf8_prefix(std::string_view text);
 
-// Each maximal ill-formed part becomes one U+FFFD, as Unicode recommends; their number is added to `replaced`.
+// The text with each maximal ill-formed part replaced by one U+FFFD, as Unicode recommends. `replaced` += the number of
+// replacements.
 std::string repair_utf8(std::string_view text, std::int64_t& replaced);
 
 }  // namespace gpas

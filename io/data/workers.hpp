@@ -1,4 +1,4 @@
-// Shares independent file work among plain threads, for code that has no kernels::Context.
+// Distributes independent tasks over plain threads, for code that has no kernels::Context.
 #pragma once
 
 #include <algorithm>
@@ -11,8 +11,8 @@
 
 namespace gpas {
 
-// body(i) for i in [0, count), each once, over at most `threads` threads. The first exception ends the work and reaches
-// the caller.
+// Calls body(i) once for each i in [0, count), on at most `threads` threads, one of them the caller's. After the first
+// exception no further i starts; the exception is rethrown to the caller.
 template <class Body>
 void run_on_workers(std::int64_t threads, std::int64_t count, Body&& body) {
     threads = std::min(threads, count);
