@@ -1,4 +1,4 @@
-// Failures of one rank's numbers, on request (GPAS_REHEARSE, parallel/watch/rehearsal.hpp): what a test of the guard needs.
+// Injects failures into one rank's numbers on request (GPAS_REHEARSE, parallel/watch/rehearsal.hpp), to test the guard.
 #pragma once
 
 #include "engine/model/parameters.hpp"

@@ -1,4 +1,4 @@
-// Losses and gradient norms that leave the run's recent past behind.
+// Detects losses and gradient norms far above those of the run's recent steps.
 #pragma once
 
 #include "io/config/run_config.hpp"
@@ -10,12 +10,12 @@
 namespace gpas {
 
 struct Spike {
-    std::string event;  // "loss_spike", "gradient_spike"; empty: none
+    std::string event;  // "loss_spike" or "gradient_spike"; empty: no spike
     std::string text;   // "the loss 9.1 is 14 standard deviations above 5, the mean of 64 steps"
     explicit operator bool() const { return !event.empty(); }
 };
 
-// The largest numbers that do not stand out; infinite where nothing does.
+// The largest numbers that are not spikes; infinity if no number is.
 struct SpikeLimits {
     double loss = std::numeric_limits<double>::infinity();
     double gradient_norm = std::numeric_limits<double>::infinity();
@@ -25,16 +25,17 @@ class SpikeHistory {
 public:
     explicit SpikeHistory(const GuardConfig& config) : config_(config) {}
 
-    // What stands out: more than guard.spike_sigmas standard deviations above the mean
-    // of the last guard.spike_window steps (of those that were kept; at least a quarter of the window), the loss, or
-    // the gradient's norm where guard.spike_gradient says so. Deviations below a hundredth of the mean count as one.
+    // A loss is a spike if it is more than guard.spike_sigmas standard deviations above the mean of the last
+    // guard.spike_window added steps; the same for the gradient norm if guard.spike_gradient is set. The standard
+    // deviation is taken as at least 1 % of the mean. No step is a spike before guard.spike_window / 4 steps, and at
+    // least 2, are added.
     Spike spike(double loss, double gradient_norm) const;
-    // What spike() holds them against; known before a step.
+    // The limits that spike() compares with. Known before a step, so that the device can decide on the update.
     SpikeLimits limits() const;
-    // The step counts.
+    // Adds the numbers of a step to the history.
     void add(double loss, double gradient_norm);
 
-    // For checkpoints, to the bit.
+    // The history as a text for checkpoints; restore(text()) gives the same bits.
     std::string text() const;
     void restore(const std::string& text);
 

@@ -42,7 +42,7 @@ std::vector<double> slowness_of(std::span<const RankWork> ranks, double factor) 
     return slowness;
 }
 
-// Of unknown seconds if the rank has done no step.
+// Seconds are NaN (unknown) if the rank has completed no step since.
 RankWork Stragglers::work_since_last_call(const RankStatus& rank) {
     const Totals before = std::exchange(before_[rank.rank], {rank.steps, rank.seconds});
     const double steps = double(rank.steps - before.steps);

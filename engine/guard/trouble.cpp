@@ -10,7 +10,7 @@
 namespace gpas {
 namespace {
 
-// Within a layer, in the order in which forward reads its parameters.
+// Position of a parameter within its layer, in the order in which forward reads parameters.
 std::int64_t place_in_layer(const std::string& name) {
     static constexpr const char* order[] = {"attention.pre_norm.", "attention.qkv.",
                                             "attention.out.",      "attention.branch_norm.",
@@ -26,7 +26,7 @@ std::int64_t place_in_layer(const std::string& name) {
 
 std::int64_t forward_place(const ParameterSpec& spec) { return (spec.layer + 1) * 16 + place_in_layer(spec.name); }
 
-// Parameters from the first to the last that forward reads.
+// Indices of all parameters in the order in which forward reads them.
 std::vector<std::size_t> forward_order(const ParameterStore& store) {
     std::vector<std::size_t> order(store.specs().size());
     for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;

@@ -1,4 +1,4 @@
-// Who made the first NaN or Inf of a step, and in which tensor.
+// Finds the rank and the tensor of the first NaN or Inf of a step.
 #pragma once
 
 #include "engine/model/parameters.hpp"
@@ -9,24 +9,24 @@
 
 namespace gpas {
 
-// What a rank has found of its own.
+// The first bad number that a rank has found in its own tensors.
 struct Trouble {
-    std::int64_t place = -1;  // in the order in which the step computes: the smaller, the earlier; < 0: nothing found
+    std::int64_t place = -1;  // position in the order in which the step computes; < 0: no bad number
     std::string text;         // "the weight layers.3.mlp.down.weight is nan at element 17"
 };
 
-// Weights as the forward pass reads them, then masters; the first one in forward order. Elements are counted in this
-// rank's part of the parameter.
+// The first NaN or Inf in forward order, in the weights that the forward pass reads, then in the masters. The text
+// gives the element's index in this rank's slab of the parameter.
 Trouble bad_weight(Context& context, const ParameterStore& store);
-// The same of gradients, in backward order.
+// The first NaN or Inf of the gradients, in backward order.
 Trouble bad_gradient(Context& context, const ParameterStore& store);
 
 struct FoundTrouble {
     int rank = -1;
     std::string text;  // "rank 5 (stage 1, tensor rank 1, data rank 0): …"
 };
-// The earliest of all ranks' findings; among those at the same place that of the lowest rank. The same result on every
-// rank. Collective over the world.
+// The earliest bad number of all ranks, and at equal places that of the lowest rank; nothing if no rank has one. mine:
+// of this rank. The same result on every rank. Collective over the world.
 std::optional<FoundTrouble> first_of_all(Mesh& mesh, MeshOrder order, const Trouble& mine);
 
 }  // namespace gpas

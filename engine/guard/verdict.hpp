@@ -1,4 +1,5 @@
-// What the numbers of a step lead to. Pure functions: the same numbers and configuration give the same verdict on every rank.
+// The action that follows from the numbers of a step. Pure functions: the same numbers and configuration give the same
+// verdict on every rank.
 #pragma once
 
 #include "engine/guard/spikes.hpp"

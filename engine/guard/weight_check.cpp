@@ -15,7 +15,7 @@ bool state_is_alike(const ParameterStore& store) {
     return store.shape().training && (!store.shape().sharded_optimizer || store.shape().data_size == 1);
 }
 
-// Of parameter i, all that data-parallel ranks have alike.
+// Fingerprint of the tensors of parameter i that data-parallel ranks replicate.
 std::uint64_t print_of(Context& context, const ParameterStore& store, std::size_t i) {
     std::uint64_t print = fingerprint(context, store.compute(i));
     if (state_is_alike(store)) {
@@ -26,16 +26,16 @@ std::uint64_t print_of(Context& context, const ParameterStore& store, std::size_
     return print;
 }
 
-// count numbers of each rank, in rank order; one sum over the world, since each number has one rank.
+// All-gather of `mine` in rank order, by one all-reduce: each element is nonzero on one rank only.
 Prints gather(Communicator& world, const Prints& mine) {
     std::vector<std::int64_t> all(mine.size() * std::size_t(world.size()), 0);
     for (std::size_t i = 0; i < mine.size(); ++i)
-        all[mine.size() * std::size_t(world.rank()) + i] = std::int64_t(mine[i] >> 1);  // sums of signed numbers
+        all[mine.size() * std::size_t(world.rank()) + i] = std::int64_t(mine[i] >> 1);  // int64 holds 63 of the bits
     world.all_reduce(all.data(), std::int64_t(all.size()), ReduceOp::sum, "fingerprints of weights");
     return Prints(all.begin(), all.end());
 }
 
-// Who has the same copies: ranks of one key.
+// Ranks with equal keys hold copies of the same weights.
 std::vector<std::vector<int>> replicas(const Mesh& mesh, MeshOrder order, bool of_data) {
     std::map<std::pair<int, int>, std::vector<int>> groups;
     for (int rank = 0; rank < mesh.world->size(); ++rank) {
@@ -47,7 +47,7 @@ std::vector<std::vector<int>> replicas(const Mesh& mesh, MeshOrder order, bool o
     return all;
 }
 
-// Ranks that are not with the majority; all, where there is none; nothing, where all agree.
+// The ranks outside the majority; all ranks if there is no majority; empty if all agree.
 std::vector<int> odd_ones(const std::vector<int>& ranks, const Prints& prints, std::size_t stride, std::size_t at) {
     std::map<std::uint64_t, std::vector<int>> by_print;
     for (const int rank : ranks) by_print[prints[std::size_t(rank) * stride + at]].push_back(rank);
@@ -82,7 +82,7 @@ std::string ranks_text(Communicator& world, const std::vector<int>& ranks) {
 std::optional<WeightDifference> compare_replicas(Context& context, const ParameterStore& store, Mesh& mesh,
                                                  MeshOrder order) {
     if (mesh.world->size() == 1) return std::nullopt;
-    // [0]: what data-parallel ranks have alike; [1]: what tensor-parallel ranks have.
+    // [0]: state that data-parallel ranks replicate; [1]: parameters that tensor-parallel ranks replicate.
     const std::size_t count = store.specs().size();
     Prints each(count);
     Prints whole(2, 0);
@@ -96,8 +96,8 @@ std::optional<WeightDifference> compare_replicas(Context& context, const Paramet
         for (const std::vector<int>& group : replicas(mesh, order, of_data)) {
             std::vector<int> odd = odd_ones(group, all, 2, of_data ? 0 : 1);
             if (odd.empty()) continue;
-            // One of the odd ones looks which parameter it is, held against another of its group, over a vector that
-            // all ranks take part in.
+            // A differing rank (`suspect`) finds the parameter: it compares its fingerprints with those of a rank of
+            // the majority (`reference`), which broadcasts them to the world.
             const auto other = std::find_if(group.begin(), group.end(), [&](int rank) {
                 return std::find(odd.begin(), odd.end(), rank) == odd.end();
             });

@@ -1,5 +1,5 @@
-// Copies of the same weights on several ranks must be the same bits. Where they are not, memory or a processor has
-// failed, or gpas has a bug.
+// Checks that the copies of the same weights on several ranks have the same bits. If they differ, memory or a processor
+// has failed, or gpas has a bug.
 #pragma once
 
 #include "engine/model/parameters.hpp"
@@ -12,13 +12,13 @@
 namespace gpas {
 
 struct WeightDifference {
-    std::vector<int> ranks;  // those that differ from most of their copies; all of them where none are more
+    std::vector<int> ranks;  // ranks that differ from the majority of their copies; all ranks if there is no majority
     std::string text;        // "layers.3.mlp.down.weight of rank 5 (on n2) differs from 3 other replica(s)"
 };
 
-// Compares what data-parallel ranks have alike (weights as the forward pass reads them; masters and moments too where
-// the optimizer is not sharded), and what tensor-parallel ranks have alike (norms, gates, …). The same result on every
-// rank. Collective over the world.
+// Compares the state that data-parallel ranks replicate (weights that the forward pass reads; without sharded optimizer
+// also masters and moments) and the parameters that tensor-parallel ranks replicate (norms, gates, …), by fingerprints.
+// Returns nothing if all copies are equal. The same result on every rank. Collective over the world.
 std::optional<WeightDifference> compare_replicas(Context& context, const ParameterStore& store, Mesh& mesh,
                                                  MeshOrder order);
 

@@ -3,7 +3,7 @@
 namespace gpas {
 namespace {
 
-// Reduced by finish() alone: gates, and an embedding that another stage adds to.
+// Parameters whose gradients only finish() reduces: gates, and a tied embedding that another stage adds to.
 bool waits_for_the_end(const ParameterSpec& spec) { return spec.kind == ParameterKind::gate || spec.shared; }
 
 }  // namespace

@@ -1,4 +1,5 @@
-// From the gradients that each rank has summed over its micro-batches to those of the global batch.
+// Sums each rank's accumulated gradients over the ranks (data-parallel reduce-scatter or all-reduce, tied embedding,
+// sequence shards), so that they become the gradients of the global batch.
 #pragma once
 
 #include "engine/step/replica.hpp"
@@ -12,11 +13,13 @@ public:
     // Keeps references.
     GradientSync(Replica& replica, Mesh& mesh);
 
-    // The last micro-batch's gradients of a layer are in the buffer: starts what can be reduced.
+    // To be called when the gradients of a layer (ParameterSpec::layer) are complete, in the last micro-batch. Starts
+    // the reduction over the data-parallel group of every bucket that is complete, and returns. The order of the calls
+    // must be the same on all ranks of the group.
     void layer_done(std::int64_t layer);
-    // Waits, and sums what other groups share: a tied embedding over its two stages; norms and gates, where each
-    // tensor-parallel rank has seen a part of the sequence, over those. The owned pieces of the store then hold the
-    // sums over the global batch.
+    // Sums a tied embedding over its two stages, waits for all buckets, and with sequence parallelism sums norms and
+    // gates over the tensor-parallel ranks. On return the owned pieces of the store hold the sums over the global
+    // batch. Collective over the world.
     void finish();
 
 private:
@@ -28,7 +31,7 @@ private:
     ParameterStore& store_;
     Mesh& mesh_;
     GradientReducer reducer_;
-    std::vector<std::int64_t> missing_;  // of each bucket: parameters whose gradients are not complete
+    std::vector<std::int64_t> missing_;  // per bucket: number of parameters whose gradients are not complete
 };
 
 }  // namespace gpas

@@ -24,7 +24,7 @@ const char* name_of(PipelineWork work) {
     return "";
 }
 
-// Streams into the model's parts. Some are free.
+// Buffers [R,C] for the input streams of the model's parts.
 class InputBuffers {
 public:
     explicit InputBuffers(const std::vector<Tensor>& buffers) : free_(buffers) {}
@@ -41,12 +41,13 @@ private:
     std::vector<Tensor> free_;
 };
 
-// Gradients of streams: after its backward a buffer is sent from, and free once it has left. Which buffer is taken, and what is
-// waited for, follows from the order of the calls alone, never from what has left by then.
+// Buffers [R,C] for gradients of streams. After backward a buffer is sent to the previous stage; it is free once the
+// send has completed. Which buffer take() returns and which send it waits for depend on the order of the calls only,
+// never on timing.
 class GradientBuffers {
 public:
     explicit GradientBuffers(const std::vector<Tensor>& buffers) : free_(buffers) {}
-    // Whether one is there or on its way out.
+    // Whether a buffer is free, or becomes free when a send completes.
     bool any() const { return !free_.empty() || !leaving_.empty(); }
     Tensor take() {
         if (free_.empty()) collect();
@@ -97,8 +98,9 @@ public:
             mesh_.world->log().enter(phase_of(actions[k]), pass_.step, actions[k].micro_batch);
             if (!receiving_) receive(actions[k], allow(actions[k]));
             const std::optional<Tensor> arrived = take_received();
-            // The next input may come while this action is computed. Its receive is called after this action's send: it
-            // would hold the send up where both go through one queue, and the peer may need what is sent before it sends.
+            // The next input may arrive while this action is computed, so its buffer is provided before. The receive
+            // itself is started after this action's send. If both go through one queue, a receive in front would delay
+            // the send, and the peer may need that message before it can send.
             const std::optional<Tensor> next = k + 1 < actions.size() ? allow_early(actions[k + 1]) : std::nullopt;
             perform(actions[k], arrived);
             if (next) receive(actions[k + 1], next);
@@ -116,10 +118,10 @@ private:
         Tensor input;
     };
     struct Chunk {
-        std::vector<std::size_t> free;               // slots
-        std::vector<Sending> sending;                // of each slot: its output, under way
+        std::vector<std::size_t> free;               // slots (models) without a micro-batch in flight
+        std::vector<Sending> sending;                // per slot: send of its output under way, or null
         std::map<std::int64_t, InFlight> in_flight;  // by micro-batch
-        std::int64_t done = 0;                       // micro-batches whose backward is over
+        std::int64_t done = 0;                       // micro-batches whose backward has ended
     };
     struct Receiving {
         Tensor buffer;
@@ -134,14 +136,16 @@ private:
     Communicator& channel_to(const PipelineAction& action) {
         return is_forward(action) ? *mesh_.pipeline_forward : *mesh_.pipeline_backward;
     }
-    // A buffer for what an action must have received, which may be written from now on.
+    // Takes the buffer for the input that an action receives from another stage, and permits the channel to write it
+    // from now on. Nothing if the action receives no input.
     std::optional<Tensor> allow(const PipelineAction& action) {
         if (!input_of(shape_, mesh_.place.pipeline, action).exists) return std::nullopt;
         const Tensor buffer = is_forward(action) ? inputs_.take() : gradients_.take();
         channel_to(action).allow_receive();
         return buffer;
     }
-    // While the action before is computed; without a buffer, when its turn has come.
+    // allow() while the previous action is computed. Nothing if no buffer is free yet: then run() calls allow() when it
+    // reaches the action.
     std::optional<Tensor> allow_early(const PipelineAction& action) {
         return (is_forward(action) ? inputs_.any() : gradients_.any()) ? allow(action) : std::nullopt;
     }
@@ -178,7 +182,7 @@ private:
         return action.micro_batch + 1 == std::int64_t(pass_.batches.size());
     }
 
-    // The output of the micro-batch that a slot holds.
+    // Waits for the send of the output of the micro-batch that a slot held.
     static void wait_until_sent(Chunk& chunk, std::size_t slot) {
         if (chunk.sending[slot]) std::exchange(chunk.sending[slot], nullptr)->wait();
     }
@@ -203,10 +207,10 @@ private:
         }
         if (part(action).head) model.loss(replica_.context, rows(action));
         inputs_.give_back(input);
-        chunk.free.insert(chunk.free.begin(), slot);  // the others first: its output may still be on its way
+        chunk.free.insert(chunk.free.begin(), slot);  // taken last, since the send of its output may still run
     }
 
-    // A micro-batch without loss tokens has no gradient.
+    // Factor of the gradient of a micro-batch's loss; 0 for the mean loss of a micro-batch without loss tokens.
     float factor_of(const PipelineAction& action) const {
         if (!pass_.batch_means) return pass_.factor;
         const std::int64_t tokens = pass_.batches[std::size_t(action.micro_batch)].loss_tokens;
@@ -216,7 +220,7 @@ private:
     void backward(const PipelineAction& action, Tensor d) {
         Chunk& chunk = chunks_[std::size_t(action.chunk)];
         const std::size_t slot = chunk.in_flight.at(action.micro_batch).slot;
-        wait_until_sent(chunk, slot);  // what is computed again is written where its output is sent from
+        wait_until_sent(chunk, slot);  // recomputation writes to the memory that the output is sent from
         Model& model = replica_.memory().models[std::size_t(action.chunk)][slot];
         const bool whole = action.work == PipelineWork::backward;
         const Model::LayerDone done = done_hook(chunk);
@@ -266,10 +270,10 @@ private:
     GradientBuffers gradients_;
     std::vector<Chunk> chunks_;
     std::optional<Receiving> receiving_;
-    std::vector<TokenRows> rows_;  // of each micro-batch
+    std::vector<TokenRows> rows_;  // per micro-batch
 };
 
-// Micro-batches go through a chunk in groups of as many as there are stages, as in the interleaved schedule.
+// As in the interleaved schedule, a chunk gets micro-batches in groups of the number of stages.
 std::vector<PipelineAction> forward_actions(const PipelineShape& shape) {
     std::vector<PipelineAction> actions;
     for (std::int64_t first = 0; first < shape.micro_batches; first += shape.stages)

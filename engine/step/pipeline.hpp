@@ -1,5 +1,6 @@
-// Runs a pipeline schedule: micro-batches through this rank's chunks of the model, streams to and from its neighbours.
-// One stage is a pipeline too.
+// Runs a pipeline schedule: computes micro-batches with this rank's chunks of the model, and sends and receives the
+// residual stream and its gradient to and from the neighbouring stages. A run without pipeline parallelism is a
+// pipeline of one stage.
 #pragma once
 
 #include "engine/step/replica.hpp"
@@ -9,16 +10,16 @@
 
 namespace gpas {
 
-// The micro-batches of one pass and what is wanted of them.
+// The micro-batches of one pass and what to compute with them.
 struct PipelinePass {
-    std::vector<Batch>& batches;
-    bool mask_documents = false;
-    float factor = 1.0F;                      // of the losses' gradient; NaN: every gradient of this rank becomes NaN
-    bool batch_means = false;                 // of each micro-batch, the gradient of its mean loss instead of its sum
-    std::vector<Moments>* moments = nullptr;  // of the last micro-batch's stream, this rank's layers in order
-    std::int64_t step = -1;                   // of the run, from 1, for reports
-    Model::LayerDone done = {};               // gradients of a layer are complete for the whole pass
-    NumberProbe* probe = nullptr;             // looks at what the forward passes compute
+    std::vector<Batch>& batches;  // one per micro-batch
+    bool mask_documents = false;  // attention does not cross document boundaries
+    float factor = 1.0F;          // multiplies the gradient of the loss; NaN makes every gradient of this rank NaN
+    bool batch_means = false;     // differentiate the sum of the micro-batches' mean losses, not of all tokens' losses
+    std::vector<Moments>* moments = nullptr;  // gets the last micro-batch's moments (Model::forward), layers in order
+    std::int64_t step = -1;                   // of the run, from 1, for the watcher's reports; -1: none
+    Model::LayerDone done = {};    // called in the last micro-batch, when a layer's gradients are complete for the pass
+    NumberProbe* probe = nullptr;  // checks the outputs of the forward passes; null: no check
 };
 
 class Pipeline {
@@ -27,10 +28,12 @@ public:
     Pipeline(Replica& replica, Mesh& mesh, const PipelineShape& shape)
         : replica_(replica), mesh_(mesh), shape_(shape) {}
 
-    // Forward and backward of shape.micro_batches micro-batches, enqueued; gradients +=; work.loss = Σ of losses on the
-    // last stage, 0 on the others. Collective over the pipeline.
+    // Forward and backward of shape.micro_batches micro-batches. Gradients +=; work.loss = Σ of the tokens' losses on
+    // the last stage, 0 on the other stages. On a GPU the work is enqueued and may run after the return. Collective
+    // over the pipeline.
     void train(const PipelinePass& pass);
-    // Forward only, of any number of micro-batches. Returns that Σ.
+    // Forward only, of any number of micro-batches. Returns work.loss, as train() sets it, once it is computed.
+    // Collective over the pipeline.
     double evaluate(const PipelinePass& pass);
 
 private:

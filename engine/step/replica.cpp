@@ -11,10 +11,10 @@
 namespace gpas {
 namespace {
 
-// With neighbours a gradient may be on its way in and another on its way out while one is computed on.
+// With neighbours one gradient may be received and one sent while a third is computed on.
 constexpr std::int64_t gradient_buffers_with_neighbours = 3;
 
-// Of each chunk: the most micro-batches that have begun their forward and not ended their backward.
+// Per chunk: the most micro-batches that have begun their forward and not ended their backward.
 std::vector<std::int64_t> in_flight_of_chunks(const std::vector<PipelineAction>& actions, int chunks, bool split) {
     const PipelineWork last = split ? PipelineWork::backward_weight : PipelineWork::backward;
     std::vector<std::int64_t> now(std::size_t(chunks), 0);
@@ -27,7 +27,8 @@ std::vector<std::int64_t> in_flight_of_chunks(const std::vector<PipelineAction>&
     return most;
 }
 
-// Norms and gates: with sequence parallelism each tensor-parallel rank has their gradients of its part of the sequence.
+// Elements of the owned gradients of norms and gates. With sequence parallelism each tensor-parallel rank has the
+// gradients of its part of the sequence, which GradientSync sums.
 std::int64_t sequence_sharded_elements(const ParameterStore& store) {
     std::int64_t sum = 0;
     for (const OwnedPiece& piece : store.owned())
@@ -65,7 +66,7 @@ void place_on(ReplicaShape& shape, Device device) {
     shape.device = device;
     if (device == Device::cpu) return;
     shape.compute.ffn_multiple = shape.store.ffn_multiple = bf16_in_16_bytes;
-    shape.compute.head_chunk = 2048;  // products of 512 rows leave a GPU half idle (docs/results/gpu.md)
+    shape.compute.head_chunk = 2048;  // products of 512 rows leave half of a GPU idle (docs/results/gpu.md)
 }
 
 PipelineShape pipeline_shape(const RunConfig& config, MeshSize mesh) {

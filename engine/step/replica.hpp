@@ -1,5 +1,5 @@
-// The model as one rank holds it: its parameters, the activations of every micro-batch it has in flight, and the
-// context its operations run in. All memory is planned first, by the same code that then lays it out.
+// One rank's part of the model: parameters, activations of every micro-batch in flight, and the context (device,
+// stream, scratch memory) of its operations. All memory is planned first, by the same code that allocates it.
 #pragma once
 
 #include "engine/model/model.hpp"
@@ -13,75 +13,78 @@
 
 namespace gpas {
 
+// Bytes that one rank needs on its device.
 struct ReplicaPlan {
-    std::int64_t weight_bytes = 0;      // as the forward pass reads them
+    std::int64_t weight_bytes = 0;      // weights that the forward pass reads
     std::int64_t gradient_bytes = 0;    // fp32
-    std::int64_t optimizer_bytes = 0;   // moments, and masters where the forward pass reads bf16
-    std::int64_t activation_bytes = 0;  // from forward to backward, of every micro-batch in flight
-    std::int64_t buffer_bytes = 0;      // within one sub-layer, of the head, to and from other stages
-    std::int64_t recomputed_bytes = 0;  // activations of one layer at a time
-    std::int64_t scratch_bytes = 0;     // within one operation
-    std::int64_t saved_bytes = 0;       // what the rank adds to a checkpoint; not in the total
+    std::int64_t optimizer_bytes = 0;   // Adam moments, and fp32 masters if the forward pass reads bf16
+    std::int64_t activation_bytes = 0;  // kept from forward to backward, of all micro-batches in flight
+    std::int64_t buffer_bytes = 0;      // of one sub-layer, of the head, and of messages between stages
+    std::int64_t recomputed_bytes = 0;  // activations that backward computes again, one layer at a time
+    std::int64_t scratch_bytes = 0;     // of one operation
+    std::int64_t saved_bytes = 0;       // what the rank writes to a checkpoint; not in the total
     std::int64_t total_bytes() const {
         return weight_bytes + gradient_bytes + optimizer_bytes + activation_bytes + buffer_bytes + recomputed_bytes +
                scratch_bytes;
     }
 };
 
-// What a rank holds. Follows from configuration, mesh and place alone.
+// What a rank holds. A function of configuration, mesh and the rank's place only.
 struct ReplicaShape {
     ModelConfig model;
     OptimizerConfig optimizer;
     ModelShape compute;
     std::vector<ModelPart> parts;         // the chunks of this rank's pipeline stage
-    std::vector<std::int64_t> in_flight;  // of each chunk: micro-batches between forward and backward at most
+    std::vector<std::int64_t> in_flight;  // per chunk: most micro-batches between their forward and backward
     StoreShape store;
     Device device = Device::cpu;
     int threads = 1;
-    std::int64_t row_slots = 1;   // micro-batches whose tokens a GPU holds at once: those of a step
-    bool has_neighbours = false;  // other stages
+    std::int64_t row_slots = 1;   // micro-batches whose tokens a GPU holds at once: all of a step
+    bool has_neighbours = false;  // the pipeline has other stages
 };
 
-// Lets the shape be computed on this device: rows of a GPU's tensors are whole 16 bytes.
+// Sets the shape's device, and what depends on it: for a GPU, feed-forward columns are padded so that rows of tensors
+// are multiples of 16 bytes, and the head's chunks are larger.
 void place_on(ReplicaShape& shape, Device device);
 
-// One rank that has the whole model, and one micro-batch in flight.
+// The shape of one rank that has the whole model, and one micro-batch in flight.
 ReplicaShape whole_replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& compute,
                            int threads);
-// The rank at `place` of a run. training: false leaves out gradients and optimizer.
+// The shape of the rank at `place` of a run. training: false leaves out gradients and optimizer.
 ReplicaShape replica_shape(const RunConfig& config, MeshSize mesh, MeshPlace place, int threads, bool training,
                            Device device = Device::cpu);
-// The schedule of a run on this mesh, and what a rank does in it.
+// The pipeline schedule of a run on this mesh.
 PipelineShape pipeline_shape(const RunConfig& config, MeshSize mesh);
 
+// The bytes that a Replica of this shape will use. Allocates nothing.
 ReplicaPlan plan_replica(const ReplicaShape& shape);
 
-// Everything of a replica that lies in arenas.
+// Everything of a replica that is stored in arenas.
 struct ReplicaMemory {
     ReplicaMemory(const ReplicaShape& shape, const TensorParallel& tensor, Arena& memory, Arena& recomputed);
 
-    std::int64_t activation_bytes = 0;  // what the models took
+    std::int64_t activation_bytes = 0;  // that the models allocated
     ParameterStore store;
     Workspace work;
-    std::vector<std::vector<Model>> models;  // of each chunk, one for each micro-batch in flight
-    // [R,C] streams into a part: one for each micro-batch in flight and, with neighbours, one more to receive into.
+    std::vector<std::vector<Model>> models;  // [chunk][micro-batch in flight]
+    // [R,C] input streams of a part: one per micro-batch in flight, and with neighbours one more to receive into.
     std::vector<Tensor> inputs;
-    // [R,C] gradients of the stream: one; with neighbours one that is received, one computed on, one being sent.
+    // [R,C] gradients of the stream: one; with neighbours three (received, computed on, sent).
     std::vector<Tensor> gradients;
-    // On a GPU: tokens, labels and segment_begin of each micro-batch of a pass, [slots, 3, T] int32.
+    // [slots, 3, T] int32, on a GPU only: tokens, labels and segment_begin of each micro-batch of a pass.
     Tensor token_rows;
-    // With sequence parallelism: what norms and gates have as gradients, packed for one message; fp32.
+    // fp32, with sequence parallelism only: gradients of norms and gates, packed for one message.
     Tensor packed;
 };
 
 class Replica {
 public:
-    // Weights are not yet set: initialise() or a checkpoint does that. tensor, data: the groups of the shape's sizes,
-    // kept.
+    // Weights are not set: call initialise() or load a checkpoint. tensor, data: the tensor-parallel and data-parallel
+    // groups, of the sizes in the shape; the replica keeps references.
     Replica(const ReplicaShape& shape, Communicator& tensor, Communicator& data);
-    // The same with a context that others use, too (see make_context), kept.
+    // With a context that other code also uses (see make_context); the replica keeps a reference.
     Replica(const ReplicaShape& shape, Context& context, Communicator& tensor, Communicator& data);
-    // Alone, with the whole model.
+    // On one rank, with the whole model.
     Replica(const ModelConfig& model, const OptimizerConfig& optimizer, const ModelShape& compute, int threads);
     Replica(const Replica&) = delete;  // the models hold views into the arenas
     Replica& operator=(const Replica&) = delete;
@@ -91,19 +94,19 @@ public:
     Communicator& tensor_group() { return *tensor_group_; }
     Communicator& data_group() { return *data_group_; }
     ReplicaMemory& memory() { return memory_; }
-    // Of the arenas, without scratch: what the plan says, or the constructor has thrown.
+    // Bytes of the arenas, without scratch. Equal to the plan; otherwise the constructor throws.
     std::int64_t used_bytes() const { return kept_.used_bytes() + recomputed_.peak_bytes(); }
 
-    // Of a replica that has the whole model, one micro-batch (see Model).
+    // One micro-batch, on a replica that has the whole model (see Model). Both losses are Σ over tokens.
     double loss(const TokenRows& rows, std::vector<Moments>* moments = nullptr);
     double loss_and_backward(const TokenRows& rows, float factor);
     void logits_at(Tensor logits, Tensor tokens, std::int64_t position);
 
-    // Where operations find these rows: on a GPU in slot `i` (less than row_slots), else where they are. logits_at(),
-    // loss() and loss_and_backward() use slot 0. See TokenStaging::load.
+    // Returns the rows as operations can read them. On a GPU: copies them to slot `i` < row_slots() and returns views
+    // of it (TokenStaging::load); on the CPU: `rows` itself. logits_at(), loss() and loss_and_backward() use slot 0.
     TokenRows load_rows(const TokenRows& rows, std::int64_t i);
     std::int64_t row_slots() const;  // unlimited on the CPU
-    // Σ of the losses since work.loss was cleared. Waits for the GPU.
+    // Σ of the tokens' losses since work.loss was cleared. Waits for the GPU.
     double loss_sum();
 
 private:
@@ -112,10 +115,10 @@ private:
     Replica(const ReplicaShape& shape, std::unique_ptr<Context> own, Context* others, Communicator& tensor,
             Communicator& data);
 
-    // Members in the order in which they depend on each other.
+    // The order of the members matters: later members refer to earlier ones.
     ReplicaShape shape_;
     ReplicaPlan plan_;
-    std::unique_ptr<Communicator> self_;  // of a replica that is alone
+    std::unique_ptr<Communicator> self_;  // group of one rank, of a replica without other ranks
     Communicator* tensor_group_;
     Communicator* data_group_;
     TensorParallel tensor_;
@@ -128,7 +131,7 @@ public:
 
 private:
     ReplicaMemory memory_;
-    std::unique_ptr<TokenStaging> staging_;  // on a GPU
+    std::unique_ptr<TokenStaging> staging_;  // on a GPU only
 
 public:
     ParameterStore& store;
@@ -137,7 +140,7 @@ public:
 // A context with the scratch memory that the shape plans, on its device.
 std::unique_ptr<Context> make_context(const ReplicaShape& shape);
 
-// Views of a batch. segment_begin only where documents are masked. `batch` must outlive them.
+// Views of a batch, which must outlive them. segment_begin is absent unless mask_documents.
 TokenRows rows_of(Batch& batch, bool mask_documents);
 
 Dtype storage_dtype(ComputeDtype dtype);

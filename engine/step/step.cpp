@@ -17,7 +17,8 @@
 namespace gpas {
 namespace {
 
-// Within forward and backward: for tensor-parallel ranks, neighbouring stages, and buckets of gradients.
+// Seconds so far that this rank waited for messages of forward and backward: of tensor-parallel ranks, neighbouring
+// stages, and gradient buckets.
 double waited_seconds(const Mesh& mesh) {
     return mesh.tensor->waited_seconds() + mesh.pipeline_forward->waited_seconds() +
            mesh.pipeline_backward->waited_seconds() + mesh.data->waited_seconds();
@@ -42,7 +43,7 @@ TrainingStep::TrainingStep(const RunConfig& config, Replica& replica, const Samp
             mesh.size.data, config.training.micro_batch_size);
 }
 
-// All ranks of one pipeline, and of one tensor-parallel group, read the same samples.
+// All ranks with one data rank (pipeline stages and tensor-parallel ranks) read the same samples.
 void TrainingStep::load_batches(std::int64_t first_sample) {
     const std::int64_t micro = config_.training.micro_batch_size;
     for (std::int64_t i = 0; i < micro_batches_; ++i) {
@@ -51,7 +52,7 @@ void TrainingStep::load_batches(std::int64_t first_sample) {
     }
 }
 
-// Sums, not means: what divides them is the number of tokens of the global batch.
+// Gradients = Σ over this rank's tokens, not means: AdamW divides by the number of tokens of the global batch.
 void TrainingStep::forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce) {
     fill(replica_.context, replica_.store.all_gradients(), 0.0F);
     Model::LayerDone done;
@@ -77,17 +78,17 @@ void TrainingStep::measure_gradients() {
     const ParameterStore& store = replica_.store;
     const Tensor squares = replica_.memory().work.squares;
     clear(replica_.context, squares);
-    std::vector<Tensor> gradients[2];  // of all other parameters, of gates
+    std::vector<Tensor> gradients[2];  // [0] of all parameters but the gates, [1] of the gates
     for (const OwnedPiece& piece : store.owned())
         if (piece.counted)
             gradients[store.specs()[piece.parameter].kind == ParameterKind::gate].push_back(piece.gradient);
     for (const int gates : {0, 1}) squared_norm(replica_.context, squares.slice(gates, gates + 1), gradients[gates]);
 }
 
-// Of loss, tokens and squared norms, on the device.
+// Sums loss, tokens and squared norms over all ranks, on the device.
 void TrainingStep::sum_over_ranks() {
     StepTerms terms{.factor = rehearsed_.factor(),
-                    .counted = mesh_.last_stage() && mesh_.place.tensor == 0};  // tensor-parallel ranks have the same
+                    .counted = mesh_.last_stage() && mesh_.place.tensor == 0};  // tensor ranks have equal losses
     if (terms.counted)
         for (const Batch& batch : batches_) terms.tokens += double(batch.loss_tokens);
     const Workspace& work = replica_.memory().work;
@@ -97,7 +98,7 @@ void TrainingStep::sum_over_ranks() {
 
 UpdateRule TrainingStep::rule_of(const StepInput& input, bool allowed) const {
     const SpikeLimits most = input.spikes != nullptr ? input.spikes->limits() : SpikeLimits{};
-    return {// The terms of the summed gradient are tokens or means of micro-batches.
+    return {// The number of micro-batches if the gradient sums their means; 0: the number of tokens.
             .divisor =
                 config_.training.loss_mean == LossMean::micro_batches ? double(micro_batches_ * mesh_.size.data) : 0.0,
             .clip = config_.optimizer.clip_grad,
@@ -123,7 +124,7 @@ void TrainingStep::update_weights(StepResult& result, std::int64_t update, bool 
                          .epsilon = optimizer.epsilon,
                          .step = update,
                          .taken = only_if_taken ? number(offsetof(UpdateDecision, taken)) : Tensor{}};
-    store.await_weights();  // what is sent from must not change; after a forward pass nothing is under way
+    store.await_weights();  // a gather must not send weights that change (after a forward pass none is under way)
     std::vector<AdamwPiece> pieces;
     for (const OwnedPiece& piece : store.owned()) {
         const ParameterSpec& spec = store.specs()[piece.parameter];
@@ -197,7 +198,7 @@ std::string TrainingStep::find_trouble(const StepInput& input, std::int64_t& ran
         forward_backward(input.step, nullptr, false);
         return bad_gradient(replica_.context, replica_.store);
     };
-    // What is bad earlier makes what comes later bad, on all ranks.
+    // In this order, since a bad number makes all later ones bad, on all ranks.
     for (const std::function<Trouble()>& look : {std::function<Trouble()>(in_weights), {in_forward}, {in_backward}})
         if (const auto found = first_of_all(mesh_, config_.parallel.order, look())) {
             rank = found->rank;
@@ -256,7 +257,8 @@ std::vector<int> TrainingStep::ranks_of_copy(int rank) const {
     return ranks;
 }
 
-// Bad data gives the same numbers again; hardware that fails now and then does not. Then the second result counts.
+// Computes the step again. Bad data gives the same numbers again; hardware with transient failures does not, and then
+// the second result is used. `what`: the reason, for the event.
 bool TrainingStep::differs_when_recomputed(const StepInput& input, StepResult& result, const Computed& first,
                                            const std::string& what) {
     rehearsed_.before_recomputation();
@@ -284,7 +286,7 @@ bool TrainingStep::differs_when_recomputed(const StepInput& input, StepResult& r
     return true;
 }
 
-// Before the weights move: those that this step has used. False: they differ, and the action is set.
+// Compares the replicas' weights that this step used, before the update. False: they differ; event and action are set.
 bool TrainingStep::replicas_agree(const StepInput& input, StepResult& result) {
     const auto difference = compare_replicas(replica_.context, replica_.store, mesh_, config_.parallel.order);
     result.replicas_agreed = !difference;

@@ -1,5 +1,5 @@
-// One training step: the global batch in micro-batches over the data-parallel ranks and through the pipeline, the mean
-// gradient of its tokens, clipping, AdamW.
+// One training step: gradient of the mean loss over the tokens of the global batch (micro-batches over the
+// data-parallel ranks and through the pipeline), checks of the numbers, clipping, AdamW.
 #pragma once
 
 #include "engine/guard/rehearsed_numbers.hpp"
@@ -21,61 +21,63 @@ namespace gpas {
 
 struct StepResult {
     StepAction action = StepAction::update;
-    std::vector<EventMetrics> events;  // what was noticed, the same on every rank; actions are filled in
-    double loss = 0.0;                 // mean over the loss tokens of the global batch; 0 if there are none
+    std::vector<EventMetrics> events;  // bad numbers, spikes, different weights, with actions; the same on every rank
+    double loss = 0.0;                 // mean over the loss tokens of the global batch; 0 if loss_tokens is 0
     std::int64_t loss_tokens = 0;      // of the global batch
-    double gradient_norm = 0.0;        // L2, of the mean gradient, before clipping
-    double gate_gradient_norm = 0.0;   // the same of all gates, before any clipping
+    double gradient_norm = 0.0;        // L2 norm of the gradient of all parameters, before clipping
+    double gate_gradient_norm = 0.0;   // L2 norm of the gradient of all gates, before clipping
     double learning_rate = 0.0;
     bool clipped = false;
     bool gates_clipped = false;
-    bool replicas_agreed = false;          // they were compared before the update, and are alike
-    bool all_written = false;              // of the ranks' votes: all
-    StopRequest stop = StopRequest::none;  // of the ranks' votes: the strongest
-    // When asked for, of every layer, on every rank:
-    std::vector<Moments> stream;  // of the residual stream after each sub-layer (attention and MLP of layer 0, of layer
-                                  // 1, …), of this data-parallel rank's last micro-batch, before the update
-    std::vector<float> gates;     // raw values in the order of the model's parameters, after the update
+    bool replicas_agreed = false;          // replicas' weights were compared before the update, and are equal
+    bool all_written = false;              // StepVote::written of all ranks
+    StopRequest stop = StopRequest::none;  // the strongest StepVote::stop of all ranks
+    // The next two: with StepInput::with_gpas_view only, of every layer, on every rank.
+    // Moments of the residual stream after each sub-layer (attention and MLP of layer 0, of layer 1, …), in the last
+    // micro-batch of this data-parallel rank, before the update.
+    std::vector<Moments> stream;
+    std::vector<float> gates;  // raw values g in the order of the model's parameters, after the update
     PhaseSeconds seconds;
 };
 
-// What a rank lets all others know at the end of a step.
+// What a rank sends to all ranks at the end of a step.
 struct StepVote {
-    bool written = false;  // it has nothing left to write of a checkpoint
+    bool written = false;  // a save is under way, and this rank has written its whole part
     StopRequest stop = StopRequest::none;
 };
 
 struct StepInput {
-    std::int64_t step = 0;    // of the run, from 0
-    std::int64_t update = 1;  // of AdamW, from 1
-    std::int64_t first_sample = 0;
-    bool with_gpas_view = false;
-    std::function<StepVote()> vote = {};   // asked when the loss is known
-    const SpikeHistory* spikes = nullptr;  // what stands out; the same on every rank. Null: nothing does
+    std::int64_t step = 0;                 // of the run, from 0
+    std::int64_t update = 1;               // of AdamW, from 1
+    std::int64_t first_sample = 0;         // of the global batch, in the sample stream
+    bool with_gpas_view = false;           // fill StepResult::stream and gates
+    std::function<StepVote()> vote = {};   // called once the loss is known
+    const SpikeHistory* spikes = nullptr;  // recent steps, the same on every rank; null: no check for spikes
 };
 
 class TrainingStep {
 public:
-    // Keeps references to all of them.
+    // Keeps references to all arguments.
     TrainingStep(const RunConfig& config, Replica& replica, const SampleStream& samples, Mesh& mesh);
 
-    // The same bits on every rank. NaN, Inf, spikes and weights that differ between replicas lead to the action that
-    // the configuration asks for; an event tells step, rank and tensor. Collective over the world. On a GPU all of it
-    // is enqueued before the host waits, once, for loss and norm, and an ordinary step's update may still be under way
-    // on return. So may, everywhere, the gathering of weights (ParameterStore::start_gather).
+    // Computes one step. The result has the same bits on every rank, except `stream` and `seconds`. If the loss or the
+    // gradient norm is NaN, Inf or a spike, or weights differ between replicas, the step takes the action that the
+    // configuration asks for, and an event names step, rank and tensor. Collective over the world. On a GPU the whole
+    // step is enqueued before the host waits once, for loss and norm; the update of an ordinary step may still run on
+    // return. On every device the all-gather of weights may still run (ParameterStore::start_gather).
     StepResult run(const StepInput& input);
 
-    std::int64_t micro_batches() const { return micro_batches_; }  // of each rank
+    std::int64_t micro_batches() const { return micro_batches_; }  // per rank and step
 
 private:
     struct Computed {
         double own_loss = 0.0;       // Σ of this rank
-        std::uint64_t bits[2] = {};  // of the global loss and gradient norm
-        bool taken = false;          // the update, by the device
+        std::uint64_t bits[2] = {};  // bit patterns of the global loss and gradient norm
+        bool taken = false;          // the device decided for the update
     };
     void load_batches(std::int64_t first_sample);
-    // Of the global batch, in two parts. Enqueues loss, gradient, their sums over the ranks and the decision on the
-    // update; and waits for it.
+    // compute() enqueues loss, gradient, their sums over the ranks and the device's decision on the update; numbers()
+    // waits for them and fills the result's loss and norms.
     void compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments, const UpdateRule& rule);
     Computed numbers(StepResult& result);
     UpdateRule rule_of(const StepInput& input, bool allowed) const;
@@ -84,24 +86,25 @@ private:
     bool replicas_agree(const StepInput& input, StepResult& result);
     bool differs_when_recomputed(const StepInput& input, StepResult& result, const Computed& first,
                                  const std::string& what);
-    // Those that compute a loss together with this rank: the stages and tensor-parallel ranks of its copy of the model.
+    // The ranks of one copy of the model: pipeline stages and tensor-parallel ranks with this rank's data rank.
     std::vector<int> ranks_of_copy(int rank) const;
     void handle(StepResult& result, EventMetrics event, StepAction action);
     void forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce);
     void count_votes(StepResult& result, const StepVote& vote);
     void measure_gradients();
     void sum_over_ranks();
-    // Enqueued. only_if_taken: by the decision, which otherwise gives the gradient's factors alone.
+    // Enqueues AdamW. only_if_taken: the device skips it if its decision was against the update; false: the decision
+    // only supplies the gradient's factors (1/tokens and clipping).
     void update_weights(StepResult& result, std::int64_t update, bool only_if_taken);
-    // The parts of work.step_numbers.
+    // Parts of work.step_numbers, fp64: [1], [4], [update_numbers].
     Tensor own_loss() const { return replica_.memory().work.step_numbers.slice(0, 1); }
     Tensor sums() const { return replica_.memory().work.step_numbers.slice(1, 5); }
     Tensor decision() const { return replica_.memory().work.step_numbers.slice(5, 5 + update_numbers); }
     void gather_stream(StepResult& result, const std::vector<Moments>& mine);
     void gather_gates(StepResult& result);
-    // Computes the step again, each rank its own gradients, to find which rank made the first bad number in which
-    // tensor: of the weights, else of the forward pass in its order, else of the gradients in backward order.
-    // `rank`: that one; unchanged if it is not known.
+    // Computes the step again, without sums over the data-parallel ranks, to find the rank and tensor of the first bad
+    // number: in the weights, else in the forward pass in its order, else in the gradients in backward order. Returns
+    // a text that names them. rank = that rank; unchanged if it is not known.
     std::string find_trouble(const StepInput& input, std::int64_t& rank);
 
     const RunConfig& config_;

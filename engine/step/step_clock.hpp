@@ -1,4 +1,5 @@
-// Where the seconds of a step go, also where the host only enqueues: marks in the GPU's stream tell afterwards.
+// Divides the seconds of a step into phases (compute, communication, optimizer). On a GPU, where the host only
+// enqueues, it uses events in the GPU's stream.
 #pragma once
 
 #include "base/phase_seconds.hpp"
@@ -14,15 +15,20 @@ class StepClock {
 public:
     explicit StepClock(Context& context);
 
-    // In this order. Forward and backward begin; they are enqueued, in which the host has waited this long for other
-    // ranks; the sums over ranks are.
+    // A step calls begin(), computed(), reduced() and waited_for_gpu(), in this order. The last three add (+=) to
+    // `seconds`.
+    // Before forward and backward.
     void begin();
+    // After forward and backward (on a GPU: after they are enqueued). waited: host seconds in them spent waiting for
+    // other ranks; they count as communication.
     void computed(PhaseSeconds& seconds, double waited);
+    // After the sums over the ranks (on a GPU: after they are enqueued).
     void reduced(PhaseSeconds& seconds);
-    // Of the host, since the last call.
+    // Host seconds since the last call of a function of this class.
     double lap() { return watch_.lap(); }
-    // The host has waited, since the last lap, for the GPU to get past reduced(): each phase gets what it has had of
-    // the GPU beyond what the host has counted for it, and the optimizer the rest (AdamW of the step before included).
+    // After the host has waited for the GPU to pass reduced(). Divides the wait: compute and communication get the GPU
+    // seconds that exceed the host seconds counted for them; optimizer gets the rest, which includes AdamW of the
+    // previous step.
     void waited_for_gpu(PhaseSeconds& seconds);
 
 private:

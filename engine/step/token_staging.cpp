@@ -17,7 +17,7 @@ TokenStaging::TokenStaging(std::shared_ptr<cuda::Gpu> gpu, std::int64_t slots, s
 
 TokenStaging::~TokenStaging() {
     for (const auto& mark : arrived_)
-        if (mark && !mark->reached()) return;  // the GPU may still read it: the process is about to end after an error
+        if (mark && !mark->reached()) return;  // the GPU may still read the memory, which leaks: the process is ending
     cuda::release_pinned(memory_);
 }
 

@@ -1,4 +1,4 @@
-// Tokens on their way to a GPU, in pinned memory of the host: loading them does not wait for what the GPU is doing.
+// Copies tokens to a GPU through pinned host memory, so that the copy does not wait for the GPU's current work.
 #pragma once
 
 #include "engine/model/model.hpp"
@@ -11,14 +11,15 @@ namespace gpas {
 
 class TokenStaging {
 public:
-    // Room for `slots` micro-batches of `tokens` tokens. Error(environment) when pinned memory is short.
+    // Allocates pinned memory for `slots` micro-batches of `tokens` tokens each. Error(environment) if that fails.
     TokenStaging(std::shared_ptr<cuda::Gpu> gpu, std::int64_t slots, std::int64_t tokens);
     ~TokenStaging();
     TokenStaging(const TokenStaging&) = delete;
     TokenStaging& operator=(const TokenStaging&) = delete;
 
-    // room [3, tokens] int32 on the GPU = tokens, labels and segment_begin, those that are there; returns views of it.
-    // `rows` may be touched again when this returns. Waits only if the last load of this slot has not arrived.
+    // room [3, tokens] int32 on the GPU = tokens, labels and segment_begin of `rows` (absent ones are skipped). Returns
+    // views of `room`. The copy is enqueued; the caller may change `rows` after the return. Waits only if the previous
+    // load of this slot has not arrived on the GPU.
     TokenRows load(std::int64_t slot, Tensor room, const TokenRows& rows);
 
 private:
