@@ -1,4 +1,4 @@
-// An exchange over groups whose messages need no care: a send and a receive.
+// The default start_exchange(): an independent receive and send. NCCL groups override it with one grouped call.
 #include "parallel/communicator.hpp"
 
 #include <utility>

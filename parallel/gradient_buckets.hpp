@@ -1,6 +1,7 @@
-// The flat gradient buffer in buckets: each is summed over the data-parallel ranks as soon as backward has filled it,
-// while backward goes on. With the sharded optimizer (ZeRO stage 1, arXiv 1910.02054) a rank gets, and keeps optimizer
-// state for, its share of each bucket only.
+// Gradient buckets, as in PyTorch DDP and Megatron's distributed optimizer. The flat gradient buffer is divided into
+// buckets. When backward has filled a bucket, its sum over the data-parallel ranks starts and overlaps the rest of
+// backward. With the sharded optimizer (ZeRO stage 1, arXiv 1910.02054) the sum is a reduce-scatter: a rank receives
+// only its share of each bucket, and holds optimizer state only for that share.
 #pragma once
 
 #include "base/range.hpp"
@@ -13,24 +14,24 @@
 namespace gpas {
 
 struct GradientBucket {
-    Range elements;                 // of the flat buffer
-    Range owned;                    // of the flat buffer: what this rank updates; all of it unless sharded
-    std::int64_t owned_offset = 0;  // of `owned` in buffers that hold nothing but owned elements
-    bool sharded = false;
+    Range elements;                 // the bucket, in elements of the flat buffer
+    Range owned;                    // the part that this rank updates; equal to `elements` unless sharded
+    std::int64_t owned_offset = 0;  // start of `owned` in buffers that hold only owned elements (optimizer state)
+    bool sharded = false;           // reduce-scatter and all-gather, instead of all-reduce
 };
 
 class GradientReducer {
 public:
-    // gradients: the flat buffer, fp32 [n]. Keeps references.
+    // gradients: the flat buffer, fp32 [n]. `data`, the buffer and `buckets` must outlive this object.
     GradientReducer(Communicator& data, Tensor gradients, std::span<const GradientBucket> buckets);
 
-    // Starts the sum of one bucket over the ranks, in place; not more than once between two finish(). Every rank starts
-    // them in the same order.
+    // Starts the sum of one bucket over the ranks, in place. A second call for a bucket before finish() does nothing.
+    // Every rank must start the buckets in the same order.
     void start(std::size_t bucket);
-    // Drives what is under way; does not wait.
+    // Lets MPI make progress on the started sums. Does not wait.
     void poll();
-    // Starts what was not started, and waits: the owned range of every bucket then holds the sums (of a sharded bucket
-    // the rest of the range is undefined).
+    // Starts the remaining sums and waits for all. Afterwards the owned range of every bucket holds the sums; the other
+    // elements of a sharded bucket are undefined.
     void finish();
 
 private:
@@ -41,7 +42,8 @@ private:
     std::vector<std::unique_ptr<Transfer>> under_way_;
 };
 
-// values = the owned shares of every sharded bucket, from the ranks that own them. In place, any dtype.
+// All-gather of every sharded bucket: each rank's owned range of `values` (flat, any dtype) is copied to all ranks, in
+// place. Collective over data; blocking.
 void gather_owned(Communicator& data, Tensor values, std::span<const GradientBucket> buckets);
 
 }  // namespace gpas

@@ -1,4 +1,4 @@
-// The group of one rank: nothing is sent, nothing is copied that is already in place.
+// The group of one rank. It sends nothing, and copies only if input and output are different memory.
 #include "base/error.hpp"
 #include "parallel/communicator.hpp"
 

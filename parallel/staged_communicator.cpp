@@ -33,7 +33,7 @@ private:
     std::int64_t bytes_;
 };
 
-// Buffers that are not in use; after the first step none is allocated any more.
+// Pinned buffers that are not in use. Steps repeat the same sizes, so only the first step allocates buffers.
 class Pool {
 public:
     PinnedMemory take(std::int64_t bytes) {
@@ -51,7 +51,7 @@ private:
     std::vector<PinnedMemory> free_;
 };
 
-// A tensor's place on the host for one call.
+// The pinned host copy of a GPU tensor, for one call. fetch(): host copy = GPU tensor. store(): GPU tensor = host copy.
 class Staged {
 public:
     Staged(std::shared_ptr<Pool> pool, std::shared_ptr<cuda::Gpu> gpu, const Tensor& device)
@@ -84,12 +84,12 @@ private:
     PinnedMemory memory_;
 };
 
-// Transfer of the host copies; the results are on the GPU when it is over.
+// The transfer of the host copies. When it has finished, it stores the result in the GPU tensor.
 class StagedTransfer final : public Transfer {
 public:
     StagedTransfer(std::unique_ptr<Transfer> inner, std::vector<Staged> buffers, bool has_result)
         : buffers_(std::move(buffers)), inner_(std::move(inner)), has_result_(has_result) {}
-    ~StagedTransfer() override { inner_.reset(); }  // waits before the buffers go
+    ~StagedTransfer() override { inner_.reset(); }  // waits before the buffers are returned to the pool
 
     void wait() override {
         inner_->wait();
@@ -106,7 +106,7 @@ private:
         if (std::exchange(has_result_, false)) buffers_.front().store();
     }
 
-    std::vector<Staged> buffers_;  // the result first
+    std::vector<Staged> buffers_;  // the result, if there is one, is the first
     std::unique_ptr<Transfer> inner_;
     bool has_result_;
 };
@@ -193,8 +193,9 @@ public:
     }
 
 private:
-    // Whether the host group takes a message's tensor as it is. MPI knows no streams: kernels that write what is sent,
-    // or read what lies where something is received, have to be over.
+    // Whether the host group receives the message's tensor without a copy. MPI does not know CUDA streams. Therefore
+    // the kernels that write the sent tensor, or still read the receive buffer, must have finished: the compute stream
+    // is synchronized first.
     bool passes_through(const Tensor& message) {
         if (!on_gpu(message)) return true;
         if (messages_ == GpuMessages::copied) return false;

@@ -1,11 +1,12 @@
-// The tensor-parallel group as the layers see it (Megatron-LM, arXiv 1909.08053; sequence parallelism arXiv
-// 2205.05198). Between sub-layers a rank holds all T rows of an activation or, with sequence parallelism, R = ⌈T/t⌉ of
-// them; inside a sub-layer it holds all T rows and its share of the heads or of the feed-forward columns. Every rank has
-// as many rows, as collectives want it: if t does not divide T, the last of the R·t rows are padding.
+// Tensor parallelism as the layers use it (Megatron-LM, arXiv 1909.08053; sequence parallelism, arXiv 2205.05198).
+// T: tokens (rows of an activation). t: ranks of the group. R = ⌈T/t⌉.
+// Between sub-layers (attention, feed-forward) a rank holds all T rows of an activation; with sequence parallelism it
+// holds R of them. Inside a sub-layer it holds all T rows, and its share of the heads or feed-forward columns.
+// Collectives need the same number of rows from every rank: if t does not divide T, the last R·t - T rows are padding.
 //
-// With overlap, messages and the products beside them are cut into the t blocks of R rows: block k is that of rank k. In
-// round s = 1 … t - 1 each rank sends a block to rank + s and receives one from rank - s, so that every link carries one
-// block each way, as in a ring.
+// With overlap, the communication and the matrix products are divided into t blocks of R rows. Block k holds the rows
+// of rank k. In round s = 1 … t-1 each rank sends one block to rank + s and receives one block from rank - s (mod t).
+// While a block is in flight, the product with another block is computed.
 #pragma once
 
 #include "base/range.hpp"
@@ -18,8 +19,8 @@ namespace gpas {
 
 class TensorParallel {
 public:
-    // Keeps the group. tokens: T. Sequence parallelism has no meaning, and no effect, in a group of one; in_blocks
-    // (overlap) has none without sequence parallelism.
+    // `group` must outlive this object. tokens: T. in_blocks: overlap. sequence_parallel has no effect in a group of
+    // one; in_blocks has no effect without sequence parallelism.
     TensorParallel(Communicator& group, bool sequence_parallel, std::int64_t tokens, bool in_blocks = false)
         : group_(&group),
           sequence_(sequence_parallel && group.size() > 1),
@@ -30,13 +31,15 @@ public:
     int size() const { return group_->size(); }
     bool sequence_parallel() const { return sequence_; }
 
-    // All T rows of x [R,…]. `whole` [R·t,…] = the ranks' rows together; without sequence parallelism x itself.
+    // Returns all T rows of x. With sequence parallelism x is [R,…]: whole [R·t,…] = the rows of all ranks, and the
+    // first T rows of `whole` are returned. Without it x is [T,…] and is returned; `whole` is not used.
     Tensor gather(Tensor x, Tensor whole, const char* what) const {
         if (!sequence_) return x;
         group_->all_gather(whole, x, what);
         return whole.slice(0, tokens_);
     }
-    // The same, beside work() with overlap, which touches neither x nor `whole`.
+    // As gather(), and also runs work(), which must touch neither x nor `whole`. With overlap, work() runs while the
+    // all-gather is in flight.
     template <class Work>
     Tensor gather_beside(Tensor x, Tensor whole, const char* what, Work&& work) const {
         if (!overlap_) {
@@ -49,12 +52,13 @@ public:
         gathering->wait();
         return whole.slice(0, tokens_);
     }
-    // What gather(x, whole) gave, while `whole` still holds it.
+    // The tensor that gather(x, whole) returned, without communication. `whole` must be unchanged since then.
     Tensor gathered(Tensor x, Tensor whole) const { return sequence_ ? whole.slice(0, tokens_) : x; }
 
-    // Before a column-parallel product (forward), and before the products with the gradient of a row-parallel one
-    // (backward): gathers x as gather() does, and calls product(rows, range) for all T rows: once, or with overlap block
-    // by block as the blocks arrive, this rank's first. rows: those of `range` of the gathered tensor.
+    // Used before a column-parallel product (forward), and before products with the output gradient of a row-parallel
+    // product (backward). Gathers x as gather() does and calls product(rows, range), where `rows` are the rows `range`
+    // of the gathered tensor. Without overlap: one call for all T rows. With overlap: one call per block, this rank's
+    // own block first, then each block when it has arrived.
     template <class Product>
     void gather_into(Context& context, Tensor x, Tensor whole, const char* what, Product&& product) const {
         if (!overlap_) return product(gather(x, whole, what), Range{0, tokens_});
@@ -68,21 +72,23 @@ public:
         }
     }
 
-    // Where a rank writes its partial sum [T,…] of a row-parallel product whose sum is to be y.
+    // The tensor [T,…] into which a rank writes its term of a row-parallel product, before reduce(y, whole).
     Tensor partial(Tensor y, Tensor whole) const { return sequence_ ? whole.slice(0, tokens_) : y; }
-    // After a row-parallel product (forward), and after the gradient of a column-parallel one's input (backward):
-    // y [R,…] = this rank's rows of the sum of all ranks' `whole` [R·t,…], where partial(y, whole) was written; without
-    // sequence parallelism y = the sum of all ranks' y.
+    // Used after a row-parallel product (forward), and after the input gradient of a column-parallel product
+    // (backward). With sequence parallelism (reduce-scatter): y [R,…] = this rank's rows of the sum over ranks of
+    // `whole` [R·t,…]. Without it (all-reduce): y [T,…] = the sum over ranks of y. partial(y, whole) holds this rank's
+    // term in both cases.
     void reduce(Tensor y, Tensor whole, const char* what) const {
         if (sequence_)
             group_->reduce_scatter(y, whole, what);
         else
             group_->all_reduce(y, ReduceOp::sum, what);
     }
-    // The same for what product(rows, range) writes to those rows of partial(y, whole): once, or with overlap block by
-    // block, this rank's last, while blocks computed before travel. `terms` [at least R·(t-1),…] then holds the other
-    // ranks' terms. A term is added to the sum, rounded to y's dtype, at a time: own + that of rank - 1 + rank - 2 …
-    // look(partial(y, whole)) is called once, between products and sum.
+    // As reduce(), but product(rows, range) computes this rank's term: it writes the rows `range` of partial(y, whole).
+    // Without overlap: one call for all T rows. With overlap: one call per block, this rank's own block last, while
+    // the blocks computed before are in flight. `terms` [≥ R·(t-1),…] receives the other ranks' terms. They are added
+    // one by one, and each partial sum is rounded to y's dtype: y = own + term of rank-1 + term of rank-2 + … (mod t).
+    // look(partial(y, whole)) is called once, after all products and before the sum.
     template <class Product, class Look>
     void reduce_from(Context& context, Tensor y, Tensor whole, Tensor terms, const char* what, Product&& product,
                      Look&& look) const {
@@ -107,7 +113,7 @@ public:
         reduce_from(context, y, whole, terms, what, product, [](Tensor) {});
     }
 
-    // parts [P, …] = each rank's `mine`, in rank order; `mine` itself in a group of one.
+    // Returns parts = the tensors `mine` of all ranks, concatenated in rank order. In a group of one returns `mine`.
     Tensor gather_parts(Tensor mine, Tensor parts, const char* what) const {
         if (size() == 1) return mine;
         group_->all_gather(parts, mine, what);
@@ -115,7 +121,7 @@ public:
     }
 
 private:
-    using Transfers = std::vector<std::unique_ptr<Transfer>>;  // of each round
+    using Transfers = std::vector<std::unique_ptr<Transfer>>;  // one per round
 
     int after(int round) const { return (rank() + round) % size(); }
     int before(int round) const { return (rank() - round + size()) % size(); }
@@ -123,7 +129,7 @@ private:
     Tensor block(const Tensor& whole, std::int64_t k) const {
         return whole.slice(k * block_rows(whole), (k + 1) * block_rows(whole));
     }
-    // Of block k, without padding.
+    // The rows of block k, without padding.
     Range rows_of(int k, const Tensor& whole) const {
         return overlap({0, tokens_}, {k * block_rows(whole), (k + 1) * block_rows(whole)});
     }

@@ -25,7 +25,7 @@ void WeightGather::wait(std::size_t bucket) {
     end(bucket);
 }
 
-// In the order in which they were started.
+// Waits in the order of the starts.
 void WeightGather::wait() {
     for (std::size_t i = transfers_.size(); under_way_ > 0 && i-- > 0;) wait(i);
 }

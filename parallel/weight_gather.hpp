@@ -1,4 +1,4 @@
-// New weights on their way from the ranks that own them (ZeRO stage 1), bucket by bucket, beside the program.
+// The all-gather of updated weights (ZeRO stage 1), one operation per bucket, overlapped with the next step's forward.
 #pragma once
 
 #include "parallel/gradient_buckets.hpp"
@@ -11,20 +11,22 @@ namespace gpas {
 
 class WeightGather {
 public:
-    // Starts values = the owned shares of every sharded bucket, in place, any dtype. The last bucket first: backward
-    // fills them from the model's end, so that is the order of the next forward pass. The same order on every rank.
-    // Waits first for what is under way. `data` must live until all of it has been waited for.
+    // Starts the all-gather of every sharded bucket of `values` (flat, any dtype), in place. The last bucket comes
+    // first: backward fills buckets from the model's end, so forward needs the last bucket first. Waits first for
+    // operations of an earlier start(). `data` must live until all operations have been waited for. Collective over
+    // data.
     void start(Communicator& data, Tensor values, std::span<const GradientBucket> buckets);
     bool under_way() const { return under_way_ > 0; }
-    // Until this bucket, or all, are there (on a GPU: for what is enqueued from now on).
+    // Waits for this bucket's weights, or for all. On a GPU the host does not block: work that is enqueued on the
+    // compute stream from now on runs after they have arrived.
     void wait(std::size_t bucket);
     void wait();
-    void poll();  // drives what is under way; does not wait
+    void poll();  // lets MPI make progress; does not wait
 
 private:
     void end(std::size_t bucket);
 
-    std::vector<std::unique_ptr<Transfer>> transfers_;  // of each bucket; empty: it is there
+    std::vector<std::unique_ptr<Transfer>> transfers_;  // one per bucket; null: not sharded, or has arrived
     std::size_t under_way_ = 0;
 };
 

@@ -31,7 +31,8 @@ Actions one_f_one_b(const PipelineShape& shape, int stage) {
     return actions;
 }
 
-// Micro-batches go through a chunk in groups, chunk after chunk; backward the same way from the last chunk on.
+// Forwards: for each group of micro-batches, all micro-batches of chunk 0, then all of chunk 1, and so on. Backwards:
+// the same, from the last chunk to the first. The two lists are merged as in 1F1B.
 Actions interleaved(const PipelineShape& shape, int stage) {
     const std::int64_t group = shape.group > 0 ? shape.group : shape.stages;
     Actions forwards, backwards;
@@ -53,8 +54,8 @@ Actions interleaved(const PipelineShape& shape, int stage) {
     return actions;
 }
 
-// 1F1B's order and messages. The backwards that others wait for are split; as many weight gradients as the bubble holds
-// come later.
+// The order and messages of 1F1B. A backward whose input gradient another stage waits for is split in two, and as many
+// of its weight gradients as the bubble holds are postponed. Stage 0 sends no gradient, so it splits nothing.
 Actions zero_bubble(const PipelineShape& shape, int stage) {
     const std::int64_t m = shape.micro_batches;
     const std::int64_t warmup = std::min<std::int64_t>(shape.stages - stage - 1, m);
@@ -85,7 +86,8 @@ Actions zero_bubble(const PipelineShape& shape, int stage) {
     return actions;
 }
 
-// The model stage before (-1) or after (+1) that of a chunk.
+// The message of an action with the model stage before (step = -1) or after (step = +1) its own; none at the model's
+// ends.
 PipelineMessage neighbour(const PipelineShape& shape, int stage, const PipelineAction& action, int step) {
     const int other = action.chunk * shape.stages + stage + step;
     if (other < 0 || other >= shape.stages * shape.chunks) return {};

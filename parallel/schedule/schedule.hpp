@@ -1,4 +1,5 @@
-// Pipeline schedules as data: what each stage computes, in order. Messages follow from that.
+// Pipeline schedules as data: the list of computations of each stage, in order. The messages between stages follow from
+// these lists.
 #pragma once
 
 #include <cstdint>
@@ -7,24 +8,24 @@
 
 namespace gpas {
 
-// gpipe: all forwards, then all backwards (arXiv 1811.06965). one_f_one_b: PipeDream-flush (arXiv 2006.09503).
-// interleaved: 1F1B over several model chunks a stage (arXiv 2104.04473). zb_h1: 1F1B whose weight gradients fill the
-// bubble (arXiv 2401.10241).
+// gpipe: all forwards, then all backwards (arXiv 1811.06965). one_f_one_b: 1F1B, PipeDream-flush (arXiv 2006.09503).
+// interleaved: 1F1B with several model chunks per stage (arXiv 2104.04473). zb_h1: 1F1B that computes weight gradients
+// in the bubble (ZB-H1, arXiv 2401.10241).
 enum class PipelineSchedule { gpipe, one_f_one_b, interleaved, zb_h1 };
 
 struct PipelineShape {
     PipelineSchedule schedule = PipelineSchedule::one_f_one_b;
     int stages = 1;
-    int chunks = 1;  // model chunks a stage; chunk c of stage r is model stage c · stages + r
+    int chunks = 1;  // model chunks per stage; chunk c of stage r is model stage c · stages + r
     std::int64_t micro_batches = 1;
-    std::int64_t group = 0;  // interleaved: micro-batches that go through a chunk together; 0: stages
+    std::int64_t group = 0;  // interleaved: consecutive micro-batches per chunk; 0: as many as there are stages
 };
 
 enum class PipelineWork {
     forward,
-    backward,         // gradients of input and weights
-    backward_input,   // of the input
-    backward_weight,  // of the weights, some time after backward_input
+    backward,         // gradients of the input and the weights
+    backward_input,   // gradient of the input only
+    backward_weight,  // gradients of the weights only; later than backward_input of the same micro-batch
 };
 
 struct PipelineAction {
@@ -34,30 +35,31 @@ struct PipelineAction {
     bool operator==(const PipelineAction&) const = default;
 };
 
-// Empty when the shape is possible; else why not, and what to do.
+// Empty if the schedule exists for this shape; otherwise the reason and what to change.
 std::string why_impossible(const PipelineShape& shape);
 
-// What one stage computes. Error(internal) for an impossible shape.
+// The computations of one stage, in order. Error(internal) if why_impossible(shape) is not empty.
 std::vector<PipelineAction> pipeline_actions(const PipelineShape& shape, int stage);
 
-// A stream (of a forward) or its gradient (of a backward) between neighbours. The two directions are separate channels,
-// on each of which the messages from one stage to another match in order.
+// A message between neighbouring stages: activations (of a forward) or their gradient (of a backward). Each of the two
+// directions has its own group, in which the messages from one stage to another match in the order of sending.
 struct PipelineMessage {
     bool exists = false;
-    int peer = 0;  // stage
+    int peer = 0;  // the stage at the other end
     std::int64_t micro_batch = 0;
-    int chunk = 0;  // of the peer
+    int chunk = 0;  // the chunk at the other end
 };
-// What an action must have received before it starts, and what it sends when it is done.
+// The message that an action needs before it starts, and the message that it sends when it has finished.
 PipelineMessage input_of(const PipelineShape& shape, int stage, const PipelineAction& action);
 PipelineMessage output_of(const PipelineShape& shape, int stage, const PipelineAction& action);
 
-// With fewer buffers for gradients of streams some stages may wait for each other indefinitely, if sends wait for their
-// receivers: a stage of the interleaved schedule computes up to group - stages gradients ahead of its neighbour. Found
-// by playing all sizes through with early receives, without, and with ones that wait for a buffer.
+// The number of buffers for gradients of activations that a stage needs so that the schedule cannot deadlock. Fewer can
+// deadlock if a send completes only when its receiver is ready: in the interleaved schedule a stage computes up to
+// group - stages gradients ahead of its neighbour, and each of them occupies a buffer. Found by simulation of all sizes,
+// with early receives, without them, and with early receives that wait for a buffer (simulation.hpp).
 std::int64_t least_gradient_buffers(const PipelineShape& shape);
 
-// The most pairs of micro-batch and chunk that have begun their forward and not ended their backward.
+// The largest number of (micro-batch, chunk) pairs in flight: forward begun, backward (of the weights) not ended.
 std::int64_t peak_in_flight(const std::vector<PipelineAction>& actions);
 
 }  // namespace gpas

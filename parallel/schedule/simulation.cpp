@@ -31,14 +31,14 @@ bool has_gradient(const PipelineAction& action) {
     return action.work == PipelineWork::backward || action.work == PipelineWork::backward_input;
 }
 
-// A message: both ends note when they were there. It has arrived some time after the later one.
+// A message. It arrives costs.message seconds after both ends have started (send_start, receive_start).
 struct Message {
-    PipelineAction sent;    // what the sender has computed
-    PipelineAction wanted;  // what the receiver is about to compute
+    PipelineAction sent;    // the action whose output it is
+    PipelineAction wanted;  // the action whose input the receiver expects
     std::optional<double> send_start, receive_start;
 };
 
-// From one stage to another in one direction: the k-th send meets the k-th receive.
+// The messages from one stage to another, of forwards or of backwards: the k-th send matches the k-th receive.
 struct Channel {
     std::deque<Message> messages;
     std::size_t sends = 0;
@@ -51,18 +51,18 @@ struct MessageKey {
     std::size_t index = 0;
 };
 
-// Where in the next action a stage is.
+// What a stage does next for its current action.
 enum class RankPhase { to_receive, to_take_input, to_compute };
 
 struct Stage {
-    std::size_t next = 0;  // action
+    std::size_t next = 0;  // index of the current action
     RankPhase phase = RankPhase::to_receive;
     double now = 0.0;
-    std::optional<MessageKey> input;                             // of the next action
-    std::optional<MessageKey> early;                             // of the one after it
-    std::vector<MessageKey> leaving;                             // gradients on their way out, the oldest first
-    int gradients = 0;                                           // buffers in use
-    std::map<std::pair<std::int64_t, int>, MessageKey> outputs;  // of forwards whose backward is not over
+    std::optional<MessageKey> input;                             // the input of the current action
+    std::optional<MessageKey> early;                             // the input of the next action: the early receive
+    std::vector<MessageKey> leaving;                             // gradients that are being sent, the oldest first
+    int gradients = 0;                                           // gradient buffers in use
+    std::map<std::pair<std::int64_t, int>, MessageKey> outputs;  // outputs of forwards whose backward has not ended
 };
 
 class Simulator {
@@ -78,7 +78,7 @@ public:
         for (const auto& list : actions) result_.in_flight.push_back(peak_in_flight(list));
     }
 
-    // Always the step that is first in time: whether a message has left by then is known.
+    // Always performs the step that is earliest in time, so that all messages that end before it are already known.
     PipelineSimulation run() {
         while (true) {
             std::optional<double> first;
@@ -108,7 +108,7 @@ private:
     }
 
     Message& message(const MessageKey& key) { return channels_[key.channel].messages[key.index]; }
-    // When it will have arrived; nothing while one end is not there.
+    // When the message arrives; nothing if one end has not started.
     std::optional<double> arrival(const MessageKey& key) {
         const Message& m = message(key);
         if (!m.send_start || !m.receive_start) return std::nullopt;
@@ -125,8 +125,8 @@ private:
     const PipelineAction& action(int s) const { return list(s)[stages_[std::size_t(s)].next]; }
     bool has_input(int s, const PipelineAction& a) const { return input_of(shape_, s, a).exists; }
 
-    // Whether the next step takes a buffer for a gradient: to receive into, now or for the action after it, or the last model
-    // stage's to begin in.
+    // Whether the next step needs a gradient buffer: to receive the input of the current or the next action, or, on the
+    // last model stage, to compute the first gradient.
     bool needs_buffer(int s) const {
         const Stage& stage = stages_[std::size_t(s)];
         if (stage.phase == RankPhase::to_take_input && receives_early(s)) return has_gradient(list(s)[stage.next + 1]);
@@ -134,7 +134,7 @@ private:
         if (has_input(s, action(s))) return stage.phase == RankPhase::to_receive && !stage.early;
         return stage.phase == RankPhase::to_compute;
     }
-    // When a stage can make its next step; nothing at its end, or while that depends on others.
+    // When a stage can make its next step; nothing if it has finished, or if that depends on a step of another stage.
     std::optional<double> time_of_next(int s) {
         const Stage& stage = stages_[std::size_t(s)];
         if (stage.next == list(s).size()) return std::nullopt;
@@ -179,7 +179,7 @@ private:
         }
     }
 
-    // Frees the buffers whose gradients have left by now.
+    // Frees the buffers of gradients that have arrived at their receivers by now.
     void collect(Stage& stage) {
         std::erase_if(stage.leaving, [&](const MessageKey& key) {
             if (!has_arrived(key, stage.now)) return false;
@@ -200,7 +200,8 @@ private:
         if (!is_forward(a)) ++stage.gradients;
         return key;
     }
-    // Not where every buffer is in the hands of an action: whether one is still leaving makes no difference.
+    // Whether the stage receives the next action's input early. Not if actions hold every gradient buffer. A buffer
+    // whose gradient is still being sent counts as available, so that the decision does not depend on message times.
     bool receives_early(int s) const {
         const Stage& stage = stages_[std::size_t(s)];
         if (stage.next + 1 >= list(s).size() || !has_input(s, list(s)[stage.next + 1])) return false;
@@ -245,7 +246,8 @@ private:
         if (has_gradient(a)) stage.leaving.push_back(key);
         if (is_forward(a)) stage.outputs[{a.micro_batch, a.chunk}] = key;
     }
-    // The output of a forward lies with what its backward reads, and is overwritten with it.
+    // The output of a forward is stored with the activations that its backward reads. A later micro-batch overwrites
+    // all of them after the backward, so the output must have been sent by then.
     void check_output_left(int s, const PipelineAction& a) {
         Stage& stage = stages_[std::size_t(s)];
         const auto output = stage.outputs.find({a.micro_batch, a.chunk});

@@ -1,5 +1,5 @@
-// A pipeline schedule played through: how long it takes, who waits, whether it comes to an end. The rules are those of
-// the program that runs the schedules (engine/step/pipeline.cpp).
+// Simulates a pipeline schedule: its duration, its bubble, and whether it deadlocks. The rules for receives, sends and
+// buffers are those of engine/step/pipeline.cpp, which runs the schedules.
 #pragma once
 
 #include "parallel/schedule/schedule.hpp"
@@ -9,34 +9,39 @@
 
 namespace gpas {
 
-// Seconds of each model stage (stages · chunks entries, model stage order), and of a message.
+// Seconds per action for each model stage (stages · chunks entries, in model stage order), and per message.
 struct PipelineCosts {
     std::vector<double> forward;
     std::vector<double> backward_input;
-    std::vector<double> backward_weight;  // a full backward takes both
+    std::vector<double> backward_weight;  // an unsplit backward takes backward_input + backward_weight
     double message = 0.0;
 
-    // The same for all stages.
+    // Equal costs for all model stages.
     static PipelineCosts uniform(const PipelineShape& shape, double forward, double backward_input,
                                  double backward_weight, double message = 0.0);
 };
 
 struct PipelineSimulation {
-    double seconds = 0.0;                 // until the last stage to end ends
-    std::vector<double> busy;             // of each stage
-    std::vector<std::int64_t> in_flight;  // of each stage, at most
-    std::vector<std::string> problems;    // empty: every message arrived where it was expected and no stage hangs
-    double bubble() const;                // seconds less those of the busiest stage
+    double seconds = 0.0;                 // when the last stage finishes
+    std::vector<double> busy;             // seconds of computation, per stage
+    std::vector<std::int64_t> in_flight;  // peak_in_flight(), per stage
+    std::vector<std::string> problems;  // empty: no deadlock, every message met its receive, no output was overwritten
+    double bubble() const;              // seconds minus the busy seconds of the busiest stage
 };
 
-// Every stage takes its actions in order. Before an action it waits for what the action must have received; then it is
-// ready to receive for the next one; it computes; it starts to send. A message moves once its sender has started it and
-// its receiver is ready for it (rendezvous), and on each channel in the order of sending. A gradient is computed in one
-// of `gradient_buffers`, in which it came and from which it is sent on; without a free one a stage waits for the oldest to
-// leave, before it is ready to receive early too, unless all are in use. The output of a forward must have left when the
-// backward of its micro-batch ends.
+// The rules. For each action, in the order of its list, a stage
+// 1. waits for the action's input,
+// 2. starts to receive the input of the next action (the early receive),
+// 3. computes,
+// 4. starts to send the output.
+// Messages: a transfer begins when the sender has started the send and the receiver has started the receive
+// (rendezvous), and takes costs.message seconds. On each channel the messages match in the order of sending.
+// Buffers: a stage has `gradient_buffers` buffers for gradients of activations. A gradient is received, computed and
+// sent on in one buffer. If no buffer is free, the stage waits until the oldest outgoing gradient has left; this also
+// holds for an early receive. If no gradient is on its way out, the stage leaves out the early receive.
+// Outputs: the output of a forward must have left when the backward of its micro-batch ends. Otherwise it is a problem.
 PipelineSimulation simulate(const PipelineShape& shape, const PipelineCosts& costs, int gradient_buffers = 3);
-// The same of any lists, one for each stage.
+// Simulates the given lists of actions, one per stage.
 PipelineSimulation simulate(const PipelineShape& shape, const PipelineCosts& costs,
                             const std::vector<std::vector<PipelineAction>>& actions, int gradient_buffers = 3);
 
