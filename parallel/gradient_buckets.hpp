@@ -28,7 +28,7 @@ public:
     // Starts the sum of one bucket over the ranks, in place. A second call for a bucket before finish() does nothing.
     // Every rank must start the buckets in the same order.
     void start(std::size_t bucket);
-    // Lets MPI make progress on the started sums. Does not wait.
+    // Lets the started sums make progress (MPI needs calls for that). Does not wait.
     void poll();
     // Starts the remaining sums and waits for all. Afterwards the owned range of every bucket holds the sums; the other
     // elements of a sharded bucket are undefined.

@@ -21,7 +21,7 @@ public:
     // compute stream from now on runs after they have arrived.
     void wait(std::size_t bucket);
     void wait();
-    void poll();  // lets MPI make progress; does not wait
+    void poll();  // lets the operations make progress (MPI needs calls for that); does not wait
 
 private:
     void end(std::size_t bucket);

@@ -14,10 +14,10 @@
 namespace gpas {
 namespace {
 
-// MPI-3 counts are int: longer messages go in pieces of at most this many elements.
+// Counts in MPI-3 are int, so longer messages are divided into pieces of at most this number of elements.
 constexpr std::int64_t max_piece_elements = std::int64_t(1) << 28;
 
-// call(offset, count) for consecutive pieces of [0, elements).
+// Calls call(offset, count) for the consecutive pieces of [0, elements).
 template <class Call>
 void in_pieces(std::int64_t elements, Call&& call) {
     for (std::int64_t begin = 0; begin < elements; begin += max_piece_elements)
@@ -141,10 +141,12 @@ std::unique_ptr<MpiRequests> MpiCommunicator::begin_collective(const char* op, c
     return requests;
 }
 
-// One number for the whole call, compared by its smallest and largest value over the group.
+// Compares a hash of the call's text (operation, name, group, shape) over the group: all hashes are equal if the
+// maximum equals the minimum, which is -max(-hash). One all-reduce gives both. If they differ, an all-gather collects
+// the texts for the message.
 void MpiCommunicator::verify(std::int64_t call) {
     CommCall mine = job_->log.call(call);
-    mine.step = mine.micro_batch = -1;  // those may differ between stages
+    mine.step = mine.micro_batch = -1;  // pipeline stages may be at different steps and micro-batches
     const std::string text = text_of(mine);
     const std::int64_t hash = std::int64_t(std::hash<std::string>()(text) >> 1);
     std::int64_t extremes[2] = {hash, -hash};
@@ -208,7 +210,7 @@ void MpiCommunicator::all_reduce(std::int64_t* values, std::int64_t count, Reduc
 
 void MpiCommunicator::reduce_scatter(Tensor part, Tensor whole, const char* what) {
     const std::int64_t share = part.elements();
-    // One call where MPI has one that fits: it cannot leave a share in its place, and counts in int.
+    // Uses MPI's own collective if possible: it does not support a share within `whole`, and its count is an int.
     if (size_ == 1 || lies_in(part, whole) || share > max_piece_elements)
         return start_reduce_scatter(part, whole, what)->wait();
     require_parts("reduce_scatter", whole, part, size_, what);
@@ -269,7 +271,7 @@ std::unique_ptr<Transfer> MpiCommunicator::start_all_reduce(Tensor data, ReduceO
                            data.describe());
 }
 
-// Each rank's share is reduced to its owner.
+// One MPI_Ireduce per share and piece, to the rank that owns the share.
 std::unique_ptr<Transfer> MpiCommunicator::start_reduce_scatter(Tensor part, Tensor whole, const char* what) {
     require_parts("reduce_scatter", whole, part, size_, what);
     auto requests = begin_collective("reduce_scatter", what, whole.describe());
@@ -304,7 +306,7 @@ std::unique_ptr<Transfer> MpiCommunicator::start_all_gather(Tensor whole, Tensor
     return requests;
 }
 
-// MPI's own split and duplicate wait without a limit: a barrier first finds those who are missing.
+// MPI_Comm_split and MPI_Comm_dup block without a timeout. The barrier before them times out if a rank is missing.
 std::unique_ptr<Communicator> MpiCommunicator::split(int color, int key, const char* name) {
     barrier("a group to be split");
     MPI_Comm part = MPI_COMM_NULL;

@@ -15,9 +15,10 @@ class MpiRequests;
 
 class MpiCommunicator final : public Communicator {
 public:
-    // The first group of a job: takes the communicator over and frees it, unless it is one of MPI's own. Collective.
+    // The first group of a job. Takes ownership of `comm` and frees it, unless it is MPI_COMM_WORLD or MPI_COMM_SELF.
+    // Collective.
     explicit MpiCommunicator(MPI_Comm comm);
-    // The same, on a board that a watcher looks at, and that outlives all groups.
+    // Also logs the calls on this board, which a watcher reads. The board must outlive all groups.
     MpiCommunicator(MPI_Comm comm, RankBoard& board);
     ~MpiCommunicator() override;
     MpiCommunicator(const MpiCommunicator&) = delete;
@@ -46,8 +47,9 @@ public:
 private:
     MpiCommunicator(MPI_Comm comm, std::string name, std::shared_ptr<MpiJob> job);
     void set_up();
+    // Logs a call and returns its requests, of which there are none yet.
     std::unique_ptr<MpiRequests> begin(const char* op, const char* what, std::string data);
-    // The same for a collective: compares what the ranks of the group call, where the job is set to.
+    // As begin(), for a collective: if settings.verify is set, first compares the calls of the group's ranks.
     std::unique_ptr<MpiRequests> begin_collective(const char* op, const char* what, std::string data);
     void verify(std::int64_t call);
     std::unique_ptr<MpiRequests> start_reduction(void* data, std::int64_t elements, MPI_Datatype type, MPI_Op op,
@@ -60,7 +62,7 @@ private:
     std::shared_ptr<MpiJob> job_;
     int rank_ = 0;
     int size_ = 1;
-    // bf16 is two bytes to MPI; these sum, and compare, what the bytes mean.
+    // MPI has no bf16: the type is two bytes, and these operations interpret them.
     MPI_Datatype bf16_type_ = MPI_DATATYPE_NULL;
     MPI_Op bf16_sum_ = MPI_OP_NULL;
     MPI_Op bf16_max_ = MPI_OP_NULL;

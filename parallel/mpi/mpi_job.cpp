@@ -22,7 +22,7 @@ constexpr std::size_t most_ranks_named = 8;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Gives the core away: soon to whoever else is ready, later for longer.
+// Polls 64 times without a pause, then yields the core to other threads, and after 2 ms sleeps 50 us at a time.
 void pause(std::int64_t tries, double waited_seconds) {
     if (tries < 64) return;
     if (waited_seconds < 2e-3)
@@ -62,7 +62,7 @@ void MpiJob::wait_until(const std::function<bool()>& done, std::int64_t call) {
     constexpr double answers_every_seconds = 0.01;
     const Clock::time_point start = Clock::now();
     double next_answers = 0.5;
-    // A watcher knows more of who is missing, and goes first.
+    // A watcher can name the missing rank, so it gets time to report first.
     const double limit = log.settings.timeout_seconds * (watched_ ? 1.2 : 1.0);
     log.wait(call);
     for (std::int64_t tries = 0; !done(); ++tries) {

@@ -1,5 +1,6 @@
-// What all MPI groups of this rank share: the log, and patience. Only one thread may call MPI, so a rank answers the
-// others' questions while it waits itself.
+// The state that all MPI groups of this rank share: the call log, and the wait with a timeout. After a timeout a rank
+// asks all others in which call they wait. Only one thread may call MPI (MPI_THREAD_FUNNELED), so a rank answers such
+// questions only while it waits itself.
 #pragma once
 
 #include "parallel/comm_log.hpp"
@@ -17,17 +18,19 @@ class MpiJob {
 public:
     // Collective over world.
     explicit MpiJob(MPI_Comm world);
-    MpiJob(MPI_Comm world, RankBoard& board);  // that a watcher looks at
+    MpiJob(MPI_Comm world, RankBoard& board);  // logs on this board, which a watcher reads; the board outlives the job
     ~MpiJob();
     MpiJob(const MpiJob&) = delete;
     MpiJob& operator=(const MpiJob&) = delete;
 
     CommLog log;
 
-    // Returns when done() is true. After log.settings.timeout_seconds it asks every rank what it waits in and throws
-    // Error(environment): one line that names this call, those who answer with theirs, and those who do not.
+    // Returns when done() is true; done() is polled, and must call MPI_Test or similar. After
+    // log.settings.timeout_seconds (1.2 × that if a watcher reads the board; 0: no limit) it asks all ranks for the
+    // call in which they wait, and throws Error(environment). The message names this call, the calls of the ranks that
+    // answer, and the ranks that do not.
     void wait_until(const std::function<bool()>& done, std::int64_t call);
-    // A wait has been given up: nothing may wait for transfers any more.
+    // A wait has timed out. Destructors then must not wait for transfers or call MPI.
     bool failed() const { return failed_; }
 
 private:
@@ -40,7 +43,8 @@ private:
     int size_ = 1;
     bool failed_ = false;
     bool watched_ = false;
-    std::list<std::pair<std::string, MPI_Request>> answers_;  // on their way
+    std::list<std::pair<std::string, MPI_Request>>
+        answers_;  // being sent; a list, because MPI reads the texts in place
 };
 
 }  // namespace gpas

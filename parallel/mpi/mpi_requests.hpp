@@ -1,4 +1,4 @@
-// What one call has under way. Internal to the MPI communicator.
+// The MPI requests of one call. Internal to the MPI communicator.
 #pragma once
 
 #include "base/error.hpp"
@@ -25,12 +25,13 @@ public:
     MpiRequests& operator=(const MpiRequests&) = delete;
 
     std::int64_t call() const { return call_; }
-    // The result of an MPI call that was given next() to start.
+    // Usage: started(MPI_Isend(…, next())). next() adds a request, started() checks the result.
     MPI_Request* next() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
     void started(int code) {
         if (code != MPI_SUCCESS) check_mpi(code, "MPI", text_of(job_->log.call(call_)).c_str());
     }
-    // Of the receives started so far: what must come.
+    // The next request is a receive of exactly `count` elements; otherwise wait() throws Error(internal). A call either
+    // has an expectation for each of its requests, or none.
     void expect(MPI_Datatype type, int count) {
         type_ = type;
         expected_.push_back(count);
@@ -70,7 +71,7 @@ private:
     }
 
     std::shared_ptr<MpiJob> job_;
-    double& waited_seconds_;  // of the communicator, which outlives its transfers
+    double& waited_seconds_;  // the communicator's; the communicator must outlive its transfers
     std::int64_t call_;
     std::vector<MPI_Request> requests_;
     std::vector<MPI_Status> statuses_;

@@ -56,7 +56,7 @@ MpiSession::~MpiSession() {
 }
 
 std::unique_ptr<Communicator> MpiSession::world() const {
-    // A duplicate: what other libraries do on MPI_COMM_WORLD never meets our messages.
+    // A duplicate, so that other libraries' messages on MPI_COMM_WORLD never match ours.
     std::unique_ptr<Communicator> world = MpiCommunicator(MPI_COMM_WORLD, watcher_->board()).duplicate();
     world->log().rehearsal = rehearsal_;
     world->log().last_acts = watcher_->last_acts();

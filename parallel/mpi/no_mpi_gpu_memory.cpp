@@ -1,4 +1,4 @@
-// For an MPI library without MPIX_Query_cuda_support.
+// Used if the MPI library has no MPIX_Query_cuda_support.
 #include "parallel/mpi/mpi_gpu_memory.hpp"
 
 namespace gpas {

@@ -1,4 +1,4 @@
-// Events of CUDA without timing, and a pool of them: a step enqueues hundreds. Internal to the NCCL communicator.
+// CUDA events without timing, and a pool of them, because a step records hundreds. Internal to the NCCL communicator.
 #pragma once
 
 #include "kernels/cuda/check.hpp"
@@ -21,7 +21,7 @@ public:
     CudaEvent& operator=(const CudaEvent&) = delete;
 
     void record(cudaStream_t stream) { cuda::check(cudaEventRecord(event_, stream), "cudaEventRecord"); }
-    // What `stream` gets from now on waits for the record.
+    // Work that is enqueued on `stream` from now on waits for the last record().
     void delay(cudaStream_t stream) const {
         cuda::check(cudaStreamWaitEvent(stream, event_, 0), "cudaStreamWaitEvent");
     }
@@ -35,7 +35,8 @@ private:
     cudaEvent_t event_ = nullptr;
 };
 
-// Thread-safe. An event goes back when its last owner lets go, and is destroyed if the pool is gone.
+// Thread-safe. When the last owner of an event releases it, the event returns to the pool. If the pool no longer
+// exists, the event is destroyed.
 class CudaEventPool : public std::enable_shared_from_this<CudaEventPool> {
 public:
     std::shared_ptr<CudaEvent> take() {
@@ -64,11 +65,13 @@ private:
     std::vector<std::unique_ptr<CudaEvent>> free_;
 };
 
-// The end of what was enqueued on a stream. Recorded by one thread; any may ask.
+// Marks the end of the work that is on a stream at record(). One thread calls record() and delay(); any thread calls
+// reached().
 class CudaCompletion {
 public:
     CudaCompletion(std::shared_ptr<CudaEvent> event, cudaStream_t stream) : event_(std::move(event)), stream_(stream) {}
-    // Once; nothing after that. A record stands in a hardware queue like other work, so that it may be wanted later.
+    // Records the event; further calls do nothing. The caller chooses the time, because a record waits in a hardware
+    // queue and blocks work of other streams in that queue (NcclSession::enqueue).
     void record() {
         if (recorded_.load(std::memory_order_relaxed)) return;
         event_->record(stream_);

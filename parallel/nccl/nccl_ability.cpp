@@ -16,7 +16,8 @@ std::string version_text(std::int64_t version) {
     return fmt::format("{}.{}.{}", version / 10000, version / 100 % 100, version % 100);
 }
 
-// Two ranks that wait for each other take turns on the GPU: few blocks, and no multicast, which one GPU has not.
+// Ranks that share a GPU wait for each other in kernels, while the GPU switches between their processes: so few thread
+// blocks per kernel (NCCL_MAX_CTAS). NVLS needs multicast, which does not exist within one GPU: so it is off.
 void set_sharing_variables() {
     constexpr int keep = 0;
     setenv("NCCL_MULTI_RANK_GPU_ENABLE", "1", keep);

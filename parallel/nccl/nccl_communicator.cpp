@@ -33,7 +33,7 @@ bool on_gpu(const Tensor& tensor) { return tensor.device == Device::cuda; }
 
 cudaStream_t compute_stream(const cuda::Gpu& gpu) { return static_cast<cudaStream_t>(gpu.stream()); }
 
-// The compute stream waits for the end of a call, when asked to.
+// wait() makes the compute stream wait for the end of a call; it does not block the host.
 class StreamTransfer final : public Transfer {
 public:
     StreamTransfer(std::shared_ptr<CudaCompletion> done, std::shared_ptr<cuda::Gpu> gpu)
@@ -171,7 +171,8 @@ public:
     std::unique_ptr<Communicator> duplicate() override { return host_->duplicate(); }
 
 private:
-    // One kernel, which sends and receives: two would wait for each other.
+    // Send and receive in one NCCL group call, hence in one kernel. Two kernels on one stream would run one after the
+    // other, and the ranks' sends would wait for each other's receives.
     ncclResult_t exchange(const NcclChannel& channel, std::array<void*, 2> data, std::array<std::size_t, 2> counts,
                           ncclDataType_t type, int to, int from) const {
         const Nccl& nccl = session_->nccl();
@@ -202,7 +203,8 @@ private:
         }
     }
 
-    // To rank + step of the ring, and from rank - step: the sender is rank 0 of the pair, and makes its id.
+    // Opens two communicators of two ranks: one to send to rank + step of the ring, one to receive from rank - step. In
+    // each the sender is rank 0 and makes the unique id.
     void open_messages(int step) {
         const int to = (rank() + step) % size();
         const int from = (rank() - step + size()) % size();
@@ -238,7 +240,7 @@ private:
                 "{} of {} over {}: whole is {}, part is {}", call, what, name_, whole.describe(), part.describe());
     }
 
-    // After what is on the compute stream; the transfer lets the compute stream wait for it.
+    // Enqueues a call after the work that is on the compute stream now. The transfer can make the compute stream wait.
     using Call = std::function<ncclResult_t(const NcclChannel&)>;
     using Kind = NcclSession::Kind;
     std::unique_ptr<Transfer> enqueue(NcclChannel* channel, const char* op, const char* what, const Tensor& data,
@@ -246,7 +248,7 @@ private:
         before_.record(compute_stream(*gpu_));
         return enqueue(channel, op, what, data, std::move(call), kind, before_);
     }
-    // After what `after` has recorded.
+    // Enqueues a call after the work that `after` has recorded.
     std::unique_ptr<Transfer> enqueue(NcclChannel* channel, const char* op, const char* what, const Tensor& data,
                                       Call call, Kind kind, const CudaEvent& after) {
         require(channel != nullptr, "{} of {}: the group {} carries other calls", op, what, name_);
@@ -257,12 +259,12 @@ private:
     }
 
     std::unique_ptr<Communicator> host_;
-    std::shared_ptr<NcclSession> session_;  // goes before the host, whose log it uses
+    std::shared_ptr<NcclSession> session_;  // destroyed before host_, whose log it uses
     std::shared_ptr<cuda::Gpu> gpu_;
     std::string name_;
-    bool names_work_;  // for a profiler
+    bool names_work_;  // NVTX ranges for a profiler
     NcclChannel* all_ = nullptr;
-    std::map<int, NcclChannel*> sends_, receives_;  // by the rank at the other end
+    std::map<int, NcclChannel*> sends_, receives_;  // key: the rank at the other end
     CudaEvent before_, allowed_;
     bool receive_allowed_ = false;
 };

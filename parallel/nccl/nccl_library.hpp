@@ -1,11 +1,12 @@
-// The functions of NCCL that gpas calls, from the library that is opened when groups first use GPUs.
+// The NCCL functions that gpas calls. The library is opened at run time, when a job first uses GPUs, so that gpas runs
+// on machines without NCCL.
 #pragma once
 
 #include <nccl.h>
 
 namespace gpas {
 
-// Pointers to NCCL's functions, under their own names.
+// Function pointers with the names of the NCCL functions.
 struct Nccl {
     decltype(&::ncclAllGather) ncclAllGather;
     decltype(&::ncclAllReduce) ncclAllReduce;
@@ -25,7 +26,8 @@ struct Nccl {
     decltype(&::ncclSend) ncclSend;
 };
 
-// Error(environment) if NCCL is not there: says where it was looked for and what to install. Thread-safe.
+// Error(environment) if the library is missing; the message names the directories searched and what to install.
+// Thread-safe.
 Nccl load_nccl();
 
 }  // namespace gpas

@@ -13,8 +13,8 @@ namespace {
 
 constexpr std::int64_t scratch_bytes = 1024;
 constexpr auto between_looks = std::chrono::milliseconds(5);
-constexpr auto between_questions = std::chrono::milliseconds(100);  // for asynchronous errors
-constexpr auto patience_of_calls = std::chrono::seconds(1);         // with a call that another thread makes
+constexpr auto between_questions = std::chrono::milliseconds(100);  // between queries of asynchronous errors
+constexpr auto patience_of_calls = std::chrono::seconds(1);         // longest wait for an NCCL call of another thread
 constexpr auto patience_of_abort = std::chrono::seconds(3);
 constexpr double finalize_seconds = 30.0;
 
@@ -22,13 +22,13 @@ double seconds_since(std::chrono::steady_clock::time_point then) {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - then).count();
 }
 
-// Of a GPU with so many multiprocessors: four groups and four directions of messages hold five eighths of them at most.
+// maxCTAs of a communicator on a GPU with this number of multiprocessors: see NcclSession::Size.
 int most_blocks(NcclSession::Size size, int multiprocessors) {
     return size == NcclSession::Size::collectives ? std::clamp(multiprocessors / 8, 1, 16)
                                                   : std::clamp(multiprocessors / 32, 1, 4);
 }
 
-// From version 2.27 on NCCL's own messages name a communicator.
+// Names the communicator in NCCL's own messages. NCCL has commName since version 2.27.
 template <class Config>
 void name(Config& config, const std::string& group) {
     if constexpr (requires { config.commName; }) config.commName = group.c_str();
@@ -47,7 +47,7 @@ NcclSession::NcclSession(std::shared_ptr<cuda::Gpu> gpu, CommLog& log) : gpu_(st
 NcclSession::~NcclSession() {
     gpu_->remove_watcher(this);
     if (log_.last_acts) log_.last_acts->remove(this);
-    // The error that unwinds the stack says why the rank ends. The GPU is not the cause, and nobody is told that it is.
+    // An exception unwinds the stack: it is the reason why the rank ends. So abort, but do not report a GPU failure.
     if (!failed_ && std::uncaught_exceptions() > 0) abort_all();
     if (!failed_) finalize_all();
     {
@@ -57,7 +57,7 @@ NcclSession::~NcclSession() {
     changed_.notify_all();
     watcher_.join();
     log_.set_gpu_call(0);
-    if (failed_) return;  // what may still run there keeps its streams and its memory until the process ends
+    if (failed_) return;  // kernels may still run: their streams and memory must stay until the process ends
     for (const auto& channel : channels_) cudaStreamDestroy(channel->stream);
     cuda::release(scratch_);
 }
@@ -155,13 +155,14 @@ void NcclSession::check_call(ncclResult_t result, const char* call) {
 
 ncclResult_t NcclSession::state_of(const NcclChannel& channel) {
     const std::lock_guard calls(calls_);
-    if (failed_ || channel.comm == nullptr) return ncclInProgress;  // aborted, or destroyed in good order
+    if (failed_ || channel.comm == nullptr) return ncclInProgress;  // aborted, or destroyed by finalize_all()
     ncclResult_t state = ncclSuccess;
     const ncclResult_t asked = nccl_.ncclCommGetAsyncError(channel.comm, &state);
     return asked == ncclSuccess ? state : asked;
 }
 
-// For NCCL's own threads: short, but not without an end.
+// Waits until NCCL's own threads have finished the non-blocking call (config.blocking = 0): usually short, but limited
+// by the timeout, because a rank may be missing.
 void NcclSession::wait_until_ready(const std::vector<NcclChannel*>& channels, std::int64_t call, bool show_waiting) {
     const Clock::time_point start = Clock::now();
     bool shown = false;
@@ -184,7 +185,7 @@ void NcclSession::wait_until_ready(const std::vector<NcclChannel*>& channels, st
 
 // --- failures
 
-// A fifth more than what the ranks' watchers take to name a rank that is missing: they know more.
+// 1.2 × the timeout, so that the ranks' watchers, which can name the missing rank, report first.
 double NcclSession::limit_seconds() const { return 1.2 * log_.settings.timeout_seconds; }
 
 void NcclSession::check() const {
@@ -210,15 +211,15 @@ void NcclSession::give_up(const std::string& why) noexcept {
     log_.gpu_failed(why);
 }
 
-// Each on a thread of its own: an abort frees memory, for which CUDA waits until the kernels of the other communicators
-// have ended, too (github.com/NVIDIA/nccl, pull request 564).
+// Aborts each communicator on its own thread: an abort frees memory, and CUDA then waits for the kernels of all other
+// communicators, which end only when these are aborted, too (github.com/NVIDIA/nccl, pull request 564).
 void NcclSession::abort_all() noexcept {
     struct Countdown {
         std::mutex mutex;
         std::condition_variable changed;
         std::size_t left = 0;
     };
-    failed_ = true;  // no call begins from now on
+    failed_ = true;  // from now on check() throws, so no new call begins
     const std::unique_lock calls(calls_, patience_of_calls);
     const auto countdown = std::make_shared<Countdown>();
     {
@@ -261,7 +262,7 @@ void NcclSession::look_after_calls() {
                 look_for_stall();
             }
         } catch (const std::exception&) {
-            // CUDA's or NCCL's own error: the program meets it at its next call.
+            // An error of CUDA or NCCL: the training thread gets it at its next call.
         }
     }
 }
@@ -323,7 +324,7 @@ void NcclSession::look_for_stall() {
                             log_.settings.timeout_seconds, unfinished()));
 }
 
-// "; unfinished: all_reduce of gradients over data (…) and 3 more, …": of each group the oldest call.
+// "; unfinished: all_reduce of gradients over data (…) and 3 more, …": the oldest call of each channel.
 std::string NcclSession::unfinished() const {
     const std::lock_guard lock(mutex_);
     std::string text;
@@ -336,7 +337,8 @@ std::string NcclSession::unfinished() const {
     return text;
 }
 
-// While the host waits for the GPU, and at the end of that: what an aborted call has left is not to be used.
+// Called while Context::synchronize() waits for the GPU, and at its end. Throws if the session has failed, because the
+// results of aborted calls must not be used, or if the GPU makes no progress for longer than the limit.
 void NcclSession::watch_synchronize(double seconds) {
     check();
     if (limit_seconds() <= 0.0 || seconds <= limit_seconds()) return;
@@ -350,8 +352,8 @@ void NcclSession::watch_synchronize(double seconds) {
 
 // --- the end
 
-// A rank finalizes all before it waits for any, so that no two ranks wait for each other; what was destroyed one after the
-// other would wait for its peer, which destroys another one first.
+// Finalizes all communicators before waiting for any. If each were destroyed in turn, a rank would wait in one
+// communicator for a peer that waits in another one: a deadlock.
 void NcclSession::finalize_all() {
     if (channels_.empty()) return;
     const std::int64_t call = log_.begin("", "finalize", "NCCL", "");

@@ -1,6 +1,6 @@
-// All NCCL communicators of a rank, under one owner: they are aborted together, before anything is freed, or finalized
-// together. A thread of the session watches what the GPU has finished, also while the host is blocked in a call of
-// CUDA.
+// The owner of all NCCL communicators of a rank. It aborts them together, before any memory is freed, or finalizes them
+// together. A thread of the session tracks which calls the GPU has finished, also while the host is blocked in a CUDA
+// call. (PyTorch's counterpart is ProcessGroupNCCL with its watchdog thread.)
 #pragma once
 
 #include "kernels/cuda/gpu.hpp"
@@ -21,27 +21,28 @@
 
 namespace gpas {
 
-// One NCCL communicator and the stream that its work is enqueued on. Belongs to its session.
+// One NCCL communicator and the stream on which its work is enqueued. The session owns both.
 struct NcclChannel {
     struct Pending {
-        std::int64_t call = 0;  // its number in the log
+        std::int64_t call = 0;  // the call's number in the log
         std::shared_ptr<CudaCompletion> done;
         std::chrono::steady_clock::time_point enqueued;
     };
     std::string group;
     ncclComm_t comm = nullptr;
     cudaStream_t stream = nullptr;
-    std::deque<Pending> pending;           // what the GPU has not finished, the oldest first
-    std::shared_ptr<CudaCompletion> sent;  // the last send, if its end is not recorded yet
+    std::deque<Pending> pending;           // calls that the GPU has not finished, the oldest first
+    std::shared_ptr<CudaCompletion> sent;  // the last send, whose end may not be recorded yet; null: not a send
 };
 
-// One thread of the program enqueues; abort_all() and failed() may be called from any.
+// Thread safety: the training thread makes all calls; any thread may call abort_all() and failed().
 class NcclSession {
 public:
-    // For the GPU that this thread has chosen. The log outlives the session. Error(environment) without NCCL.
+    // Uses the current CUDA device of this thread. The log must outlive the session. Error(environment) if the NCCL
+    // library is missing.
     NcclSession(std::shared_ptr<cuda::Gpu> gpu, CommLog& log);
-    // Ends the communicators: finalizes all, waits until all are quiet, destroys all. Aborts them instead after a failure, or
-    // while an error unwinds the stack.
+    // Finalizes all communicators, waits until all have finished, destroys them. Aborts them instead if an exception is
+    // unwinding the stack, or if finalizing fails or takes too long. After a failure they are already aborted.
     ~NcclSession();
     NcclSession(const NcclSession&) = delete;
     NcclSession& operator=(const NcclSession&) = delete;
@@ -50,8 +51,9 @@ public:
     CommLog& log() { return log_; }
     ncclUniqueId new_id();
 
-    // What a communicator is for: how many of the GPU's multiprocessors its kernels may hold. Those of all communicators
-    // of a rank (four groups, four directions of messages) take five eighths of them at most, so that all can run at once.
+    // How many multiprocessors (SMs) a communicator's kernels may occupy: 1/8 of the GPU for collectives, 1/32 for
+    // messages (maxCTAs). The communicators of a rank, four groups and four directions of messages, then occupy at most
+    // 5/8 of the GPU. All of them can therefore run at the same time and do not deadlock for lack of SMs.
     enum class Size { collectives, messages };
     struct Member {
         std::string group;
@@ -60,38 +62,40 @@ public:
         int ranks = 1;
         ncclUniqueId id;
     };
-    // Makes communicators, in one group call of NCCL. Collective over the ranks of each of them; waits for them.
+    // Makes one communicator per member, in one NCCL group call. Collective over the ranks of each communicator. Blocks
+    // until they are ready. Error(environment), also after a timeout. The session owns the result.
     std::vector<NcclChannel*> open(const std::vector<Member>& members);
 
     struct Work {
         NcclChannel* channel;
         std::function<ncclResult_t(const NcclChannel&)> call;
     };
-    // Makes the first calls of new communicators, on a few bytes of the session's own, and waits for them: NCCL
-    // connects ranks at their first call, which later would hold up the host in the midst of a step.
+    // Makes the first calls of new communicators, on the session's scratch memory, and blocks until they have finished.
+    // NCCL connects ranks at the first call, which would otherwise block the host during a step. Error(environment).
     void connect(const std::vector<Work>& first_calls);
-    void* scratch() { return scratch_; }  // of 1 KiB, on the GPU
+    void* scratch() { return scratch_; }  // 1 KiB of GPU memory
 
-    // Enqueues a call on its channel's stream, behind `after`. What is returned is reached when the GPU has finished it; the
-    // log's call ends then. `call`: its number in the log. The end of a send is recorded as late as possible: when
-    // somebody waits for the send, or before the next work on the stream of the send. The record blocks its hardware queue
-    // until the send has ended. If streams share a queue, a receive behind the record would be blocked as well, and two
-    // neighbours that send to each other would wait for each other.
+    // Enqueues a call on its channel's stream, after `after`. `call`: the number of the call in the log. The returned
+    // completion is reached when the GPU has finished the call; the session then ends the log's call.
+    // The end of a send is recorded as late as possible: when a transfer waits for the send, or before the next work on
+    // its stream. The reason: a record blocks its hardware queue until the send has ended. Streams can share a hardware
+    // queue (CUDA_DEVICE_MAX_CONNECTIONS). A receive behind the record would then be blocked as well, and two
+    // neighbours that send to each other would deadlock.
     enum class Kind { collective, send, receive };
     std::shared_ptr<CudaCompletion> enqueue(const Work& work, std::int64_t call, const CudaEvent& after, Kind kind);
 
-    // Error(environment) if the session has failed.
+    // Throws Error(environment) with the reason if the session has failed.
     void check() const;
     bool failed() const { return failed_; }
-    // Ends all that the communicators have under way. They cannot be used any more. Returns when that is done, or after
-    // a few seconds.
+    // Aborts all communicators (ncclCommAbort) and their running kernels; further calls throw. Returns when all are
+    // aborted, but after 4 seconds at the latest: 1 s to wait for an NCCL call of another thread, 3 s for the aborts.
     void abort_all() noexcept;
 
 private:
     using Clock = std::chrono::steady_clock;
 
     void check_call(ncclResult_t result, const char* call);
-    ncclResult_t state_of(const NcclChannel& channel);  // ncclInProgress, ncclSuccess, or its error
+    ncclResult_t state_of(const NcclChannel& channel);  // ncclInProgress (also after an abort), ncclSuccess or an error
     void wait_until_ready(const std::vector<NcclChannel*>& channels, std::int64_t call, bool show_waiting);
     [[noreturn]] void fail_with(const std::string& why);
     void give_up(const std::string& why) noexcept;
@@ -112,16 +116,16 @@ private:
     void* scratch_ = nullptr;
     std::shared_ptr<CudaEventPool> events_ = std::make_shared<CudaEventPool>();
 
-    std::recursive_timed_mutex calls_;  // of NCCL: one at a time
-    mutable std::mutex mutex_;          // of what follows
+    std::recursive_timed_mutex calls_;  // held during each NCCL call: one call at a time
+    mutable std::mutex mutex_;          // guards the members below
     std::vector<std::unique_ptr<NcclChannel>> channels_;
     Clock::time_point progress_ = Clock::now();  // when the GPU last finished a call
-    std::string why_;                            // it has failed
+    std::string why_;                            // the reason of the failure
     std::atomic<bool> failed_ = false;
     bool aborted_ = false;
     bool ending_ = false;
     std::condition_variable changed_;
-    std::thread watcher_;  // last: it uses all of the above
+    std::thread watcher_;  // declared last, because it uses all members above
 };
 
 }  // namespace gpas

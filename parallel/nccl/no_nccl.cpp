@@ -1,4 +1,4 @@
-// What stands in NCCL's place in a build without it.
+// Replaces the NCCL groups in a build without NCCL.
 #include "base/error.hpp"
 #include "parallel/nccl/nccl_ability.hpp"
 #include "parallel/nccl/nccl_communicator.hpp"
