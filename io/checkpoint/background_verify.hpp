@@ -9,19 +9,20 @@
 
 namespace gpas {
 
-// One file at a time, by a thread of its own that calls neither HDF5 nor MPI. For use by one thread.
+// Verifies one file at a time, on its own thread, which calls neither HDF5 nor MPI. All members must be called by one
+// thread.
 class BackgroundVerify {
 public:
     BackgroundVerify() = default;
-    ~BackgroundVerify();  // gives up
+    ~BackgroundVerify();  // cancels the verification
     BackgroundVerify(const BackgroundVerify&) = delete;
     BackgroundVerify& operator=(const BackgroundVerify&) = delete;
 
-    // The first problem of the data; empty: no problem. nullopt: not known yet; if no other file is being verified,
-    // this call starts to verify this file.
+    // The first problem in the data of `file`; empty if the data are intact; nullopt if the result is not known yet.
+    // Does not wait. If no file is being verified, starts to verify `file`.
     std::optional<std::string> ask(const std::filesystem::path& file);
     bool running() const { return thread_.joinable() && !done_; }
-    void wait();
+    void wait();  // until the verification ends
 
 private:
     std::filesystem::path file_;

@@ -9,12 +9,15 @@
 
 namespace gpas {
 
-// A tensor's row-major elements are checksummed in blocks of this many; the last block may be short.
+// Elements per checksum: each block of this many elements of a tensor, in row-major order, has a checksum. The last
+// block may be shorter.
 inline constexpr std::int64_t block_elements = std::int64_t(1) << 20;
 
-// The sum over a block's elements of mix(position in the block << 32 | the element's 32 bits), modulo 2^64, where mix
-// is the finalizer of splitmix64. A sum, so ranks that hold any parts of a block add up what they have in memory, and
-// nobody reads back what was written; and since mix is a bijection, any change of a single element changes the sum.
+// The checksum of `count` elements of a block, from `position` in the block on: the sum of
+//     mix(position in the block << 32 | the element's 32 bits), modulo 2^64,
+// with mix the finaliser of SplitMix64. Because it is a sum, ranks that hold different parts of a block add their sums,
+// and no rank reads back what was written. Because mix is a bijection, a change of a single element always changes the
+// sum.
 std::uint64_t block_sum(std::int64_t position, const float* data, std::int64_t count);
 
 std::int64_t element_count(std::span<const std::int64_t> shape);
@@ -26,13 +29,14 @@ void for_each_run(std::span<const std::int64_t> shape, std::span<const std::int6
                   std::span<const std::int64_t> count,
                   const std::function<void(std::int64_t flat, std::int64_t offset, std::int64_t n)>& body);
 
-// Calls body(start, count, offset) for pieces of at most max_elements that lie contiguous in the slab's own data.
+// Divides a hyperslab into pieces of at most max_elements that are contiguous in the slab's own data, and calls
+// body(start, count, offset) for each. `offset`: position of the piece in the slab's own data, in elements.
 void for_each_piece(std::span<const std::int64_t> start, std::span<const std::int64_t> count, std::int64_t max_elements,
                     const std::function<void(std::span<const std::int64_t> start, std::span<const std::int64_t> count,
                                              std::int64_t offset)>& body);
 
-// Adds n elements, from the row-major index `flat` of their tensor on, to the sums of its blocks and to the count of
-// elements seen in each.
+// For n elements at row-major index `flat` of their tensor: sums[b] += the checksum of the elements in block b, and
+// seen[b] += the number of elements in block b.
 void add_to_block_sums(std::span<std::uint64_t> sums, std::span<std::uint64_t> seen, std::int64_t flat,
                        const float* data, std::int64_t n);
 

@@ -1,5 +1,6 @@
-// Checkpoints: one HDF5 file per step, every parameter and optimizer moment a global, unpadded fp32 tensor. The file
-// does not depend on the layout of the ranks that wrote it, so any layout can read it. docs/formats.md has its format.
+// Checkpoints: one HDF5 file per step. Every parameter and every optimizer moment is a global, unpadded fp32 tensor.
+// The file does not depend on the layout of the ranks that wrote it, so any layout can read it. docs/formats.md
+// describes the format.
 #pragma once
 
 #include "parallel/communicator.hpp"
@@ -19,17 +20,17 @@ namespace gpas {
 
 inline constexpr std::int64_t checkpoint_format_version = 1;
 
-// What a run needs besides its tensors. Stored as attributes of the file's root, one per member.
+// State of a run other than its tensors. Stored as attributes of the file's root group, one per member.
 struct CheckpointHeader {
     std::string software;  // "gpas 0.1.0"
     std::string run_name;
-    std::int64_t step = 0;  // steps finished when this was written
+    std::int64_t step = 0;  // number of finished steps
     std::int64_t consumed_samples = 0;
     std::int64_t consumed_tokens = 0;
-    std::int64_t optimizer_steps = 0;  // AdamW updates done: steps minus skipped ones
+    std::int64_t optimizer_steps = 0;  // number of AdamW updates: steps minus skipped steps
     std::int64_t seed = 0;
     std::string config;  // the resolved YAML
-    std::string layout;  // ranks that wrote it, for people: "tensor 2, pipeline 1, data 4"
+    std::string layout;  // layout of the ranks that wrote the file, for display: "tensor 2, pipeline 1, data 4"
     std::string dataset_fingerprint;
     std::string tokenizer_fingerprint;
     std::string rope_convention = "rotate-half";
@@ -40,13 +41,13 @@ struct CheckpointHeader {
 
 // The hyperslab of a named global tensor that this rank holds.
 struct StateTensor {
-    std::string name;                        // "<group>/<tensor>", group one of weights, adam_m, adam_v
+    std::string name;                        // "<group>/<tensor>"; the groups are weights, adam_m and adam_v
     std::vector<std::int64_t> global_shape;  // unpadded, 1 to 8 dimensions
     std::vector<std::int64_t> start;         // first element along each dimension
-    std::vector<std::int64_t> count;         // extent along each; any 0 (or an empty vector): nothing on this rank
-    float* data = nullptr;                   // contiguous, row-major, of shape `count`; written by loading only
-    // Saving without `data`: puts them at `to`, called once by whoever writes, one part after the other. What it throws
-    // fails the save.
+    std::vector<std::int64_t> count;  // extent along each dimension; a 0, or no extents: no elements on this rank
+    float* data = nullptr;            // [count], contiguous, row-major; saving reads it, loading writes it
+    // For saving, if `data` is null: writes the elements to `to`. The thread that writes the rank's part calls it once
+    // per part, one part after another. An exception fails the save.
     std::function<void(float* to)> produce;
 };
 
@@ -55,8 +56,9 @@ struct TensorInfo {
     std::vector<std::int64_t> shape;
 };
 
-// Where saving stands, for progress and for tests. creating and checksums are seen by every rank, writing by whoever
-// writes a rank's part, the others by rank 0. What an observer throws before `done` fails the whole save.
+// The progress of a save, for display and for tests. Every rank reports creating and checksums; the thread that writes
+// a rank's part reports writing; rank 0 reports the other points. An exception of an observer before `done` fails the
+// save on all ranks.
 enum class SavePoint { creating, writing, checksums, marker, renaming, done };
 
 struct CheckpointOptions {
@@ -64,30 +66,31 @@ struct CheckpointOptions {
     std::function<void(SavePoint)> observe;
 };
 
-// A checkpoint on its way to <directory>/step_<8 digits>.h5. All that is collective, and every call of HDF5, is in the
-// constructor and in finish(); between them each rank writes its own part, by a thread of its own if asked to.
+// A save to <directory>/step_<8 digits>.h5. Only the constructor and finish() are collective, and only they call HDF5.
+// Between them each rank writes its own part, on a background thread if By::thread is given.
 //
-// Every rank passes the same set of (name, global shape), in any order, each with its own hyperslab; a name may occur
-// several times with different hyperslabs. Together, the hyperslabs of all ranks cover every tensor exactly once (see
-// split_replicas); this is checked. rank 0's header counts. On any error the temporary file is gone, earlier
-// checkpoints are untouched, and every rank throws the same Error: environment (space, permissions, I/O) or internal (a
-// wrong list).
+// Every rank passes the same set of (name, global shape), in any order, each with its own hyperslab. A name may occur
+// several times, with different hyperslabs. Together, the hyperslabs of all ranks must cover every tensor exactly once
+// (see split_replicas); finish() checks this. The header is that of rank 0. After an error the temporary file is
+// removed, earlier checkpoints are unchanged, and every rank throws the same Error: environment (disk space,
+// permissions, I/O) or internal (a wrong list).
 class CheckpointSave {
 public:
     enum class By { caller, thread };
 
-    // Collective: lays the file out, under a temporary name. By::thread starts writing. What the parts point to is
-    // neither changed nor freed until finish() has returned or this object is gone.
+    // Collective: creates the file under a temporary name and reserves the space of all tensors. By::thread: the thread
+    // starts to write. The caller must not change or free the memory of the parts until finish() returns or this object
+    // is destroyed.
     CheckpointSave(Communicator& group, std::filesystem::path directory, CheckpointHeader header,
                    std::vector<StateTensor> tensors, By by, CheckpointOptions options = {});
-    ~CheckpointSave();  // without finish(): gives up, and leaves nothing
+    ~CheckpointSave();  // without finish(): cancels the save and removes the temporary file
     CheckpointSave(const CheckpointSave&) = delete;
     CheckpointSave& operator=(const CheckpointSave&) = delete;
 
-    // Whether this rank's thread has nothing left to do: its part is on the disk, or it has failed.
+    // Whether this rank's thread has ended: its part is on disk, or writing has failed. Does not wait.
     bool written() const;
-    // Collective: waits until all ranks have written (By::caller: writes), adds checksums and completion marker, gives
-    // the file its name and returns it.
+    // Collective: waits until all ranks have written their parts (By::caller: writes this rank's part), adds checksums
+    // and the completion marker, and renames the file. Returns its path.
     std::filesystem::path finish();
 
 private:
@@ -100,21 +103,21 @@ std::filesystem::path save_checkpoint(Communicator& group, const std::filesystem
                                       const CheckpointHeader& header, std::span<const StateTensor> tensors,
                                       const CheckpointOptions& options = {});
 
-// Fills the hyperslabs, which may overlap between ranks, and verifies the checksums of every block of every group that
-// is asked for. Collective. The file must hold exactly the tensors asked for, in each group that any of them names: so
-// a caller that lists weights only gets weights without the moments. Error(bad_file) on every rank; the data are then
-// undefined.
+// Collective. Reads the hyperslabs, which may overlap between ranks, and verifies all block checksums of every group
+// that `tensors` names. Each of these groups must contain exactly the listed tensors; other groups are not read. So a
+// caller that lists only weights gets the weights without the moments. Error(bad_file) on every rank if the file is
+// damaged or has other tensors; the data are then undefined.
 CheckpointHeader load_checkpoint(Communicator& group, const std::filesystem::path& file,
                                  std::span<const StateTensor> tensors, const CheckpointOptions& options = {});
 
-// Not collective. All three check the completion marker and that the table of contents is intact; tensor data are not
-// read. Error(bad_file).
+// Not collective. All three functions check the completion marker and the table of contents. Error(bad_file) if the
+// file is incomplete or damaged. read_header and list_tensors do not read the tensors' data.
 CheckpointHeader read_header(const std::filesystem::path& file);
 std::vector<TensorInfo> list_tensors(const std::filesystem::path& file);  // sorted by name
-// One whole tensor, verified. For inspection and conversion.
+// One whole tensor, row-major, with verified checksums. For inspection and conversion.
 std::vector<float> read_tensor(const std::filesystem::path& file, const std::string& name);
 
-// The same of many tensors of one file. Error(bad_file).
+// As these functions, for several tensors of one file. Error(bad_file).
 class CheckpointFile {
 public:
     explicit CheckpointFile(const std::filesystem::path& file);
@@ -135,30 +138,32 @@ struct VerifyReport {
     std::int64_t data_bytes = 0;
     bool intact() const { return problems.empty(); }
 };
-// Reads everything. Never throws for what is wrong inside the file.
+// Reads the whole file and reports all problems. Never throws because of the file's content.
 VerifyReport verify(const std::filesystem::path& file);
 
-// Empty if the file is complete and holds this step; otherwise the reason. The tensors' data are not read.
+// Empty if the file is complete and is of this step; otherwise the reason. Does not read the tensors' data.
 std::string why_incomplete(const std::filesystem::path& file, std::int64_t step);
-// Steps that have a file in the directory, the newest first: of the current branch (branch.hpp). A missing directory
-// has none.
+// The steps of the checkpoints of the current branch (branch.hpp), newest first; complete or not. Empty if the
+// directory is missing.
 std::vector<std::int64_t> current_steps(const std::filesystem::path& directory);
-// The checkpoint of the highest step below `below` that is complete, of the current branch; one line for each file that
-// was passed over. The tensors' data are not read.
+// The complete checkpoint of the current branch with the highest step below `below`; nullopt if there is no such
+// checkpoint. Appends one line to `passed_over` for each newer file that `check` rejected. Does not read the tensors'
+// data if `check` does not.
 std::optional<std::filesystem::path> newest_complete(
     const std::filesystem::path& directory, std::vector<std::string>* passed_over = nullptr,
     std::int64_t below = std::numeric_limits<std::int64_t>::max(),
     const std::function<std::string(const std::filesystem::path&, std::int64_t)>& check = why_incomplete);
-// Removes the temporary files of killed saves. A process that still writes cannot finish its save.
+// Removes the temporary files of killed saves. If another process is still writing one of them, its save fails.
 void remove_leftovers(const std::filesystem::path& directory);
-// The step in the name of a checkpoint; nothing for any other file name.
+// The step in the name of a checkpoint; nullopt for any other file name.
 std::optional<std::int64_t> checkpoint_step(const std::filesystem::path& file);
 std::string checkpoint_file_name(std::int64_t step);  // "step_00000100.h5"
 
-// The share of replica `rank` of `replicas` ranks that all hold `whole`: a range of its rows. Empty where rows run out.
+// The part of `whole` that replica `rank` saves if `replicas` ranks hold the same `whole`: a range of its rows. Empty
+// if there are fewer rows than replicas and this replica gets none.
 StateTensor split_replicas(const StateTensor& whole, int rank, int replicas);
-// Elements [begin, end) of the row-major data of `whole`, as the few hyperslabs they make up. For optimizer shards
-// that do not end at a row.
+// Elements [begin, end) of the row-major data of `whole`, as a few hyperslabs. For optimizer shards that do not begin
+// or end at a row.
 std::vector<StateTensor> split_range(const StateTensor& whole, std::int64_t begin, std::int64_t end);
 
 }  // namespace gpas

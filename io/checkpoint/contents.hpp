@@ -1,5 +1,5 @@
-// The contents of a checkpoint except the tensors' data: header attributes, table of contents, block checksums, and
-// the digest over them that is the completion marker. Internal to io/checkpoint.
+// The contents of a checkpoint except the tensors' data: header attributes, table of contents, block checksums, and the
+// digest of these three, which is the completion marker. Internal to io/checkpoint.
 #pragma once
 
 #include "base/error.hpp"
@@ -15,7 +15,8 @@ inline constexpr const char* version_attribute = "format_version";
 inline constexpr const char* marker_attribute = "complete";
 inline constexpr const char* sums_dataset = "checksums/blocks";
 
-// The header's members, each once: writing, reading, the digest and `inspect` all go through here.
+// Calls visit(attribute name, member) for each member of the header. Writing, reading, the digest and `gpas inspect`
+// all use this list.
 template <class Header, class Visit>
 void for_each_field(Header& header, Visit&& visit) {
     visit("software", header.software);
@@ -36,14 +37,14 @@ struct Contents {
     h5::Handle file;
     CheckpointHeader header;
     std::vector<TensorInfo> tensors;        // sorted by name
-    std::vector<std::int64_t> first_block;  // of each tensor, in block_sums; one more entry at the end
-    std::vector<std::uint64_t> block_sums;
+    std::vector<std::int64_t> first_block;  // of each tensor: index in block_sums; then the total number of blocks
+    std::vector<std::uint64_t> block_sums;  // of all tensors, in the order of `tensors`
 };
 
-// Index of each tensor's first block among all blocks, and their number at the end.
+// The index of each tensor's first block among the blocks of all tensors; the last entry is the total number of blocks.
 std::vector<std::int64_t> first_blocks(std::span<const TensorInfo> tensors);
 
-// XXH3-64 over header, names, shapes and block checksums; docs/formats.md has the bytes.
+// XXH3-64 of header, names, shapes and block checksums; docs/formats.md defines the bytes.
 std::uint64_t digest(const CheckpointHeader& header, std::span<const TensorInfo> tensors,
                      std::span<const std::uint64_t> block_sums);
 
@@ -51,8 +52,8 @@ void write_header(hid_t file, const CheckpointHeader& header, const std::filesys
 // The message about a file that disappeared after reading began.
 std::string removed_message(const std::filesystem::path& path);
 
-// Runs body(), which reads the file. If it fails because the file has gone meanwhile, the error says that instead of
-// what the reader met. Error(bad_file).
+// Runs body(), which reads the file. If body() fails and the file no longer exists, throws Error(bad_file) with
+// removed_message() instead of body's exception.
 template <class Body>
 auto while_there(const std::filesystem::path& path, Body&& body) {
     try {
@@ -64,9 +65,9 @@ auto while_there(const std::filesystem::path& path, Body&& body) {
     }
 }
 
-// Opens and checks all but the tensors' data. Error(bad_file).
+// Opens the file and checks everything except the tensors' data. Error(bad_file).
 Contents open_contents(const std::filesystem::path& path);
-// Data of tensor number t, verified. Error(bad_file).
+// The data of tensors[t], with verified checksums. Error(bad_file).
 std::vector<float> read_whole(const Contents& contents, const std::filesystem::path& path, std::size_t t);
 
 }  // namespace gpas

@@ -1,8 +1,8 @@
-// HDF5 with its sharp edges covered: handles that close themselves, and one check for every call. Internal to
+// Wrappers of HDF5: handles that close themselves, and one check of the result of every call. Internal to
 // io/checkpoint.
 #pragma once
 
-#define H5_USE_110_API  // the same calls with any newer library
+#define H5_USE_110_API  // newer libraries then offer the same calls
 
 #include "base/error.hpp"
 
@@ -19,22 +19,22 @@
 
 namespace gpas::h5 {
 
-// Where a call was made, for the one line that a person reads.
+// The context of a call, for its error message.
 struct At {
     const std::filesystem::path& file;
-    std::string_view what;  // "attribute config", "dataset weights/x"
-    ExitCode code = ExitCode::bad_file;
+    std::string_view what;               // "attribute config", "dataset weights/x"
+    ExitCode code = ExitCode::bad_file;  // of the error
 };
 
-// What libhdf5 found, innermost message first; clears it.
+// The messages of libhdf5's error stack, innermost first; clears the stack.
 std::string last_message();
-// The error of the call that has just failed. With at.code, unless libhdf5 ran out of memory or of descriptors, or may
-// not read: that is Error(environment) and says nothing about the file.
+// Throws the error of the call that has just failed, with at.code. Exception: if libhdf5 ran out of memory or file
+// descriptors, or has no permission to read, throws Error(environment), because the file itself may be intact.
 [[noreturn]] void fail_call(const At& at);
-// No error output of HDF5's own, from now on.
+// Turns off HDF5's own error output for the rest of the process.
 void silence();
 
-// Every HDF5 call passes through here: negative means failure, whatever the type.
+// Checks the result of an HDF5 call, and returns it. A negative result means failure, for every result type.
 template <class T>
 T check(T result, const At& at) {
     if (result < 0) fail_call(at);
@@ -56,7 +56,7 @@ public:
         if (id_ >= 0) close_(id_);
     }
     operator hid_t() const { return id_; }
-    // Closing can fail where writing does: whoever wrote closes with this.
+    // Closes the handle and checks the result. After writing, call this: HDF5 may write during closing, which can fail.
     void close(const At& at) {
         if (id_ >= 0) check(close_(std::exchange(id_, -1)), at);
     }
@@ -66,17 +66,17 @@ private:
     Close close_ = nullptr;
 };
 
-// A new file where the driver says that files are.
+// Creates a file. set_driver chooses the HDF5 file driver in the access property list.
 Handle create_file(const std::filesystem::path& file, const std::function<void(hid_t access)>& set_driver);
 void check_is_file(const std::filesystem::path& file);  // Error(bad_file)
 Handle open_read(const std::filesystem::path& file);
 
 Handle create_group(hid_t parent, const std::string& name, const At& at);
-// Contiguous, allocated at once, never filled.
+// The dataset has contiguous layout. Its space is allocated immediately and not filled.
 Handle create_dataset(hid_t parent, const std::string& name, hid_t type, std::span<const std::int64_t> shape,
                       const At& at);
 
-// Where its data begin in the file, in bytes.
+// The position of the dataset's first byte in the file.
 std::int64_t data_position(hid_t dataset, const At& at);
 
 void write_attribute(hid_t object, const std::string& name, const std::string& value, const At& at);
@@ -88,10 +88,10 @@ void read_attribute(hid_t object, const std::string& name, std::uint64_t& value,
 bool has_attribute(hid_t object, const std::string& name, const At& at);
 std::vector<std::string> attribute_names(hid_t object, const At& at);  // sorted
 
-// Names in a group, sorted. Refuses links that are not plain: soft links, and links into other files.
+// Names in a group, sorted. Error with at.code for soft links and for links into other files.
 std::vector<std::string> link_names(hid_t group, const At& at);
 
-// Reads one hyperslab, in pieces of at most piece_bytes.
+// data = the hyperslab, row-major; read in pieces of at most piece_bytes.
 void read_slab(hid_t dataset, std::span<const std::int64_t> start, std::span<const std::int64_t> count, float* data,
                std::int64_t piece_bytes, const At& at);
 

@@ -1,5 +1,6 @@
-// HDF5 files whose bytes stay in memory until they are asked for. A save writes them to the disk itself: HDF5 (1.10)
-// keeps a broken file after a write that failed, and takes the process with it when it ends. Internal to io/checkpoint.
+// An HDF5 file driver that keeps the bytes of a file in memory. A save writes these bytes to disk itself, because HDF5
+// (1.10) does not release a file whose write has failed, and then crashes the process when it ends. Internal to
+// io/checkpoint.
 #pragma once
 
 #include "base/durable.hpp"
@@ -13,23 +14,23 @@
 
 namespace gpas::h5 {
 
-// Only what was written takes memory, so tensors that are laid out but not written take none.
+// Only pages with written bytes take memory. So tensors whose space is allocated but not written take no memory.
 class MemoryFile {
 public:
     MemoryFile() = default;
     MemoryFile(const MemoryFile&) = delete;  // HDF5 holds its address
     MemoryFile& operator=(const MemoryFile&) = delete;
 
-    // A new HDF5 file, empty. This object outlives it. `path` is for messages. Error(environment).
+    // Creates an empty HDF5 file. This object must outlive the handle. `path` is for messages. Error(environment).
     Handle create(const std::filesystem::path& path);
 
-    // When the HDF5 file is closed: writes all bytes that it wrote to their places, and no others, and makes the file
-    // as long as it is. Error(environment).
+    // Call this after the HDF5 file is closed. Writes exactly the bytes that HDF5 wrote, at their positions, and sets
+    // the size of `file` to the size of the HDF5 file. Error(environment).
     void write_to(PositionedFile& file) const;
 
-    // For HDF5.
-    void write(std::int64_t at, const void* data, std::int64_t bytes) noexcept;  // sets failed() if memory runs out
-    void read(std::int64_t at, void* data, std::int64_t bytes) const;            // zeros where nothing was written
+    // Called by HDF5.
+    void write(std::int64_t at, const void* data, std::int64_t bytes) noexcept;  // sets failed_ if memory runs out
+    void read(std::int64_t at, void* data, std::int64_t bytes) const;  // bytes that were not written read as 0
     std::int64_t size() const { return size_; }
     void set_size(std::int64_t bytes) { size_ = bytes; }
 
@@ -39,7 +40,7 @@ private:
         std::array<std::byte, page_bytes> bytes{};
         std::bitset<page_bytes> written;
     };
-    std::map<std::int64_t, Page> pages_;  // by number
+    std::map<std::int64_t, Page> pages_;  // by page number: position / page_bytes
     std::int64_t size_ = 0;
     bool failed_ = false;
 };

@@ -1,4 +1,4 @@
-// The caller's list of tensors, checked and put into the order of the file. Internal to io/checkpoint.
+// The caller's list of tensors, checked and sorted into the order of the file. Internal to io/checkpoint.
 #pragma once
 
 #include "io/checkpoint/contents.hpp"
@@ -13,7 +13,7 @@ struct StateList {
 
 inline bool is_empty(const StateTensor& part) { return part.count.empty(); }
 
-// Error(internal) for names, shapes or hyperslabs that make no sense. Not collective.
+// Error(internal) if a name, shape or hyperslab is invalid. Not collective.
 StateList make_state_list(std::span<const StateTensor> parts);
 // Error(internal) if ranks disagree on names or shapes. Collective.
 void check_same_list(Communicator& group, const StateList& list);

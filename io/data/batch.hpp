@@ -37,8 +37,8 @@ public:
         std::int64_t sample = 0;  // index in the source's TokenDataset
     };
 
-    SampleStream(std::vector<Source> sources,
-                 std::uint64_t seed);  // at least one source; all have the same SampleShape
+    // At least one source; all sources have the same SampleShape.
+    SampleStream(std::vector<Source> sources, std::uint64_t seed);
 
     // batch = samples [first, first + count) of the run. Allocates memory only if the batch's vectors are too small.
     void fill(Batch& batch, std::int64_t first, std::int64_t count) const;
@@ -70,8 +70,8 @@ public:
     const std::vector<TokenDataset>& sources() const { return sources_; }
 
 private:
-    std::pair<const TokenDataset*, std::int64_t> place(
-        std::int64_t j) const;  // the source of sample j, and the sample's index in it
+    // The source of sample j, and the sample's index in it.
+    std::pair<const TokenDataset*, std::int64_t> place(std::int64_t j) const;
 
     std::vector<TokenDataset> sources_;
     std::int64_t available_ = 0;

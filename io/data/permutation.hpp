@@ -31,8 +31,7 @@ public:
     std::int64_t size() const { return n_; }
 
 private:
-    static constexpr int rounds =
-        16;  // with 8, the orders of five elements are measurably biased; with 16 they are not
+    static constexpr int rounds = 16;  // with 8, orders of five elements are measurably biased; with 16 they are not
 
     std::int64_t n_;
     std::uint64_t rows_;

@@ -41,8 +41,7 @@ struct PrepareOptions {
     // Called by the calling thread after each unit. An exception ends the work; the next prepare() with the same
     // options continues from the last mark.
     std::function<void(const PrepareProgress&)> progress;
-    std::function<void(const std::string&)>
-        notice;  // one line: that the work resumes, or why it starts from the beginning
+    std::function<void(const std::string&)> notice;  // one line: that work resumes, or why it starts from the beginning
 };
 
 struct PrepareReport {
