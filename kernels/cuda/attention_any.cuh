@@ -1,6 +1,6 @@
-// Attention for any head size and both dtypes, on CUDA cores: a warp takes its rows against tiles of 32 positions, a
-// lane a position. What runs in fp32, and in bf16 where the head size has no tensor-core kernel. Bound by shared
-// memory.
+// Attention for any head_dim up to 128 and both dtypes, on CUDA cores in fp32. It runs for fp32 tensors, and for bf16
+// tensors if head_dim has no tensor-core kernel or a pointer is not 16-byte aligned. A block has 16 stationary rows, 4
+// per warp, and loops over moving tiles of 32 positions, one position per lane. Bound by shared memory.
 #pragma once
 
 #include "kernels/cuda/device/attention_rows.cuh"
@@ -9,18 +9,32 @@ namespace gpas::cuda {
 
 inline constexpr int any_warps = 4;
 inline constexpr int any_rows_a_warp = 4;
-inline constexpr int any_rows = any_warps * any_rows_a_warp;  // of a block
-inline constexpr int any_tile = warp_size;                    // positions on the other side
+inline constexpr int any_rows = any_warps * any_rows_a_warp;  // stationary rows of a block
+inline constexpr int any_tile = warp_size;                    // positions of a moving tile
 inline constexpr int any_threads = any_warps * warp_size;
 inline constexpr int any_largest_head = 128;
-inline constexpr int any_columns = any_largest_head / warp_size;  // of a lane
+inline constexpr int any_columns = any_largest_head / warp_size;  // columns of an accumulated row per lane, at most
 
-// Shared memory: two tiles and two blocks of own rows, rows one float apart from the next bank.
+// Dynamic shared memory of the three attention_any kernels (struct AnyTiles). All rows are fp32 of pitch head_dim + 1
+// elements, so that for an even head_dim the lanes of a warp, one row each, read 32 different banks.
+//
+//                            moving                      stationary
+//                            tile_a       tile_b         own_a        own_b
+//   0                        +------------+------------+------------+------------+ any_shared_bytes
+//   attention_any_kernel     | keys       | values     | queries    | (unused)   |
+//   attention_any_dq_kernel  | keys       | values     | queries    | d_o        |
+//   attention_any_dkv_kernel | queries    | d_o        | keys       | values     |
+//                            +------------+------------+------------+------------+
+//                              32 rows      32 rows      16 rows      16 rows
+//
+//   bytes: 384 · (head_dim + 1); 24 960 for head_dim = 64, 49 536 for head_dim = 128
+//
+// Each kernel has 512 bytes of static shared memory in addition: all_weights, 32 floats per warp (add_weighted).
 inline std::int64_t any_shared_bytes(std::int64_t head_dim) {
     return 2 * (any_tile + any_rows) * (head_dim + 1) * std::int64_t(sizeof(float));
 }
 
-// rows [begin, begin + count) of a head into shared memory as floats; zeros beyond the end of the sequence
+// Copies rows [begin, begin + count) of a head into shared memory as floats; rows beyond the end of the sequence are 0.
 template <class T>
 GPAS_DEVICE void load_rows(float* to, const T* from, std::int64_t stride, std::int64_t begin, int count,
                            std::int64_t sequence, int dim) {
@@ -39,11 +53,11 @@ GPAS_DEVICE float dot(const float* a, const float* b, int dim) {
     return sum;
 }
 
-// acc += Σ over lanes of weight · rows[lane]; a lane has columns lane, lane + 32, …. weights: 32 floats of this warp in
-// shared memory
+// acc += Σ over lanes of weight · rows[lane]. A lane has columns lane, lane + 32, … of the sum in acc. weights: 32
+// floats in shared memory that only this warp uses. rows: any_tile rows of pitch dim + 1. All lanes must call it.
 GPAS_DEVICE void add_weighted(float* acc, float weight, float* weights, const float* rows, int dim) {
     const int lane = int(threadIdx.x) % warp_size;
-    __syncwarp();  // the weights of the call before have been read
+    __syncwarp();  // all lanes have read the weights of the previous call
     weights[lane] = weight;
     __syncwarp();
 #pragma unroll 4
@@ -54,6 +68,7 @@ GPAS_DEVICE void add_weighted(float* acc, float weight, float* weights, const fl
     }
 }
 
+// to[0, dim) = factor · acc, with acc distributed over the lanes as in add_weighted().
 template <class T>
 GPAS_DEVICE void store_row(T* to, const float* acc, float factor, int dim) {
     const int lane = int(threadIdx.x) % warp_size;
@@ -62,6 +77,7 @@ GPAS_DEVICE void store_row(T* to, const float* acc, float factor, int dim) {
         if (lane + i * warp_size < dim) to[lane + i * warp_size] = from_float<T>(acc[i] * factor);
 }
 
+// See the map at any_shared_bytes().
 struct AnyTiles {
     float *tile_a, *tile_b, *own_a, *own_b;
 };
@@ -73,11 +89,11 @@ GPAS_DEVICE AnyTiles any_tiles(unsigned char* shared, int dim) {
 
 constexpr float any_least = -3.0e38F;  // below every score, and finite
 
-// o, lse of 16 queries of a head.
+// o and lse (=) of 16 queries of one head, by online softmax. Grid: (blocks of 16 queries, batch · heads).
 template <class T>
 GPAS_KERNEL GPAS_MOST_THREADS(any_threads) attention_any_kernel(T* o, float* lse, const T* qkv, AttentionShape s,
                                                                 const std::int32_t* segment_begin, float scale) {
-    DYNAMIC_SHARED(shared);
+    DYNAMIC_SHARED(shared);  // see the map at any_shared_bytes()
     SHARED_ARRAY(float, all_weights, any_threads);
     float* const weights = all_weights + int(threadIdx.x) / warp_size * warp_size;
     const int dim = int(s.head_dim);
@@ -98,14 +114,14 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads) attention_any_kernel(T* o, float* lse
         sum[r] = 0.0F;
     }
     for (std::int64_t begin = 0; begin < first + any_rows && begin < s.sequence; begin += any_tile) {
-        __syncthreads();  // the tiles of the turn before are done with
+        __syncthreads();  // all threads have finished reading the previous tiles
         load_rows(tiles.tile_a, qkv + at.k, at.qkv_stride, begin, any_tile, s.sequence, dim);
         load_rows(tiles.tile_b, qkv + at.v, at.qkv_stride, begin, any_tile, s.sequence, dim);
         __syncthreads();
 #pragma unroll
         for (int r = 0; r < any_rows_a_warp; ++r) {
             const std::int64_t t = first + warp * any_rows_a_warp + r;
-            if (t >= s.sequence) continue;  // for the whole warp
+            if (t >= s.sequence) continue;  // t is the same in all lanes of a warp
             const std::int64_t u = begin + lane;
             const bool sees = first_seen(segment_begin, s, sample, t) <= u && u <= t;
             const float* q = tiles.own_a + (warp * any_rows_a_warp + r) * (dim + 1);
@@ -130,14 +146,14 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads) attention_any_kernel(T* o, float* lse
     }
 }
 
-// delta[head, t] = Σ do ⊙ o, a warp a row of a head
+// delta[sample · heads + head, t] = Σ do ⊙ o over the columns of the head. One warp per (head, t).
 template <class T>
 GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
     attention_delta_kernel(float* delta, const T* d_o, const T* o, AttentionShape s) {
     const std::int64_t row = std::int64_t(blockIdx.x) * any_warps + int(threadIdx.x) / warp_size;
     if (row >= s.sequence * s.batch * s.heads) return;
     const std::int64_t t = row % s.sequence;
-    const std::int64_t head = row / s.sequence;  // of a sample
+    const std::int64_t head = row / s.sequence;  // sample · heads + head
     const std::int64_t at = (t * s.batch * s.heads + head) * s.head_dim;
     float sum = 0.0F;
     for (std::int64_t c = int(threadIdx.x) % warp_size; c < s.head_dim; c += warp_size)
@@ -146,12 +162,13 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
     if (int(threadIdx.x) % warp_size == 0) delta[row] = sum;
 }
 
-// dq of 16 queries of a head: with p = exp(scale q·k - lse), ds = p (do·v - delta), dq = scale Σ ds k
+// dq (=) of 16 queries of one head: dq = scale Σ ds k, with p = exp(scale q·k - lse), ds = p (do·v - delta).
+// Grid: (blocks of 16 queries, batch · heads).
 template <class T>
 GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
     attention_any_dq_kernel(T* dqkv, const T* d_o, const float* lse, const float* delta, const T* qkv, AttentionShape s,
                             const std::int32_t* segment_begin, float scale) {
-    DYNAMIC_SHARED(shared);
+    DYNAMIC_SHARED(shared);  // see the map at any_shared_bytes()
     SHARED_ARRAY(float, all_weights, any_threads);
     float* const weights = all_weights + int(threadIdx.x) / warp_size * warp_size;
     const int dim = int(s.head_dim);
@@ -191,12 +208,13 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
     }
 }
 
-// dk, dv of 16 positions of a KV head, over all queries of its group's heads: dv = Σ p do, dk = scale Σ ds q
+// dk and dv (=) of 16 positions of one KV head, summed over all query heads of its group: dv = Σ p do,
+// dk = scale Σ ds q. Grid: (blocks of 16 positions, batch · kv_heads).
 template <class T>
 GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
     attention_any_dkv_kernel(T* dqkv, const T* d_o, const float* lse, const float* delta, const T* qkv,
                              AttentionShape s, const std::int32_t* segment_begin, float scale) {
-    DYNAMIC_SHARED(shared);
+    DYNAMIC_SHARED(shared);  // see the map at any_shared_bytes()
     SHARED_ARRAY(float, all_weights, any_threads);
     float* const weights = all_weights + int(threadIdx.x) / warp_size * warp_size;
     const int dim = int(s.head_dim);

@@ -1,30 +1,52 @@
-// Flash attention backward on tensor cores without atomics: one kernel has keys and values of a head at rest and goes
-// over the queries (dk, dv), one has queries at rest and goes over the keys (dq). Each computes the weights again from
-// lse, so that together they take 14 · D FLOPs a visible pair of positions and not 10; but every sum has one order.
+// Flash attention backward (FlashAttention-2, arXiv 2307.08691, alg. 2) on tensor cores, without atomics. It is split
+// into two kernels: attention_dkv_kernel has stationary keys and values and loops over the queries; attention_dq_kernel
+// has stationary queries and loops over the keys. Both recompute the weights p from lse. Together they take 14 · D
+// FLOPs per visible (query, key) pair; one kernel with atomic additions would take 10 · D. In return every sum has a
+// fixed order.
 //   p = exp(scale q·k - lse)   ds = p (do·v - delta), delta = do·o
 //   dv = Σ p do   dk = scale Σ ds q   dq = scale Σ ds k
-// Speed on a GPU: see docs/results/ where it was measured.
+// Measured speed, and what limits it: docs/results/gpu.md.
 #pragma once
 
 #include "kernels/cuda/device/attention_tiles.cuh"
 
 namespace gpas::cuda {
 
-// Positions of the moving side at once: so few that everything stays in registers.
+// Rows of a moving tile. Few enough that all fragments stay in registers.
 inline constexpr int backward_positions = 32;
 
+// Dynamic shared memory of the two backward kernels. All rows are bf16 of pitch D + 8 elements (tile_pitch).
+//
+//                            stationary                  moving, 32 rows per tile
+//   0                    +-------------+-------------+-----------+-----------+-------------+-------------+ end
+//   attention_dkv_kernel | keys        | values      | queries 0 | queries 1 | gradients 0 | gradients 1 |
+//   attention_dq_kernel  | queries     | gradients   | keys 0    | keys 1    | values 0    | values 1    |
+//                        +-------------+-------------+-----------+-----------+-------------+-------------+
+//                          tile_rows rows each,        moving tile i is in buffer i % 2; one buffer is read while
+//                          written once                cp.async fills the other
+//
+//   gradients: rows of d_o.     end: backward_shared_bytes
+//   bytes of   one stationary part   one moving tile    in all
+//   D = 48      14 336                3 584              43 008
+//   D = 64      18 432                4 608              55 296
+//   D = 96      13 312                6 656              53 248
+//   D = 128     17 408                8 704              69 632
+//
+// attention_dkv_kernel has 768 bytes of static shared memory in addition: lse, delta and first_seen of the queries of
+// two moving tiles (QueryTerms).
 template <int D>
 constexpr std::int64_t backward_shared_bytes() {
     return 2 * tile_bytes<D>(tile_rows<D>) + 4 * tile_bytes<D>(backward_positions);
 }
 
-// What a kernel with keys at rest needs of one query; lse in units of log2 e.
+// What the weights and their gradients need per query.
 struct QueryTerm {
-    float lse;
-    float delta;
-    std::int32_t first_seen;
+    float lse;                // · log2 e, because the kernels compute exp as 2^x
+    float delta;              // Σ do ⊙ o of the query
+    std::int32_t first_seen;  // first position that the query attends to
 };
-// Of the queries of a tile, in shared memory; two neighbours, the columns of a fragment, are read at once.
+// QueryTerm of the queries of a tile, in shared memory. Two neighbouring queries, which are neighbouring columns of a
+// fragment, are read with one access.
 using TermPair = Pack<float, 2>;
 struct QueryTerms {
     TermPair* lse;
@@ -35,7 +57,7 @@ struct QueryTerms {
 GPAS_DEVICE QueryTerm query_term(const float* lse, const float* delta, const std::int32_t* segment_begin,
                                  const AttentionShape& s, std::int64_t sample, std::int64_t statistics,
                                  std::int64_t position) {
-    if (position >= s.sequence) return {0.0F, 0.0F, 0x7fffffff};  // sees nothing
+    if (position >= s.sequence) return {0.0F, 0.0F, 0x7fffffff};  // all keys are masked
     return {lse[statistics + position] * log2_of_e, delta[statistics + position],
             std::int32_t(first_seen(segment_begin, s, sample, position))};
 }
@@ -45,17 +67,18 @@ GPAS_DEVICE void store_term(const QueryTerms& to, int i, const QueryTerm& term) 
     to.first_seen[i] = term.first_seen;
 }
 
-// A tile of queries that keys at rest meet: those of one head of their group after the other.
+// A moving tile of queries. The loop of attention_dkv_kernel covers the query heads of the KV head's group one after
+// the other, each from the block's first key to the end of the sequence.
 struct QueryTile {
-    int head;
-    int begin;
+    int head;   // within the group
+    int begin;  // position of the first query
 };
 GPAS_DEVICE QueryTile tile_after(const QueryTile& tile, int positions, int first, std::int64_t sequence) {
     if (tile.begin + positions < sequence) return {tile.head, tile.begin + positions};
     return {tile.head + 1, first};
 }
 
-// p = exp2(scale · p - lse), transposed: a row is a key, a column a query.
+// p = exp2(scale_log2 · p - lse). p is transposed: a row is a key, a column is a query.
 template <int N>
 GPAS_DEVICE void weights_of_keys(FragmentC (&p)[N / 8], const QueryTerms& terms, float scale_log2) {
 #pragma unroll
@@ -65,7 +88,7 @@ GPAS_DEVICE void weights_of_keys(FragmentC (&p)[N / 8], const QueryTerms& terms,
         for (int i = 0; i < 4; ++i) p[n].f[i] = exp2_fast(fmaf(p[n].f[i], scale_log2, -lse.v[i % 2]));
     }
 }
-// No weight where the query stands before the key, or in a later document.
+// p = 0 if the query is before the key, or in a later document. first_key, first_query: positions of row 0, column 0.
 template <int N>
 GPAS_DEVICE void mask_weights_of_keys(FragmentC (&p)[N / 8], const QueryTerms& terms, int first_key, int first_query) {
 #pragma unroll
@@ -78,7 +101,7 @@ GPAS_DEVICE void mask_weights_of_keys(FragmentC (&p)[N / 8], const QueryTerms& t
             if (key > first_query + column || before) p[n].f[i] = 0.0F;
         }
 }
-// ds = p (dp - delta)
+// ds = p (dp - delta). On entry ds holds dp = do·v.
 template <int N>
 GPAS_DEVICE void score_gradients(FragmentC (&ds)[N / 8], const FragmentC (&p)[N / 8], const QueryTerms& terms) {
 #pragma unroll
@@ -89,7 +112,9 @@ GPAS_DEVICE void score_gradients(FragmentC (&ds)[N / 8], const FragmentC (&p)[N 
     }
 }
 
-// Keys at rest. Scores and dp are transposed: a row of a fragment is a key, a column a query.
+// dk and dv (=) of tile_rows<D> positions of one KV head, summed over all query heads of its group. Keys and values are
+// stationary. Scores and dp are transposed: a row of a fragment is a key, a column is a query.
+// Grid: (tiles of keys, batch · kv_heads).
 template <int D>
 GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     attention_dkv_kernel(bf16* dqkv, const bf16* d_o, const float* lse, const float* delta, const bf16* qkv,
@@ -97,18 +122,18 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     constexpr int M = row_groups<D>;
     constexpr int N = backward_positions;
     constexpr int tile = N * tile_pitch<D>;
-    DYNAMIC_SHARED(shared);
+    DYNAMIC_SHARED(shared);  // see the map at backward_shared_bytes()
     auto* const keys = reinterpret_cast<bf16*>(shared);
     bf16* const values = keys + tile_rows<D> * tile_pitch<D>;
-    bf16* const queries = values + tile_rows<D> * tile_pitch<D>;  // two tiles
-    bf16* const gradients = queries + 2 * tile;                   // of o, two tiles
-    SHARED_ARRAY(TermPair, lse_terms, N);                         // of two tiles, as the next two
+    bf16* const queries = values + tile_rows<D> * tile_pitch<D>;
+    bf16* const gradients = queries + 2 * tile;
+    SHARED_ARRAY(TermPair, lse_terms, N);  // these three arrays hold the terms of two tiles of N queries
     SHARED_ARRAY(TermPair, delta_terms, N);
     SHARED_ARRAY(std::int32_t, seen_terms, 2 * N);
 
     const std::int64_t of_group = s.heads / s.kv_heads;
     const std::int64_t sample = blockIdx.y / s.kv_heads;
-    const int first = int(blockIdx.x) * tile_rows<D>;  // the first keys are seen by most queries
+    const int first = int(blockIdx.x) * tile_rows<D>;  // block 0, whose keys the most queries attend to, starts first
     const int warp_row = int(threadIdx.x) / warp_size * warp_rows<D>;
     const HeadRows own = head_rows(s, sample, blockIdx.y % s.kv_heads * of_group);
     load_tile<D, tile_rows<D>>(keys, qkv + own.k, own.qkv_stride, first, s.sequence);
@@ -142,7 +167,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
         const bool more = turn + 1 < turns;
         QueryTerm next_term = {};
         cp_async_wait<0>();
-        __syncthreads();  // this turn's tiles and terms have come; those of the turn before are done with
+        __syncthreads();  // all tiles and terms of this turn have arrived; all threads have finished the previous turn
         if (more) {
             next = tile_after(next, N, first, s.sequence);
             fetch(turn + 1, next);
@@ -177,13 +202,13 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     }
 }
 
-// A thread's row of a fragment of queries.
+// One of the two rows of queries that a thread has per group of 16 rows (FragmentC).
 struct QueryRow {
     int position;
     QueryTerm term;
 };
 
-// p = exp2(scale · p - lse): a row is a query, a column a key.
+// p = exp2(scale_log2 · p - lse). A row of p is a query, a column is a key.
 template <int N>
 GPAS_DEVICE void weights_of_queries(FragmentC (&p)[N / 8], const QueryRow (&rows)[2], float scale_log2) {
 #pragma unroll
@@ -191,6 +216,7 @@ GPAS_DEVICE void weights_of_queries(FragmentC (&p)[N / 8], const QueryRow (&rows
 #pragma unroll
         for (int i = 0; i < 4; ++i) p[n].f[i] = exp2_fast(fmaf(p[n].f[i], scale_log2, -rows[i / 2].term.lse));
 }
+// p = 0 for keys after the query and keys of earlier documents. first_key: position of column 0.
 template <int N>
 GPAS_DEVICE void mask_weights_of_queries(FragmentC (&p)[N / 8], const QueryRow (&rows)[2], int first_key) {
 #pragma unroll
@@ -201,7 +227,7 @@ GPAS_DEVICE void mask_weights_of_queries(FragmentC (&p)[N / 8], const QueryRow (
             if (key > rows[i / 2].position || key < rows[i / 2].term.first_seen) p[n].f[i] = 0.0F;
         }
 }
-// ds = p (dp - delta)
+// ds = p (dp - delta). On entry ds holds dp = do·v.
 template <int N>
 GPAS_DEVICE void score_gradients(FragmentC (&ds)[N / 8], const FragmentC (&p)[N / 8], const QueryRow (&rows)[2]) {
 #pragma unroll
@@ -210,7 +236,8 @@ GPAS_DEVICE void score_gradients(FragmentC (&ds)[N / 8], const FragmentC (&p)[N 
         for (int i = 0; i < 4; ++i) ds[n].f[i] = p[n].f[i] * (ds[n].f[i] - rows[i / 2].term.delta);
 }
 
-// Queries at rest: a row of a fragment is a query, a column a key.
+// dq (=) of tile_rows<D> queries of one head. Queries are stationary. A row of a fragment is a query, a column is a
+// key. Grid: (tiles of queries, batch · heads).
 template <int D>
 GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     attention_dq_kernel(bf16* dqkv, const bf16* d_o, const float* lse, const float* delta, const bf16* qkv,
@@ -218,15 +245,15 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     constexpr int M = row_groups<D>;
     constexpr int N = backward_positions;
     constexpr int tile = N * tile_pitch<D>;
-    DYNAMIC_SHARED(shared);
+    DYNAMIC_SHARED(shared);  // see the map at backward_shared_bytes()
     auto* const queries = reinterpret_cast<bf16*>(shared);
     bf16* const gradients = queries + tile_rows<D> * tile_pitch<D>;
-    bf16* const keys = gradients + tile_rows<D> * tile_pitch<D>;  // two tiles
+    bf16* const keys = gradients + tile_rows<D> * tile_pitch<D>;
     bf16* const values = keys + 2 * tile;
 
     const std::int64_t sample = blockIdx.y / s.heads;
     const HeadRows at = head_rows(s, sample, blockIdx.y % s.heads);
-    const int first = int(gridDim.x - 1 - blockIdx.x) * tile_rows<D>;  // those with most work first
+    const int first = int(gridDim.x - 1 - blockIdx.x) * tile_rows<D>;  // blocks with the most keys start first
     const int warp_row = int(threadIdx.x) / warp_size * warp_rows<D>;
     load_tile<D, tile_rows<D>>(queries, qkv + at.q, at.qkv_stride, first, s.sequence);
     load_tile<D, tile_rows<D>>(gradients, d_o + at.o, at.o_stride, first, s.sequence);
@@ -242,7 +269,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     const int last = first + tile_rows<D> < s.sequence ? first + tile_rows<D> : int(s.sequence);
     const int tiles = (last + N - 1) / N;
     const bf16* const k = qkv + at.k;
-    const bf16* const v = k + D;  // as head_rows has it; said like this, one address does for both
+    const bf16* const v = k + D;  // equals qkv + at.v; written so that the compiler keeps one address for both
     const auto fetch = [&](int j) {
         const int buffer = j % 2 * tile;
         load_tile<D, N>(keys + buffer, k, at.qkv_stride, j * N, s.sequence);
@@ -255,7 +282,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     const float scale_log2 = scale * log2_of_e;
     for (int j = 0; j < tiles; ++j) {
         cp_async_wait<0>();
-        __syncthreads();  // tile j has come for all; tile j - 1 is done with by all
+        __syncthreads();  // all threads' copies of tile j have arrived; all threads have finished reading tile j - 1
         if (j + 1 < tiles) fetch(j + 1);
         const int buffer = j % 2 * tile;
         const bool masked = (j + 1) * N > first || segment_begin != nullptr;

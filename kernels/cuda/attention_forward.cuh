@@ -1,6 +1,7 @@
-// Flash attention forward (FlashAttention-2, arXiv 2307.08691, alg. 1) on tensor cores. A block has 64 or 128 queries
-// of a head and goes over tiles of 64 keys, the next one on its way while this one is used. Bound by FLOPs: 4 · D a
-// visible pair of positions. Speed on a GPU: see docs/results/ where it was measured.
+// Flash attention forward (FlashAttention-2, arXiv 2307.08691, alg. 1) on tensor cores. A block has 128 queries of a
+// head if D <= 64, else 64. It loops over tiles of 64 keys and values, and loads the next tile (cp.async) while it uses
+// the current one. Work: 4 · D FLOPs per visible (query, key) pair. Measured speed, and what limits it:
+// docs/results/gpu.md.
 #pragma once
 
 #include "kernels/cuda/device/attention_tiles.cuh"
@@ -9,22 +10,37 @@ namespace gpas::cuda {
 
 inline constexpr int forward_keys = 64;
 
+// Dynamic shared memory of attention_forward_kernel. All rows are bf16 of pitch D + 8 elements (tile_pitch).
+//
+//     queries           keys 0       keys 1       values 0     values 1
+//   0 +-----------------+------------+------------+------------+------------+ forward_shared_bytes
+//     | tile_rows rows  |  64 rows   |  64 rows   |  64 rows   |  64 rows   |
+//     +-----------------+------------+------------+------------+------------+
+//     written once        key tile j: keys j % 2, and values j % 2. One of the two buffers is read while cp.async
+//                         fills the other.
+//
+//   bytes of   queries   one tile of keys or values    in all
+//   D = 48      14 336    7 168                        43 008
+//   D = 64      18 432    9 216                        55 296
+//   D = 96      13 312   13 312                        66 560
+//   D = 128     17 408   17 408                        87 040
 template <int D>
 constexpr std::int64_t forward_shared_bytes() {
-    return tile_bytes<D>(tile_rows<D>) + 4 * tile_bytes<D>(forward_keys);  // queries; two tiles of keys and of values
+    return tile_bytes<D>(tile_rows<D>) + 4 * tile_bytes<D>(forward_keys);
 }
 
-constexpr float masked_score = -1.0e30F;  // finite: the difference of two of them is no NaN
+constexpr float masked_score = -1.0e30F;  // finite: the difference of two masked scores is 0 and not NaN
 
-// What a thread knows of its two rows of queries.
+// A thread's state for one row of queries. Per group of 16 rows a thread has elements of two rows (FragmentC).
 struct SoftmaxRow {
-    float most = masked_score;  // of the scores so far
-    float sum = 0.0F;
-    int first_seen = 0;
-    int position = 0;
+    float most = masked_score;  // largest score of the row so far, before scaling
+    float sum = 0.0F;           // Σ of weights so far, over the columns of this lane
+    int first_seen = 0;         // first position that the query attends to
+    int position = 0;           // of the query
 };
 
-GPAS_DEVICE float quad_max(float x) {  // over the four lanes that share a row
+// Maximum and sum over the four lanes that share a row (FragmentC).
+GPAS_DEVICE float quad_max(float x) {
     x = fmaxf(x, __shfl_xor_sync(all_lanes, x, 1));
     return fmaxf(x, __shfl_xor_sync(all_lanes, x, 2));
 }
@@ -33,7 +49,8 @@ GPAS_DEVICE float quad_sum(float x) {
     return x + __shfl_xor_sync(all_lanes, x, 2);
 }
 
-// Keys that a query does not see: later ones, and those of documents before its own.
+// Sets the scores of masked keys to masked_score: keys after the query, and keys of earlier documents.
+// first_key: position of the tile's first key.
 template <int N>
 GPAS_DEVICE void mask_scores(FragmentC (&scores)[N / 8], const SoftmaxRow (&rows)[2], int first_key) {
 #pragma unroll
@@ -45,7 +62,9 @@ GPAS_DEVICE void mask_scores(FragmentC (&scores)[N / 8], const SoftmaxRow (&rows
         }
 }
 
-// Scores become weights relative to the rows' largest scores so far, and what was summed before is scaled to these.
+// Online softmax. Replaces scores by weights exp(scale · (score - most)), with `most` the row's largest score so far
+// including this tile, and rescales the sums of earlier tiles (row.sum, `sum`) from the old to the new `most`.
+// scale_log2 = scale · log2 e, because the kernel computes exp as 2^x. sum: 16 × D, the unnormalised output rows.
 template <int D, int N>
 GPAS_DEVICE void online_softmax(FragmentC (&scores)[N / 8], FragmentC (&sum)[D / 8], SoftmaxRow (&rows)[2],
                                 float scale_log2) {
@@ -58,7 +77,7 @@ GPAS_DEVICE void online_softmax(FragmentC (&scores)[N / 8], FragmentC (&sum)[D /
 #pragma unroll
             for (int i = half * 2; i < half * 2 + 2; ++i) most = fmaxf(most, scores[n].f[i]);
         most = quad_max(most);
-        const float base = most == masked_score ? 0.0F : most * scale_log2;  // nothing seen yet: every weight is 0
+        const float base = most == masked_score ? 0.0F : most * scale_log2;  // all masked so far: every weight is 0
         const float keep = exp2_fast(fmaf(row.most, scale_log2, -base));
         float weights = 0.0F;
 #pragma unroll
@@ -68,7 +87,7 @@ GPAS_DEVICE void online_softmax(FragmentC (&scores)[N / 8], FragmentC (&sum)[D /
                 scores[n].f[i] = exp2_fast(fmaf(scores[n].f[i], scale_log2, -base));
                 weights += scores[n].f[i];
             }
-        row.sum = row.sum * keep + weights;  // this lane's share of the row
+        row.sum = row.sum * keep + weights;  // over this lane's columns of the row
         row.most = most;
 #pragma unroll
         for (int n = 0; n < D / 8; ++n) {
@@ -78,7 +97,7 @@ GPAS_DEVICE void online_softmax(FragmentC (&scores)[N / 8], FragmentC (&sum)[D /
     }
 }
 
-// The least first_seen of a tile of queries, in every lane.
+// The least first_seen of the queries first … first + ROWS - 1; every lane of the warp gets it.
 template <int ROWS>
 GPAS_DEVICE int least_first_seen(const std::int32_t* segment_begin, const AttentionShape& s, std::int64_t sample,
                                  int first) {
@@ -93,18 +112,19 @@ GPAS_DEVICE int least_first_seen(const std::int32_t* segment_begin, const Attent
     return int(-warp_max(-least));
 }
 
+// o and lse (=) of tile_rows<D> queries of one head. Grid: (tiles of queries, batch · heads).
 template <int D>
 GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     attention_forward_kernel(bf16* o, float* lse, const bf16* qkv, AttentionShape s, const std::int32_t* segment_begin,
                              float scale_log2) {
     constexpr int M = row_groups<D>;
-    DYNAMIC_SHARED(shared);
+    DYNAMIC_SHARED(shared);  // see the map at forward_shared_bytes()
     auto* const queries = reinterpret_cast<bf16*>(shared);
-    bf16* const keys = queries + tile_rows<D> * tile_pitch<D>;  // two tiles
+    bf16* const keys = queries + tile_rows<D> * tile_pitch<D>;
     bf16* const values = keys + 2 * forward_keys * tile_pitch<D>;
     constexpr int tile = forward_keys * tile_pitch<D>;
 
-    const int first = int(gridDim.x - 1 - blockIdx.x) * tile_rows<D>;  // those with most work first
+    const int first = int(gridDim.x - 1 - blockIdx.x) * tile_rows<D>;  // blocks with the most keys start first
     const std::int64_t sample = blockIdx.y / s.heads;
     const HeadRows at = head_rows(s, sample, blockIdx.y % s.heads);
     const int warp_row = int(threadIdx.x) / warp_size * warp_rows<D>;
@@ -114,7 +134,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
 
     load_tile<D, tile_rows<D>>(queries, qkv + at.q, at.qkv_stride, first, s.sequence);
     const bf16* const k = qkv + at.k;
-    const bf16* const v = k + D;  // as head_rows has it; said like this, one address does for both
+    const bf16* const v = k + D;  // equals qkv + at.v; written so that the compiler keeps one address for both
     const auto fetch = [&](int j) {
         const int buffer = j % 2 * tile;
         load_tile<D, forward_keys>(keys + buffer, k, at.qkv_stride, j * forward_keys, s.sequence);
@@ -136,7 +156,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     FragmentC sum[M][D / 8] = {};
     for (int j = first_tile; j < tiles; ++j) {
         cp_async_wait<0>();
-        __syncthreads();  // tile j has come for all; tile j - 1 is done with by all
+        __syncthreads();  // all threads' copies of tile j have arrived; all threads have finished reading tile j - 1
         if (j == first_tile)
 #pragma unroll
             for (int m = 0; m < M; ++m)

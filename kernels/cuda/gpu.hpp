@@ -46,8 +46,8 @@ void* allocate_pinned(std::int64_t bytes);
 // Frees it; while an exception unwinds the stack, nothing is freed.
 void release_pinned(void* memory) noexcept;
 
-// The compute stream of the chosen GPU, and the state of libraries that use it (cuBLASLt). Not thread-safe: one thread
-// uses it.
+// The compute stream of the chosen GPU, and the state of libraries that use it (cuBLASLt). Not thread-safe: one
+// thread uses it.
 class Gpu {
 public:
     Gpu();
@@ -58,10 +58,10 @@ public:
     void* stream() const;  // cudaStream_t
     int multiprocessors() const;
     MatmulPlans& matmul_plans();
-    // Waits until all enqueued work is done. While it waits, it calls every watcher ten times per second with the number
-    // of seconds waited so far; a watcher throws if waiting longer is pointless (a lost rank, say). When the work is
-    // done it calls every watcher once more; a watcher throws if the results cannot be used. Error(environment) if CUDA
-    // reports an error.
+    // Waits until all enqueued work is done. While it waits, it calls every watcher ten times per second with the
+    // number of seconds waited so far; a watcher throws if waiting longer is pointless (a lost rank, say). When the
+    // work is done it calls every watcher once more; a watcher throws if the results cannot be used.
+    // Error(environment) if CUDA reports an error.
     void synchronize();
     // Waits until done() returns true, and calls the watchers as synchronize() does. done() is polled without pause.
     void wait_until(const std::function<bool()>& done);

@@ -1,4 +1,4 @@
-// Where queries, keys and values of a head lie in packed qkv, and which of them see each other.
+// Offsets of a head's queries, keys and values in packed qkv, and the causal and document mask.
 #pragma once
 
 #include "kernels/cuda/device/device.cuh"
@@ -6,12 +6,13 @@
 
 namespace gpas::cuda {
 
-// One sample and one head of attention, as rows that are `stride` elements apart: position p is at base + p · stride.
+// The rows of one head of one sample. All offsets and strides count elements. Position p of q is at q + p · qkv_stride
+// in qkv (k and v likewise), that of o and d_o is at o + p · o_stride, and its lse and delta are at statistics + p.
 struct HeadRows {
-    std::int64_t q, k, v;  // offsets of position 0 in qkv
-    std::int64_t o;        // in o and its gradient
+    std::int64_t q, k, v;  // in qkv; k and v are those of the head's group
+    std::int64_t o;        // in o and d_o
     std::int64_t qkv_stride, o_stride;
-    std::int64_t statistics;  // of position 0 in lse and delta
+    std::int64_t statistics;  // in lse and delta
 };
 
 GPAS_DEVICE HeadRows head_rows(const AttentionShape& s, std::int64_t sample, std::int64_t head) {
@@ -28,7 +29,7 @@ GPAS_DEVICE HeadRows head_rows(const AttentionShape& s, std::int64_t sample, std
             .statistics = (sample * s.heads + head) * s.sequence};
 }
 
-// The first position that `position` sees.
+// The first position that `position` attends to: the beginning of its document.
 GPAS_DEVICE int first_seen(const std::int32_t* segment_begin, const AttentionShape& s, std::int64_t sample,
                            std::int64_t position) {
     return segment_begin != nullptr ? segment_begin[position * s.batch + sample] : 0;

@@ -1,5 +1,6 @@
-// Tiles of attention on tensor cores: rows of D bf16 in shared memory, and the two products that attention is made of.
-// The Tensor Core layouts are PTX's (mma.m16n8k16, ldmatrix).
+// Attention on tensor cores: tiles of rows of D bf16 in shared memory, and the two kinds of product that attention
+// consists of. "Stationary" rows belong to a block from start to end; "moving" tiles are loaded one after the other.
+// The layouts of fragments are those of PTX's mma.m16n8k16 and ldmatrix (nvidia.cuh).
 #pragma once
 
 #include "kernels/cuda/device/attention_rows.cuh"
@@ -8,8 +9,9 @@ namespace gpas::cuda {
 
 inline constexpr int tile_warps = 4;
 inline constexpr int tile_threads = tile_warps * warp_size;
-// Of the stationary side, a warp has groups of 16 rows. What it reads of the moving side from shared memory serves all
-// of them: two groups measured faster than one (docs/results/gpu.md); wide heads leave no registers for two.
+// A warp has row_groups<D> groups of 16 stationary rows. One read of the moving tile from shared memory serves all
+// groups, so two groups are faster than one (measured, docs/results/gpu.md). Heads with D > 64 have one group, because
+// registers do not suffice for two.
 template <int D>
 inline constexpr int row_groups = D <= 64 ? 2 : 1;
 template <int D>
@@ -17,7 +19,11 @@ inline constexpr int warp_rows = 16 * row_groups<D>;
 template <int D>
 inline constexpr int tile_rows = tile_warps * warp_rows<D>;
 
-// Rows are 16 bytes apart from a multiple of 128, so that the eight rows of an ldmatrix lie in different banks.
+// Elements from one row of a tile to the next: D of data and 8 (16 bytes) unused. Consecutive rows so begin in
+// different banks, and the eight rows of an ldmatrix have no bank conflict.
+//
+//   row 0   | D bf16 … | 8 unused |
+//   row 1   | D bf16 … | 8 unused |
 template <int D>
 inline constexpr int tile_pitch = D + 8;
 template <int D>
@@ -25,8 +31,9 @@ constexpr std::int64_t tile_bytes(int rows) {
     return std::int64_t(rows) * tile_pitch<D> * 2;
 }
 
-// Starts copying rows [begin, begin + ROWS) of a head; zeros beyond the end of the sequence. A row is for a power of
-// two of threads, so that each keeps its column; with some D there are idle ones.
+// Starts copying rows [begin, begin + ROWS) of a head into a tile (cp.async, not committed); rows beyond the end of the
+// sequence become 0. A power of two of threads copies a row, 16 bytes per thread, so each thread keeps its column. For
+// D = 48 and 96 a quarter of the threads is idle.
 template <int D, int ROWS>
 GPAS_DEVICE void load_tile(bf16* tile, const bf16* from, std::int64_t stride, std::int64_t begin,
                            std::int64_t sequence) {
@@ -44,7 +51,7 @@ GPAS_DEVICE void load_tile(bf16* tile, const bf16* from, std::int64_t stride, st
         cp_async_16(target + i * tile_pitch<D>, source + i * stride, i < rows_left);
 }
 
-// Rows row … row + 15, columns column … column + 15 as the left operand of a product.
+// Rows row … row + 15, columns column … column + 15 of a tile, as the left operand of a product.
 template <int D>
 GPAS_DEVICE FragmentA left_operand(const bf16* tile, int row, int column) {
     const int lane = int(threadIdx.x) % warp_size;
@@ -52,9 +59,9 @@ GPAS_DEVICE FragmentA left_operand(const bf16* tile, int row, int column) {
 }
 
 struct TwoB {
-    FragmentB first, second;  // of eight columns of the product each
+    FragmentB first, second;  // for columns 0 … 7 and 8 … 15 of the product
 };
-// The right operand of rows(left) · rows(tile)ᵀ: tile rows row … row + 15 become columns of the product.
+// The right operand of left · tileᵀ: rows row … row + 15 of the tile become columns of the product.
 template <int D>
 GPAS_DEVICE TwoB right_operand_of_rows(const bf16* tile, int row, int column) {
     const int lane = int(threadIdx.x) % warp_size;
@@ -62,7 +69,7 @@ GPAS_DEVICE TwoB right_operand_of_rows(const bf16* tile, int row, int column) {
         ldmatrix_x4(tile + (row + lane % 8 + lane / 16 * 8) * tile_pitch<D> + column + lane / 8 % 2 * 8);
     return {{{m.r[0], m.r[1]}}, {{m.r[2], m.r[3]}}};
 }
-// The right operand of left · tile: tile rows row … row + 15 are summed over.
+// The right operand of left · tile: the product sums over rows row … row + 15 of the tile.
 template <int D>
 GPAS_DEVICE TwoB right_operand_of_columns(const bf16* tile, int row, int column) {
     const int lane = int(threadIdx.x) % warp_size;
@@ -70,7 +77,7 @@ GPAS_DEVICE TwoB right_operand_of_columns(const bf16* tile, int row, int column)
     return {{{m.r[0], m.r[1]}}, {{m.r[2], m.r[3]}}};
 }
 
-// scores = left · tileᵀ, M groups of 16 × N: left(m, k) gives columns k … k + 15 of group m
+// scores = left · tileᵀ: M groups of 16 × N. left(m, k): columns k … k + 15 of the rows of group m. tile: N rows of D.
 template <int D, int M, int N, class Left>
 GPAS_DEVICE void dot_rows(FragmentC (&scores)[M][N / 8], Left&& left, const bf16* tile) {
 #pragma unroll
@@ -94,13 +101,13 @@ GPAS_DEVICE void dot_rows(FragmentC (&scores)[M][N / 8], Left&& left, const bf16
     }
 }
 
-// The left operand of a product, of 16 columns rounded to bf16.
+// 16 columns of fp32 results, rounded to bf16, as the left operand of the next product.
 GPAS_DEVICE FragmentA rounded(const FragmentC& low, const FragmentC& high) {
     return {{pack_bf16(low.f[0], low.f[1]), pack_bf16(low.f[2], low.f[3]), pack_bf16(high.f[0], high.f[1]),
              pack_bf16(high.f[2], high.f[3])}};
 }
 
-// sum += weights · tile, M groups of 16 × D: weights are 16 × N, rounded to bf16
+// sum += weights · tile: M groups of 16 × D. weights: M groups of 16 × N, rounded to bf16. tile: N rows of D.
 template <int D, int M, int N>
 GPAS_DEVICE void add_weighted_rows(FragmentC (&sum)[M][D / 8], const FragmentC (&weights)[M][N / 8], const bf16* tile) {
 #pragma unroll
@@ -120,11 +127,13 @@ GPAS_DEVICE void add_weighted_rows(FragmentC (&sum)[M][D / 8], const FragmentC (
     }
 }
 
-// Where element i of fragment n of a 16-row product stands: FragmentC's layout.
+// Row and column, in a 16-row product, of this lane's element i of fragment n (layout of FragmentC).
 GPAS_DEVICE int fragment_row(int i) { return int(threadIdx.x) % warp_size / 4 + i / 2 * 8; }
 GPAS_DEVICE int fragment_column(int n, int i) { return n * 8 + int(threadIdx.x) % 4 * 2 + i % 2; }
 
-// Writes factor(row of the fragment, 0 or 1) · sum as the warp's 16 rows, first row at position `begin`.
+// Writes 16 rows of a warp to positions begin … begin + 15 of a head (=): factor_low · sum for rows 0 … 7 and
+// factor_high · sum for rows 8 … 15, rounded to bf16. A factor is the one of this lane's row. Positions beyond the end
+// of the sequence are not written.
 template <int D>
 GPAS_DEVICE void store_rows(bf16* to, std::int64_t stride, const FragmentC (&sum)[D / 8], float factor_low,
                             float factor_high, std::int64_t begin, std::int64_t sequence) {

@@ -1,14 +1,16 @@
-// What kernels may use of a device: one thin vocabulary with two implementations. nvcc compiles the kernels for GPUs;
-// the tests compile the same sources as host C++ (GPAS_HOST_CUDA) and run every thread as a fibre.
+// The names that kernels may use, with two implementations. nvcc compiles the kernels for GPUs (nvidia.cuh). The tests
+// compile the same sources as host C++ (GPAS_HOST_CUDA, tests/hostcuda) and run every GPU thread as a fibre.
 //
-// Beside CUDA's own threadIdx, blockIdx, blockDim, gridDim, __syncthreads, __syncwarp, __shfl_sync, __shfl_xor_sync,
-// __ballot_sync:
-//   GPAS_KERNEL, GPAS_DEVICE             what stands before a kernel and before a function that kernels call
+// Kernels use CUDA's threadIdx, blockIdx, blockDim, gridDim, __syncthreads, __syncwarp, __shfl_sync, __shfl_xor_sync,
+// __ballot_sync, and the following names:
+//   GPAS_KERNEL, GPAS_DEVICE             mark a kernel (__global__ void), and a function that kernels call (__device__)
+//   GPAS_MOST_THREADS(threads, blocks)   __launch_bounds__: most threads per block; least blocks per multiprocessor
 //   SHARED_ARRAY(type, name, count)      shared memory of a fixed size
-//   DYNAMIC_SHARED(name)                 unsigned char* name: the shared memory asked for at launch, 128-byte aligned
-//   launch(gpu, shape, kernel, args…)    the only way a kernel starts
-//   cp_async_16, cp_async_commit, cp_async_wait<N>, ldmatrix_x4(_trans), mma_bf16, exp2_fast, lowest_bit: an
-//   instruction or two each
+//   DYNAMIC_SHARED(name)                 unsigned char name[]: LaunchShape::shared_bytes of shared memory, 128-byte
+//                                        aligned
+//   launch(gpu, shape, kernel, args…)    starts a kernel; kernels are started in no other way
+//   cp_async_16, cp_async_commit, cp_async_wait<N>, ldmatrix_x4(_trans), mma_bf16, exp2_fast, lowest_bit
+//                                        one or two instructions each
 #pragma once
 
 #include "kernels/tensor.hpp"
@@ -27,12 +29,12 @@ inline constexpr int warp_size = 32;
 inline constexpr unsigned all_lanes = 0xffffffffU;
 inline constexpr int largest_block = 1024;  // threads
 
-// N elements that are read or written at once.
+// N elements that a thread loads or stores with one instruction.
 template <class T, int N>
 struct alignas(sizeof(T) * N) Pack {
     T v[N];
 };
-// What fits in the widest access, 16 bytes.
+// Number of elements in the widest access, 16 bytes.
 template <class T>
 inline constexpr int pack_of_16_bytes = 16 / int(sizeof(T));
 
@@ -52,7 +54,7 @@ GPAS_DEVICE T from_float(float x) {
     return T(x);
 }
 
-// Sum over the lanes of a warp, the same bits in each.
+// Sum over the lanes of a warp. Every lane gets the same bits.
 template <class T>
 GPAS_DEVICE T warp_sum(T x) {
     for (int offset = warp_size / 2; offset > 0; offset /= 2) x += __shfl_xor_sync(all_lanes, x, offset);
@@ -66,8 +68,8 @@ GPAS_DEVICE float warp_max(float x) {
     return x;
 }
 
-// Sum over a block of whole warps, the same bits in each thread. `parts`: one for each warp, in shared memory, not
-// touched since the last barrier; it may be used again after the next one.
+// Sum over a block of whole warps. Every thread gets the same bits. `parts`: shared memory, one element per warp. Since
+// the last __syncthreads() no thread may have used it; after the next __syncthreads() it is free again.
 template <class T>
 GPAS_DEVICE T block_sum(T x, T* parts) {
     x = warp_sum(x);

@@ -1,4 +1,4 @@
-// Gates as kernels see them.
+// Gates (kernels/ops.hpp) in kernels.
 #pragma once
 
 #include "kernels/cuda/device/device.cuh"
@@ -6,14 +6,14 @@
 
 namespace gpas::cuda {
 
-// k = 1 - s(g); 1 where there is no gate
+// k = 1 - s(g); 1 if the gate is absent
 GPAS_DEVICE float gate_factor(const Gate& gate) {
     return gate.g != nullptr ? 1.0F - gate_value(gate.function, *gate.g, gate.scale) : 1.0F;
 }
-// What the gate lets through of a gradient.
+// Factor of the gradient dy that the gate passes on to x: 1 with stop_gradient, else k.
 GPAS_DEVICE float gate_pass(const Gate& gate) { return gate.stop_gradient ? 1.0F : gate_factor(gate); }
 
-// dg += -s'(g) sum
+// dg += -s'(g) sum, with sum = Σ dy ⊙ x. Does nothing if dg is null.
 GPAS_DEVICE void add_gate_gradient(float* dg, const Gate& gate, double sum) {
     if (dg != nullptr) *dg += float(-double(gate_slope(gate.function, *gate.g, gate.scale)) * sum);
 }
