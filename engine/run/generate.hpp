@@ -1,4 +1,4 @@
-// Text from a trained model, token by token.
+// Generates text with a trained model, token by token.
 #pragma once
 
 #include "engine/step/replica.hpp"
@@ -11,19 +11,20 @@
 namespace gpas {
 
 struct SamplingOptions {
-    double temperature = 1.0;  // 0: always the most likely token
-    std::int64_t top_k = 0;    // only the k most likely; 0: all
-    double top_p = 1.0;        // only the most likely ones that together have this probability (arXiv 1904.09751)
+    double temperature = 1.0;  // 0: always the most likely token (greedy)
+    std::int64_t top_k = 0;    // sample from the k most likely tokens only; 0: from all
+    double top_p = 1.0;        // nucleus sampling: from the most likely tokens with this total probability (1904.09751)
     std::uint64_t seed = 1234;
-    std::int64_t vocab_size = 0;  // only ids below this one, which the tokenizer has; 0: all that the model has
+    // Sample from ids below this one only: the tokenizer can have fewer ids than the model's vocabulary. 0: from all.
+    std::int64_t vocab_size = 0;
 };
 
-// The token for a uniform number u in [0, 1). Ties go to the lower id.
+// Samples a token from logits [V] with a uniform number u in [0, 1). Of equal logits the lower id comes first. Pure.
 std::int32_t sample_token(std::span<const float> logits, const SamplingOptions& options, double u);
 
-// Continues `prompt` (at least one token) by up to `count` tokens, fewer when `end` (-1: none) comes up, which is not
-// returned. Only the last tokens that fit the model's sequence are seen. The replica's micro-batch is one sample. The
-// same prompt, options and weights give the same tokens. on_token: called with each token as it comes.
+// Continues `prompt` (at least one token). Returns up to `count` new tokens; stops before the token `end` (-1: no such
+// token), which is not returned. The model sees the last `sequence` tokens only. The replica's micro-batch must be one
+// sample. The result is a function of prompt, options and weights. on_token: called with each new token.
 std::vector<std::int32_t> generate(Replica& replica, std::span<const std::int32_t> prompt, std::int64_t count,
                                    std::int32_t end, const SamplingOptions& options,
                                    const std::function<void(std::int32_t)>& on_token = {});

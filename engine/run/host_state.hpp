@@ -1,4 +1,4 @@
-// Weights and moments of a rank where files can reach them.
+// A rank's weights and Adam moments in host memory, for writing and reading checkpoints.
 #pragma once
 
 #include "engine/model/parameters.hpp"
@@ -11,21 +11,21 @@
 
 namespace gpas {
 
-// Elements of a rank's pieces that a checkpoint gets from it, or that it wants from one.
+// Which elements of its pieces a rank writes to a checkpoint, or reads from one.
 enum class Share {
-    written,  // of state that several ranks have alike, each its own part
-    wanted,   // all that this rank keeps
+    written,  // each element of replicated state on one of its ranks only
+    wanted,   // all elements of the rank's pieces
 };
 
-// What this rank adds to a checkpoint, bytes.
+// Bytes that this rank writes to a checkpoint.
 std::int64_t saved_bytes(const ParameterStore& store);
-// Host memory that a rank keeps for it, so that training goes on during saves: none where that is more than the
-// configuration allows.
+// Bytes of host memory for a copy of what a rank saves, so that training continues during saves: saved_bytes, or 0 (no
+// copy, training waits for saves) if that exceeds checkpoint.buffer_gib.
 std::int64_t checkpoint_copy_bytes(const CheckpointConfig& config, std::int64_t saved_bytes);
 
-// The store's owned pieces as hyperslabs of global tensors: in place, or in host memory of their own, which is taken
-// once and kept. On a GPU always the latter (pinned with `beside`); on the CPU only with `beside`: then training may
-// change the pieces while what was downloaded is written.
+// The store's owned pieces as hyperslabs of global tensors: either in place, or as copies in host memory that is
+// allocated once. On a GPU they are always copies (in pinned memory if `beside`); on the CPU only if `beside`. With
+// `beside` training may change the pieces while a downloaded copy is written to a file.
 class HostState {
 public:
     HostState(const RunConfig& config, Context& context, const ParameterStore& store, Share share, bool moments,
@@ -33,33 +33,34 @@ public:
     HostState(const HostState&) = delete;
     HostState& operator=(const HostState&) = delete;
 
-    // Every tensor of the model is named on every rank, whatever the rank has of it.
+    // One entry per tensor of the whole model, on every rank; a rank's slabs of a tensor can be empty.
     std::vector<StateTensor> tensors() const;
     void download();  // copies = pieces
     void upload();    // pieces = copies
 
 private:
     struct Copied {
-        std::size_t piece = 0;  // of the store
-        Range elements;         // of the rank's slab
-        const char* group = "";
-        std::int64_t at = 0;    // in the copy
-        Tensor there;           // as the store has it, from OwnedPiece::stored on
-        float* here = nullptr;  // of `elements`, without padding
+        std::size_t piece = 0;   // index in ParameterStore::owned()
+        Range elements;          // of the rank's slab
+        const char* group = "";  // "weights", "adam_m" or "adam_v"
+        std::int64_t at = 0;     // offset in the copy, elements
+        Tensor there;            // the store's tensor, which begins at OwnedPiece::stored
+        float* here = nullptr;   // host memory of `elements`, without padding
     };
-    // Pieces that follow each other in memory, with the little that lies between them: copied in one go, since large
-    // copies are faster by half.
+    // Pieces that are adjacent in memory, except for small gaps of padding. They are copied together, since large
+    // copies are 1.5 times as fast.
     struct Run {
         const float* there = nullptr;
         std::int64_t elements = 0;
-        std::int64_t here = 0;  // in the copy
+        std::int64_t here = 0;  // offset in the copy, elements
     };
     std::int64_t lay_out_runs();
     std::int64_t lay_out_pieces();
     void add(std::size_t piece, Range elements, const char* group, const Tensor& there);
     void download(const Copied& copied);
     void upload(const Copied& copied);
-    // The part of `there` that holds the elements; and calls body(element, where it is stored in that part, how many).
+    // stored_part: the part of `there` that stores the elements, padding included. for_each_run: calls body(first
+    // element, its offset in that part, number of elements) per run of elements without padding between them.
     Tensor stored_part(const Copied& copied) const;
     void for_each_run(const Copied& copied,
                       const std::function<void(std::int64_t, std::int64_t, std::int64_t)>& body) const;
@@ -72,7 +73,7 @@ private:
     std::vector<Copied> all_;
     std::vector<Run> runs_;  // on the CPU
     std::shared_ptr<float> memory_;
-    std::vector<float> stored_;  // one tensor as the GPU has it
+    std::vector<float> stored_;  // staging: one padded tensor as the GPU stores it
 };
 
 }  // namespace gpas

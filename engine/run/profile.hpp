@@ -1,4 +1,4 @@
-// The steps that a profiler records (metrics.profile).
+// Starts and stops the CUDA profiler around the steps of metrics.profile.
 #pragma once
 
 #include "io/config/run_config.hpp"
@@ -6,8 +6,8 @@
 
 namespace gpas {
 
-// Starts the profiler before the first of its steps and stops it after the last one, or when the run ends before that.
-// On the CPU it does nothing.
+// Starts the profiler before the first step of the window and stops it after the last one. If the run ends earlier, the
+// destructor stops it. No effect on the CPU.
 class ProfilerWindow {
 public:
     ProfilerWindow(const ProfileConfig& steps, Context& context) : steps_(steps), context_(context) {}
@@ -15,7 +15,7 @@ public:
     ProfilerWindow(const ProfilerWindow&) = delete;
     ProfilerWindow& operator=(const ProfilerWindow&) = delete;
 
-    // Steps count from 1. A run that resumes within the window is recorded from there. Error(environment).
+    // step: from 1. A run that resumes within the window is recorded from its first step on. Error(environment).
     void before_step(std::int64_t step);
     void after_step(std::int64_t step);
 

@@ -1,4 +1,4 @@
-// What a run says of itself: its shape, for the log, and its gates and stream, for the metrics.
+// Lines that describe a run in the log, and the GPAS record of a step for the metrics file.
 #pragma once
 
 #include "engine/step/replica.hpp"
@@ -12,15 +12,15 @@
 
 namespace gpas {
 
-// Model, layout, batch and memory (of this rank), a line each.
+// One line each for model, layout, batch and memory (of this rank).
 std::vector<std::string> run_lines(const RunConfig& config, const Mesh& mesh, const Replica& replica,
                                    std::int64_t micro_batches);
-// What to do about a step that ends the run, after EventMetrics::event.
+// Advice to the user about a step that ended the run. event: EventMetrics::event.
 std::string advice_on(const std::string& event);
 
-// What data.truncated_end: auto came to, a line per training source whose documents are truncated.
+// The outcome of data.truncated_end: auto, one line per training source whose documents are truncated.
 std::vector<std::string> truncation_lines(const RunData& data);
-// Of a step that was run with_gpas_view.
+// Gates and stream variances of a step that ran with StepInput::with_gpas_view.
 GpasMetrics gpas_view(const RunConfig& config, std::int64_t step, const StepResult& result);
 
 }  // namespace gpas

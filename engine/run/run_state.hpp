@@ -1,4 +1,4 @@
-// Where a run stands, and its way into a checkpoint and back.
+// A run's progress, and how it is written to a checkpoint and read back.
 #pragma once
 
 #include "engine/model/parameters.hpp"
@@ -15,13 +15,14 @@
 namespace gpas {
 
 struct Progress {
-    std::int64_t step = 0;              // steps done, skipped ones included
-    std::int64_t updates = 0;           // AdamW updates done
-    std::int64_t consumed_samples = 0;  // the next step's data begin there: more than step x batch after a roll back
+    std::int64_t step = 0;     // steps done, skipped steps included
+    std::int64_t updates = 0;  // AdamW updates done
+    // First sample of the next step. More than step · global batch after a roll back, which does not reuse data.
+    std::int64_t consumed_samples = 0;
     std::int64_t consumed_tokens = 0;
 };
 
-// What a checkpoint says about itself besides the progress.
+// Attributes of a checkpoint besides the progress.
 struct RunIdentity {
     std::string config_text;
     std::string dataset_fingerprint;
@@ -29,7 +30,8 @@ struct RunIdentity {
     std::string layout;
 };
 
-// What else a run needs to go on as if it had never stopped; attributes "extra.<key>" of a checkpoint.
+// Other state that a resumed run needs to give the same results as an uninterrupted one (for example SpikeHistory):
+// attributes "extra.<key>" of a checkpoint.
 using RunMemory = std::map<std::string, std::string>;
 
 std::filesystem::path checkpoint_directory(const RunConfig& config);  // <directory>/checkpoints
@@ -37,18 +39,19 @@ std::filesystem::path checkpoint_directory(const RunConfig& config);  // <direct
 CheckpointHeader checkpoint_header(const RunConfig& config, const RunIdentity& identity, const Progress& progress,
                                    const RunMemory& memory = {});
 
-// The checkpoint that `checkpoint.resume` asks for: none for a run from step 0. The same on every rank; rank 0
-// looks. With auto, the newest one below `below` that is complete; notes: what was passed over and why.
+// The checkpoint that `checkpoint.resume` asks for; nothing if the run starts from step 0. With `auto`: the newest
+// complete one below step `below`. notes: gets a line per file that was passed over, with the reason. Rank 0 reads the
+// directory; the same result on every rank. Collective over `group`.
 std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const RunConfig& config,
                                                      std::vector<std::string>* notes = nullptr,
                                                      std::int64_t below = std::numeric_limits<std::int64_t>::max());
 
-// w (and, with moments, m and v) = those of the file; compute weights follow. Collective over `world`, all ranks that
-// load; data: the store's data-parallel group.
+// Store's w (and with `moments` m and v) = the file's; then compute weights = w on all ranks of `data`, the store's
+// data-parallel group. Returns the checkpoint's progress. Collective over `world`: all ranks that load.
 Progress load_run(Communicator& world, Communicator& data, const RunConfig& config, Context& context,
                   const std::filesystem::path& file, ParameterStore& store, bool moments);
 
-// 16 hexadecimal digits of the file's bytes; empty for an empty path.
+// Hash of the file's bytes, 16 hexadecimal digits; empty for an empty path.
 std::string file_fingerprint(const std::string& path);
 
 }  // namespace gpas

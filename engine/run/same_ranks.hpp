@@ -1,5 +1,5 @@
-// That all ranks of a job were started alike. A rank with another seed, batch or token file would train something else
-// without an error, or wait indefinitely in a collective whose size it does not share.
+// Checks that all ranks of a job were started with the same program, configuration and data. A rank with another seed,
+// batch or token file would silently train something else, or hang in a collective of another size.
 #pragma once
 
 #include "io/config/load.hpp"
@@ -10,13 +10,13 @@
 
 namespace gpas {
 
-// The configuration that `load` returns, once it is known to be the same on every rank, as are the program, the MPI
-// library and the environment variables that choose numerical code. AgreedError on every rank: usage names the ranks,
-// the keys and both values; environment names the ranks and what differs. Collective, to be called before anything else
-// is.
+// Returns the configuration of `load` after checking that these are equal on all ranks: the configuration, the program,
+// the MPI library, and the environment variables that select numerical code (ONEDNN_*, CUBLAS_*, …). AgreedError on
+// every rank: `usage` names the ranks, the keys and both values; `environment` names the ranks and the difference.
+// Collective; call it before any other collective.
 LoadedConfig load_on_all_ranks(Communicator& world, const std::function<LoadedConfig()>& load);
 
-// Refuses ranks that read other token files or another tokenizer: AgreedError(bad_file). Collective.
+// AgreedError(bad_file) if the contents of the token files or of the tokenizer differ between ranks. Collective.
 void check_same_data(Communicator& world, const std::string& dataset_fingerprint,
                      const std::string& tokenizer_fingerprint);
 

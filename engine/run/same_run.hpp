@@ -1,5 +1,6 @@
-// What a checkpoint's run and the one that reads it must have in common. Every list of keys derives from the roles that
-// the schema gives them (io/config/schema.hpp); nothing has been loaded yet when these comparisons run.
+// Compares a run's configuration and data with those of the checkpoint that it reads. Which keys must be equal follows
+// from the role of each key in the schema (io/config/schema.hpp). The functions need the checkpoint's header only, so
+// they run before any tensor is loaded.
 #pragma once
 
 #include "engine/run/run_state.hpp"
@@ -11,24 +12,25 @@
 
 namespace gpas {
 
-// For a run that resumes. Error(usage) in one line, with names and both values of every key that differs, if what the
-// run computes would change (KeyRole::model_math, run_math), if the content of the token files or of the tokenizer is
-// another, or if training.steps lies below the checkpoint's step. Returns lines for the log: what changed and may.
+// For a run that resumes. Error(usage) in one line, with both values of every key that differs, if a key with
+// KeyRole::model_math or run_math differs, if the content of the token files or of the tokenizer differs, or if
+// training.steps is below the checkpoint's step. Returns lines for the log about permitted changes.
 std::vector<std::string> check_same_run(const CheckpointHeader& header, const RunConfig& config,
                                         const RunIdentity& identity, const std::filesystem::path& file);
 
-// For a run that begins with the checkpoint's weights (checkpoint.init_from): Error(usage) if the model computes
-// something else (KeyRole::model_math). Returns lines for the log.
+// For a run that takes its initial weights from the checkpoint (checkpoint.init_from): Error(usage) if a key with
+// KeyRole::model_math differs. Returns lines for the log about other changes.
 std::vector<std::string> check_same_model(const CheckpointHeader& header, const RunConfig& config,
                                           const RunIdentity& identity, const std::filesystem::path& file);
 
-// For `gpas eval` and `gpas generate`: the model's keys become the checkpoint's; Error(usage) if a file or an override
-// sets one of them to another value. Returns lines for the log: the values taken, and what else changed.
+// For `gpas eval` and `gpas generate`: sets the model's keys in `config` to the checkpoint's values. Error(usage) if
+// a configuration file or an override sets such a key to another value. Returns lines for the log: the values taken
+// from the checkpoint, and other changes.
 std::vector<std::string> take_model(const CheckpointHeader& header, LoadedConfig& config,
                                     const std::filesystem::path& file);
 
-// The checkpoint's configuration, for commands that are given a checkpoint alone: all of it but the parallel layout,
-// then the overrides ("data.valid=...").
+// The checkpoint's configuration without its parallel layout, with the overrides ("data.valid=...") applied. For
+// commands that get a checkpoint and no configuration file.
 LoadedConfig config_of(const CheckpointHeader& header, const std::filesystem::path& file,
                        const std::vector<std::string>& overrides);
 

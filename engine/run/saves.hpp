@@ -1,5 +1,5 @@
-// The checkpoints that a run writes: beside the training where host memory allows, tried again where they fail, old
-// ones removed.
+// Writes a run's checkpoints: in the background of training if host memory allows. Retries failed saves and removes old
+// checkpoints.
 #pragma once
 
 #include "base/error.hpp"
@@ -18,33 +18,37 @@ namespace gpas {
 
 class RunSaves {
 public:
-    // Keeps references to all but the texts. `say` gets lines for people, on every rank. Collective.
+    // Keeps references to all arguments but identity. say: called with lines for the log, on every rank. Collective.
     RunSaves(Communicator& world, const RunConfig& config, const RunIdentity& identity, Context& context,
              const ParameterStore& store, std::function<void(const std::string&)> say);
     ~RunSaves();
 
-    // After every step, collective. Saves where checkpoint.every, the end of the run or an earlier failure asks for it,
-    // and ends a save that is written: with `last`, none is under way when this returns. A save that fails is told,
-    // leaves what there was and is tried again; AgreedError(environment) after checkpoint.max_failures in a row.
-    // written_everywhere: what written() says on all ranks, where they have told each other; else they do so here.
-    // Returns the seconds that training waited.
+    // To be called after every step; collective. Completes a save that all ranks have written. Starts a save if it is
+    // due: by checkpoint.every, at the end of the run (`last`), or as a retry. With `last`, no save is under way on
+    // return. A failed save is reported, leaves earlier checkpoints unchanged and is tried again later;
+    // AgreedError(environment) after checkpoint.max_failures failures in a row. written_everywhere: written() of all
+    // ranks if the caller has exchanged it already; without a value this call exchanges it. Returns the seconds that
+    // training waited.
     double after_step(const Progress& progress, bool last, std::optional<bool> written_everywhere = std::nullopt,
                       const RunMemory& memory = {});
-    // Whether this rank has nothing left to write. For a message that goes to all ranks anyway.
+    // True if a save is under way and this rank has written its whole part. Meant to be sent with the step's votes, so
+    // that after_step() needs no message of its own.
     bool written() const;
-    // Ends a save that is under way. Collective.
+    // Waits for the save under way, if there is one, and completes it. Collective.
     void settle();
-    // What retention has to know (retention.hpp): the steps of the directory's files that the state was loaded from and
-    // that the branch began with, -1 for another source; and up to which step replicas have been found alike.
+    // For retention (retention.hpp), which keeps these files: the step of the checkpoint in the directory that the
+    // state was loaded from, and of the one that the branch began with (-1: another source); and the step up to which
+    // replicas were compared and found equal.
     void resumed_from(std::int64_t step) { retention_.resumed_from(step); }
     void branch_began_at(std::int64_t step) { retention_.branch_began_at(step); }
     void trust_up_to(std::int64_t step) { retention_.trust_up_to(step); }
-    // Asked by rank 0 before it changes the directory: whether this start still owns it. If not, the save ends the run:
-    // AgreedError(rank_lost).
+    // owns: called on rank 0 before it changes the directory; false if another start of the run has taken the directory
+    // over. Then a save ends the run with AgreedError(rank_lost).
     void set_owner(std::function<bool()> owns) { owns_ = std::move(owns); }
-    // At the end of the run: waits (for a minute at most) until old files are verified, and removes what may go.
+    // At the end of the run: waits up to 60 s for the verification of old checkpoints, and removes those that retention
+    // does not keep.
     void tidy();
-    // Whether after_step() will save this step.
+    // Whether after_step() will start a save at this step.
     bool is_due(std::int64_t step, bool last) const;
 
 private:
@@ -63,18 +67,19 @@ private:
     Context& context_;
     const ParameterStore& store_;
     std::function<void(const std::string&)> say_;
-    bool beside_ = false;               // training goes on while a save is written
-    std::unique_ptr<HostState> state_;  // for the run where beside_, else for a save
+    bool beside_ = false;               // saves run in the background of training
+    std::unique_ptr<HostState> state_;  // lives as long as the run if beside_, else as long as a save
     std::unique_ptr<UnderWay> under_way_;
-    Stopwatch now_;                 // since after_step() began
-    double earlier_seconds_ = 0.0;  // of now_: before the save under way began
-    std::int64_t step_ = 0;         // after which it was called
+    Stopwatch now_;                 // started when after_step() was called
+    double earlier_seconds_ = 0.0;  // reading of now_ when the save under way started
+    std::int64_t step_ = 0;         // that after_step() was called for
     std::int64_t failures_ = 0;     // in a row
-    std::int64_t retry_step_ = -1;
+    std::int64_t retry_step_ = -1;  // first step at which a failed save is tried again; -1: no retry is due
     std::function<bool()> owns_;
-    BackgroundVerify verify_;  // of rank 0, like all below
+    // Used on rank 0 only:
+    BackgroundVerify verify_;
     Retention retention_;
-    bool verifying_ = false;  // old files wait for it
+    bool verifying_ = false;  // the removal of old checkpoints waits for a verification
 };
 
 }  // namespace gpas

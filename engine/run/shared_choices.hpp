@@ -1,4 +1,4 @@
-// How ranks come to the same algorithms for the same matrix products.
+// Makes all ranks use the same algorithm for the same matrix product, so that replicas compute the same bits.
 #pragma once
 
 #include "kernels/cuda/matmul_choices.hpp"
@@ -12,15 +12,15 @@
 namespace gpas {
 
 struct SharedChoices {
-    cuda::MatmulChoices choices;  // of all ranks' products on machines like this rank's
-    std::int64_t timed = 0;       // of those of all ranks: how many were timed now
-    std::int64_t products = 0;    // of all ranks
+    cuda::MatmulChoices choices;  // for the products of all ranks whose machine equals this rank's
+    std::int64_t timed = 0;       // number of products that were timed now, over all ranks
+    std::int64_t products = 0;    // number of different products and machines, over all ranks
 };
 
-// mine: this rank's products; machine: what they are computed by (matmul_machine). kept: what an earlier start chose on
-// rank 0's machine; other ranks' are not read. Of ranks with the same machine, the lowest one that has a product which
-// is not kept times it, and all take its choice: rank 0's, if rank 0 has the product. Collective; an error of `time` is
-// thrown on every rank.
+// mine: this rank's products. machine: GPU and library versions that compute them (matmul_machine). kept: choices of an
+// earlier start on rank 0's machine; only rank 0's argument is used. A product without a kept choice is timed by the
+// lowest rank that has it, among ranks with the same machine; all these ranks use the choice. time: times products
+// and returns one choice each. Collective; an error of `time` is thrown on every rank.
 SharedChoices share_choices(
     Communicator& world, const std::vector<cuda::MatmulKey>& mine, const std::string& machine,
     const cuda::MatmulChoices& kept,

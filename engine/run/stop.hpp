@@ -1,4 +1,4 @@
-// Why a run ends before its last step, and when.
+// Decides whether a run stops before its last step: after a signal, or before the end of the job's time.
 #pragma once
 
 #include "parallel/watch/watcher.hpp"
@@ -8,23 +8,25 @@
 
 namespace gpas {
 
-// What this rank asks of all, at the end of a step: signals that it got, or the end of the job's time.
+// This rank's request to stop, which it sends to all ranks at the end of a step. Not thread-safe.
 class StopClock {
 public:
-    // watcher: of this rank; none in programs without one. margin: seconds before the end of the job's time.
+    // watcher: of this rank; null in programs without a watcher. margin_seconds: to stop before the end of the job's
+    // time.
     StopClock(const Watcher* watcher, double margin_seconds);
 
-    // The step that just ended took so long, saves and evaluation included: the next may take as long.
+    // After a step that took `seconds`, saves and evaluation included. The request is made if the job may not have time
+    // for another step of that length and the margin.
     StopRequest after_step(double seconds);
-    // The same in the middle of a step's evaluation: a signal, or the margin before the end of the job's time.
+    // During an evaluation: the request after a signal, or if less than the margin of the job's time is left.
     StopRequest now() const;
-    // Seconds that the job has left; a large number where its end is not known.
+    // Seconds until the end of the job's time; infinity if the end is not known.
     double seconds_left() const;
 
 private:
     const Watcher* watcher_;
     double margin_seconds_;
-    double longest_ = 0.0;  // of recent steps
+    double longest_ = 0.0;  // seconds of the longest recent step
 };
 
 }  // namespace gpas

@@ -1,4 +1,4 @@
-// A training run from start, or from where it was left, to its end.
+// A training run: starts or resumes, trains to the last step, saves checkpoints.
 #pragma once
 
 #include "engine/run/device.hpp"
@@ -10,12 +10,12 @@
 
 namespace gpas {
 
-// Collective over world, which it takes over. session: whose watcher looks at this rank and takes its signals; none
-// where ranks are not processes of their own. Throws AgreedError for what is wrong before the first step, and
-// AgreedError(unfinished) where the run was asked to save and end before its last step.
+// Runs the training. Collective over `world`, which it takes ownership of. session: its watcher monitors this rank and
+// handles signals; null if ranks are threads of one process (tests). Throws AgreedError for errors before the first
+// step, and AgreedError(unfinished) if the run was asked to save and end before its last step.
 void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int threads,
            const ChosenDevice& device = {}, const MpiSession* session = nullptr);
-// What the watchers of a run's ranks need to know of its configuration before MPI is up.
+// The settings of the configuration that the watcher of a rank needs before MPI is initialised.
 WatchSettings watch_settings(const RunConfig& config);
 
 }  // namespace gpas
