@@ -1,4 +1,5 @@
-// config.json of Hugging Face's transformers, for LLaMA models and for the further rows of the architecture table.
+// Reads and writes config.json of Hugging Face's transformers, for LLaMA models and for all other architectures of
+// gpas.
 #pragma once
 
 #include "io/config/run_config.hpp"
@@ -10,33 +11,34 @@
 
 namespace gpas {
 
-// What a config.json says besides the model.
+// The contents of a config.json.
 struct HuggingFaceConfig {
     ModelConfig model;
     std::int64_t max_length = 2048;  // max_position_embeddings
-    TokenIds ids;                    // written only; read_token_ids reads them
-    std::vector<std::string> notes;  // lines for people: values that follow from others
+    TokenIds ids;                    // only for writing; read_token_ids reads them
+    std::vector<std::string> notes;  // lines for the user about values that were derived from other values
 };
 
 // Whether transformers' LlamaForCausalLM computes this model: Pre-LN, without gates or constant factors.
 bool is_plain_llama(const ModelConfig& model);
 
-// The text of config.json. A plain LLaMA is one for everybody ("LlamaForCausalLM"). Any other row gets the model type
-// "gpas_llama", which transformers refuses to load instead of leaving the gates out, and an object "gpas" with the
-// rest.
+// The text of config.json. A plain LLaMA gets the architecture "LlamaForCausalLM", which every reader knows. Any other
+// model gets the model type "gpas_llama" and an object "gpas" with the additional values. transformers refuses to load
+// this type; otherwise it would silently leave the gates out.
 std::string hugging_face_config_text(const HuggingFaceConfig& config, StoredDtype dtype);
 std::string generation_config_text(const HuggingFaceConfig& config);
 
-// architecture ("pre_gpas") and post_layers (of post_pre and post_pre_gpas; -1: a quarter): for a model of the paper's
-// code, whose config.json has neither; empty and -1: as the file says. Error(bad_file): file, key, found, expected, for
-// everything that this engine does not compute.
+// Reads a config.json. The config.json of the paper's code contains neither the architecture nor the number of Post-LN
+// layers. For such a file, pass `architecture` ("pre_gpas") and `post_layers` (only for post_pre and post_pre_gpas; -1:
+// a quarter of the layers). For any other file, pass "" and -1. Error(bad_file) (file, key, found, expected) for every
+// value that gpas does not compute.
 HuggingFaceConfig read_hugging_face_config(const std::filesystem::path& file, const std::string& architecture,
                                            std::int64_t post_layers = -1);
 
-// What transformers refuses about a plain LLaMA of this shape, in one line; empty: nothing.
+// The reason why transformers refuses a plain LLaMA of this shape, in one line; empty if it accepts the shape.
 std::string shape_that_transformers_refuses(const ModelConfig& model);
 
-// The keys of the configuration that describe the model, as overrides: "model.hidden_size=512", …
+// The model's configuration keys as overrides for load_config: "model.hidden_size=512", …
 std::vector<std::string> model_overrides(const ModelConfig& model);
 
 }  // namespace gpas

@@ -1,4 +1,4 @@
-// A config.json whose values are read key by key, with strict types; used by config.cpp and read_config.cpp only.
+// Reads the values of a config.json key by key, with strict types; used by config.cpp and read_config.cpp only.
 #pragma once
 
 #include "io/config/enum_names.hpp"
@@ -11,10 +11,10 @@
 
 namespace gpas {
 
-// The model_type of models that LlamaForCausalLM does not compute.
+// The model_type of models that transformers' LlamaForCausalLM does not compute.
 inline constexpr const char* gpas_model_type = "gpas_llama";
 
-// All errors are Error(bad_file) and name the file and the key. A key whose value is null counts as absent.
+// All errors are Error(bad_file) and name the file and the key. A key with the value null counts as absent.
 class ConfigReader {
 public:
     using json = nlohmann::json;
@@ -45,7 +45,7 @@ public:
     }
     // An integer at the top level that must be present.
     std::int64_t needed(const char* key) const;
-    // Refuses any value of a top-level key but `only`; `why` follows the expected value in the message.
+    // Fails if the top-level key has another value than `only`. `why` follows the expected value in the message.
     void must_be(const char* key, const json& only, const char* why) const;
 
 private:

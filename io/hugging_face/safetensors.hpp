@@ -1,4 +1,5 @@
-// Files of tensors as Hugging Face keeps them (github.com/huggingface/safetensors): a length, a JSON header, then data.
+// Reads and writes safetensors files (github.com/huggingface/safetensors): the length of the header, a JSON header,
+// then the tensors' data.
 #pragma once
 
 #include "base/descriptor.hpp"
@@ -12,7 +13,7 @@
 
 namespace gpas {
 
-// Those that weights come in; files may hold others, which are named in messages.
+// The types of weights that gpas reads and writes. A file may contain other types, which read() refuses by name.
 enum class StoredDtype { fp32, bf16, fp16 };
 const char* safetensors_name(StoredDtype dtype);  // "F32", "BF16", "F16"
 std::int64_t bytes_of(StoredDtype dtype);
@@ -21,11 +22,12 @@ struct SafetensorsEntry {
     std::string name;
     std::string dtype;  // "BF16"
     std::vector<std::int64_t> shape;
-    std::int64_t begin = 0, end = 0;  // bytes, from the start of the data
+    std::int64_t begin = 0, end = 0;  // positions in bytes, relative to the start of the data
 };
 
-// The header, checked: names once, offsets that fit dtype and shape and cover the data without gap or overlap. Its
-// size, and the time to read it, are bounded whatever is in the file. Error(bad_file): file, tensor, found, expected.
+// The constructor reads and checks the header: each name occurs once; offsets match dtype and shape, and cover the data
+// without gaps and overlaps. Its memory and time are bounded for any content of the file. Error(bad_file): file,
+// tensor, found, expected.
 class SafetensorsFile {
 public:
     explicit SafetensorsFile(const std::filesystem::path& path);
@@ -33,8 +35,8 @@ public:
     const std::filesystem::path& path() const { return path_; }
     const std::vector<SafetensorsEntry>& entries() const { return entries_; }  // in the order of their data
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
-    const SafetensorsEntry* find(const std::string& name) const;  // nullptr: not there
-    // All values, exactly. Error(bad_file) for a dtype that is none of StoredDtype.
+    const SafetensorsEntry* find(const std::string& name) const;  // nullptr if the file has no such tensor
+    // All values, row-major, converted to fp32 without rounding. Error(bad_file) if the dtype is not a StoredDtype.
     std::vector<float> read(const SafetensorsEntry& entry) const;
 
 private:
@@ -46,7 +48,7 @@ private:
     std::map<std::string, std::string> metadata_;
 };
 
-// What a file will hold. Tensors are then written in this order.
+// The contents of a file to write. Tensors must be written in the order of `tensors`.
 struct SafetensorsPlan {
     struct Tensor {
         std::string name;
@@ -57,23 +59,24 @@ struct SafetensorsPlan {
     std::map<std::string, std::string> metadata;
 };
 
-// Under a temporary name until finish(): there is a whole file or none.
+// Writes under a temporary name until finish(), so the file either exists completely or does not exist.
 class SafetensorsWriter {
 public:
     // Error(environment).
     SafetensorsWriter(const std::filesystem::path& path, SafetensorsPlan plan);
     ~SafetensorsWriter();
-    // The next tensor, rounded to nearest even. Error(bad_file) where a finite value becomes infinite, naming it.
+    // Writes the next tensor of the plan, rounded to nearest even. Error(bad_file) if a finite value becomes infinite;
+    // the message names the tensor and the value.
     void write(const std::vector<float>& values);
-    void finish();  // on the disk, under its name. Error(environment)
+    void finish();  // syncs the file to disk and gives it its final name. Error(environment)
 
 private:
     class Impl;
     std::unique_ptr<Impl> impl_;
 };
 
-// Conversions between fp32 and what is stored, bit patterns.
-std::uint16_t to_stored(StoredDtype dtype, float value);  // bf16 or fp16, to nearest even
+// Conversions between fp32 and the stored bit pattern; dtype: bf16 or fp16.
+std::uint16_t to_stored(StoredDtype dtype, float value);  // rounds to nearest even
 float from_stored(StoredDtype dtype, std::uint16_t bits);
 
 }  // namespace gpas

@@ -1,4 +1,4 @@
-// The special tokens of a model: their ids in config.json and generation_config.json.
+// The ids of a model's special tokens, as in config.json and generation_config.json.
 #pragma once
 
 #include <cstdint>
@@ -9,18 +9,18 @@
 namespace gpas {
 
 struct TokenIds {
-    std::int64_t bos = -1, pad = -1;  // -1: none
-    std::vector<std::int64_t> eos;    // several if generation ends at any of them; empty: none
+    std::int64_t bos = -1, pad = -1;  // -1: the model has no such token
+    std::vector<std::int64_t> eos;    // generation ends at any of these tokens; empty: the model has no EOS
     bool add_bos = false;             // each text begins with bos
     bool operator==(const TokenIds&) const = default;
 };
 
-// Of an imported model: generation_config.json goes before config.json, as in transformers; add_bos is
-// add_bos_token of tokenizer_config.json. Error(bad_file): an id that is not a whole number below vocab_size.
+// Reads the ids of a model in Hugging Face's format. generation_config.json overrides config.json, as in transformers;
+// add_bos is add_bos_token of tokenizer_config.json. Error(bad_file) if an id is not an integer in [0, vocab_size).
 TokenIds read_token_ids(const std::filesystem::path& directory, std::int64_t vocab_size);
 
-// As a line of JSON, which checkpoints carry (docs/formats.md), and back. Error(bad_file): other text; source is for
-// this error.
+// Convert the ids to a line of JSON, which checkpoints store (docs/formats.md), and back. parse_token_ids throws
+// Error(bad_file) for any other text; `source` names the text in the message.
 std::string token_ids_text(const TokenIds& ids);
 TokenIds parse_token_ids(const std::string& text, const std::string& source);
 

@@ -1,5 +1,5 @@
-// A SentencePiece model in the format of Hugging Face's tokenizers (tokenizer.json), such that transformers gives the
-// ids that Tokenizer::encode gives.
+// Converts a SentencePiece model to the format of Hugging Face's tokenizers (tokenizer.json), so that transformers
+// gives the same ids as Tokenizer::encode.
 #pragma once
 
 #include "io/data/tokenizer.hpp"
@@ -13,14 +13,14 @@ namespace gpas {
 struct HuggingFaceTokenizer {
     std::string json;    // tokenizer.json
     std::string config;  // tokenizer_config.json
-    // Name of the SentencePiece file: tokenizer.model if llama.cpp, which reads a file of this name, gives training's
-    // ids for it; else sentencepiece.model.
+    // Name for the SentencePiece file. llama.cpp reads a file with the name tokenizer.model: this name if llama.cpp
+    // then gives the same ids as in training, else sentencepiece.model.
     std::string model_file;
-    std::vector<std::string> notes;  // lines for people: which reader gives other ids for which text, and why
+    std::vector<std::string> notes;  // lines for the user: which reader gives other ids for which text, and why
 };
 
-// ids: the special tokens used in training; max_length: model_max_length. Text never becomes a special token, as in
-// training (split_special_tokens). Error(usage) for settings that no reader knows.
+// ids: the special tokens used in training; max_length: model_max_length. As in training, no text is encoded as a
+// special token (split_special_tokens). Error(usage) if the model has settings that tokenizer.json cannot express.
 HuggingFaceTokenizer hugging_face_tokenizer(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length);
 
 }  // namespace gpas

@@ -1,5 +1,5 @@
-// A file that grows by whole records: each is one write, so that a crash tears at most the last one. Internal to
-// io/metrics.
+// A file to which records are appended. Each record is one write(), so a crash can damage only the last record.
+// Internal to io/metrics.
 #pragma once
 
 #include "base/descriptor.hpp"
@@ -12,13 +12,13 @@ namespace gpas {
 
 class AppendFile {
 public:
-    explicit AppendFile(const std::filesystem::path& path);  // Error(environment)
-    // A new, empty file beside `path`, under a name of its own, which move_to() replaces. Error(environment).
+    explicit AppendFile(const std::filesystem::path& path);  // opens or creates the file; Error(environment)
+    // A new, empty file in the directory of `path`, with a unique name, which move_to() changes. Error(environment).
     static std::unique_ptr<AppendFile> temporary_for(const std::filesystem::path& path);
 
     void append(std::string_view record);  // Error(environment)
     void sync();                           // to the disk; Error(environment)
-    // Takes this name; a file that has it already is replaced. Error(environment).
+    // Renames the file to `path`, and replaces a file of this name. Error(environment).
     void move_to(const std::filesystem::path& path);
 
 private:

@@ -1,4 +1,4 @@
-// Lines for people, on stderr.
+// Prints records as lines on stderr.
 #pragma once
 
 #include "io/metrics/metrics.hpp"
@@ -7,8 +7,8 @@
 
 namespace gpas {
 
-// "step   120/10000   1.2%  loss 7.1034  ppl 1216  lr 6.00e-04  grad 0.812 ..."; columns stay aligned from step to
-// step. "no tokens" stands in place of loss and perplexity if no token has a loss.
+// "step   120/10000   1.2%  loss 7.1034  ppl 1216  lr 6.00e-04  grad 0.812 ..."; the columns of all steps are aligned.
+// "no tokens" replaces loss and perplexity if no token has a loss.
 std::string console_line(const StepMetrics& metrics);
 std::string console_line(const EvalMetrics& metrics);
 std::string console_line(const EventMetrics& metrics);

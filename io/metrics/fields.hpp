@@ -1,4 +1,4 @@
-// Each scalar of a step and an evaluation once, with its name in JSON and its tag in TensorBoard. Internal to
+// Lists the scalars of steps and evaluations, each with its key in JSON and its tag in TensorBoard. Internal to
 // io/metrics.
 #pragma once
 
@@ -6,7 +6,7 @@
 
 namespace gpas {
 
-// visit(JSON key, TensorBoard tag, value); value is std::int64_t, double or bool.
+// Calls visit(JSON key, TensorBoard tag, value) for each scalar; value is std::int64_t, double or bool.
 template <class Visit>
 void for_each_scalar(const StepMetrics& m, Visit&& visit) {
     visit("consumed_samples", "consumed/samples", m.consumed_samples);

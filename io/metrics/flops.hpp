@@ -1,4 +1,4 @@
-// Floating-point operations per token by the two conventions in use, and the resulting fraction of the machine's peak.
+// Floating-point operations per token, by the two conventions in use.
 #pragma once
 
 #include "io/config/run_config.hpp"
@@ -7,14 +7,17 @@
 
 namespace gpas {
 
-// Floating-point operations of forward and backward (3 x forward), per token of a full sequence. "Model" operations:
-// what recomputation and padding add is not counted, nor are norms, activations and the optimizer.
+// Floating-point operations of forward and backward (3 x forward) per token of a full sequence. Model FLOPs, as for
+// MFU: the operations that recomputation and padding add, norms, activation functions and the optimizer are not
+// counted. L layers, h hidden_size, n heads, g kv_heads, d head_dim, f ffn_size, V vocab_size, s sequence_length.
 struct FlopsPerToken {
-    // Megatron's num_floating_point_operations (since 2025-03): matrices and LM head, without the input embedding;
-    // attention scores counted for the causal half. 6 (L (h (n d + 2 g d) + n d h + 3 h f) + h V) + 6 L n d s
+    // As Megatron-LM's num_floating_point_operations (since 2025-03): matrices and LM head, without the input
+    // embedding; only the causal half of the attention scores.
+    //     6 (L (h (n d + 2 g d) + n d h + 3 h f) + h V) + 6 L n d s
     double megatron = 0.0;
-    // 6 N + 12 L n d s with N = all matrices, the input embedding included (once where it is tied; norm weights and
-    // gates, under 0.1 %, left out), attention counted in full. As PaLM's appendix B, nanoGPT, picotron.
+    // As in PaLM's appendix B, nanoGPT and picotron: 6 N + 12 L n d s. N is the number of elements of all matrices,
+    // including the input embedding (once if it is tied to the head); norm weights and gates, under 0.1 %, are left
+    // out. All attention scores are counted.
     double full = 0.0;
 };
 

@@ -1,4 +1,4 @@
-// metrics.jsonl: one JSON object per line, in the order of steps, without duplicates across resumed runs.
+// metrics.jsonl: one JSON object per line, in the order of steps. After a resume it contains no step twice.
 #pragma once
 
 #include "io/metrics/append_file.hpp"
@@ -6,11 +6,13 @@
 
 namespace gpas {
 
-// Prepares the file for a run that has done `resumed_step` steps. Records of later steps move to the end of
-// metrics.abandoned.jsonl beside it, under a line {"kind":"abandoned","resumed_step":…,"time":…}; a torn last line is
-// dropped. With resumed_step 0 an existing file is kept under the next free name metrics.<n>.jsonl.
-// The file is always a new one (written, then renamed), and is returned open: what another process of the run that
-// still lives, or was started at the same moment, has open is another file. Error(environment).
+// Prepares the file for a run that continues after step `resumed_step`, and returns it open. Records of later steps
+// move to the end of metrics.abandoned.jsonl in the same directory, after a line
+// {"kind":"abandoned","resumed_step":…,"time":…}. An incomplete last line is removed. If resumed_step is 0, an existing
+// file is renamed to the next free name metrics.<n>.jsonl.
+//
+// The returned file is always new (written, then renamed). So another process of the run that is still alive, or
+// started at the same time, writes to a different file. Error(environment).
 std::unique_ptr<AppendFile> prepare_jsonl(const std::filesystem::path& file, std::int64_t resumed_step);
 
 class JsonlSink final : public MetricsSink {

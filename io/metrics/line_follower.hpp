@@ -1,4 +1,5 @@
-// Follows a file that another process appends lines to, perhaps on another machine over a shared file system.
+// Reads the new lines of a file to which another process appends, possibly on another machine with a shared file
+// system.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +14,12 @@ class LineFollower {
 public:
     explicit LineFollower(std::filesystem::path file) : file_(std::move(file)) {}
 
-    // Hands over each whole line that is new, without its newline. A last line without one is waited for. Where the
-    // file was replaced or cut (a run that resumed drops records), `restart` is called and all lines come again. False:
-    // there is no such file, or it cannot be read now.
+    // Calls take(line), without the newline, for each new complete line. An incomplete last line is taken by a later
+    // call. If the file was replaced or truncated (a resumed run drops records), calls restart() first and then take()
+    // for all lines. Returns false if the file does not exist or cannot be read now.
     bool read(const std::function<void()>& restart, const std::function<void(std::string_view)>& take);
 
-    std::int64_t position() const { return position_; }  // bytes handed over
+    std::int64_t position() const { return position_; }  // number of bytes taken so far
 
 private:
     bool same_file(int descriptor) const;
@@ -30,7 +31,7 @@ private:
     std::int64_t position_ = 0;
     std::uint64_t device_ = 0;
     std::uint64_t inode_ = 0;
-    std::string tail_;  // the last bytes handed over: file systems give the inode of a removed file to the next one
+    std::string tail_;  // the last bytes taken; they identify the file, because file systems reuse inode numbers
 };
 
 }  // namespace gpas

@@ -1,5 +1,5 @@
-// What a run reports about itself: plain records, and the writer that sends them to console, JSONL and TensorBoard.
-// docs/metrics.md lists every name.
+// Records of a run's metrics, and the writer that sends them to console, JSONL and TensorBoard. docs/metrics.md lists
+// every name.
 #pragma once
 
 #include "io/metrics/flops.hpp"
@@ -14,25 +14,24 @@
 
 namespace gpas {
 
-// Wall time of one step, of rank 0.
+// Wall time of one step on rank 0.
 struct StepSeconds {
     double data = 0.0;
     double compute = 0.0;        // forward and backward
-    double communication = 0.0;  // what no computation hid
+    double communication = 0.0;  // not overlapped with computation
     double optimizer = 0.0;
-    double evaluation = 0.0;  // since the record before
-    double checkpoint = 0.0;  // the same; what training waited
+    double evaluation = 0.0;  // since the previous record
+    double checkpoint = 0.0;  // since the previous record; only the time that training waited
     double training() const { return data + compute + communication + optimizer; }
     double total() const { return training() + evaluation + checkpoint; }
 };
 
 struct StepMetrics {
-    std::int64_t step = 0;  // steps done, this one included: the first is 1
+    std::int64_t step = 0;  // number of steps done, including this step; from 1
     std::int64_t steps_total = 0;
     std::int64_t consumed_samples = 0;  // since the start of the run
     std::int64_t consumed_tokens = 0;
-    // Tokens with a loss in the global batch. 0: there is nothing to measure; sinks write no loss, no perplexity and no
-    // gradient norm.
+    // Tokens with a loss in the global batch. If it is 0, sinks write no loss, no perplexity and no gradient norm.
     std::int64_t loss_tokens = 0;
     double loss = 0.0;  // mean over the loss tokens of the global batch, nats
     double learning_rate = 0.0;
@@ -40,17 +39,17 @@ struct StepMetrics {
     double gate_gradient_norm = 0.0;  // L2 over all gates, before clipping
     bool clipped = false;
     bool gates_clipped = false;
-    bool skipped = false;     // no update was done: bad numbers, a spike, or no loss tokens
+    bool skipped = false;     // no optimizer update, because of bad numbers, a spike or no loss tokens
     std::int64_t tokens = 0;  // of this step, over all ranks
     FlopsPerToken flops;
-    double peak_flops = 0.0;  // per second, of all ranks together; 0: unknown, no MFU
+    double peak_flops = 0.0;  // FLOP/s of all ranks together; 0: unknown, and MFU is 0
     StepSeconds seconds;
-    double seconds_left = -1.0;       // until the end of the run, evaluations and checkpoints included; < 0: unknown
+    double seconds_left = -1.0;       // until the end of the run, including evaluations and checkpoints; < 0: unknown
     std::int64_t arena_bytes = 0;     // planned memory of rank 0
-    std::int64_t resident_bytes = 0;  // of rank 0, as the system sees it
+    std::int64_t resident_bytes = 0;  // resident memory (RSS) of rank 0's process
 
     double perplexity() const { return std::exp(loss); }
-    // Speeds leave evaluation and checkpoints out.
+    // Speeds exclude the time of evaluations and checkpoints.
     double tokens_per_second() const { return seconds.training() > 0 ? double(tokens) / seconds.training() : 0.0; }
     double flops_megatron() const { return flops.megatron * tokens_per_second(); }
     double flops_full() const { return flops.full * tokens_per_second(); }
@@ -60,26 +59,26 @@ struct StepMetrics {
 
 struct EvalMetrics {
     std::int64_t step = 0;
-    double loss = 0.0;        // mean over loss tokens, not over batches
-    std::int64_t tokens = 0;  // with a loss; 0: nothing to measure, sinks write no loss and no perplexity
+    double loss = 0.0;        // mean over loss tokens, not over batches; nats
+    std::int64_t tokens = 0;  // with a loss; if it is 0, sinks write no loss and no perplexity
     double seconds = 0.0;
     double perplexity() const { return std::exp(loss); }
 };
 
-// Something to look up later: numbers that went wrong, and the action taken.
+// An event, such as a loss spike, and the action that the run took.
 struct EventMetrics {
     std::int64_t step = 0;
     std::string event;       // "loss_spike"; docs/failures.md lists them
     std::string action;      // "skip"
-    std::int64_t rank = -1;  // where it was, -1: not one rank
+    std::int64_t rank = -1;  // the rank concerned; -1: not a single rank
     std::string text;        // one line
 };
 
 struct GateReading {
     std::int64_t layer = 0;
-    std::string site;    // "layer" for a gate of both sub-layers; "attention", "mlp"
+    std::string site;    // "attention" or "mlp"; "layer" if both sub-layers share the gate
     double raw = 0.0;    // g
-    double value = 0.0;  // silu(g), or what the configured function makes of g
+    double value = 0.0;  // s(g) with the configured gate function s, such as silu(g)
 };
 
 struct VarianceReading {
@@ -113,13 +112,13 @@ struct MetricsOptions {
     bool jsonl = true;
     bool tensorboard = true;
     bool console = true;            // lines on stderr
-    std::int64_t every = 1;         // steps between records; the last step and skipped ones with a loss always appear
-    std::int64_t resumed_step = 0;  // steps done before this start; later records of an earlier try are dropped
+    std::int64_t every = 1;         // steps between records; the last step and skipped steps with a loss always appear
+    std::int64_t resumed_step = 0;  // steps done before this start; older records of later steps are dropped
 };
 
-// Owns the sinks. Make it on rank 0 alone, or make it everywhere with enabled = false elsewhere. A sink that cannot
-// write (disk full) is switched off with one line on stderr: metrics never end a run. Only construction throws:
-// Error(environment).
+// Owns the sinks. Construct it on rank 0 only, or on every rank with enabled = false on all ranks but rank 0. If a sink
+// cannot write (disk full), it is switched off with one line on stderr: metrics never end a run. Only the constructor
+// throws: Error(environment).
 class MetricsWriter {
 public:
     explicit MetricsWriter(const MetricsOptions& options, bool enabled = true);
@@ -127,12 +126,13 @@ public:
     MetricsWriter(MetricsWriter&&) noexcept;
 
     void add(std::unique_ptr<MetricsSink> sink);
-    // seconds.evaluation and .checkpoint: since the step before. The record gets those since the record before.
+    // metrics.seconds.evaluation and .checkpoint are those since the previous step. The writer adds them up, so that
+    // the record contains those since the previous record.
     void write(StepMetrics metrics);
     void write(const EvalMetrics& metrics);
     void write(const GpasMetrics& metrics);
     void write(const EventMetrics& metrics);
-    // To the disk: before each checkpoint, so that a resumed run finds all records up to its step.
+    // Syncs all records to disk. Called before each checkpoint, so that a resumed run finds all records up to its step.
     void flush();
 
 private:

@@ -1,4 +1,5 @@
-// Shows the progress of long work: a bar that redraws itself on a terminal, or an occasional plain line elsewhere.
+// Shows the progress of long work: a bar that redraws itself on a terminal, or a plain line now and then if the output
+// is not a terminal.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +15,16 @@ std::string progress_text(const std::string& label, std::int64_t done, std::int6
 
 class ProgressBar {
 public:
-    // total 0: unknown, only the count is shown. `label` names the work, `unit` what is counted ("samples").
+    // `label`: name of the work. `unit`: name of the counted items ("samples"). If total is 0 (unknown), only the count
+    // is shown.
     ProgressBar(std::string label, std::int64_t total, std::string unit, std::FILE* out = stderr);
     ~ProgressBar();  // as finish()
     ProgressBar(const ProgressBar&) = delete;
     ProgressBar& operator=(const ProgressBar&) = delete;
 
-    // Cheap enough for an inner loop over batches. From one thread at a time.
+    // Cheap enough for an inner loop over batches. Not thread-safe.
     void advance_to(std::int64_t done);
-    // Clears the bar; without a terminal, writes the last line if any was written before.
+    // Clears the bar. If the output is not a terminal, writes a last line, provided that a line was written before.
     void finish();
 
     // For tests: the clock (seconds, monotonic), and whether `out` counts as a terminal.

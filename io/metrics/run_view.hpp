@@ -1,4 +1,4 @@
-// The state of a run as its files report it, for observers outside the run; docs/metrics.md lists the files. A value
+// Reads the state of a run from its files, for observers such as `gpas top`; docs/metrics.md lists the files. A value
 // that is missing, damaged or of another version is unknown. Only a directory that does not contain a run is an error.
 #pragma once
 
@@ -15,15 +15,15 @@
 
 namespace gpas {
 
-// Numbers that no file contains are NaN (floating point) or -1 (integers). Times are seconds since 1970.
+// Unknown numbers are NaN (floating point) or -1 (integers). Times are seconds since 1970.
 inline constexpr double unknown_number = std::numeric_limits<double>::quiet_NaN();
 
 struct LossPoint {
     std::int64_t step = 0;
-    double loss = unknown_number;  // also if it was NaN or Inf
+    double loss = unknown_number;  // NaN also if the loss was NaN or Inf
 };
 
-// The last records of steps; names as in docs/metrics.md.
+// The record of a step; names as in docs/metrics.md.
 struct StepView {
     std::int64_t step = -1;
     std::int64_t loss_tokens = -1;  // 0: no loss was measured
@@ -76,7 +76,7 @@ struct RankView {
     std::string phase;
     std::int64_t step = -1;
     std::int64_t micro_batch = -1;
-    std::string call;  // what it waits for
+    std::string call;  // the communication call in which the rank is blocked; empty: not blocked
     double seconds_in_phase = unknown_number;
     double silent_seconds = unknown_number;
     // Per step, over recent steps.
@@ -127,31 +127,32 @@ struct RunView {
 
     // metrics.jsonl
     bool has_metrics = false;
-    double record_age = unknown_number;  // seconds since it last changed
-    std::vector<LossPoint> losses;       // every step that was recorded and had loss tokens
-    std::vector<StepView> recent;        // the last of them, newest last
-    std::optional<EvalView> evaluation;
-    std::optional<EvalView> best_evaluation;
-    std::vector<GateView> gates;
-    std::vector<EventView> events;  // the last of them, newest last
+    double record_age = unknown_number;       // seconds since metrics.jsonl last changed
+    std::vector<LossPoint> losses;            // of every recorded step with loss tokens
+    std::vector<StepView> recent;             // the last recorded steps, newest last
+    std::optional<EvalView> evaluation;       // the last evaluation
+    std::optional<EvalView> best_evaluation;  // the evaluation with the lowest loss
+    std::vector<GateView> gates;              // of the last record of gates
+    std::vector<EventView> events;            // the last events, newest last
 
-    std::optional<CheckpointView> checkpoint;
-    std::optional<FailureView> failure;
+    std::optional<CheckpointView> checkpoint;  // the newest checkpoint
+    std::optional<FailureView> failure;        // the newest failure report
 
-    std::int64_t step() const;        // steps done, -1: unknown
-    std::int64_t total() const;       // of the whole run, -1: unknown
-    double seconds_per_step() const;  // mean of recent steps, evaluations and checkpoints included
+    std::int64_t step() const;        // number of steps done; -1: unknown
+    std::int64_t total() const;       // number of steps of the whole run; -1: unknown
+    double seconds_per_step() const;  // mean of the recent steps, including evaluations and checkpoints
 };
 
-// Whether this looks like the directory of a run: one of its files is there.
+// Whether this looks like the directory of a run: it contains at least one of a run's files.
 bool is_run_directory(const std::filesystem::path& directory);
 
 class RunReader {
 public:
-    // Error(bad_file) where is_run_directory is false.
+    // Error(bad_file) if is_run_directory(directory) is false.
     explicit RunReader(std::filesystem::path directory);
 
-    // The state of the files; from the second time on only what is new is read. `now`: seconds since 1970.
+    // The present state of the files. From the second call on, reads only new lines of metrics.jsonl and files that
+    // have changed. `now`: seconds since 1970. The reference is valid until the next call.
     const RunView& read(double now);
 
 private:
@@ -166,10 +167,10 @@ private:
     LineFollower metrics_;
     double config_time_ = unknown_number;
     std::string live_text_;
-    double live_changed_ = unknown_number;  // by our own clock, once we saw it change
+    double live_changed_ = unknown_number;  // when this reader saw live.json change, by its own clock; NaN: not yet
     std::int64_t metrics_position_ = -1;
     double metrics_changed_ = unknown_number;
-    std::vector<std::string> recent_lines_;  // a ring
+    std::vector<std::string> recent_lines_;  // ring buffer of the last step records
     std::size_t recent_count_ = 0;
     std::string gates_line_;
 };

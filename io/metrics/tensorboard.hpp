@@ -1,4 +1,4 @@
-// TensorBoard event files, written by hand: TFRecord frames around Event messages that hold scalars.
+// Writes TensorBoard event files without TensorFlow: TFRecord frames that contain Event messages with scalars.
 #pragma once
 
 #include "io/metrics/append_file.hpp"
@@ -9,14 +9,14 @@
 
 namespace gpas {
 
-std::uint32_t crc32c(std::string_view bytes);  // Castagnoli, as in RFC 3720
-// length, masked CRC of the length, data, masked CRC of the data; little-endian.
+std::uint32_t crc32c(std::string_view bytes);  // CRC-32C (Castagnoli), as in RFC 3720
+// The frame of a record: length, masked CRC of the length, data, masked CRC of the data; little-endian.
 std::string tfrecord(std::string_view data);
 
 class TensorboardSink final : public MetricsSink {
 public:
-    // A new file events.out.tfevents.<time>... in the directory. Its session starts at step resumed_step + 1, which
-    // makes TensorBoard forget what older files in the directory hold from there on. Error(environment).
+    // Creates a new file events.out.tfevents.<time>... in the directory. The file marks the start of a session at step
+    // resumed_step + 1, so that TensorBoard discards older records from this step on. Error(environment).
     TensorboardSink(const std::filesystem::path& directory, std::int64_t resumed_step);
     void write(const StepMetrics& metrics) override;
     void write(const EvalMetrics& metrics) override;
