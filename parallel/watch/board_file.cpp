@@ -59,10 +59,10 @@ std::string BoardDirectory::prefix() const { return fmt::format("gpas.{}.", gete
 MappedBoard BoardDirectory::make(int rank, std::string* note) const {
     MappedBoard mapped;
     mapped.file_ = directory_ / fmt::format("{}{}.{}", prefix(), job_, rank);
-    unlink(mapped.file_.c_str());  // of an earlier process with this name; whoever has it mapped keeps it
+    unlink(mapped.file_.c_str());  // left by an earlier process; processes that have it mapped keep the memory
     const Descriptor file(open(mapped.file_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     void* memory = nullptr;
-    // fallocate: memory that is missing shows here, not as a SIGBUS later.
+    // posix_fallocate: a lack of memory is an error here, not a SIGBUS at a later access.
     if (file.get() >= 0 && posix_fallocate(file.get(), 0, sizeof(RankBoard)) == 0)
         memory = map_memory(file.get(), MAP_SHARED);
     if (memory == nullptr) {
@@ -98,7 +98,7 @@ void BoardDirectory::find_others(int own_rank, std::map<int, MappedBoard>& board
         MappedBoard mapped;
         mapped.board_ = static_cast<RankBoard*>(map_memory(file.get(), MAP_SHARED));
         mapped.file_ = entry->path();
-        if (!mapped || mapped->magic != board_magic) continue;  // not ready yet
+        if (!mapped || mapped->magic != board_magic) continue;  // not opened yet
         boards.emplace(rank, std::move(mapped));
     }
 }

@@ -1,4 +1,4 @@
-// Boards in the shared memory of a node: a rank's own, and those of the ranks beside it.
+// Boards in the shared memory of a node: this rank's own, and those of the node's other ranks.
 #pragma once
 
 #include "parallel/watch/rank_board.hpp"
@@ -10,7 +10,7 @@
 
 namespace gpas {
 
-// A board that is mapped, its own or somebody's. Its file's name is gone with the last owner.
+// A mapped board, of this rank or of another. The destructor unmaps it; the rank that made the file also removes it.
 class MappedBoard {
 public:
     MappedBoard() = default;
@@ -27,25 +27,25 @@ private:
     friend class BoardDirectory;
     RankBoard* board_ = nullptr;
     std::filesystem::path file_;
-    bool unlink_ = false;  // by whoever made it
+    bool unlink_ = false;  // this process made the file, and removes it
 };
 
-// The boards of one job on this node: files gpas.<user>.<job>.<rank> in /dev/shm, readable by this user only.
+// The boards of one job on this node: files gpas.<uid>.<job>.<rank> in /dev/shm, which only this user can read.
 class BoardDirectory {
 public:
     explicit BoardDirectory(const std::string& job_key, std::filesystem::path directory = "/dev/shm");
 
-    // A new board, not yet opened (open_board). Where shared memory cannot be had it is this process's own, and `note`
-    // says why: others cannot see it then.
+    // Makes the board of this rank; open_board() then fills it in. If shared memory is not available, the board is in
+    // private memory, which other processes cannot see, and *note = the reason. std::bad_alloc if there is no memory.
     MappedBoard make(int rank, std::string* note = nullptr) const;
-    // Adds those that have come since. Only what is whole and this user's.
+    // boards += the boards of other ranks that are not in it yet. Only boards of this user that are opened.
     void find_others(int own_rank, std::map<int, MappedBoard>& boards) const;
-    // Files of processes of this user that are no more, of other jobs: killed ones leave theirs. Those of this job are
-    // still to be seen.
+    // Removes the boards of this user's other jobs whose process no longer exists: killed processes leave them. Boards
+    // of this job stay, because they show how its ranks died.
     void remove_leftovers() const;
 
 private:
-    std::string prefix() const;  // of all jobs of this user
+    std::string prefix() const;  // of the file names of all jobs of this user
 
     std::filesystem::path directory_;
     std::string job_;

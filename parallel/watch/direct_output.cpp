@@ -9,7 +9,8 @@
 namespace gpas {
 
 void write_stderr_now(std::string_view text) {
-    constexpr std::size_t piece_bytes = 4096;  // a pipe that poll() finds writable takes that many without blocking
+    constexpr std::size_t piece_bytes =
+        4096;  // PIPE_BUF: a pipe that poll() finds writable accepts it without blocking
     while (!text.empty()) {
         pollfd ready{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
         if (poll(&ready, 1, 500) <= 0) return;

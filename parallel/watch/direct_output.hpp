@@ -1,11 +1,12 @@
-// Last words on stderr: past the stream and its queue, for a process that is about to end.
+// Output to stderr for a process that is about to end: a direct write, without std::cerr or a log queue.
 #pragma once
 
 #include <string_view>
 
 namespace gpas {
 
-// Written when this returns, or dropped if stderr takes nothing for half a second. Never blocks for longer.
+// Writes `text` to stderr before it returns. Drops the rest if stderr accepts nothing for 0.5 s; never blocks for
+// longer.
 void write_stderr_now(std::string_view text);
 
 }  // namespace gpas

@@ -63,13 +63,13 @@ std::optional<Loss> judge(const WatchedRank& view, const WatchLimits& limits) {
     if (view.gone) {
         switch (status.state) {
             case RankState::finished:
-            case RankState::failed: return std::nullopt;  // it has told why, and ends the job
+            case RankState::failed: return std::nullopt;  // it has printed its error, and ends the job
             case RankState::exited: return Loss::exited;
             case RankState::crashed: return Loss::crashed;
             case RankState::running: return view.local ? Loss::died : Loss::disconnected;
         }
     }
-    // Those beside a rank know better why, so they speak first.
+    // Watchers on the rank's own node know the cause better, so those on other nodes wait longer.
     const double patience = limits.silent_seconds * (view.local ? 1.0 : 1.5);
     if (limits.silent_seconds > 0.0 && status.silent_seconds > patience)
         return view.local ? Loss::silent : Loss::unreachable;

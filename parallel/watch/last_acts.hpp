@@ -1,4 +1,4 @@
-// What a process still does before its watcher ends it: calls on a GPU are aborted, for one.
+// Actions that a watcher runs before it ends the process, such as aborting NCCL communicators.
 #pragma once
 
 #include <chrono>
@@ -15,16 +15,18 @@ namespace gpas {
 // Thread-safe.
 class LastActs : public std::enable_shared_from_this<LastActs> {
 public:
+    // One action per owner; a second one replaces the first.
     void add(const void* owner, std::function<void()> act) {
         const std::lock_guard lock(acting_);
         acts_[owner] = std::move(act);
     }
-    // Waits for run(), so that an owner does not go while its act is under way.
+    // Waits until run() has finished its actions, so that no owner is destroyed while its action runs.
     void remove(const void* owner) {
         const std::lock_guard lock(acting_);
         acts_.erase(owner);
     }
-    // Returns when all are done, or after so many seconds: an act may hang, and must not keep the process.
+    // Runs all actions on a thread of its own. Returns when they have finished, or after `seconds`: an action that
+    // hangs must not keep the process alive.
     void run(double seconds) {
         std::thread([self = shared_from_this()] {
             {

@@ -26,7 +26,7 @@ std::optional<double> number_of(std::initializer_list<const char*> names) {
     return value;
 }
 
-// The most specific launcher first. Not SLURM_NTASKS: a batch script has it too, and is one process.
+// The most specific launcher comes first. SLURM_NTASKS is not used: a batch script has it as well, but is one process.
 void set_size(Launch& launch, bool by_srun) {
     struct Source {
         const char* variable;
@@ -49,8 +49,8 @@ void set_size(Launch& launch, bool by_srun) {
                               first_of({"PMIX_RANK", "PMIX_NAMESPACE", "PMI_RANK", "PMI_FD", "PMI_JOBID"}).empty();
 }
 
-// MPICH's launcher gives a job no name. It starts each rank in a session of its own; the leaders of the sessions of one
-// node have the same parent, the launcher's proxy. Empty if this process was started otherwise.
+// A job key under Hydra, MPICH's launcher, which sets no job name. Hydra starts each rank in a process session of its
+// own. The session leaders on one node have the same parent, Hydra's proxy, whose pid is the key. Empty without Hydra.
 std::string hydra_job() {
     if (first_of({"HYDI_CONTROL_FD"}).empty()) return {};
     std::ifstream file(fmt::format("/proc/{}/stat", getsid(0)));
@@ -64,7 +64,7 @@ std::string hydra_job() {
     return fmt::format("hydra.{}", parent);
 }
 
-// What the user sets is never ignored.
+// A variable that the user sets is never ignored: if it cannot be parsed or is out of range, returns the error text.
 std::string problem_of(const char* name, double least, double most, const char* expected) {
     const std::string text = first_of({name});
     const std::optional<double> value = number_of({name});
@@ -90,7 +90,8 @@ std::string launch_mismatch(const Launch& launch, int mpi_size) {
 
 Launch launch_of_environment() {
     Launch launch;
-    // What srun sets stands in the environment of mpirun's processes too, where it tells of the batch script: so last.
+    // mpirun's processes inherit srun's variables, which then describe the batch script. So srun's are used only if no
+    // mpirun has set its own.
     const bool by_srun = !first_of({"SLURM_STEP_ID"}).empty() && first_of({"OMPI_COMM_WORLD_RANK"}).empty() &&
                          first_of({"HYDI_CONTROL_FD"}).empty();
     const auto rank = by_srun ? number_of({"PMIX_RANK", "SLURM_PROCID"})

@@ -28,10 +28,10 @@ struct Header {
     std::uint32_t bytes;
 };
 
-// The longest frame fits.
+// The limit of buffered input. The longest frame fits.
 constexpr std::size_t most_at_once_bytes = std::size_t(1) << 21;
 constexpr std::size_t longest_payload_bytes = std::size_t(1) << 20;
-// Of a peer that reads nothing: it is silent, and needs no more news.
+// The limit of queued output. A peer that does not read reaches it; further frames would not help it.
 constexpr std::size_t most_pending_bytes = std::size_t(1) << 22;
 
 void set_up(int descriptor) {
@@ -41,7 +41,7 @@ void set_up(int descriptor) {
     setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
-// A numeric address of either family.
+// An IPv4 or IPv6 address.
 struct Address {
     sockaddr_storage storage = {};
     socklen_t bytes = 0;
@@ -70,14 +70,14 @@ std::vector<std::string> own_addresses() {
     for (const ifaddrs* entry = list; entry != nullptr; entry = entry->ifa_next) {
         const int family = entry->ifa_addr == nullptr ? AF_UNSPEC : entry->ifa_addr->sa_family;
         if ((family != AF_INET && family != AF_INET6) || (entry->ifa_flags & IFF_UP) == 0) continue;
-        // An address of one link alone is none that other nodes could use without knowing their interface to it.
+        // Other nodes cannot use a link-local address without the name of their own interface.
         if (family == AF_INET6 &&
             IN6_IS_ADDR_LINKLOCAL(&reinterpret_cast<const sockaddr_in6*>(entry->ifa_addr)->sin6_addr))
             continue;
         char text[NI_MAXHOST] = "";
         const socklen_t bytes = family == AF_INET ? sizeof(sockaddr_in) : sizeof(sockaddr_in6);
         if (getnameinfo(entry->ifa_addr, bytes, text, sizeof text, nullptr, 0, NI_NUMERICHOST) != 0) continue;
-        // Other nodes first; the node's own last, for ranks beside this one.
+        // Loopback addresses last: only ranks of this node can use them.
         addresses.insert((entry->ifa_flags & IFF_LOOPBACK) ? addresses.end() : addresses.begin(), text);
     }
     return addresses;
@@ -123,7 +123,7 @@ void Link::flush() {
 
 std::vector<Frame> Link::receive() {
     char piece[16384];
-    // A stranger that sends without end must not keep the watcher here: what comes is looked at first.
+    // The limit keeps a peer that sends endlessly from holding the watcher in this loop.
     for (std::size_t most = most_at_once_bytes; !closed_ && input_.size() < most;) {
         const ssize_t came = recv(descriptor_.get(), piece, sizeof piece, 0);
         if (came < 0 && errno == EINTR) continue;
@@ -165,7 +165,7 @@ MeetingPoint meeting_point_of(const std::string& text) {
 }
 
 Listener::Listener(bool this_node_only) {
-    // A socket of version 6 takes connections of both versions; nodes without version 6 have one of version 4.
+    // An IPv6 socket accepts IPv4 connections, too (IPV6_V6ONLY off). Nodes without IPv6 get an IPv4 socket.
     const std::vector<std::string> choices =
         this_node_only ? std::vector<std::string>{"127.0.0.1", "::1"} : std::vector<std::string>{"::", "0.0.0.0"};
     std::string why = "no address";
@@ -203,7 +203,7 @@ std::optional<Link> connect_to(const MeetingPoint& point, double seconds, std::s
     for (const std::string& text : point.addresses) {
         const auto address = address_of(text, point.port);
         const int descriptor = address ? socket(address->family(), SOCK_STREAM, 0) : -1;
-        if (descriptor < 0) continue;  // a version of IP that this node does not have
+        if (descriptor < 0) continue;  // this node lacks that IP version
         set_up(descriptor);
         if (connected(descriptor, *address, seconds)) return Link(descriptor, point.secret);
         if (why != nullptr) *why = fmt::format("{} port {}: {}", text, point.port, std::strerror(errno));

@@ -9,7 +9,7 @@
 namespace gpas {
 namespace {
 
-constexpr std::size_t most_strangers = 4096;  // more ranks than connect at the same moment
+constexpr std::size_t most_strangers = 4096;  // more than the number of ranks that connect at the same moment
 
 }  // namespace
 

@@ -26,34 +26,34 @@ namespace {
 int stack_signal() { return SIGRTMIN + 5; }
 constexpr std::array crash_signals = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
-// What handlers of signals can reach: a signal has no other argument. The board of this process.
+// The board of this process. A global variable, because signal handlers get no argument.
 std::atomic<RankBoard*> answering = nullptr;
 std::array<struct sigaction, crash_signals.size()> earlier_handlers;
 
-// Not inlined, so that it is known which frames are the handler's own.
+// Not inlined, so that the number of the handler's own frames is fixed.
 [[gnu::noinline]] void write_stack(RankBoard& board) {
-    constexpr int own_frames = 3;  // this function, the handler, and what the kernel returns from it by
+    constexpr int own_frames = 3;  // this function, the handler, and the kernel's signal trampoline
     std::array<void*, RankBoard::frames_kept + own_frames> frames;
     const int count = std::max(0, backtrace(frames.data(), int(frames.size())) - own_frames);
     for (int i = 0; i < count; ++i) board.frames[std::size_t(i)] = frames[std::size_t(i + own_frames)];
     board.frame_count = count;
 }
 
-// A child that the process has forked is not the rank.
+// A forked child inherits the variable, but is not the rank.
 bool is_ours(const RankBoard* board) { return board != nullptr && board->pid == getpid(); }
 
 void answer(int) {
     const int kept = errno;
     if (RankBoard* board = answering) {
         write_stack(*board);
-        // It was stopped, and the job has gone on to its end: nothing more may be written.
+        // The job is ending. This process may have been stopped for a while, and must not write any more.
         if (board->doomed) pause();
     }
     errno = kept;
 }
 
-// The handler before is put back, and meets the same fault when this one returns; a signal that somebody has sent does
-// not come again by itself.
+// Restores the earlier handler. A fault occurs again when this handler returns, and then reaches the earlier one. A
+// signal that a process sent does not occur again, so it is raised again.
 void crash(int signal, siginfo_t* info, void*) {
     for (std::size_t i = 0; i < crash_signals.size(); ++i)
         if (crash_signals[i] == signal) sigaction(signal, &earlier_handlers[i], nullptr);
@@ -91,7 +91,7 @@ std::vector<Mapping> mappings_of(pid_t pid) {
     return all;
 }
 
-// The same place of the same file, at its address in this process.
+// Translates an address of the other process to this process: the same offset in the same file.
 std::optional<std::uintptr_t> here(const std::vector<Mapping>& own, const Mapping& theirs, std::uintptr_t address) {
     const std::uintptr_t place = address - theirs.begin + theirs.offset;
     for (const Mapping& mapping : own)
@@ -116,7 +116,7 @@ StackAnswers::StackAnswers(RankBoard& board) {
     static const bool registered = std::atexit(note_exit) == 0;
     (void)registered;
     void* warm[4];
-    backtrace(warm, 4);  // its first call loads a library, which a handler must not
+    backtrace(warm, 4);  // the first call loads a library, which must not happen in a signal handler
     answering = &board;
     struct sigaction action = {};
     action.sa_handler = answer;
@@ -135,7 +135,7 @@ void StackAnswers::watch_crashes() {
 
 bool ask_for_stack(RankBoard& board, bool doom, double seconds) {
     if (process_start_ticks(board.pid) != board.process_start) return board.frame_count > 0;
-    if (board.state == RankState::crashed) return board.frame_count > 0;  // of the crash, not of what follows
+    if (board.state == RankState::crashed) return board.frame_count > 0;  // keep the stack of the crash
     board.frame_count = 0;
     if (doom) board.doomed = true;
     if (syscall(SYS_tgkill, board.pid, board.pid, stack_signal()) != 0) return false;
@@ -155,7 +155,7 @@ std::vector<std::string> stack_lines(const RankBoard& board) {
         for (const Mapping& mapping : theirs) {
             if (address < mapping.begin || address >= mapping.end) continue;
             const std::optional<std::uintptr_t> place = here(own, mapping, address);
-            const std::string name = place ? name_at(*place - 1) : "";  // the call, not what follows it
+            const std::string name = place ? name_at(*place - 1) : "";  // -1: the call, not the return address after it
             const std::string file = mapping.file.substr(mapping.file.rfind('/') + 1);
             line = name.empty() ? fmt::format("{} + {:#x}", file, address - mapping.begin + mapping.offset)
                                 : fmt::format("{} ({})", name, file);

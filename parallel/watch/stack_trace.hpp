@@ -1,5 +1,5 @@
-// Where a thread stands, asked from outside: its process writes the return addresses to its board when it gets a
-// signal, and whoever asked turns them into names.
+// Stack traces on request of another process. The process that is asked writes the return addresses of its training
+// thread to its board, in a signal handler. The process that asks converts them to function names.
 #pragma once
 
 #include "parallel/watch/rank_board.hpp"
@@ -9,23 +9,24 @@
 
 namespace gpas {
 
-// While it lives, this process answers for `board`, and notes there when it crashes or when somebody calls exit(). One
-// at a time a process. Made by the thread whose stack will be asked for.
+// While this object exists, the process answers requests for its stack on `board`, and records there that it crashes or
+// calls exit(). At most one object per process. The main thread makes it; requests are for the main thread's stack.
 class StackAnswers {
 public:
     explicit StackAnswers(RankBoard& board);
     ~StackAnswers();
     StackAnswers(const StackAnswers&) = delete;
     StackAnswers& operator=(const StackAnswers&) = delete;
-    // Takes crashes over from handlers that others have installed since (MPI does): they follow after ours.
+    // Installs the crash handlers. Call it after libraries that install their own (MPI): those run after ours.
     void watch_crashes();
 };
 
-// Asks the process of this board, which lives on this node. With `doom` it is woken where it is stopped, and ends once
-// it has answered. Whether an answer came within the time.
+// Requests the stack of the process of this board, on this node, and waits up to `seconds`. Returns whether
+// board.frames holds a stack; for a process that has crashed or ended, that of its crash. doom: also continues a
+// stopped process (SIGCONT); after its answer the training thread pauses, so that it writes nothing more.
 bool ask_for_stack(RankBoard& board, bool doom, double seconds);
-// One line a frame, innermost first: "gpas::Model::forward(…) + 0x12 (gpas)". Of a process that still lives, since
-// where its program lies is read from /proc.
+// One line per frame, innermost first: "gpas::Model::forward(…) + 0x12 (gpas)". The process must still exist, because
+// the addresses of its program and libraries are read from /proc.
 std::vector<std::string> stack_lines(const RankBoard& board);
 
 }  // namespace gpas

@@ -1,4 +1,5 @@
-// Signals that ask a run to stop, taken by a thread that waits for them.
+// Signals that request a stop of the run. The watcher's thread receives them (signalfd), so that no handler interrupts
+// the training thread.
 #pragma once
 
 #include "base/descriptor.hpp"
@@ -8,21 +9,25 @@
 
 namespace gpas {
 
-// What somebody outside wants of the run. Ranks agree on it at the end of a step.
+// The requested stop. Ranks agree on it at the end of a step.
 enum class StopRequest : std::int32_t {
     none,
-    unfinished,  // SIGUSR1, SIGUSR2, SIGTERM, SIGHUP, SIGXCPU: save, and let the scheduler start the job again
-    stop,        // SIGINT: save, and let it be
+    unfinished,  // SIGUSR1, SIGUSR2, SIGTERM, SIGHUP, SIGXCPU: save a checkpoint; the scheduler restarts the job
+    stop,        // SIGINT: save a checkpoint; the job is not restarted
 };
 
 class StopSignals {
 public:
-    // Blocks the signals in this thread and all that it starts. Without `take` it leaves them alone. A SIGHUP that is
-    // ignored (nohup) stays ignored.
+    // take: blocks the signals in this thread and the threads that it starts later. A SIGHUP that is ignored (nohup)
+    // stays ignored. Without `take` nothing changes.
     explicit StopSignals(bool take);
-    int descriptor() const { return signals_.get(); }  // readable when one has come; -1: none is taken
-    // Those that have come. A second SIGINT ends the process.
+    int descriptor() const {
+        return signals_.get();
+    }  // for poll(): readable if a signal has arrived; -1 without `take`
+    // Reads the signals that have arrived and updates request(). A second SIGINT ends the process with
+    // ExitCode::interrupted.
     void receive(int rank);
+    // Any thread.
     StopRequest request() const { return request_; }
 
 private:

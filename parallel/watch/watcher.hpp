@@ -1,7 +1,8 @@
-// A thread of each rank that keeps ranks from waiting indefinitely. It shows that its rank lives, looks at the ranks
-// beside it (their boards, their processes) and, over a connection of every rank to rank 0, at those of other nodes.
-// Where one is lost it leaves one report and ends the job's processes with ExitCode::rank_lost, whatever the training
-// threads are doing. It takes the signals that ask a run to stop.
+// The watcher: a thread of each rank that detects lost ranks, so that the other ranks do not hang. It writes its rank's
+// heartbeat. It checks the other ranks of its node through their boards and processes, and ranks of other nodes through
+// a TCP connection between every rank and rank 0. If a rank is lost (finding.hpp lists how), the watchers write one
+// report for the job and end its processes with ExitCode::rank_lost, whatever the training threads are doing. The
+// watcher also receives the signals that request a stop.
 #pragma once
 
 #include "parallel/comm_log.hpp"
@@ -21,47 +22,50 @@ namespace gpas {
 
 struct WatchSettings {
     WatchLimits limits;
-    std::filesystem::path directory;  // of the run, where failures/ is made; empty: reports go to stderr alone
-    bool takes_signals = false;       // signals ask for an orderly stop (stop_signals.hpp); else they end the process
-    // Fills in limits and directory, from the configuration. Called when the rank is watched already: a file system that
-    // does not answer must not keep it from being found. Empty: there is nothing to read.
+    std::filesystem::path directory;  // the run's; reports are written to <directory>/failures. Empty: only to stderr
+    bool takes_signals = false;       // true: signals request a stop (stop_signals.hpp). false: they end the process
+    // Fills in limits and directory from the configuration. read_settings() calls it when the rank is already watched,
+    // so that a rank that hangs in a file system is detected. Empty: the settings are complete.
     std::function<void(WatchSettings&)> read = {};
 };
 
 class Watcher {
 public:
-    // Before MPI and before any other thread: signals are blocked for all that follow. The board shows start-up.
+    // Must be made before MPI_Init and before any other thread, because later threads inherit its mask of blocked
+    // signals. Opens the rank's board, in phase start_up.
     Watcher(const Launch& launch, const WatchSettings& settings);
-    ~Watcher();  // the rank has ended in order, or its error has been told
+    ~Watcher();  // marks the rank as finished, unless failed() was called, and joins the thread
     Watcher(const Watcher&) = delete;
     Watcher& operator=(const Watcher&) = delete;
 
     const Launch& launch() const;
     RankBoard& board();
     std::shared_ptr<LastActs> last_acts() const;
-    // Calls settings.read. Until then a rank may take WatchLimits().stall_seconds, or GPAS_START_SECONDS of the
-    // environment; then it is lost.
+    // Calls settings.read. A rank that has not finished this call GPAS_START_SECONDS (environment; default
+    // limits.stall_seconds) after its start is lost. The same limit holds for MPI_Init.
     void read_settings();
-    // The rank waits in MPI_Init from now until joined().
+    // Call immediately before MPI_Init: the rank is in MPI_Init until joined().
     void begin_mpi();
-    // MPI is up, and says who this rank is and how many are on its node. Crash handlers go before those that MPI has
-    // installed.
+    // Call after MPI_Init, with this rank, the number of ranks, and the number of ranks on this node. Installs crash
+    // handlers, which run before those that MPI has installed.
     void joined(int rank, int size, int ranks_here);
-    // Connects all ranks to rank 0's watcher. Collective over world. Returns a line for the log where some cannot be
-    // seen from there; the others still are.
+    // Connects all ranks to rank 0's watcher. Collective over world. Returns an empty text, or a line for the log if
+    // some rank cannot be watched from there; the other ranks are still watched.
     std::string connect(Communicator& world, int nodes);
+    // The strongest stop that signals have requested so far. Any thread.
     StopRequest stop_request() const;
-    // All ranks as they are now (rank 0), or those of this node. Any thread.
+    // The status of all ranks (on rank 0) or of this node's ranks (on the others), as of now. Any thread.
     std::vector<RankStatus> ranks() const;
 
-    // Another start of the run owns its directory: this one ends, with a report. Any thread.
+    // Another start of the run has taken over its directory: ends this job, with a report. Any thread.
     void superseded();
-    // Neither beats nor looks, so that a benchmark can tell what that costs.
+    // true: stops heartbeat and checks, so that a benchmark can measure their cost. false: resumes them.
     void rest(bool resting);
-    // The rank has nothing to do any more but to end in order.
+    // The rank has finished its work and ends normally.
     void finished();
-    // This rank has an error that it tells itself, and ends the job for; but where the error may come of a rank that is
-    // lost, its watcher gets a moment to find that out, and this does not return then.
+    // This rank has an error, prints it, and ends the job. others_may_be_lost: the error may be the consequence of a
+    // lost rank. Then this call first gives the watcher up to 0.5 s to detect the lost rank. If the watcher detects
+    // one, it writes the report and ends the process, so this call does not return.
     void failed(bool others_may_be_lost);
 
 private:
