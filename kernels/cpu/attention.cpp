@@ -13,7 +13,7 @@ namespace {
 
 constexpr float minus_infinity = -std::numeric_limits<float>::infinity();
 
-// Work memory of one thread, in floats.
+// Work memory per thread, in floats.
 std::int64_t forward_slab_elements(const AttentionPlaces& p) {
     return 2 * p.tiles * tile * p.width + 2 * tile * p.width + tile * tile + 2 * tile;
 }
@@ -21,21 +21,22 @@ std::int64_t backward_slab_elements(const AttentionPlaces& p) {
     return 5 * p.tiles * tile * p.width + 4 * tile * p.width + 2 * tile * tile + 2 * tile;
 }
 
-// Running softmax of a tile of queries (Dao et al., arXiv 2205.14135 alg. 1): output rows, largest score, sum.
+// State of the online softmax of a tile of queries (FlashAttention, arXiv 2205.14135 alg. 1).
 struct RunningRows {
-    float* o;  // [tile][width], not yet divided by the sum
-    float* most;
-    float* sum;
+    float* o;     // [tile][width]: Σ exp(score - most) · value, not yet divided by sum
+    float* most;  // [tile]: largest score so far
+    float* sum;   // [tile]: Σ exp(score - most)
 };
 
-// scores -> probabilities relative to the row's largest score so far; what was summed before is brought to it.
+// Replaces scores [tile][tile] by exp(score - most), with `most` the row's largest score so far including this tile,
+// and rescales rows.o and rows.sum from the old to the new `most`.
 void absorb_scores(float* scores, const RunningRows& rows, std::int64_t width) {
     for (std::int64_t i = 0; i < tile; ++i) {
         float* s = scores + i * tile;
         Vec most = load(s);
         for (std::int64_t j = lanes; j < tile; j += lanes) most = max(most, load(s + j));
         const float now = std::max(rows.most[i], horizontal_max(most));
-        if (now == minus_infinity) {  // nothing seen yet
+        if (now == minus_infinity) {  // all scores masked so far
             std::fill_n(s, tile, 0.0F);
             continue;
         }
@@ -54,6 +55,8 @@ void absorb_scores(float* scores, const RunningRows& rows, std::int64_t width) {
     }
 }
 
+// Forward of one (sample, KV head). It packs all keys (transposed) and values of the head, then loops over query heads
+// and tiles of queries.
 template <class T>
 class ForwardTask {
 public:
@@ -114,7 +117,8 @@ private:
     RunningRows rows_;
 };
 
-// For a tile of queries i and of keys j, with P = exp(S - lse), delta_i = Σ do_i o_i (arXiv 2205.14135 alg. 4):
+// Backward of one (sample, KV head) (FlashAttention, arXiv 2205.14135 alg. 4). For each tile of queries i and tile of
+// keys j, with S = Q Kᵀ (Q scaled by 1/√head_dim), P = exp(S - lse) and delta_i = Σ do_i o_i:
 //   dV += Pᵀ dO;  dP = dO Vᵀ;  dS = P (dP - delta);  dQ += dS K;  dK += dSᵀ Q
 template <class T>
 class BackwardTask {
@@ -212,7 +216,7 @@ private:
 }  // namespace
 
 std::int64_t attention_scratch_bytes(AttentionShape shape, int threads) {
-    if (shape.heads == 0) return 0;  // a context that never attends
+    if (shape.heads == 0) return 0;  // a context that never runs attention
     return threads * backward_slab_elements(AttentionPlaces(shape)) * 4 + Arena::alignment_bytes;
 }
 

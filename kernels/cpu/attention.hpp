@@ -1,4 +1,4 @@
-// Causal attention on the CPU in tiles of queries and keys; contracts in kernels/ops.hpp.
+// CPU backend of causal attention, in tiles of queries and keys. Contracts: kernels/ops.hpp.
 #pragma once
 
 #include "kernels/ops.hpp"
@@ -8,6 +8,7 @@ namespace gpas::cpu {
 void attention(Context&, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape, Tensor segment_begin);
 void attention_backward(Context&, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape,
                         Tensor segment_begin);
+// Upper bound of what attention() and attention_backward() take from context.scratch(); 0 if shape.heads == 0.
 std::int64_t attention_scratch_bytes(AttentionShape shape, int threads);
 
 }  // namespace gpas::cpu

@@ -1,4 +1,5 @@
-// What attention's forward and backward share: where a head's rows lie, packing into fp32 tiles, masking.
+// Shared by attention's forward and backward on the CPU: addresses of a head's rows, packing of rows into fp32 tiles,
+// and the causal and document mask.
 #pragma once
 
 #include "kernels/cpu/tile_product.hpp"
@@ -10,11 +11,12 @@
 
 namespace gpas::cpu {
 
-inline constexpr std::int64_t tile = 64;  // queries, and keys, of a tile
+inline constexpr std::int64_t tile = 64;  // rows of a tile: positions of queries or of keys
 
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t to) { return (n + to - 1) / to * to; }
 
-// One sample's rows of one head: position t at data + t · stride, head_dim values. Padded with zeros to `width`.
+// Rows of one head of one sample. Position t is at data + t · stride and has head_dim values. In a packed tile a row
+// has `width` values: head_dim values, then zeros.
 template <class T>
 struct HeadRows {
     T* data;
@@ -24,7 +26,7 @@ struct HeadRows {
     T* row(std::int64_t t) const { return data + t * stride; }
 };
 
-// out[t - begin][0, width) = factor · row t for t in [begin, begin + tile); rows from `end` on are zero
+// out[t - begin][0, width) = factor · row t for t in [begin, begin + tile); rows t >= end become 0. out [tile][width]
 template <class T>
 void pack_rows(float* out, const HeadRows<T>& rows, std::int64_t begin, std::int64_t end, float factor) {
     for (std::int64_t i = 0; i < tile; ++i, out += rows.width) {
@@ -45,22 +47,24 @@ inline void transpose_tile(float* out, const float* in, std::int64_t width) {
         for (std::int64_t j = 0; j < width; ++j) out[j * tile + i] = in[i * width + j];
 }
 
-// The keys that queries [begin, begin + tile) of a sample may see; positions beyond the sequence see none.
+// Which keys the queries of one sample attend to. Positions beyond the end of the sequence attend to no key.
 struct Mask {
     std::int64_t sequence;
     std::int64_t batch;
-    const std::int32_t* segment_begin;  // of this sample's position 0; null: every key up to the query
+    const std::int32_t* segment_begin;  // of this sample's position 0, stride `batch`; null: causal mask only
 
+    // First position that the query attends to: the beginning of its document.
     std::int64_t first_key(std::int64_t query) const {
         return segment_begin != nullptr ? segment_begin[query * batch] : 0;
     }
-    // Keys before this are seen by no query of the tile: documents begin in order.
+    // First tile of keys that a tile of queries from `query` on attends to. Later queries have no earlier first key.
     std::int64_t first_tile(std::int64_t query) const { return first_key(query) / tile; }
+    // Whether the mask hides any score of this tile of queries and tile of keys.
     bool needed(std::int64_t query_begin, std::int64_t key_begin) const {
         const std::int64_t last_query = std::min(query_begin + tile, sequence) - 1;
         return key_begin + tile - 1 > query_begin || first_key(last_query) > key_begin;
     }
-    // scores[tile][tile]: -inf where the query of the row may not see the key of the column
+    // scores[tile][tile] = -inf if the query of the row does not attend to the key of the column
     void apply(float* scores, std::int64_t query_begin, std::int64_t key_begin) const {
         constexpr float hidden = -std::numeric_limits<float>::infinity();
         for (std::int64_t i = 0; i < tile; ++i, scores += tile) {
@@ -77,17 +81,18 @@ struct Mask {
     }
 };
 
-// One (sample, KV head): the unit of work that one thread does alone, so that sums have one order.
+// One (sample, KV head). A single thread computes it, so that sums have a fixed order.
 struct AttentionTask {
     std::int64_t sample;
     std::int64_t group;
 };
 
+// Sizes that follow from an AttentionShape, and the addresses of heads in qkv, o and lse.
 struct AttentionPlaces {
     AttentionShape shape;
-    std::int64_t queries;  // query heads of a group
-    std::int64_t width;    // head_dim in whole vectors
-    std::int64_t tiles;    // of the sequence
+    std::int64_t queries;  // query heads per group
+    std::int64_t width;    // head_dim rounded up to whole vectors
+    std::int64_t tiles;    // per sequence
     float scale;           // 1/√head_dim
 
     explicit AttentionPlaces(AttentionShape s)
@@ -100,7 +105,8 @@ struct AttentionPlaces {
     std::int64_t tasks() const { return shape.batch * shape.kv_heads; }
     AttentionTask task(std::int64_t i) const { return {i / shape.kv_heads, i % shape.kv_heads}; }
 
-    // slot: query head 0 … queries-1 of the group, then key, then value
+    // Rows of a head in packed qkv. slot: 0 … queries-1 are the group's query heads, queries is its key head, and
+    // queries + 1 its value head.
     template <class T>
     HeadRows<T> packed(T* qkv, AttentionTask t, std::int64_t slot) const {
         const std::int64_t columns = shape.qkv_columns();
@@ -123,7 +129,7 @@ struct AttentionPlaces {
     }
 };
 
-// Cuts one slab of fp32 into named parts.
+// Hands out consecutive parts of one block of fp32 memory.
 class Slab {
 public:
     explicit Slab(float* memory) : next_(memory) {}

@@ -1,5 +1,5 @@
-// Sums over rows in an order that does not depend on the number of threads: rows are cut into blocks by the shape
-// alone, each block sums its rows in order, and the blocks are added in order.
+// Sums over rows in an order that does not depend on the number of threads. The shape alone determines how rows are cut
+// into blocks. Each block sums its rows in order, and then the blocks' sums are added in order.
 #pragma once
 
 #include "kernels/cpu/parallel_for.hpp"
@@ -23,19 +23,20 @@ struct RowBlocks {
     std::int64_t end(std::int64_t block) const { return std::min(rows, (block + 1) * block_rows); }
 };
 
-// `count` values from scratch, uninitialised.
+// `count` uninitialised values of T from context.scratch(), valid until the arena's scope ends.
 template <class T>
 T* scratch_array(Context& context, std::int64_t count) {
     const std::int64_t words = (count * std::int64_t(sizeof(T)) + 3) / 4;
     return static_cast<T*>(context.scratch().allocate(Dtype::fp32, {words}).data);
 }
 
-// Scratch of the row-block sums of one operation over rows of this width: a row of partial sums a block, and scalars.
+// Upper bound of an operation's scratch for sums over row blocks: a row of fp32 partial sums per block, and 32 bytes of
+// scalars per block.
 constexpr std::int64_t row_block_scratch_bytes(std::int64_t columns) {
     return most_blocks * columns * 4 + most_blocks * 4 * 8 + 4 * Arena::alignment_bytes;
 }
 
-// Elementwise loops run in blocks of this many elements.
+// Block size of elementwise loops.
 inline constexpr std::int64_t flat_block_elements = 1 << 16;
 
 }  // namespace gpas::cpu

@@ -22,7 +22,7 @@ void embedding(Context& context, Tensor h, Tensor w, Tensor ids, std::int64_t fi
     });
 }
 
-// Blocks of columns, not of rows: each adds all rows in order, so equal ids never meet in two threads.
+// Threads share columns, not rows: a block of columns adds all rows in order, so two threads never add to one element.
 void embedding_backward(Context& context, Tensor dw, Tensor dh, Tensor ids, std::int64_t first_row) {
     const std::int64_t columns = dw.columns();
     const std::int32_t* id = ids.as<std::int32_t>();

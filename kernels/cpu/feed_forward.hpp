@@ -1,4 +1,4 @@
-// CPU side of embedding and SwiGLU; contracts in kernels/ops.hpp.
+// CPU backend of embedding and SwiGLU. Contracts: kernels/ops.hpp.
 #pragma once
 
 #include "kernels/ops.hpp"

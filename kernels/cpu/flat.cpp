@@ -15,7 +15,7 @@
 namespace gpas::cpu {
 namespace {
 
-// Blocks of a flat range: at most most_flat_blocks, so that their partial sums have a bounded place.
+// Largest number of blocks of a sum over a whole tensor; it bounds the scratch memory for partial sums.
 constexpr std::int64_t most_flat_blocks = 1024;
 
 std::int64_t sum_block_elements(std::int64_t count) {
@@ -63,7 +63,7 @@ double squares_of(Context& context, const Tensor& x) {
         parallel_blocks(context, x.elements(), block, [&](std::int64_t begin, std::int64_t end) {
             const T* from = x.as<T>() + begin;
             double block_sum = 0.0;
-            for (std::int64_t at = 0; at < end - begin; at += 4096) {  // short fp32 sums, added in fp64
+            for (std::int64_t at = 0; at < end - begin; at += 4096) {  // fp32 sums of 4096 elements, added in fp64
                 Vec part{};
                 for_lanes(std::min<std::int64_t>(4096, end - begin - at), [&](std::int64_t i, std::int64_t n) {
                     const Vec value = load_n(from + at + i, n);
@@ -110,7 +110,7 @@ std::int64_t first_non_finite(Context& context, Tensor x) {
 }
 
 std::uint64_t fingerprint(Context& context, Tensor x) {
-    std::atomic<std::uint64_t> sum{0};  // of integers: any order gives the same bits
+    std::atomic<std::uint64_t> sum{0};  // integer addition: any order gives the same bits
     visit_float(x.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
         using Bits = std::conditional_t<sizeof(T) == 2, std::uint16_t, std::uint32_t>;
@@ -157,7 +157,8 @@ void scale(Context& context, Tensor y, float factor) {
     });
 }
 
-// Element e takes the words of counter e / 2: words 0, 1 for even e, 2, 3 for odd e.
+// Element e uses words of Philox counter e / 2: words 0 and 1 if e is even, words 2 and 3 if e is odd. Box-Muller turns
+// the two words into one normal number.
 void fill_normal(Context& context, Tensor x, std::uint64_t key, std::int64_t first_element, float std) {
     constexpr double unit = 1.0 / 4294967296.0;
     parallel_blocks(context, x.elements(), flat_block_elements, [&](std::int64_t begin, std::int64_t end) {

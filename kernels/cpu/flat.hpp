@@ -1,4 +1,4 @@
-// CPU side of the operations over flat ranges; contracts in kernels/ops.hpp.
+// CPU backend of AdamW and of the operations on all elements of tensors of any shape. Contracts: kernels/ops.hpp.
 #pragma once
 
 #include "kernels/ops.hpp"
@@ -13,6 +13,7 @@ void cast(Context&, Tensor y, Tensor x);
 void fill(Context&, Tensor x, float value);
 void scale(Context&, Tensor y, float factor);
 void fill_normal(Context&, Tensor x, std::uint64_t key, std::int64_t first_element, float std);
+// Upper bound of what these operations take from context.scratch().
 std::int64_t flat_scratch_bytes();
 
 }  // namespace gpas::cpu

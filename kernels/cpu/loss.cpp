@@ -19,7 +19,8 @@ float row_max(const float* logits, std::int64_t count) {
     return horizontal_max(most);
 }
 
-// Four chains of additions, so that a row of 32,000 does not wait for one.
+// Σ exp(logit - most). Four independent sums, so that a row of 32,000 columns does not wait for one chain of
+// additions.
 float row_exp_sum(const float* logits, std::int64_t count, float most) {
     Vec sums[4]{};
     for_lanes(count, [&](std::int64_t i, std::int64_t n) {
@@ -88,9 +89,9 @@ void cross_entropy_backward(Context& context, Tensor dlogits, Tensor logits, Ten
                 const float share = label >= 0 ? factor / of[1] : 0.0F;
                 const std::int64_t column = label - first_column;
                 const bool here = label >= 0 && 0 <= column && column < columns;
-                const float at_label = here ? row[column] : 0.0F;  // read before it may be overwritten
+                const float at_label = here ? row[column] : 0.0F;  // read first: dlogits may be logits
                 for_lanes(columns, [&](std::int64_t i, std::int64_t n) {
-                    // A row without a label may hold anything, so it is cleared and not multiplied by zero.
+                    // The gradient of a row without a label is set to 0. A product with 0 would turn Inf into NaN.
                     store_n(out + i, label >= 0 ? share * exp(load_n(row + i, n) - of[0]) : Vec{}, n);
                 });
                 if (here) out[column] = T(share * std::exp(at_label - of[0]) - factor);

@@ -1,4 +1,4 @@
-// CPU side of the cross entropy; contracts in kernels/ops.hpp.
+// CPU backend of the cross entropy. Contracts: kernels/ops.hpp.
 #pragma once
 
 #include "kernels/ops.hpp"

@@ -14,11 +14,13 @@
 namespace gpas::cpu {
 namespace {
 
-// Blocks of the result. Tall enough that packing b, which each block does for itself, is a small share of its work;
-// small enough that a usual micro-batch makes several. Measured on the shapes of the 71M model (docs/results).
+// Largest block of the result. Each block packs its part of b, so a block has enough rows to make that a small share of
+// its work. It is small enough that a typical micro-batch gives several blocks. Measured on the shapes of the 71M model
+// (docs/results).
 constexpr std::int64_t block_rows = 512;
 constexpr std::int64_t block_columns = 4096;
 
+// Blocks of [0, total).
 struct Cut {
     std::int64_t count;
     std::int64_t size;
@@ -27,7 +29,7 @@ struct Cut {
     std::int64_t extent(std::int64_t i) const { return std::min(size, total - i * size); }
 };
 
-// Equal blocks of at most `most`, at least two where there is anything to share, in multiples of 16.
+// Equal blocks, whose size is a multiple of 16 and at most `most`: at least `least_blocks` if `total` is large enough.
 Cut cut(std::int64_t total, std::int64_t most, std::int64_t least_blocks) {
     const std::int64_t wanted = std::max(least_blocks, (total + most - 1) / most);
     const std::int64_t size = std::max<std::int64_t>(16, ((total + wanted - 1) / wanted + 15) / 16 * 16);
@@ -72,8 +74,8 @@ struct MatmulCache::Impl {
     dnnl::engine engine{dnnl::engine::kind::cpu, 0};
     const bool native_bf16 = has_bf16_matmul();
     std::map<Key, Product> products;
-    std::vector<float> wide_a, wide_b, wide_c;    // fp32 copies of bf16 matrices, where bf16 is not native
-    std::vector<std::vector<std::byte>> scratch;  // one for each thread, as long as the largest product needs
+    std::vector<float> wide_a, wide_b, wide_c;    // fp32 copies of bf16 matrices, if bf16 products are not native
+    std::vector<std::vector<std::byte>> scratch;  // one per thread, as large as the largest product needs
     std::vector<dnnl::stream> streams;
 
     const Product& find(const MatrixView& c, const MatrixView& a, const MatrixView& b, bool accumulate) {
@@ -128,7 +130,7 @@ MatrixView transposed(const Tensor& x) { return {x.data, x.dtype, x.columns(), x
 
 namespace {
 
-// c (=, or += where accumulate) a b, in dtypes that oneDNN has for this processor.
+// c = a b, or c += a b if accumulate, for dtypes whose products oneDNN supports on this processor.
 void native_product(Context& context, const MatrixView& c, const MatrixView& a, const MatrixView& b, bool accumulate) {
     MatmulCache::Impl& cache = context.matmul_cache().impl();
     const Cut rows = cut(c.rows, block_rows, 2);
@@ -146,7 +148,8 @@ void native_product(Context& context, const MatrixView& c, const MatrixView& a, 
                      .b = block_of(b, 0, b.rows, column, width)};
     };
     try {
-        // Compiled here, by one thread, before any block runs: at most four shapes (the last row and column differ).
+        // One thread compiles the products before any block runs. There are at most four shapes, because only blocks of
+        // the last row and of the last column differ from the others.
         std::int64_t most_scratch_bytes = 0;
         for (std::int64_t i :
              {std::int64_t(0), rows.count - 1, rows.count * (columns.count - 1), rows.count * columns.count - 1}) {
@@ -170,7 +173,7 @@ void native_product(Context& context, const MatrixView& c, const MatrixView& a, 
 
 constexpr std::int64_t cast_block = 1 << 14;  // elements
 
-// The same view of memory of its own, as long as the matrix. Its elements are not x's yet.
+// A view with the shape and strides of x over `memory`, which grows to the size of x. Its elements are uninitialised.
 MatrixView in_fp32(const MatrixView& x, std::vector<float>& memory) {
     if (std::int64_t(memory.size()) < x.rows * x.columns) memory.resize(std::size_t(x.rows * x.columns));
     MatrixView wide = x;
@@ -179,7 +182,7 @@ MatrixView in_fp32(const MatrixView& x, std::vector<float>& memory) {
     return wide;
 }
 
-// x in fp32, which holds every bf16 exactly. x fills its memory, in rows or in columns.
+// x as fp32, which is exact. The elements of x are contiguous in memory, row by row or column by column.
 MatrixView widened(Context& context, const MatrixView& x, std::vector<float>& memory) {
     const MatrixView wide = in_fp32(x, memory);
     const bf16* from = static_cast<const bf16*>(x.data);
@@ -189,6 +192,7 @@ MatrixView widened(Context& context, const MatrixView& x, std::vector<float>& me
     return wide;
 }
 
+// x = memory rounded to bf16, with the layout of x.
 void narrow(Context& context, const MatrixView& x, const std::vector<float>& memory) {
     bf16* to = static_cast<bf16*>(x.data);
     parallel_blocks(context, x.rows * x.columns, cast_block, [&](std::int64_t begin, std::int64_t end) {
@@ -196,7 +200,8 @@ void narrow(Context& context, const MatrixView& x, const std::vector<float>& mem
     });
 }
 
-// Products of bf16 are exact in fp32, and summed there either way: what fp32 products of the same values give.
+// Products of two bf16 are exact in fp32, and native bf16 products are summed in fp32 too. So fp32 products of the
+// widened values give the sums that native bf16 products would give.
 void product_of_widened(Context& context, const MatrixView& c, const MatrixView& a, const MatrixView& b,
                         bool accumulate) {
     MatmulCache::Impl& cache = context.matmul_cache().impl();
@@ -217,6 +222,7 @@ void product(Context& context, MatrixView c, MatrixView a, MatrixView b, bool ac
 
 namespace {
 
+// oneDNN's reference implementation ("ref") does not count.
 bool ask_for_bf16_matmul() {
     const dnnl::engine engine(dnnl::engine::kind::cpu, 0);
     const dnnl::memory::desc matrix({16, 16}, dnnl::memory::data_type::bf16, {16, 1});

@@ -1,4 +1,5 @@
-// Matrix products on the CPU by oneDNN, in blocks that do not depend on the number of threads.
+// CPU backend of matrix products, by oneDNN. The blocks of a product do not depend on the number of threads, so results
+// do not either.
 #pragma once
 
 #include "kernels/ops.hpp"
@@ -7,7 +8,7 @@
 
 namespace gpas::cpu {
 
-// A matrix as oneDNN sees it: element (i, j) at data + i · row_stride + j · column_stride (in elements).
+// A matrix as oneDNN describes it: element (i, j) is at data + i · row_stride + j · column_stride (in elements).
 struct MatrixView {
     void* data = nullptr;
     Dtype dtype = Dtype::fp32;
@@ -17,14 +18,14 @@ struct MatrixView {
     std::int64_t column_stride = 1;
 };
 
-MatrixView plain(const Tensor& x);
-MatrixView transposed(const Tensor& x);
+MatrixView plain(const Tensor& x);       // x itself
+MatrixView transposed(const Tensor& x);  // xᵀ, a view of the same memory
 
-// c (=, or += where accumulate) a b; accumulate: c is fp32. c is plain. bf16 products are summed in fp32, also where
-// the processor has none: there a and b are widened to fp32 first.
+// c = a b, or c += a b if `accumulate`. c is plain(), and fp32 if `accumulate`. bf16 products are summed in fp32. On a
+// processor without bf16 products, bf16 operands are widened to fp32 before the product.
 void product(Context&, MatrixView c, MatrixView a, MatrixView b, bool accumulate);
 
-// oneDNN's compiled products for the shapes met so far, and their work memory for each thread. Belongs to a Context.
+// oneDNN's compiled products for all shapes used so far, and their work memory per thread. A Context owns it.
 class MatmulCache {
 public:
     MatmulCache();
@@ -39,7 +40,8 @@ private:
     std::unique_ptr<Impl> impl_;
 };
 
-// Whether oneDNN has bf16 products for this processor (AVX-512 and later). Without, they are computed in fp32.
+// Whether oneDNN has bf16 products for this processor (AVX-512 and later). If not, product() computes them in fp32.
+// Thread-safe.
 bool has_bf16_matmul();
 
 }  // namespace gpas::cpu

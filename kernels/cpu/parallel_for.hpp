@@ -1,5 +1,5 @@
-// Fixed blocks of work over the context's threads. What a block computes never depends on which thread runs it, or on
-// how many there are: that is how results stay the same for any number of threads.
+// Distributes fixed blocks of work over the context's threads. What a block computes depends neither on the thread that
+// runs it nor on the number of threads, so results are equal for any number of threads.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -10,10 +10,12 @@
 
 namespace gpas::cpu {
 
-// body(i) for i in [0, count), each once. An exception of any body reaches the caller.
+// Calls body(i) once for each i in [0, count). If bodies throw, the caller gets one of the exceptions; other bodies may
+// still have run.
 template <class Body>
 void parallel_for(const Context& context, std::int64_t count, Body&& body) {
-    // Always all of them: libgomp ends threads that a smaller team does not need, and starts them again for the next.
+    // Always the full number: libgomp ends threads that a smaller team does not need, and starts new ones for the next
+    // larger team.
     const int threads = context.threads();
     if (threads <= 1 || count <= 1) {
         for (std::int64_t i = 0; i < count; ++i) body(i);
@@ -32,7 +34,7 @@ void parallel_for(const Context& context, std::int64_t count, Body&& body) {
     if (error) std::rethrow_exception(error);
 }
 
-// body(begin, end) over [0, count) in blocks of `block` (the last one may be shorter).
+// Calls body(begin, end) for each block of [0, count). A block has `block` elements; the last block may have fewer.
 template <class Body>
 void parallel_blocks(const Context& context, std::int64_t count, std::int64_t block, Body&& body) {
     parallel_for(context, (count + block - 1) / block,

@@ -9,14 +9,17 @@
 namespace gpas::cpu {
 namespace {
 
-// The factor k = 1 - s(g) of a gate; 1 where there is none.
+// k = 1 - s(g); 1 if the gate is absent
 float factor(const Gate& gate) { return gate ? 1.0F - gate_value(gate.function, *gate.g, gate.scale) : 1.0F; }
+// Factor of the gradient dy that the gate passes on to x: 1 with stop_gradient, else k.
 float pass_factor(const Gate& gate) { return gate.stop_gradient ? 1.0F : factor(gate); }
 
+// dg += -s'(g) sum, with sum = Σ dy ⊙ x. Does nothing if dg is null.
 void add_gate_gradient(float* dg, const Gate& gate, double sum) {
     if (dg != nullptr) *dg += float(-double(gate_slope(gate.function, *gate.g, gate.scale)) * sum);
 }
 
+// 1/√(mean((k x)²) + eps)
 template <class T>
 float row_rstd(const T* x, std::int64_t columns, float k, float eps) {
     Vec sum{};
@@ -27,6 +30,7 @@ float row_rstd(const T* x, std::int64_t columns, float k, float eps) {
     return 1.0F / std::sqrt(horizontal_sum(sum) / float(columns) + eps);
 }
 
+// out = scale · w ⊙ k x · rstd
 template <class T>
 void row_norm(T* out, const T* x, const T* w, std::int64_t columns, float k, float rstd, float scale) {
     const float common = k * rstd;
@@ -36,17 +40,17 @@ void row_norm(T* out, const T* x, const T* w, std::int64_t columns, float k, flo
     });
 }
 
-// What a row of a norm's backward adds to the sums over rows.
+// Sums over rows that the gradients of the two gates need.
 struct GateSums {
     double stream = 0.0;    // Σ d_h ⊙ x
     double shortcut = 0.0;  // Σ alpha d ⊙ h
 };
 
 struct BackwardFactors {
-    float k;         // of the stream's gate
-    float pass;      // of the gradient through it
-    float alpha;     // of the shortcut's gradient, before its gate
-    float shortcut;  // alpha times what the shortcut's gate lets through
+    float k;         // factor(h.gate)
+    float pass;      // pass_factor(h.gate)
+    float alpha;     // r.alpha
+    float shortcut;  // alpha · pass_factor(r.shortcut)
     float scale;     // of the norm
     bool want_stream;
     bool want_shortcut;
@@ -62,6 +66,7 @@ BackwardFactors backward_factors(const GateGradients& dgate, const Residual& r, 
             .want_shortcut = dgate.shortcut != nullptr};
 }
 
+// One row of rmsnorm_backward(): writes d, adds to dw (fp32 [columns]; null: skipped) and to sums.
 template <class T>
 void row_norm_backward(T* d, float* dw, GateSums& sums, const T* dn, const T* x, const T* w, std::int64_t columns,
                        float rstd, const BackwardFactors& f) {
@@ -92,6 +97,7 @@ void row_norm_backward(T* d, float* dw, GateSums& sums, const T* dn, const T* x,
     if (f.want_shortcut) sums.shortcut += double(f.alpha * f.k) * double(horizontal_sum(shortcut_sum));
 }
 
+// One row of residual_backward(): writes d, adds to sums. db null: no gradient of the branch's input.
 template <class T>
 void row_residual_backward(T* d, GateSums& sums, const T* db, const T* x, std::int64_t columns,
                            const BackwardFactors& f) {
@@ -121,7 +127,7 @@ void add_gate_gradients(const GateGradients& dgate, const Residual& r, const Str
     add_gate_gradient(dgate.shortcut, r.shortcut, total.shortcut);
 }
 
-// dw += the blocks' rows of partial sums, in block order
+// dw += Σ over blocks of partial[block], in block order
 void add_partial_rows(Context& context, float* dw, const float* partial, std::int64_t blocks, std::int64_t columns) {
     parallel_blocks(context, columns, 512, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t j = begin; j < end; ++j) {
@@ -167,7 +173,8 @@ void residual(Context& context, Tensor x2, Tensor n, Tensor rstd, Residual r, St
                     store_n(sum + i, c * load_n(x + i, count) + load_n(branch + i, count), count);
                 });
                 if (!n) continue;
-                // From the sum as stored: backward recomputes the norm from it, to the same bits.
+                // The norm is computed from the rounded sum, because backward recomputes it from the stored x2 and must
+                // get the same bits.
                 rstd.as<float>()[t] = row_rstd(sum, columns, k_out, norm.eps);
                 row_norm(n.as<T>() + t * columns, sum, norm.w.as<T>(), columns, k_out, rstd.as<float>()[t], norm.scale);
             }

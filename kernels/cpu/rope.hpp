@@ -1,4 +1,4 @@
-// Rotary position embedding on the CPU; contracts in kernels/ops.hpp.
+// CPU backend of the rotary position embedding. Contracts: kernels/ops.hpp.
 #pragma once
 
 #include "kernels/ops.hpp"

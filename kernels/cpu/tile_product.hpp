@@ -1,4 +1,5 @@
-// Small fp32 matrix products on packed tiles, for attention: c (+)= a b with b and c plain rows of whole vectors.
+// Small fp32 matrix products on packed tiles, for attention: c = a b or c += a b. Rows of b and c are contiguous and
+// consist of whole vectors (vector_math.hpp).
 #pragma once
 
 #include "kernels/cpu/vector_math.hpp"
@@ -7,14 +8,14 @@
 
 namespace gpas::cpu {
 
-// a(i, k) at data + i · row_stride + k · column_stride: reading a transposed tile costs nothing.
+// Element a(i, k) is at data + i · row_stride + k · column_stride, so a transposed tile needs no copy.
 struct TileA {
     const float* data;
     std::int64_t row_stride;
     std::int64_t column_stride;
 };
 
-// Rows x Vectors of c stay in registers over the whole depth.
+// c [Rows, 16 · Vectors] = a b, or += if accumulate. The block of c stays in registers over the whole depth.
 template <int Rows, int Vectors>
 void tile_kernel(float* c, std::int64_t c_stride, TileA a, const float* b, std::int64_t b_stride, std::int64_t depth,
                  bool accumulate) {
@@ -41,8 +42,8 @@ void tile_rows(float* c, std::int64_t c_stride, TileA a, const float* b, std::in
                                 b, b_stride, depth, accumulate);
 }
 
-// c [rows, columns] (=, or += where accumulate) a [rows, depth] b [depth, columns]; rows a multiple of 4, columns
-// of 16.
+// c = a b, or c += a b if accumulate.  c [rows, columns]   a [rows, depth]   b [depth, columns]
+// rows is a multiple of 4, columns of 16.
 inline void tile_product(float* c, std::int64_t c_stride, TileA a, const float* b, std::int64_t b_stride,
                          std::int64_t rows, std::int64_t columns, std::int64_t depth, bool accumulate) {
     std::int64_t j = 0;

@@ -1,4 +1,4 @@
-// CPU side of what decides on a step's update; contracts in kernels/ops.hpp.
+// CPU backend of step_sums and decide_update. Contracts: kernels/ops.hpp.
 #pragma once
 
 #include "kernels/ops.hpp"

@@ -1,4 +1,5 @@
-// Sixteen floats at a time, and the functions that loops over them need. Loads and stores convert from and to bf16.
+// Vectors of sixteen floats, and the functions that loops over such vectors need. Loads and stores convert from and to
+// bf16.
 #pragma once
 
 #include "kernels/tensor.hpp"
@@ -31,7 +32,7 @@ inline Vec load(const bf16* p) {
     return v;
 }
 inline void store(float* p, Vec v) { std::memcpy(p, &v, sizeof v); }
-// Round to nearest, ties to even; NaN stays NaN (as bf16's constructor).
+// Rounds to nearest, ties to even; NaN stays NaN (as bf16's constructor does).
 inline void store(bf16* p, Vec v) {
     VecUint u;
     std::memcpy(&u, &v, sizeof u);
@@ -43,7 +44,7 @@ inline void store(bf16* p, Vec v) {
     std::memcpy(static_cast<void*>(p), &half, sizeof half);
 }
 
-// The last n < 16 elements of a row: missing lanes read as `fill`, and are not written.
+// Load and store of n <= 16 elements, for the end of a row. The other lanes become `fill`, and are not stored.
 template <class T>
 Vec load_part(const T* p, std::int64_t n, float fill = 0.0F) {
     T buffer[lanes];
@@ -57,7 +58,7 @@ void store_part(T* p, Vec v, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) p[i] = buffer[i];
 }
 
-// Value as it is after a round trip through storage of type T.
+// v rounded to T and converted back to fp32.
 template <class T>
 Vec rounded_to(Vec v) {
     if constexpr (std::is_same_v<T, float>) return v;
@@ -66,7 +67,7 @@ Vec rounded_to(Vec v) {
     return load(buffer);
 }
 
-// In a fixed order: lane i with lane i+8, then +4, +2, +1.
+// Sum and maximum over lanes, in a fixed order: lane i with lane i+8, then i+4, i+2, i+1.
 inline float horizontal_sum(Vec v) {
     float x[lanes];
     store(x, v);
@@ -83,8 +84,10 @@ inline float horizontal_max(Vec v) {
 }
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 
-// e^x to about 2 units in the last place; 0 below -87.3 (no subnormals), inf above 88.72, NaN stays NaN.
-// x = n ln2 + r with |r| <= ln2/2; e^r by a degree-6 polynomial (Cephes' coefficients), 2^n through the exponent bits.
+// e^x with an error of about 2 units in the last place. x < -87.3 gives 0 (no subnormals), x > 88.72 gives inf, NaN
+// stays NaN.
+// Method: x = n ln2 + r with |r| <= ln2/2; e^r by a polynomial of degree 6 (Cephes' coefficients); 2^n through the
+// exponent bits.
 inline Vec exp(Vec x) {
     const Vec low = splat(-87.33654F);
     const Vec high = splat(88.72283F);
@@ -103,7 +106,7 @@ inline Vec exp(Vec x) {
     p = p * r + 1.6666665459e-1F;
     p = p * r + 5.0000001201e-1F;
     p = p * r * r + r + 1.0F;
-    // 2^n in two factors, so that n = 128 does not overflow before p < 1 brings the product back.
+    // 2^n as two factors: for n = 128 a single factor would overflow, although p < 1 makes the result representable.
     const VecInt whole = __builtin_convertvector(n, VecInt);
     const VecInt half = whole >> 1;
     const VecInt bits_a = (half + 127) << 23;
@@ -118,7 +121,7 @@ inline Vec exp(Vec x) {
 
 inline Vec sigmoid(Vec x) { return 1.0F / (1.0F + exp(-x)); }
 
-// body(offset, n) for the 16-wide pieces of a row; n < 16 only for the last.
+// Calls body(offset, n) for the pieces of a row of `count` elements; n = 16, or less for the last piece.
 template <class Body>
 inline void for_lanes(std::int64_t count, Body&& body) {
     std::int64_t i = 0;

@@ -1,4 +1,4 @@
-// From a dtype known at run time to a type known at compile time, once at an operation's entry.
+// Turns a dtype that is known at run time into a type that is known at compile time. Called once per operation.
 #pragma once
 
 #include "base/error.hpp"
@@ -8,7 +8,7 @@
 
 namespace gpas::cpu {
 
-// body(std::type_identity<float or bf16>)
+// Calls body(std::type_identity<T>{}) with T = float or bf16. Error(internal) for other dtypes.
 template <class Body>
 void visit_float(Dtype dtype, Body&& body) {
     if (dtype == Dtype::fp32)

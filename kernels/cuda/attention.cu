@@ -1,4 +1,4 @@
-// Attention: the choice between the kernels, and their launches.
+// Attention: chooses between the kernels and launches them.
 #include "kernels/cuda/attention.hpp"
 
 #include "kernels/cuda/attention_any.cuh"
@@ -51,7 +51,8 @@ void any_backward(Gpu& gpu, const Backward<T>& b, const float* delta) {
            score_scale(s));
 }
 
-// f(std::integral_constant<int, D>) where tensor cores have a kernel for heads of this size.
+// Calls f(std::integral_constant<int, head_dim>) and returns true if there is a tensor-core kernel for this head_dim
+// and the pointers are `aligned` to 16 bytes. Returns false otherwise.
 template <class F>
 bool visit_tensor_core_head(const AttentionShape& s, bool aligned, F&& f) {
     if (!aligned) return false;
@@ -130,8 +131,8 @@ void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Ten
 }
 
 std::string attention_refusal(AttentionShape shape) {
-    constexpr std::int64_t longest = std::int64_t(1) << 24;  // exact in fp32
-    constexpr std::int64_t most_heads = 65535;               // of a launch
+    constexpr std::int64_t longest = std::int64_t(1) << 24;  // positions are exact in fp32: least_first_seen()
+    constexpr std::int64_t most_heads = 65535;               // CUDA's limit of gridDim.y
     if (shape.sequence > longest)
         return "CUDA attention has sequences of at most " + std::to_string(longest) + " tokens, not " +
                std::to_string(shape.sequence);

@@ -1,4 +1,4 @@
-// Embedding and SwiGLU. Bound by memory.
+// Embedding and SwiGLU. Bound by memory bandwidth.
 #include "kernels/cuda/feed_forward.hpp"
 
 #include "kernels/cuda/launch_flat.hpp"
@@ -8,7 +8,7 @@ namespace {
 
 // ---- embedding ------------------------------------------------------------------------------------------------------
 
-// A block a token.
+// One block per token.
 template <class T, int V>
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     embedding_kernel(T* h, const T* w, const std::int32_t* ids, std::int64_t first_row, std::int64_t table_rows,
@@ -22,12 +22,13 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     }
 }
 
-// Ids that a block compares in a turn, a bit each.
+// Ids that a block compares per turn. A turn's results are bit masks in shared memory, one bit per id.
 constexpr int ids_a_turn = 4 * flat_threads;
 constexpr int id_masks = ids_a_turn / warp_size;
 
-// A block a token and a tile of columns. The first token of its id does the work for all that are equal, in row order:
-// no atomics, the same bits always. Tokens that are not the first find out from the ids before them and leave.
+// dw (+=). One block per (token, tile of columns). The block of the first token with an id adds the rows of all tokens
+// with that id, in row order: no atomics, so results are reproducible bitwise. All other blocks return after they find
+// an equal id before their own token.
 template <class T, int V>
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     embedding_backward_kernel(float* dw, const T* dh, const std::int32_t* ids, std::int64_t first_row,
@@ -47,7 +48,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     float sum[V] = {};
     for (int v = 0; v < V && column < columns; ++v) sum[v] = to[v];
     for (std::int64_t begin = first; begin < tokens; begin += ids_a_turn) {
-        __syncthreads();  // the masks of the turn before have been read
+        __syncthreads();  // all threads have read the masks of the previous turn
         for (int at = int(threadIdx.x); at < ids_a_turn; at += flat_threads) {
             const unsigned mask = __ballot_sync(all_lanes, begin + at < tokens && ids[begin + at] == id);
             if (at % warp_size == 0) equal[at / warp_size] = mask;
@@ -72,16 +73,17 @@ GPAS_DEVICE float fast_sigmoid(float x) {
     return 1.0F / (1.0F + exp2_fast(-x * log2_e));
 }
 
-// A thread V columns of a row; gate_up's row is [gate | up].
+// Offsets of a thread's first element. A thread has V columns of a row; a row of gate_up is [gate | up].
 struct Element {
-    std::int64_t at_act;
-    std::int64_t at_gate;
+    std::int64_t at_act;   // in act and dact
+    std::int64_t at_gate;  // of its gate in gate_up; its up is `columns` further
 };
 GPAS_DEVICE Element element_of(std::int64_t i, std::int64_t columns) {
     const std::int64_t row = i / columns;
     return {i, row * 2 * columns + (i - row * columns)};
 }
 
+// act = silu(gate) ⊙ up
 template <class T, int V>
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     swiglu_kernel(T* act, const T* gate_up, std::int64_t elements, std::int64_t columns) {

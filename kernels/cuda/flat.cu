@@ -1,4 +1,5 @@
-// Operations over flat ranges. Bound by memory: AdamW moves 30 bytes a parameter in bf16 runs (28 in fp32), the norm 4.
+// AdamW, and operations on all elements of tensors of any shape. Bound by memory bandwidth: AdamW reads and writes 30
+// bytes per parameter in bf16 runs (28 in fp32), squared_norm() reads 4 bytes per element of an fp32 gradient.
 #include "kernels/cuda/flat.hpp"
 
 #include "kernels/adamw_factors.hpp"
@@ -17,18 +18,18 @@ namespace {
 
 // ---- AdamW ----------------------------------------------------------------------------------------------------------
 
-// A launch takes many parameters at once; the table travels with it (4 KiB is what every GPU takes).
+// A launch updates up to most_entries pieces. Their table is a kernel argument: 4 KiB of arguments work on every GPU.
 struct AdamwEntry {
     float* w;
     float* m;
     float* v;
-    bf16* compute;  // absent: w itself is read
+    bf16* compute;  // null: the forward pass reads w
     const float* gradient;
-    const double* factor;  // of the gradient; absent: 1
-    std::int64_t count;
-    float decay;
-    int first_block;
-    bool vectors;  // four elements at a time
+    const double* factor;  // multiplies the gradient; null: 1
+    std::int64_t count;    // of elements
+    float decay;           // learning rate · weight decay
+    int first_block;       // of the launch; each block updates adamw_block_elements elements
+    bool vectors;          // accesses of four elements
 };
 constexpr int most_entries = 48;
 constexpr std::int64_t adamw_block_elements = 8192;
@@ -93,14 +94,14 @@ AdamwEntry adamw_entry(const AdamwPiece& piece, const AdamwFactors& f, int first
 
 // ---- sums -----------------------------------------------------------------------------------------------------------
 
-// Many tensors at once, as for AdamW.
+// A launch reads up to most_squared_tensors tensors. Their table is a kernel argument, as for AdamW.
 struct SquaresEntry {
     const void* x;
     std::int64_t count;
-    int first_block;
-    int blocks;
+    int first_block;  // of the launch
+    int blocks;       // that share this tensor
     bool is_bf16;
-    bool vectors;  // 16 bytes at a time
+    bool vectors;  // accesses of 16 bytes
 };
 struct SquaresTable {
     SquaresEntry entries[most_squared_tensors];
@@ -108,6 +109,7 @@ struct SquaresTable {
 };
 static_assert(sizeof(SquaresTable) <= 4000);
 
+// This thread's part of Σ x²: fp32 within V elements, fp64 beyond.
 template <class T, int V>
 GPAS_DEVICE double squares_of(const SquaresEntry& e) {
     const T* x = static_cast<const T*>(e.x);
@@ -123,6 +125,7 @@ GPAS_DEVICE double squares_of(const SquaresEntry& e) {
     return sum;
 }
 
+// parts[block] = Σ x² of the elements of this block
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) squares_kernel(double* parts, SquaresTable table) {
     SHARED_ARRAY(double, block_parts, warp_size);
     int which = 0;
@@ -144,7 +147,7 @@ SquaresEntry squares_entry(const Tensor& x, int first_block) {
             .vectors = aligned_16({x.data}) && x.bytes() % 16 == 0};
 }
 
-// *total += Σ parts, by one block
+// *total += Σ parts. One block.
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) add_parts_kernel(double* total, const double* parts, std::int64_t count) {
     SHARED_ARRAY(double, block_parts, warp_size);
     double sum = 0.0;
@@ -153,7 +156,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) add_parts_kernel(double* total, cons
     if (threadIdx.x == 0) *total += sum;
 }
 
-// first[block] = the least index of a NaN or Inf that this block sees; `elements` if none
+// first[block] = least index of a NaN or Inf among this block's elements; `elements` if all are finite
 template <class T>
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) non_finite_kernel(std::int64_t* first, const T* x, std::int64_t elements) {
     SHARED_ARRAY(std::int64_t, least, flat_threads);
@@ -181,7 +184,7 @@ GPAS_DEVICE std::uint32_t bits_of(bf16 x) {
     return bits;
 }
 
-// sums[block] = what this block's elements add
+// sums[block] = Σ fingerprint_term over this block's elements
 template <class T>
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) fingerprint_kernel(std::uint64_t* sums, const T* x, std::int64_t elements) {
     SHARED_ARRAY(std::uint64_t, parts, flat_threads);

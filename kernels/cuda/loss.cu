@@ -1,5 +1,5 @@
-// Cross entropy over chunks of logits. Bound by memory: the logits are read once for the statistics and once more for
-// their gradient, which is written once.
+// Cross entropy over chunks of logits. Bound by memory bandwidth: the statistics read the logits once; backward reads
+// the logits once and writes their gradient once.
 #include "kernels/cuda/loss.hpp"
 
 #include "kernels/cuda/launch_flat.hpp"
@@ -9,12 +9,12 @@ namespace {
 
 constexpr int row_block = 512;  // threads that share a row of logits
 constexpr float log2_e = 1.44269504088896341F;
-// Below every logit, and finite: the difference of two of them is 0 and not NaN.
+// Below every logit, and finite, so that least - least is 0 and not NaN.
 constexpr float least = -3.0e38F;
 
 GPAS_DEVICE float fast_exp(float x) { return exp2_fast(x * log2_e); }
 
-// The largest of some numbers, and the sum of their exponentials relative to it.
+// Online softmax statistics of the numbers added so far: their maximum, and Σ exp(x - maximum).
 struct Softmax {
     float most = least;
     float sum = 0.0F;
@@ -28,6 +28,7 @@ GPAS_DEVICE void add(Softmax& s, float x) {
     }
 }
 
+// Maximum over a block of whole warps, for every thread. parts: shared memory, one float per warp, as for block_sum().
 GPAS_DEVICE float block_max(float x, float* parts) {
     x = warp_max(x);
     const int lane = int(threadIdx.x) % warp_size;
@@ -36,6 +37,7 @@ GPAS_DEVICE float block_max(float x, float* parts) {
     return warp_max(lane < int(blockDim.x) / warp_size ? parts[lane] : least);
 }
 
+// stats[t] (=) of cross_entropy_stats(). One block per row of logits.
 template <int V>
 GPAS_KERNEL GPAS_MOST_THREADS(row_block) stats_kernel(float* stats, const float* logits, const std::int32_t* labels,
                                                       std::int64_t first_column, std::int64_t columns) {
@@ -58,6 +60,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_block) stats_kernel(float* stats, const float*
     stats[3 * t + 2] = 0 <= label && label < columns ? row[label] : 0.0F;
 }
 
+// stats[t] (=) of cross_entropy_combine(). One thread per token.
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     combine_kernel(float* stats, const float* parts, std::int64_t rows, std::int64_t ranks) {
     const std::int64_t t = flat_index(1);
@@ -79,7 +82,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     stats[3 * t + 2] = target;
 }
 
-// One block: a chunk has some hundred rows.
+// *total += loss of all rows. One block is enough, because a chunk has a few hundred rows.
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     loss_kernel(double* total, const float* stats, const std::int32_t* labels, std::int64_t rows) {
     SHARED_ARRAY(double, parts, warp_size);
@@ -90,7 +93,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     if (threadIdx.x == 0) *total += sum;
 }
 
-// A thread reads what it overwrites, and nothing else: dlogits may be the logits.
+// One block per row. Each thread reads only the elements of logits that it overwrites itself, so dlogits may be logits.
 template <class T, int V>
 GPAS_KERNEL GPAS_MOST_THREADS(row_block)
     backward_kernel(T* dlogits, const float* logits, const float* stats, const std::int32_t* labels,
@@ -104,7 +107,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_block)
         Pack<T, V> out;
 #pragma unroll
         for (int v = 0; v < V; ++v) {
-            // A row without a label may hold anything, so it is cleared and not multiplied by zero.
+            // The gradient of a row without a label is set to 0. A product with 0 would turn Inf or NaN into NaN.
             float d = label >= 0 ? share * fast_exp(in.v[v] - most) : 0.0F;
             if (label >= 0 && c + v + first_column == label) d -= factor;
             out.v[v] = from_float<T>(d);

@@ -1,6 +1,6 @@
-// The residual stream: sums, gates and norms in one pass each. Bound by memory: each tensor named in ops.hpp is read or
-// written once (the rows of x2, n, d and dn stay in registers between the two passes over them). Speed: see
-// docs/results/ where it was measured.
+// Operations on the residual stream (sums, gates, RMSNorm), one kernel per operation. Bound by memory bandwidth: each
+// input [T,C] is read once and each output [T,C] is written once, because a row stays in registers between the two passes
+// over it (statistics, then result). Measured speed: docs/results/gpu.md.
 #include "kernels/cuda/residual.hpp"
 
 #include "kernels/cuda/device/gate.cuh"
@@ -15,11 +15,11 @@
 namespace gpas::cuda {
 namespace {
 
-constexpr std::int64_t rows_a_block = 16;
+constexpr std::int64_t rows_a_block = 16;  // of rmsnorm_backward_kernel, until most_row_blocks is reached
 
 // ---- forward --------------------------------------------------------------------------------------------------------
 
-// n = scale · w ⊙ k x · rstd of the row that this block holds
+// n = scale · w ⊙ x · factor for the row that this block holds; factor = k · rstd
 template <class L>
 GPAS_DEVICE void store_normed(typename L::T* n, const Pack<typename L::T, L::V>* row, const typename L::T* w,
                               int columns, float factor, float scale) {
@@ -34,6 +34,7 @@ GPAS_DEVICE void store_normed(typename L::T* n, const Pack<typename L::T, L::V>*
     });
 }
 
+// One block per row. replay: rstd is read; otherwise it is computed and written.
 template <class L>
 GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
     rmsnorm_kernel(typename L::T* n, float* rstd, const typename L::T* x, Gate gate, const typename L::T* w,
@@ -63,7 +64,8 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
     store_normed<L>(n + at, in, w, columns, k * r, scale);
 }
 
-// x2 = c x + b as stored; with a norm: n = norm(k_out x2), from the sum as stored, as backward will recompute it.
+// x2 = c x + b rounded to T, c = alpha · k_shortcut · k. WITH_NORM: n = norm(k_out x2) of the rounded x2, because
+// backward recomputes n from the stored x2. One block per row.
 template <class L, bool WITH_NORM>
 GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
     residual_kernel(typename L::T* x2, typename L::T* n, float* rstd, Residual r, Stream h, const typename L::T* b,
@@ -95,15 +97,16 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
 
 // ---- backward -------------------------------------------------------------------------------------------------------
 
-// What a block has to add to the sums over rows, in scratch: dw[block][C], and for each gate Σ of dy ⊙ x.
+// Partial sums of each block, in scratch memory (=). finish_kernel adds them up.
 struct Partials {
-    float* dw = nullptr;      // absent: no weight gradient
-    double* gates = nullptr;  // [blocks][2]: stream, shortcut
+    float* dw = nullptr;      // [blocks][C]; null: no weight gradient
+    double* gates = nullptr;  // [blocks][2]: Σ dy ⊙ x of the stream's gate and of the shortcut's gate; null: neither
 };
 
+// The same sums of one thread.
 struct GateSums {
     float stream = 0.0F;    // Σ d_h ⊙ x
-    float shortcut = 0.0F;  // Σ d ⊙ x, before alpha · k
+    float shortcut = 0.0F;  // Σ d ⊙ x; store_gate_sums multiplies it by alpha · k
 };
 
 GPAS_DEVICE void store_gate_sums(const Partials& out, const GateSums& sums, float shortcut_factor, double* parts) {
@@ -115,8 +118,9 @@ GPAS_DEVICE void store_gate_sums(const Partials& out, const GateSums& sums, floa
     out.gates[2 * std::int64_t(blockIdx.x) + 1] = double(shortcut_factor) * shortcut;
 }
 
-// n = scale · w h rstd  ⇒  dh = rstd (g - h rstd² mean(g h)) with g = scale · w dn, h = k x. A block takes rows
-// block, block + blocks, …: a thread's columns stay its own, so the weight gradient is summed in registers.
+// n = scale · w h rstd  ⇒  dh = rstd (g - h rstd² mean(g h)) with g = scale · w dn, h = k x.
+// A block processes rows block, block + blocks, …. A thread has the same columns of every row, so it sums the weight
+// gradient of its columns in registers.
 template <class L>
 GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
     rmsnorm_backward_kernel(typename L::T* d, Partials out, const typename L::T* dn, Residual r, Stream h,
@@ -174,7 +178,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
     if (out.gates != nullptr) store_gate_sums(out, sums, r.alpha * k, gate_parts);
 }
 
-// d = pass · (through · d + db) over the whole tensor.
+// d = pass · (through · d + db) for all elements.
 template <class T, int V>
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     residual_backward_kernel(T* d, Partials out, const T* db, Residual r, Stream h, std::int64_t elements) {
@@ -203,10 +207,11 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     if (out.gates != nullptr) store_gate_sums(out, sums, r.alpha * gate_factor(h.gate), gate_parts);
 }
 
-constexpr int finish_columns = 32;  // of a block of finish_kernel
-constexpr int finish_groups = 16;   // threads that share a column
+constexpr int finish_columns = 32;  // columns per block of finish_kernel
+constexpr int finish_groups = 16;   // threads per column
 
-// dw += Σ over blocks, and the gates' gradients (one block more than columns need): in a fixed order.
+// Adds up the blocks' partial sums in a fixed order. The last block computes the gradients of the gates (+=); every
+// other block computes dw (+=) of 32 columns.
 GPAS_KERNEL GPAS_MOST_THREADS(finish_columns* finish_groups)
     finish_kernel(float* dw, GateGradients dgate, Partials parts, std::int64_t blocks, int columns, Gate stream,
                   Gate shortcut) {
@@ -214,7 +219,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(finish_columns* finish_groups)
     const int lane = int(threadIdx.x) % finish_columns;
     const int group = int(threadIdx.x) / finish_columns;
     if (blockIdx.x + 1 == gridDim.x) {
-        if (parts.gates == nullptr || group > 1) return;  // a warp for each gate
+        if (parts.gates == nullptr || group > 1) return;  // warp 0: the stream's gate; warp 1: the shortcut's
         double sum = 0.0;
         for (std::int64_t block = lane; block < blocks; block += finish_columns) sum += parts.gates[2 * block + group];
         sum = warp_sum(sum);
@@ -234,8 +239,8 @@ GPAS_KERNEL GPAS_MOST_THREADS(finish_columns* finish_groups)
     dw[column] += float(sum);
 }
 
-// dgate may name both gates with one address (a gate that a layer's two sub-layers share): the stream's sum is added
-// first. Enqueued on one stream, so that kernels never add at the same time.
+// Both addresses of dgate may be equal (a layer's two sub-layers share a gate); then the stream's sum is added first.
+// All kernels that add to gate gradients run on one CUDA stream, so two of them never add at the same time.
 void finish(Context& context, Tensor dw, GateGradients dgate, const Partials& parts, std::int64_t blocks, Gate stream,
             Gate shortcut) {
     const std::int64_t columns = dw ? dw.elements() : 0;

@@ -1,4 +1,5 @@
-// Rotary position embedding in place on packed qkv. Bound by memory: query and key heads are read and written once.
+// Rotary position embedding in place on packed qkv. Bound by memory bandwidth: query and key heads are read and written
+// once.
 #include "kernels/cuda/rope.hpp"
 
 #include "kernels/cuda/launch_flat.hpp"
@@ -6,14 +7,15 @@
 namespace gpas::cuda {
 namespace {
 
-// V pairs (i, i + head_dim/2) of one head that is rotated, V a divisor of head_dim/2.
+// Each thread rotates V pairs (i, i + head_dim/2) of one query or key head. V divides head_dim/2. direction: 1, or -1
+// for the inverse. pairs: number of pairs in all rows.
 template <class T, int V>
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     rope_kernel(T* qkv, AttentionShape shape, const float* cos, const float* sin, float direction, std::int64_t pairs) {
     const std::int64_t i = flat_index(V);
     if (i >= pairs) return;
     const std::int64_t half = shape.head_dim / 2;
-    const std::int64_t rotated_of_group = shape.heads / shape.kv_heads + 1;  // the value head is left alone
+    const std::int64_t rotated_of_group = shape.heads / shape.kv_heads + 1;  // queries and key, without the value
     const std::int64_t pair = i % half;
     const std::int64_t head = i / half % (rotated_of_group * shape.kv_heads);
     const std::int64_t row = i / half / (rotated_of_group * shape.kv_heads);

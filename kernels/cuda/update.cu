@@ -1,4 +1,5 @@
-// A few numbers of a step, by one thread: launches bound by their latency, which spare the host a wait.
+// Computes a few numbers per step with one thread, bound by the latency of a launch. The GPU computes them, because the
+// host would have to wait for the GPU to do it.
 #include "kernels/cuda/update.hpp"
 
 #include "kernels/cuda/launch_rows.hpp"
