@@ -19,7 +19,7 @@ std::string text_of_file(const path& file) {
     return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }
 
-std::optional<std::int64_t> number(const std::string& text) {  // "max" is none
+std::optional<std::int64_t> number(const std::string& text) {  // nothing for "max", which means no limit
     char* end = nullptr;
     errno = 0;
     const long long value = std::strtoll(text.c_str(), &end, 10);
@@ -27,7 +27,7 @@ std::optional<std::int64_t> number(const std::string& text) {  // "max" is none
     return value;
 }
 
-// The number behind `name` in lines of "name number".
+// The number that follows `name`, in a text with lines of the form "name number".
 std::optional<std::int64_t> field(const std::string& text, const std::string& name) {
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);)
@@ -35,7 +35,7 @@ std::optional<std::int64_t> field(const std::string& text, const std::string& na
     return std::nullopt;
 }
 
-// Version 1 writes a number of about 2^63 where there is no limit.
+// Version 1 writes a number of about 2^63 if there is no limit.
 constexpr std::int64_t no_limit_bytes = std::int64_t(1) << 62;
 
 }  // namespace
@@ -53,7 +53,7 @@ std::vector<Cgroup> own_cgroups(const std::string& controller, const path& root)
         if (!unified && controllers.find("," + controller + ",") == std::string::npos) continue;
         std::vector<path> tops{root / "sys/fs/cgroup"};
         if (unified)
-            tops.push_back(root / "sys/fs/cgroup/unified");  // beside version 1
+            tops.push_back(root / "sys/fs/cgroup/unified");  // a hybrid system, with versions 1 and 2
         else
             tops = {root / "sys/fs/cgroup" / controller,
                     root / "sys/fs/cgroup" / controllers.substr(1, controllers.size() - 2)};
@@ -61,7 +61,8 @@ std::vector<Cgroup> own_cgroups(const std::string& controller, const path& root)
         const auto top = std::find_if(tops.begin(), tops.end(),
                                       [&](const path& folder) { return std::filesystem::exists(folder, ignored); });
         if (top == tops.end()) continue;
-        // In a container without a namespace of its own the path is that of the host, and its folder is the mount point.
+        // In a container without its own cgroup namespace the path is the host's, and the group's directory is the
+        // mount point itself.
         for (std::string group = line.substr(second + 1);;) {
             const path folder = *top / group.substr(std::min<std::size_t>(1, group.size()));
             if (std::filesystem::exists(folder, ignored))
@@ -94,7 +95,7 @@ std::vector<CpuQuota> cgroup_cpu_quotas(const path& root) {
             quota = number(first);
             period = number(second);
         } else {
-            quota = number(text_of_file(group.folder / "cpu.cfs_quota_us"));  // -1: none
+            quota = number(text_of_file(group.folder / "cpu.cfs_quota_us"));  // -1: no quota
             period = number(text_of_file(group.folder / "cpu.cfs_period_us"));
         }
         if (quota && period && *quota > 0 && *period > 0)
@@ -107,7 +108,7 @@ MemoryKills memory_kills(const path& root) {
     MemoryKills kills{.on_node = field(text_of_file(root / "proc/vmstat"), "oom_kill").value_or(0)};
     for (const Cgroup& group : own_cgroups("memory", root)) {
         const char* file = group.version == 2 ? "memory.events" : "memory.oom_control";
-        // Version 2 counts those of the groups within as well.
+        // In version 2 the count of a group includes the groups below it.
         kills.in_groups = std::max(kills.in_groups, field(text_of_file(group.folder / file), "oom_kill").value_or(0));
     }
     return kills;

@@ -1,6 +1,7 @@
-// What the control groups of this process allow it: Slurm, Kubernetes and docker limit their jobs by them. Versions 1
-// and 2. A limit of a group holds for all groups within, so each ancestor counts. In every function `root` is the folder
-// in which /proc and /sys are found; tests give another one.
+// The limits that control groups (cgroups, versions 1 and 2) set for this process. Slurm, Kubernetes and Docker limit
+// jobs with them. A limit of a group applies to all groups below it, so these functions read all ancestors of the
+// process's group. In every function `root` is the directory that contains proc/ and sys/; tests pass another one.
+// A file that cannot be read counts as no limit.
 #pragma once
 
 #include <cstdint>
@@ -11,34 +12,35 @@
 
 namespace gpas {
 
-// One group: its path below the mount point ("/slurm/job_7/step_0", "/"), and its folder.
+// One group: its path below the mount point ("/slurm/job_7/step_0", "/"), and its directory.
 struct Cgroup {
     std::string path;
     std::filesystem::path folder;
     int version = 2;
 };
 
-// The groups of this process that have this controller ("memory", "cpu"), innermost first.
+// The groups of this process with this controller ("memory", "cpu"), innermost first.
 std::vector<Cgroup> own_cgroups(const std::string& controller, const std::filesystem::path& root = "/");
 
-// The lowest memory limit in bytes; nothing if there is none.
+// The lowest memory limit, in bytes; nothing if there is no limit.
 std::optional<std::int64_t> cgroup_memory_limit(const std::filesystem::path& root = "/");
 
-// CPU time per second of wall time that a group may use.
+// The CPU time that a group may use.
 struct CpuQuota {
-    std::string path;  // of the group
-    double cpus = 0.0;
+    std::string path;   // the group's path
+    double cpus = 0.0;  // seconds of CPU time per second of wall time
 };
-// The quotas of all groups of this process, innermost first; groups without one are left out.
+// The quotas of this process's groups, innermost first. Groups without a quota are left out.
 std::vector<CpuQuota> cgroup_cpu_quotas(const std::filesystem::path& root = "/");
 
-// How many processes the kernel has killed so far because memory was short.
+// The number of processes that the kernel's out-of-memory killer has killed.
 struct MemoryKills {
-    std::int64_t in_groups = 0;  // in the groups of this process
-    std::int64_t on_node = 0;    // since the node was booted
+    std::int64_t in_groups = 0;  // in this process's groups, since they exist
+    std::int64_t on_node = 0;    // on this node, since it was booted
 };
 MemoryKills memory_kills(const std::filesystem::path& root = "/");
-// What has been killed between the two, in words; empty: nothing. limit_bytes: of the groups, if there is one.
+// One phrase about the processes that were killed between `before` and `now`; empty if there were none. limit_bytes:
+// the memory limit of the groups, for the phrase.
 std::string memory_kills_text(const MemoryKills& before, const MemoryKills& now,
                               std::optional<std::int64_t> limit_bytes);
 

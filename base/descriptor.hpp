@@ -1,4 +1,4 @@
-// A file descriptor that is closed with its owner.
+// Owns a file descriptor and closes it in the destructor.
 #pragma once
 
 #include <unistd.h>
@@ -8,10 +8,10 @@
 
 namespace gpas {
 
-// Closing leaves errno as it is, so that a failed call can still be explained.
+// Closing keeps errno, so that the error of an earlier call can still be reported.
 class Descriptor {
 public:
-    explicit Descriptor(int value = -1) : value_(value) {}  // < 0: none, as failed calls return it
+    explicit Descriptor(int value = -1) : value_(value) {}  // < 0: empty; the value that a failed open() returns
     Descriptor(Descriptor&& other) noexcept : value_(std::exchange(other.value_, -1)) {}
     Descriptor& operator=(Descriptor&& other) noexcept {
         std::swap(value_, other.value_);

@@ -22,7 +22,7 @@ void sync(const std::filesystem::path& path, int flags) {
     const Descriptor descriptor(::open(path.c_str(), flags | O_CLOEXEC));
     if (!descriptor) fail_errno(path, "opening to sync");
     const int result = ::fsync(descriptor.get());
-    // Some network file systems have no fsync for directories and say EINVAL; their renames are synchronous.
+    // Some network file systems do not support fsync of a directory (EINVAL); their renames are synchronous.
     if (result != 0 && !((flags & O_DIRECTORY) && errno == EINVAL)) fail_errno(path, "fsync");
 }
 

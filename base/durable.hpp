@@ -1,4 +1,4 @@
-// Files that are either whole or not there.
+// Files that are complete or absent, also after a power failure: written under a temporary name, synced, renamed.
 #pragma once
 
 #include "base/descriptor.hpp"
@@ -9,7 +9,7 @@
 
 namespace gpas {
 
-// Removes the file unless it was renamed first.
+// The owner of a file with a temporary name. The destructor removes the file unless rename_to() has succeeded.
 class TemporaryFile {
 public:
     TemporaryFile() = default;
@@ -20,25 +20,26 @@ public:
         return *this;
     }
     ~TemporaryFile();
-    // fsync, rename, fsync of the directory: after a power cut there is the old file or the new one.
-    // Error(environment).
+    // fsync, rename, fsync of the directory. After a power failure either the old `target` exists or the new one,
+    // complete. Error(environment).
     void rename_to(const std::filesystem::path& target);
 
 private:
     std::filesystem::path path_;
 };
 
-// A file that this rank writes into, at any place.
+// A file for writes at given positions. Several ranks may write one file, each through its own object.
 class PositionedFile {
 public:
     enum class Open { existing, create };
-    // Error(environment): `existing` is not there, `create` is, or there is no permission.
+    // Error(environment) if the file does not exist (`existing`), exists already (`create`), or access is denied.
     explicit PositionedFile(const std::filesystem::path& path, Open how = Open::existing);
 
-    // `bytes` of data at position `at`, all of them; `what` is for the message. Error(environment).
+    // Writes all `bytes` bytes of data at position `at`, in bytes from the start. `what` names the data in the error
+    // message. Error(environment).
     void write(std::int64_t at, const void* data, std::int64_t bytes, std::string_view what);
     void set_size(std::int64_t bytes);  // Error(environment)
-    // Returns when the disk has what was written. Error(environment).
+    // Returns when the disk holds all data written so far (fsync). Error(environment).
     void sync();
 
 private:
@@ -46,10 +47,10 @@ private:
     Descriptor descriptor_;
 };
 
-// Returns when the disk has the directory's entries. Error(environment).
+// Returns when the disk holds the directory's entries (fsync). Error(environment).
 void sync_directory(const std::filesystem::path& directory);
 
-// Error(environment) when the file system of `directory` cannot take that many bytes more.
+// Error(environment) if the file system of `directory` has fewer than needed_bytes free.
 void check_free_space(const std::filesystem::path& directory, std::int64_t needed_bytes);
 
 }  // namespace gpas

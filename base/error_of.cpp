@@ -48,7 +48,7 @@ Error error_of(const std::exception& thrown) {
         return Error(ExitCode::environment, host_memory_short());
     if (const auto* error = dynamic_cast<const std::system_error*>(&thrown)) {
         if (error->code().value() == ENOMEM) return Error(ExitCode::environment, host_memory_short(error->what()));
-        if (error->code().value() == EAGAIN)  // what std::thread throws
+        if (error->code().value() == EAGAIN)  // from std::thread
             return Error(ExitCode::environment,
                          fmt::format("a thread cannot be started: memory is short, or the limit of processes "
                                      "(ulimit -u, pids.max of the cgroup) is reached: {}{}",

@@ -1,5 +1,5 @@
-// The gpas error that an exception of the C++ library or of the system means. A shortage of memory is an error of the
-// environment, never a bug and never a damaged file.
+// Converts exceptions of the C++ library to Error. A shortage of memory becomes Error(environment), never an internal
+// error or a damaged file.
 #pragma once
 
 #include "base/error.hpp"
@@ -10,16 +10,17 @@
 
 namespace gpas {
 
-// An Error stays what it is. std::bad_alloc, and system errors such as ENOMEM or a thread that cannot be started, become
-// Error(environment); anything else Error(internal).
+// Returns an Error unchanged. std::bad_alloc and system errors such as ENOMEM, or EAGAIN for a thread that cannot be
+// started, become Error(environment). Any other exception becomes Error(internal).
 Error error_of(const std::exception& thrown);
 
-// "host memory is short (…)" with the limits of this process that may be the cause, and what to do about it.
-// what: what the memory was for; may be empty.
+// The message "host memory is short (…)", with the limits of this process that may be the cause, and the remedy.
+// what: the purpose of the memory; may be empty.
 std::string host_memory_short(const std::string& what = {});
 
-// Takes and returns that much address space. Error(environment) if it cannot be had: what libraries allocate in the middle
-// of a run (compiled products, stacks of threads, buffers of MPI and HDF5) is small, but some of them crash without it.
+// Checks that this number of bytes of address space can be allocated, and releases it again. Error(environment) if not.
+// Libraries allocate small amounts during a run (compiled matrix products, thread stacks, MPI and HDF5 buffers), and
+// some crash if an allocation fails.
 void require_host_headroom(std::int64_t bytes);
 
 }  // namespace gpas

@@ -1,4 +1,4 @@
-// Texts of a fixed size, in plain data that other processes read.
+// Texts in char arrays of fixed size, for plain data that other processes read.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace gpas {
 
-// to = text, cut where it is longer.
+// to = text, cut to n - 1 bytes, with a terminating zero.
 template <std::size_t n>
 void copy_text(char (&to)[n], std::string_view text) {
     const std::size_t length = std::min(text.size(), n - 1);
@@ -17,6 +17,8 @@ void copy_text(char (&to)[n], std::string_view text) {
     to[length] = '\0';
 }
 
+// The text up to the first zero, or of n bytes if there is no zero: never reads beyond the array, even if another
+// process writes it at the same time.
 template <std::size_t n>
 std::string text_in(const char (&from)[n]) {
     return std::string(from, strnlen(from, n));

@@ -1,4 +1,4 @@
-// Names side by side. (fmt::join would do, but g++ 12 at -O3 takes fmt 9's range formatter for an overflow.)
+// Joins texts with a separator. (Not fmt::join: g++ 12 at -O3 warns of an overflow in fmt 9's range formatter.)
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// Threads that take no signals.
+// Starts threads that receive no signals.
 #pragma once
 
 #include <csignal>
@@ -7,8 +7,8 @@
 
 namespace gpas {
 
-// Blocks all signals of the calling thread while it lives. A thread that is started meanwhile inherits the mask, so that
-// signals reach the thread that trains.
+// Blocks all signals of the calling thread while the object exists. A thread that is started meanwhile inherits the
+// mask, so that signals are delivered to the training thread. The destructor restores the earlier mask.
 class MaskedSignals {
 public:
     MaskedSignals() {

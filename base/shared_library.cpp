@@ -10,7 +10,7 @@
 namespace gpas {
 namespace {
 
-// The library that the file at `path` is; null if there is none: `reasons` then has the loader's reason.
+// Opens the library at `path`. Null if that fails; then reasons += the loader's error text.
 void* open(const std::string& path, std::vector<std::string>& reasons) {
     void* handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
     if (handle == nullptr) {
@@ -42,7 +42,7 @@ SharedLibrary::SharedLibrary(const SharedLibraryRequest& request) : name_(reques
 }
 
 void* SharedLibrary::address(const char* symbol) const {
-    dlerror();  // what an earlier call left
+    dlerror();  // clears the error of an earlier call
     void* found = dlsym(handle_, symbol);
     if (found == nullptr)
         fail(ExitCode::environment, "{}: {} has no function {}: this {} is of another version than gpas was built for",

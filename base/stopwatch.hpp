@@ -4,9 +4,10 @@
 
 namespace gpas {
 
-// Seconds since it was made, or since the last lap.
+// Measures seconds with the steady clock, since construction or the last lap().
 class Stopwatch {
 public:
+    // Returns seconds() and restarts at zero.
     double lap() {
         const auto now = std::chrono::steady_clock::now();
         const double seconds = std::chrono::duration<double>(now - start_).count();

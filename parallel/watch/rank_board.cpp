@@ -44,7 +44,7 @@ std::int64_t monotonic_nanoseconds() {
 std::int64_t process_start_ticks(pid_t pid) {
     std::ifstream file(fmt::format("/proc/{}/stat", pid));
     const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    const std::size_t name_end = text.rfind(')');  // the name may hold anything; field 22 is the 20th after it
+    const std::size_t name_end = text.rfind(')');  // field 2 may contain anything; starttime is field 22, 20 after it
     if (name_end == std::string::npos) return 0;
     std::size_t at = name_end + 1;
     for (int field = 0; field < 19; ++field) at = text.find(' ', at + 1);

@@ -29,22 +29,25 @@
 namespace gpas {
 namespace {
 
-constexpr double stack_seconds = 0.3;      // for a thread to answer
-constexpr double details_seconds = 1.0;    // for other nodes to send theirs
-constexpr double settle_seconds = 0.05;    // for what else is lost by the same cause
-constexpr double hearsay_seconds = 0.4;    // for those who know better than a connection does
-constexpr double gathering_seconds = 5.0;  // in which the ranks of a node come
-constexpr double leader_seconds = 3.0;     // for rank 0 to end the job
-constexpr double last_acts_seconds = 2.0;  // for communicators of GPUs to be aborted
+constexpr double stack_seconds = 0.3;      // wait for a rank's stack
+constexpr double details_seconds = 1.0;    // wait for the stacks and calls of other nodes
+constexpr double settle_seconds = 0.05;    // wait for further losses with the same cause
+constexpr double hearsay_seconds = 0.4;    // wait for watchers on the lost rank's node, if only a connection was closed
+constexpr double gathering_seconds = 5.0;  // after the start: look often for ranks of this node that start later
+constexpr double leader_seconds = 3.0;     // wait for rank 0 to end the job, before this rank does
+constexpr double last_acts_seconds = 2.0;  // wait for the last acts: NCCL communicators to be aborted
 
 double seconds_since(std::int64_t nanoseconds) { return double(monotonic_nanoseconds() - nanoseconds) * 1e-9; }
 
-// For atexit(): whether the process may go, or has a watcher that is about to end it with a report.
+// Global, for the atexit() handler: whether the watcher is ending the job, and the pid of the process that has a
+// watcher (0: no watcher; a forked child sees its parent's pid).
 std::atomic<bool> concluding = false;
-std::atomic<pid_t> watching = 0;  // this process; none; the one that this has been forked from
+std::atomic<pid_t> watching = 0;
 
+// Delays the end of the process: up to 0.5 s for the watcher to detect a lost rank, then up to 10 s for it to write the
+// report and end the process.
 void let_the_watcher_report() {
-    // A launcher's message that others are lost may come before the watcher's own.
+    // The launcher may report through MPI that another rank is lost, before the watcher has detected the loss itself.
     const auto is_watched = [] { return watching == getpid(); };
     constexpr auto a_moment = std::chrono::milliseconds(10);
     for (int i = 0; i < 50 && is_watched() && !concluding; ++i) std::this_thread::sleep_for(a_moment);
@@ -69,7 +72,7 @@ public:
         set_beat();
         kills_before_ = memory_kills();
         wake_ = Descriptor(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-        // exit() of this process: handlers run in the reverse order, so this one before what notes the exit.
+        // Handlers of exit() run in reverse order: this one runs before that of StackAnswers, which records the exit.
         static const bool registered = std::atexit(let_the_watcher_report) == 0;
         (void)registered;
         watching = getpid();
@@ -178,7 +181,7 @@ public:
 
     void failed(bool others_may_be_lost) {
         if (others_may_be_lost) {
-            wake();  // it looks at once at what has been told on the board
+            wake();  // the thread checks the boards and frames at once
             let_the_watcher_report();
         }
         board_->state = RankState::failed;
@@ -216,7 +219,7 @@ private:
             receive();
             if (seconds_since(board_->made_nanoseconds) < gathering_seconds) peers_.find_neighbours();
             if (seconds_since(last_beat) >= beat_seconds_) {
-                // A node that stood still as a whole has made all look silent.
+                // This thread itself was late. Probably the whole node was frozen, and all ranks only appear silent.
                 if (last_beat != 0 && seconds_since(last_beat) > 3.0 * beat_seconds_) peers_.forgive();
                 last_beat = monotonic_nanoseconds();
                 beat();
@@ -231,7 +234,7 @@ private:
         peers_.receive([this](int from, const Frame& frame) { take(from, frame); });
     }
 
-    // At first ranks come one by one.
+    // Short at first, because ranks start one after the other, and while the job is ending.
     double longest_pause() const {
         const bool soon = seconds_since(board_->made_nanoseconds) < gathering_seconds || concluding;
         return soon ? 0.1 : beat_seconds_.load();
@@ -283,7 +286,7 @@ private:
 
     void look() {
         if (board_->ended) end_process();
-        if (board_->state == RankState::failed) return;  // it tells itself why the job ends
+        if (board_->state == RankState::failed) return;  // the rank prints its own error and ends the job
         judge_all();
         if (!joined_) look_at_start();
         look_at_gpu();
@@ -295,7 +298,7 @@ private:
         const bool late = seconds_since(*noticed_nanoseconds_) > leader_seconds;
         Link* leader = link_to_leader();
         if (leader != nullptr) tell(*leader);
-        // Without rank 0, the lowest rank of each node.
+        // Rank 0 ends the job. If it is lost or cannot be reached, the lowest rank of each node ends its node's ranks.
         if (rank_ == 0 || late || (leader == nullptr && peers_.is_lowest_here(settled()))) conclude();
     }
 
@@ -320,7 +323,8 @@ private:
         return finding;
     }
 
-    // Before MPI is up ranks are known by their boards alone, and some not even by these.
+    // Checks the time limit for the settings and for MPI_Init. Before joined() only boards show which ranks have
+    // started, and only on this node.
     void look_at_start() {
         const RankStatus mine = status();
         const double limit = start_seconds();
@@ -328,7 +332,7 @@ private:
         if (!settings_read_) return add({.how = Loss::stalled, .last = mine, .seen_by = rank_});
         if (mine.call[0] == '\0') return;
         const std::map<int, WatchedRank> here = peers_.views(*board_);
-        if (launch_.local_size == size_) {  // all are on this node
+        if (launch_.local_size == size_) {  // all ranks are on this node
             for (int rank = 0; rank < size_; ++rank)
                 if (!here.contains(rank))
                     add({.how = Loss::missing,
@@ -342,8 +346,8 @@ private:
         add(unmet);
     }
 
-    // Given up by whoever watches the GPU (CommLog::gpu_failed), a fifth after a stall is due; or by nobody, if that thread
-    // is blocked in a call of CUDA itself.
+    // The thread that tracks GPU calls (NcclSession) aborts them at 1.2 × stall_seconds and calls CommLog::gpu_failed.
+    // If that thread is itself blocked in a CUDA call, this watcher reports the GPU at 1.4 × stall_seconds.
     void look_at_gpu() {
         const RankStatus mine = status();
         const double limit = 1.4 * settings_.limits.stall_seconds;
@@ -370,13 +374,13 @@ private:
         const auto known = settled_.find(finding.last.rank);
         const bool better = known == settled_.end() || (is_hearsay(known->second.how) && !is_hearsay(finding.how));
         if (!better) return;
-        // What is seen from beside a rank says more than a closed connection.
+        // A finding by a watcher on the rank's own node replaces one that comes from a connection.
         std::erase_if(findings_, [&](const Finding& other) { return other.last.rank == finding.last.rank; });
         settled_[finding.last.rank] = finding;
         findings_.push_back(finding);
     }
 
-    // Nothing where this is rank 0, or it cannot be reached.
+    // Null if this is rank 0, or if rank 0 is lost or cannot be reached.
     Link* link_to_leader() { return rank_ == 0 || settled_.contains(0) ? nullptr : peers_.link_to(0); }
 
     void tell(Link& leader) {
@@ -385,13 +389,13 @@ private:
 
     // --- the end
 
-    // The lowest rank that is well speaks for a node.
+    // The lowest rank of a node that is not lost sends the details of the node.
     void send_details(int to) {
         Link* link = peers_.link_to(to);
         if (link == nullptr) return;
         if (peers_.is_lowest_here(settled()))
             for (const std::string& text : details_of_node()) link->send(Message::details, text);
-        link->send(Message::details);  // that was all
+        link->send(Message::details);  // empty: there are no more
     }
 
     std::vector<std::string> details_of_node() {
@@ -402,15 +406,16 @@ private:
             const bool lost = settled_.contains(rank);
             const bool answered = ask_for_stack(*board, lost, stack_seconds);
             details.push_back(rank_details(*board, answered));
-            // One that told of itself is well, and ends by itself when it hears that the job has.
+            // A rank that reported itself (is_consequence) still works, and ends by itself when the job ends.
             if (lost && !is_consequence(settled_.at(rank).how) && rank != rank_ &&
                 process_start_ticks(board->pid) == board->process_start)
-                kill(board->pid, SIGKILL);  // it would stay behind when the others have left
+                kill(board->pid, SIGKILL);  // a stopped or hanging process would outlive the job
         }
         return details;
     }
 
-    // Nothing here may hold the process up: the report's directory may hang too.
+    // Writes the report and ends the job. The detached thread ends the process after 10 s in any case, because the file
+    // system of the report may hang, too.
     void conclude() {
         std::thread([] {
             std::this_thread::sleep_for(std::chrono::seconds(10));
@@ -422,11 +427,11 @@ private:
         collect_details(report);
         if (rank_ == 0) peers_.for_each_link([](int, Link& link) { link.send(Message::end); });
         peers_.for_each_neighbour([](int, RankBoard& board, const MappedBoard&) { board.ended = true; });
-        pause_for(0.05);  // for the frames to leave
+        pause_for(0.05);  // time for the kernel to send the frames
         end_process();
     }
 
-    // What else is lost by the same cause, and what those know who are beside the lost.
+    // Waits for further losses with the same cause, and for findings of watchers on the lost ranks' nodes.
     void hear_others_out() {
         const bool from_beside = std::any_of(findings_.begin(), findings_.end(), [&](const Finding& finding) {
             return peers_.is_neighbour(finding.last.rank);
@@ -439,7 +444,7 @@ private:
         };
         const std::int64_t start = monotonic_nanoseconds();
         while (seconds_since(start) < (all_hearsay() ? hearsay_seconds : settle_seconds)) gather();
-        // The first is told as the cause.
+        // The first finding is reported as the cause.
         std::stable_partition(findings_.begin(), findings_.end(),
                               [](const Finding& finding) { return !is_consequence(finding.how); });
     }
@@ -462,7 +467,7 @@ private:
             write_stderr_now(fmt::format("gpas: error: {}{}\n", headline(failure), where));
     }
 
-    // Stacks and last calls, of this node and of those that rank 0 can ask.
+    // Appends stacks and last calls: of this node's ranks, and on rank 0 also of the other nodes' ranks.
     void collect_details(ReportFile& report) {
         std::int64_t asked = 0;
         nodes_answered_ = 0;
@@ -500,7 +505,7 @@ private:
     StopSignals signals_;
     int rank_;
     int size_;
-    bool launched_ = size_ > 1;  // by a launcher, which ends what it has started
+    bool launched_ = size_ > 1;  // has a launcher, which must exist as long as the ranks
     pid_t parent_ = getppid();
     double started_;  // seconds since 1970
     std::string note_;
@@ -517,15 +522,15 @@ private:
     std::atomic<bool> superseded_ = false;
     std::atomic<bool> resting_ = false;
 
-    mutable std::mutex mutex_;  // of what follows
+    mutable std::mutex mutex_;  // guards the members below
     Peers peers_{launch_.job_key, rank_, size_};
     std::vector<Finding> findings_;
-    std::map<int, Finding> settled_;  // ranks that are not looked at any more: lost, or ended in order
+    std::map<int, Finding> settled_;  // ranks that need no further check: lost, or finished normally
     std::size_t told_ = 0;
-    std::optional<std::int64_t> noticed_nanoseconds_;  // when the first was
+    std::optional<std::int64_t> noticed_nanoseconds_;  // when this watcher got its first finding
     std::int64_t nodes_answered_ = 0;
     std::vector<std::string> details_;
-    std::thread thread_;  // last: it uses all of the above
+    std::thread thread_;  // declared last, because it uses all members above
 };
 
 Watcher::Watcher(const Launch& launch, const WatchSettings& settings)
