@@ -9,6 +9,7 @@
 #include "engine/run/algorithms.hpp"
 #include "engine/run/device.hpp"
 #include "engine/run/evaluate.hpp"
+#include "engine/run/outputs.hpp"
 #include "engine/run/profile.hpp"
 #include "engine/run/remaining_time.hpp"
 #include "engine/run/resume.hpp"
@@ -23,7 +24,6 @@
 #include "io/config/describe.hpp"
 #include "io/config/enum_names.hpp"
 #include "io/config/no_effect.hpp"
-#include "io/metrics/live_file.hpp"
 #include "io/metrics/metrics.hpp"
 #include "io/metrics/progress_bar.hpp"
 #include "kernels/cuda/profiling.hpp"
@@ -31,7 +31,6 @@
 #include "parallel/mesh.hpp"
 
 #include <cstdio>
-#include <fstream>
 #include <limits>
 #include <optional>
 
@@ -60,7 +59,8 @@ public:
           replica_(agree(*mesh_.world,
                          [&] { return std::make_unique<Replica>(shape_, *context_, *mesh_.tensor, *mesh_.data); })),
           step_(config_, *replica_, data_.train, mesh_),
-          profiler_(config_.metrics.profile, *context_) {}
+          profiler_(config_.metrics.profile, *context_),
+          outputs_(config_, mesh_.world->rank(), watcher_, [this](const std::string& line) { say("{}", line); }) {}
 
     void run() {
         prepare();
@@ -93,7 +93,7 @@ public:
         if (mesh_.world->rank() == 0) saves_->tidy();
         complete_branch(*mesh_.world, config_);
         enter(Phase::end);
-        if (live_) live_->end("ended", 0);
+        outputs_.end("ended", ExitCode::ok);
         say("done: {} steps, {} tokens; checkpoints in {}", progress_.step, progress_.consumed_tokens,
             checkpoint_directory(config_).string());
     }
@@ -142,17 +142,17 @@ private:
                                   mesh_.size.data)};
         check_same_data(*mesh_.world, identity_.dataset_fingerprint, identity_.tokenizer_fingerprint);
         agree(*mesh_.world, [&] {
-            own_directory();
+            outputs_.take_directory();
             if (mesh_.world->rank() == 0) keep_algorithms(algorithms_);
         });
         describe();
         require_headroom();  // libhdf5, too, can crash without memory
         resume_or_initialise();
         mesh_.world->log().set_place(progress_.step, -1);  // where the run stands, for those who watch
-        agree(*mesh_.world, [&] { open_outputs(); });
+        agree(*mesh_.world, [&] { outputs_.open(identity_.config_text, progress_.step); });
         saves_ = std::make_unique<RunSaves>(*mesh_.world, config_, identity_, *context_, replica_->store,
                                             [this](const std::string& line) { say("{}", line); });
-        saves_->set_owner([this] { return !live_ || !live_->owned_by_another(); });
+        saves_->set_owner([this] { return !outputs_.owned_by_another(); });
         saves_->branch_began_at(start_.base_step);
         begin_at(start_.resumed);
         require_headroom();
@@ -272,48 +272,6 @@ private:
         evaluation_pending_ = memory.contains("evaluation_pending") && config_.evaluation.every > 0 && data_.valid;
     }
 
-    // The run's directory is this start's from now on; what is left of an earlier one ends.
-    void own_directory() {
-        if (mesh_.world->rank() != 0) return;
-        const std::filesystem::path directory(config_.directory);
-        std::error_code error;
-        std::filesystem::create_directories(directory, error);
-        if (error)
-            fail(ExitCode::environment, "{}: cannot be made: {}; check `directory`", directory.string(),
-                 error.message());
-        if (watcher_ == nullptr) return;
-        const Launch& launch = watcher_->launch();
-        live_ = std::make_unique<LiveFile>(
-            directory,
-            LiveRun{.name = config_.name,
-                    .job = launch.job_id,
-                    .attempt = launch.attempt,
-                    .steps_total = config_.training.steps},
-            [this] { return watcher_->ranks(); }, [this] { watcher_->superseded(); },
-            [this](const std::string& line) { say("{}", line); });
-    }
-
-    // Rank 0's files: the resolved configuration and the metrics.
-    void open_outputs() {
-        if (mesh_.world->rank() != 0) return;
-        const std::filesystem::path directory(config_.directory);
-        std::ofstream file(directory / "config.yaml");
-        file << identity_.config_text;
-        if (!file.flush()) fail(ExitCode::environment, "{}: cannot be written", (directory / "config.yaml").string());
-        open_metrics();
-    }
-
-    // Records of later steps, of an earlier start or of before a roll back, go.
-    void open_metrics() {
-        metrics_.reset();
-        if (live_ && live_->owned_by_another()) return;  // its records are there now, and this start is about to end
-        metrics_.emplace(MetricsOptions{.directory = config_.directory,
-                                        .jsonl = config_.metrics.jsonl,
-                                        .tensorboard = config_.metrics.tensorboard,
-                                        .every = config_.metrics.every,
-                                        .resumed_step = progress_.step});
-    }
-
     // To the last checkpoint that a comparison of replicas vouches for, and on from there with the data after those of
     // this step.
     void roll_back(const StepResult& result) {
@@ -335,22 +293,19 @@ private:
         progress_.consumed_samples = bad.consumed_samples;
         recall(resumed->memory);
         begin_at(resumed);
-        agree(*mesh_.world, [&] {
-            if (mesh_.world->rank() == 0) open_metrics();
-        });
-        if (metrics_)
-            metrics_->write(
-                EventMetrics{.step = progress_.step,
-                             .event = "roll_back",
-                             .action = "roll_back",
-                             .text = fmt::format("from step {} to {}; the data go on with sample {}. {}", bad.step,
-                                                 resumed->file.string(), progress_.consumed_samples, why)});
+        agree(*mesh_.world, [&] { outputs_.reopen_metrics(progress_.step); });
+        outputs_.write(
+            EventMetrics{.step = progress_.step,
+                         .event = "roll_back",
+                         .action = "roll_back",
+                         .text = fmt::format("from step {} to {}; the data go on with sample {}. {}", bad.step,
+                                             resumed->file.string(), progress_.consumed_samples, why)});
     }
 
     // event: of the step, why: in words.
     [[noreturn]] void stop(const EventMetrics& event, const std::string& why) {
         if (event.event == "different_weights") set_aside_suspects();
-        if (live_) live_->end("failed", int(ExitCode::bad_numbers));
+        outputs_.end("failed", ExitCode::bad_numbers);
         throw AgreedError(ExitCode::bad_numbers,
                           fmt::format("step {}: {}; {}", progress_.step, why, advice_on(event.event)));
     }
@@ -360,7 +315,7 @@ private:
         const bool due = saves_->is_due(progress_.step, last);
         if (due) enter(Phase::save);
         const cuda::Range range(due && context_->names_work(), "checkpoint");
-        if (due && metrics_) metrics_->flush();
+        if (due) outputs_.flush();
         const double seconds = saves_->after_step(progress_, last, all_written, due ? memory() : RunMemory{});
         if (due) remaining_.add_save();
         remaining_.add_checkpoint_wait(seconds);
@@ -381,7 +336,7 @@ private:
                                               progress_.step, config_.training.steps);
         enter(Phase::end);
         const bool unfinished = why == StopRequest::unfinished;
-        if (live_) live_->end("ended", int(unfinished ? ExitCode::unfinished : ExitCode::ok));
+        outputs_.end("ended", unfinished ? ExitCode::unfinished : ExitCode::ok);
         if (unfinished) throw AgreedError(ExitCode::unfinished, where + " (a signal, or the end of the job's time)");
         say("{} (interrupted)", where);
     }
@@ -409,9 +364,9 @@ private:
         progress_.consumed_samples += config_.training.global_batch_size;
         progress_.consumed_tokens += config_.training.global_batch_size * config_.data.sequence_length;
         remaining_.add_step(watch.seconds());
-        if (metrics_) {
+        if (outputs_.writes()) {
             record(result);
-            for (const EventMetrics& event : result.events) metrics_->write(event);
+            for (const EventMetrics& event : result.events) outputs_.write(event);
             look_for_stragglers();
         }
         if (result.action == StepAction::stop) stop(result.events.back(), result.events.back().text);
@@ -425,7 +380,7 @@ private:
     void look_for_stragglers() {
         if (watcher_ == nullptr || !stragglers_.is_due(progress_.step)) return;
         for (const Straggler& slow : stragglers_.find(watcher_->ranks()))
-            metrics_->write(
+            outputs_.write(
                 EventMetrics{.step = progress_.step, .event = "straggler", .rank = slow.rank, .text = slow.text});
     }
 
@@ -440,31 +395,31 @@ private:
 
     void record(const StepResult& result) {
         const PhaseSeconds& seconds = result.seconds;
-        metrics_->write(StepMetrics{.step = progress_.step,
-                                    .steps_total = config_.training.steps,
-                                    .consumed_samples = progress_.consumed_samples,
-                                    .consumed_tokens = progress_.consumed_tokens,
-                                    .loss_tokens = result.loss_tokens,
-                                    .loss = result.loss,
-                                    .learning_rate = result.learning_rate,
-                                    .gradient_norm = result.gradient_norm,
-                                    .gate_gradient_norm = result.gate_gradient_norm,
-                                    .clipped = result.clipped,
-                                    .gates_clipped = result.gates_clipped,
-                                    .skipped = result.action != StepAction::update,
-                                    .tokens = config_.training.global_batch_size * config_.data.sequence_length,
-                                    .flops = flops_per_token(config_.model, config_.data.sequence_length),
-                                    .peak_flops = peak_flops_,
-                                    .seconds = {.data = seconds.data,
-                                                .compute = seconds.compute,
-                                                .communication = seconds.communication,
-                                                .optimizer = seconds.optimizer,
-                                                .evaluation = evaluation_seconds_,
-                                                .checkpoint = checkpoint_seconds_},
-                                    .seconds_left = remaining_.seconds_left(progress_.step),
-                                    .arena_bytes = replica_->plan().total_bytes(),
-                                    .resident_bytes = resident_bytes()});
-        if (!result.stream.empty()) metrics_->write(gpas_view(config_, progress_.step, result));
+        outputs_.write(StepMetrics{.step = progress_.step,
+                                   .steps_total = config_.training.steps,
+                                   .consumed_samples = progress_.consumed_samples,
+                                   .consumed_tokens = progress_.consumed_tokens,
+                                   .loss_tokens = result.loss_tokens,
+                                   .loss = result.loss,
+                                   .learning_rate = result.learning_rate,
+                                   .gradient_norm = result.gradient_norm,
+                                   .gate_gradient_norm = result.gate_gradient_norm,
+                                   .clipped = result.clipped,
+                                   .gates_clipped = result.gates_clipped,
+                                   .skipped = result.action != StepAction::update,
+                                   .tokens = config_.training.global_batch_size * config_.data.sequence_length,
+                                   .flops = flops_per_token(config_.model, config_.data.sequence_length),
+                                   .peak_flops = peak_flops_,
+                                   .seconds = {.data = seconds.data,
+                                               .compute = seconds.compute,
+                                               .communication = seconds.communication,
+                                               .optimizer = seconds.optimizer,
+                                               .evaluation = evaluation_seconds_,
+                                               .checkpoint = checkpoint_seconds_},
+                                   .seconds_left = remaining_.seconds_left(progress_.step),
+                                   .arena_bytes = replica_->plan().total_bytes(),
+                                   .resident_bytes = resident_bytes()});
+        if (!result.stream.empty()) outputs_.write(gpas_view(config_, progress_.step, result));
     }
 
     // Of the ranks' requests the strongest.
@@ -494,9 +449,8 @@ private:
         }
         evaluation_pending_ = false;
         remaining_.add_evaluation(result.seconds);
-        if (metrics_)
-            metrics_->write(EvalMetrics{
-                .step = progress_.step, .loss = result.loss, .tokens = result.tokens, .seconds = result.seconds});
+        outputs_.write(EvalMetrics{
+            .step = progress_.step, .loss = result.loss, .tokens = result.tokens, .seconds = result.seconds});
         return result.seconds;
     }
 
@@ -524,7 +478,6 @@ private:
     Progress progress_;
     RunStart start_;
     std::int64_t trusted_ = std::numeric_limits<std::int64_t>::max();  // step up to which replicas were found alike
-    std::optional<MetricsWriter> metrics_;
     std::unique_ptr<RunSaves> saves_;
     double peak_flops_ = 0.0;
     MeasuredPeak recalled_peak_;  // of the checkpoint that the run resumed from
@@ -535,7 +488,7 @@ private:
     bool evaluation_pending_ = false;  // of the step that was done last
     std::int64_t skipped_in_a_row_ = 0;
     std::int64_t roll_backs_ = 0;
-    std::unique_ptr<LiveFile> live_;  // rank 0; last: its thread asks for the others
+    RunOutputs outputs_;  // last: its thread asks for the other ranks
 };
 
 void connect_watchers(Communicator& world, const MpiSession& session) {
