@@ -16,7 +16,7 @@ namespace {
 
 using std::filesystem::path;
 
-// Where the blocks of a file lie, and their sums.
+// The positions of a file's blocks, and their checksums.
 struct Blocks {
     struct Tensor {
         std::string name;
@@ -81,11 +81,11 @@ std::optional<std::string> BackgroundVerify::ask(const path& file) {
         blocks = blocks_of(file);
     } catch (const Error& error) {
         if (error.code() != ExitCode::bad_file)
-            return std::nullopt;  // memory is short, say: nothing is known of the file
+            return std::nullopt;  // such as lack of memory, which tells nothing about the file
         done_ = true;
         return damage_ = error.what();
     }
-    // Signals are for the thread that trains.
+    // The training thread must handle all signals.
     const MaskedSignals masked;
     try {
         thread_ = std::thread([this, blocks = std::move(blocks)] {
@@ -97,7 +97,7 @@ std::optional<std::string> BackgroundVerify::ask(const path& file) {
             done_ = true;
         });
     } catch (const std::system_error&) {
-        // Without a thread nothing is known of the file, so it stays.
+        // Without a thread the file cannot be verified, so it is kept.
     }
     return std::nullopt;
 }

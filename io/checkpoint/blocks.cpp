@@ -14,7 +14,8 @@ inline std::uint64_t mix(std::uint64_t z) {
     return z ^ (z >> 31);
 }
 
-// Dimensions from `axis` on are taken whole, so the slab's elements from there on are contiguous in the tensor.
+// The first axis from which on the slab covers all dimensions completely. The slab's elements from this axis on are
+// contiguous in the tensor.
 std::size_t first_whole_axis(std::span<const std::int64_t> shape, std::span<const std::int64_t> count) {
     std::size_t axis = shape.size();
     while (axis > 0 && count[axis - 1] == shape[axis - 1]) --axis;
@@ -32,7 +33,8 @@ StateTensor part_of(const StateTensor& whole, std::span<const std::int64_t> star
 
 bool holds_nothing(const StateTensor& tensor) { return tensor.count.empty() || element_count(tensor.count) == 0; }
 
-// The hyperslabs of elements [begin, end) of a slab, seen from dimension `axis` on; those before are fixed.
+// Appends the hyperslabs of elements [begin, end) of a slab of the dimensions from `axis` on. The coordinates of the
+// dimensions before `axis` are fixed.
 void add_range(std::vector<StateTensor>& parts, const StateTensor& whole, std::vector<std::int64_t> start,
                std::vector<std::int64_t> count, std::size_t axis, std::int64_t begin, std::int64_t end,
                std::int64_t offset) {
@@ -65,7 +67,7 @@ void add_range(std::vector<StateTensor>& parts, const StateTensor& whole, std::v
 
 }  // namespace
 
-// Wide vectors and four of them at a time make it twice as fast, where the processor has them.
+// Wide vectors, four at a time, make this twice as fast on processors that have them.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 #define GPAS_WIDE_VECTORS __attribute__((target("prefer-vector-width=512")))
 #else
@@ -93,7 +95,7 @@ void for_each_run(std::span<const std::int64_t> shape, std::span<const std::int6
                   std::span<const std::int64_t> count,
                   const std::function<void(std::int64_t, std::int64_t, std::int64_t)>& body) {
     if (count.empty() || element_count(count) == 0) return;
-    // A run spans the whole trailing dimensions and the range taken of the one before them.
+    // A run covers the complete trailing dimensions and the slab's range of the dimension before them.
     const std::size_t whole = first_whole_axis(shape, count);
     const std::size_t outer = whole == 0 ? 0 : whole - 1;
     const std::int64_t run = element_count(count.subspan(outer));
@@ -153,7 +155,7 @@ std::string shape_text(std::span<const std::int64_t> shape) {
 
 StateTensor split_replicas(const StateTensor& whole, int rank, int replicas) {
     if (holds_nothing(whole)) return whole;
-    std::size_t axis = 0;  // the first dimension that can be divided: its ranges stay contiguous in memory
+    std::size_t axis = 0;  // the first dimension with an extent above 1: its ranges are contiguous in memory
     while (axis + 1 < whole.count.size() && whole.count[axis] == 1) ++axis;
     const std::int64_t rows = whole.count[axis], row = element_count(whole.count) / rows;
     const std::int64_t first = rows * rank / replicas, last = rows * (rank + 1) / replicas;

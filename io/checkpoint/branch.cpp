@@ -26,7 +26,7 @@ void change(const BeforeChange& before) {
     if (before) before();
 }
 
-// For calls of std::filesystem that change something.
+// Throws Error(environment) if a call of std::filesystem that changes a directory has failed.
 template <class Call>
 void checked(const path& where, const char* what, Call&& call) {
     std::error_code error;
@@ -52,7 +52,7 @@ std::optional<std::string> read_text(const path& file) {
     return std::string(std::istreambuf_iterator<char>(in), {});
 }
 
-// The file's JSON, through `read`.
+// Parses the file's JSON and passes it to `read`.
 template <class Read>
 auto parse(const path& file, const std::string& text, Read&& read) {
     try {
@@ -132,7 +132,7 @@ std::vector<path> set_aside_directories(const path& directory) {
     return directories;
 }
 
-// A symbolic link keeps what it points to.
+// Moves a file. A symbolic link still points to the same file afterwards.
 void move(const path& from, const path& to) {
     std::error_code error;
     const path target = fs::is_symlink(from, error) ? fs::read_symlink(from, error) : path();

@@ -44,8 +44,8 @@ struct StateTensor {
     std::string name;                        // "<group>/<tensor>"; the groups are weights, adam_m and adam_v
     std::vector<std::int64_t> global_shape;  // unpadded, 1 to 8 dimensions
     std::vector<std::int64_t> start;         // first element along each dimension
-    std::vector<std::int64_t> count;  // extent along each dimension; a 0, or no extents: no elements on this rank
-    float* data = nullptr;            // [count], contiguous, row-major; saving reads it, loading writes it
+    std::vector<std::int64_t> count;         // extent along each dimension; empty or with a 0: no elements on this rank
+    float* data = nullptr;                   // [count], contiguous, row-major; saving reads it, loading writes it
     // For saving, if `data` is null: writes the elements to `to`. The thread that writes the rank's part calls it once
     // per part, one part after another. An exception fails the save.
     std::function<void(float* to)> produce;

@@ -65,7 +65,8 @@ std::vector<std::int64_t> dataset_shape(hid_t dataset, int most_dimensions, cons
     return {dims.begin(), dims.end()};
 }
 
-// Plain bytes of this type inside this file, all of them there.
+// Checks that the dataset has this type, is stored uncompressed and contiguous in this file, and is completely
+// allocated.
 std::vector<std::int64_t> check_dataset(hid_t dataset, hid_t type, const char* type_name, std::int64_t file_bytes,
                                         const h5::At& at) {
     h5::Handle stored(H5Dget_type(dataset), H5Tclose, at);

@@ -1,4 +1,4 @@
-// Checkpoints of one run side by side: their names, and which counts as the newest.
+// The checkpoints in a directory: their names, and the newest complete one.
 #include "base/error.hpp"
 #include "io/checkpoint/branch.hpp"
 #include "io/checkpoint/checkpoint.hpp"
@@ -30,7 +30,7 @@ std::string why_incomplete(const path& file, std::int64_t step) {
         if (header.step == step) return "";
         return fmt::format("{}: holds step {}", file.string(), header.step);
     } catch (const Error& error) {
-        if (error.code() != ExitCode::bad_file) throw;  // memory is short, say: nothing is known of the file
+        if (error.code() != ExitCode::bad_file) throw;  // such as lack of memory, which tells nothing about the file
         return error.what();
     }
 }
@@ -66,7 +66,7 @@ std::optional<path> newest_complete(const path& directory, std::vector<std::stri
             std::error_code ignored;
             gone = gone || !std::filesystem::exists(file, ignored);
         }
-        // A run at work there has removed a file since the directory was read: there are newer ones.
+        // A run has removed a file after this function read the directory, so the directory now has newer files.
         if (gone) continue;
         if (passed_over) passed_over->insert(passed_over->end(), notes.begin(), notes.end());
         break;

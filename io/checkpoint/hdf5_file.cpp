@@ -20,9 +20,9 @@ constexpr hsize_t most_links = 1'000'000;
 
 Handle file_access(const At& at) {
     Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose, at);
-    // The format of HDF5 1.8: every piece of metadata carries a checksum, and any library since 2008 reads it.
+    // The file format of HDF5 1.8: all metadata have checksums, and every library since 2008 can read it.
     check(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_V18), at);
-    // Nobody reads a file before its rename, so locks add nothing, and some parallel file systems have none.
+    // No process reads a file before its rename, so locks are not needed, and some parallel file systems have no locks.
     check(H5Pset_file_locking(access, false, true), at);
     check(H5Pset_fclose_degree(access, H5F_CLOSE_STRONG), at);
     check(H5Pset_alignment(access, 1 << 16, 1 << 12), at);  // large tensors start at a page
@@ -32,7 +32,7 @@ Handle file_access(const At& at) {
 
 std::vector<hsize_t> dims_of(std::span<const std::int64_t> shape) { return {shape.begin(), shape.end()}; }
 
-// String attributes have a fixed length: variable ones live in a heap that HDF5 does not checksum.
+// String attributes have fixed length, because HDF5 stores strings of variable length in a heap without checksums.
 Handle string_type(std::size_t bytes, const At& at) {
     Handle type(H5Tcopy(H5T_C_S1), H5Tclose, at);
     check(H5Tset_size(type, std::max<std::size_t>(bytes, 1)), at);
@@ -94,10 +94,10 @@ namespace {
 
 struct Reason {
     bool memory = false;
-    int system_error = 0;  // errno of a system call that failed; 0: none did
+    int system_error = 0;  // errno of the system call that failed; 0: no system call failed
 };
 
-// HDF5 says in its stack of errors where memory was short; of system calls it has only a text: "…, errno = 12, …".
+// HDF5's error stack has a code for lack of memory. For a failed system call it has only a text: "…, errno = 12, …".
 Reason reason_of_failure() {
     Reason reason;
     H5Ewalk2(
@@ -117,7 +117,7 @@ Reason reason_of_failure() {
     return reason;
 }
 
-// Not EIO: a medium that cannot be read is a damaged file.
+// EIO is not in the list: if the medium cannot be read, the file counts as damaged.
 bool is_of_environment(int system_error) {
     constexpr int codes[] = {ENOMEM, EMFILE, ENFILE, EAGAIN, EINTR, EACCES, EPERM, ESTALE, ETIMEDOUT, ENOSPC, EDQUOT};
     return std::ranges::find(codes, system_error) != std::end(codes);
@@ -143,7 +143,7 @@ Handle create_file(const std::filesystem::path& file, const std::function<void(h
     Handle access = file_access(at);
     set_driver(access);
     Handle creation(H5Pcreate(H5P_FILE_CREATE), H5Pclose, at);
-    check(H5Pset_obj_track_times(creation, false), at);  // same state, same bytes
+    check(H5Pset_obj_track_times(creation, false), at);  // equal states give equal bytes
     return Handle(H5Fcreate(file.c_str(), H5F_ACC_TRUNC, creation, access), H5Fclose, at);
 }
 

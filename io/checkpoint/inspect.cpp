@@ -39,7 +39,7 @@ Statistics statistics_of(std::span<const float> values) {
     return result;
 }
 
-// Not the MLP's gate matrix.
+// Whether this is a GPAS gate. The gate matrix of the MLP is not.
 bool is_gate(const TensorInfo& tensor) {
     return tensor.name.starts_with("weights/") && tensor.name.ends_with("gate") && element_count(tensor.shape) == 1;
 }
@@ -52,7 +52,7 @@ std::string one_line(const std::string& text) {
     return fmt::format("({} lines)", std::count(text.begin(), text.end(), '\n'));
 }
 
-// The file holds the bits of a seed, which has no sign, as a signed integer.
+// The file stores a seed (unsigned) as a signed integer with the same bits.
 std::string field_text(const char* name, const auto& value) {
     if constexpr (std::is_integral_v<std::decay_t<decltype(value)>>)
         if (std::string_view(name) == "seed") return fmt::format("{}", std::uint64_t(value));
@@ -155,7 +155,7 @@ InspectReport inspect_report(const path& file, const InspectOptions& options) {
     std::string report = fmt::format("{:<22} {}\n", "checkpoint", file.string());
     add_header(report, contents.header);
     add_totals(report, contents.tensors);
-    // Verification first, so that damage is listed whole rather than met at the first tensor.
+    // Verify first, so that the report lists all damage. Reading the tensors would end at the first damaged tensor.
     VerifyReport verified;
     if (options.verify) verified = verify(file);
     if (!verified.intact() && !std::filesystem::exists(file)) fail(ExitCode::bad_file, "{}", removed_message(file));

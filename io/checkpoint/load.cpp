@@ -1,5 +1,5 @@
-// Every rank reads its own hyperslabs. Blocks that lie whole in a rank's memory are verified there; what is left (of
-// tensors that are split along rows' insides) is read once more, each block by one rank.
+// Every rank reads its own hyperslabs. A rank verifies the blocks that are completely in its memory. The remaining
+// blocks (of tensors that are split within rows) are read a second time, each by one rank.
 #include "base/error.hpp"
 #include "base/error_of.hpp"
 #include "io/checkpoint/blocks.hpp"
@@ -51,13 +51,14 @@ void check_same_tensors(const path& file, const Contents& contents, const StateL
          block);
 }
 
-// Position of each requested tensor among those of the file.
+// For each requested tensor, its index among the file's tensors.
 std::size_t find_tensor(const Contents& contents, const std::string& name) {
     const auto found = std::ranges::lower_bound(contents.tensors, name, {}, &TensorInfo::name);
     return std::size_t(found - contents.tensors.begin());
 }
 
-// Checks the blocks that lie whole in this rank's slab and marks them in `verified` (over all blocks of the file).
+// Verifies the blocks that are completely in this rank's slab, and marks them in `verified`, which has an entry per
+// block of the file.
 void verify_in_memory(const path& file, const Contents& contents, std::size_t tensor, const StateTensor& part,
                       std::vector<std::int64_t>& verified) {
     const std::int64_t elements = element_count(part.global_shape), first_block = contents.first_block[tensor];
@@ -75,7 +76,7 @@ void verify_in_memory(const path& file, const Contents& contents, std::size_t te
                  });
 }
 
-// Reads elements of the row-major data, from `begin` on.
+// Reads elements of the row-major data, beginning with element `begin`.
 void read_flat(const path& file, hid_t dataset, const TensorInfo& tensor, std::int64_t begin, std::span<float> values) {
     const std::string what = fmt::format("dataset {}", tensor.name);
     const StateTensor whole{tensor.name, tensor.shape, std::vector<std::int64_t>(tensor.shape.size(), 0), tensor.shape,
@@ -87,7 +88,7 @@ void read_flat(const path& file, hid_t dataset, const TensorInfo& tensor, std::i
     }
 }
 
-// Reads the blocks of one tensor for which wanted(block) holds, and calls broken(block) for those that are damaged.
+// Reads the blocks of one tensor for which wanted(block) is true, and calls broken(block) for each damaged block.
 template <class Wanted, class Broken>
 void verify_on_disk(const path& file, const Contents& contents, std::size_t t, std::vector<float>& buffer,
                     Wanted&& wanted, Broken&& broken) {
@@ -203,7 +204,7 @@ VerifyReport verify(const path& file) {
         report.blocks = contents.first_block.back();
     } catch (const std::exception& thrown) {
         const Error error = error_of(thrown);
-        if (error.code() != ExitCode::bad_file) throw Error(error);  // of this machine, not of the file
+        if (error.code() != ExitCode::bad_file) throw Error(error);  // the machine is at fault, not the file
         report.problems.push_back(error.what());
     }
     return report;

@@ -7,7 +7,7 @@
 namespace gpas::h5 {
 namespace {
 
-// What HDF5 holds of an open file: its own part first.
+// The handle of an open file. HDF5's own part must be the first member.
 struct OpenFile {
     H5FD_t header{};
     MemoryFile* memory = nullptr;
@@ -35,7 +35,7 @@ H5FD_class_t driver_class() {
         delete reinterpret_cast<OpenFile*>(file);
         return 0;
     };
-    driver.query = [](const H5FD_t*, unsigned long* flags) -> herr_t {  // files as those of the default driver
+    driver.query = [](const H5FD_t*, unsigned long* flags) -> herr_t {  // compatible with files of the default driver
         *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE |
                  H5FD_FEAT_AGGREGATE_SMALLDATA;
         return 0;

@@ -12,7 +12,7 @@ namespace {
 
 static_assert(std::endian::native == std::endian::little, "elements are written as they lie in memory");
 
-// What is summed is still in the cache when it is written.
+// Small enough that the elements are still in the cache when they are written after their checksum.
 constexpr std::int64_t piece_elements = std::int64_t(1) << 18;
 
 }  // namespace

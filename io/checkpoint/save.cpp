@@ -1,7 +1,9 @@
-// Who does what: rank 0 lays the file out with HDF5 and closes it; every rank writes its hyperslabs to where the file
-// has them, by plain writes; rank 0 adds checksums, then the marker, then the name. Between these stages the ranks
-// agree that all is well. Plain writes, since they need no MPI: a thread can do them while the training talks (datasets
-// are contiguous and allocated at once, so HDF5 says where they lie), and MPI-IO is no faster
+// The stages of a save: rank 0 creates the file's structure with HDF5 and closes it. Every rank writes its hyperslabs
+// to their positions in the file, with plain write calls. Rank 0 adds checksums, then the marker, and then renames the
+// file. Between these stages the ranks agree that no rank has failed.
+//
+// Plain writes need no MPI, so a thread can do them while training communicates. They are possible because datasets are
+// contiguous and allocated immediately, so HDF5 reports their positions. MPI-IO is not faster
 // (docs/results/checkpoints.md).
 #include "base/durable.hpp"
 #include "base/error.hpp"
@@ -30,7 +32,7 @@ namespace {
 
 using std::filesystem::path;
 
-// For headers, padding to pages and HDF5's own structures.
+// Space for headers, padding to pages and HDF5's own structures.
 constexpr std::int64_t overhead_bytes = std::int64_t(1) << 20;
 constexpr std::int64_t overhead_bytes_per_tensor = std::int64_t(8) << 10;
 
@@ -50,7 +52,8 @@ void check_header(const CheckpointHeader& header) {
     for (const auto& [key, value] : header.extra) check_text(key, value);
 }
 
-// values = their sums over ranks, modulo 2^64. By halves: a group adds signed numbers, which must not overflow.
+// values = their sums over all ranks, modulo 2^64. Halves of 32 bits are summed separately, because a communicator adds
+// signed 64-bit integers, which must not overflow.
 void add_over_ranks(Communicator& group, std::vector<std::uint64_t>& values) {
     if (group.size() == 1) return;
     std::vector<std::int64_t> halves;
@@ -64,7 +67,7 @@ void add_over_ranks(Communicator& group, std::vector<std::uint64_t>& values) {
         values[i] = (std::uint64_t(halves[2 * i]) << 32) + std::uint64_t(halves[2 * i + 1]);
 }
 
-// Every element must have been seen once.
+// Checks that the ranks have written every element exactly once.
 void check_covered(const StateList& list, std::span<const std::uint64_t> seen) {
     for (std::size_t t = 0; t < list.tensors.size(); ++t) {
         std::int64_t left = element_count(list.tensors[t].shape);
@@ -124,16 +127,16 @@ public:
             "writing the checkpoint");
         add_over_ranks(group_, sums_.sums);
         add_over_ranks(group_, sums_.seen);
-        check_covered(list_, sums_.seen);  // the same on every rank
+        check_covered(list_, sums_.seen);  // same result on every rank
         agree(group_, [&] { add_checksums(); }, "finishing the checkpoint");
-        // Only now that no rank has anything to object does the file get its name.
+        // The file gets its name only after no rank has reported an error.
         agree(group_, [&] { publish(); }, "renaming the checkpoint");
         return target_;
     }
 
 private:
-    // A slow disk is no missing rank: they go on telling each other that they are there. None writes on where one
-    // failed.
+    // While ranks write, they exchange messages, so that a slow disk does not look like a lost rank. If a rank has
+    // failed, all ranks stop writing.
     void wait_for_all() {
         for (auto pause = std::chrono::milliseconds(1);; pause = std::min(2 * pause, std::chrono::milliseconds(50))) {
             const bool written = written_;
@@ -151,7 +154,7 @@ private:
         if (options_.observe) options_.observe(point);
     }
 
-    // A name of its own for every attempt, so that two writers never write one file.
+    // Every attempt has a unique name, so that two processes never write to the same file.
     void name_file() {
         std::uint64_t token = 0;
         if (leads()) token = std::uint64_t(std::random_device{}()) << 32 | std::random_device{}();
@@ -198,7 +201,7 @@ private:
         written_ = true;
     }
 
-    // Signals are for the thread that trains.
+    // The training thread must handle all signals.
     void start_thread() {
         const MaskedSignals masked;
         try {
@@ -250,10 +253,10 @@ private:
     TemporaryFile temporary_;  // rank 0 only
     h5::MemoryFile memory_;    // the file without the tensors' data; rank 0 only
     h5::Handle hdf5_;
-    std::vector<std::int64_t> data_bytes_;  // where each tensor's data begin in the file
-    BlockSums sums_;                        // of this rank; in the end of all
+    std::vector<std::int64_t> data_bytes_;  // position of each tensor's data in the file
+    BlockSums sums_;                        // of this rank; after finish() of all ranks
     std::thread thread_;
-    std::optional<Error> error_;  // of write(); read after it
+    std::optional<Error> error_;  // error of write(); read after the thread has ended
     std::atomic<bool> written_ = false;
     std::atomic<bool> cancelled_ = false;
 };

@@ -14,7 +14,7 @@
 namespace gpas {
 namespace {
 
-// Behind the ranges, little-endian like all of the file.
+// The end of the seal, after the ranges. Little-endian, as the whole file.
 struct Tail {
     std::uint64_t ranges = 0;
     std::uint64_t sum = 0;
@@ -24,7 +24,7 @@ static_assert(sizeof(Tail) == 24 && sizeof(ByteRange) == 16);
 
 constexpr std::int64_t piece_bytes = std::int64_t(1) << 20;
 
-// XXH3-64 of the bytes outside the ranges (ascending), then of the ranges.
+// XXH3-64 of the bytes outside the ranges (ascending), followed by the ranges themselves.
 std::uint64_t sum_of(std::int64_t size, const std::vector<ByteRange>& data, const ReadBytes& read) {
     const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
     if (!state) throw std::bad_alloc();
@@ -48,7 +48,7 @@ std::uint64_t sum_of(std::int64_t size, const std::vector<ByteRange>& data, cons
     return XXH3_64bits_digest(state.get());
 }
 
-// Damage, unless the system says that it is short of something, or that this user may not read.
+// The code of a read error: bad_file, unless the system lacks a resource or the user has no permission to read.
 [[noreturn]] void refuse_reading(const std::filesystem::path& path, const char* what) {
     const int error = errno;
     constexpr int of_environment[] = {ENOMEM, EMFILE, ENFILE, EACCES, EPERM, ESTALE, ETIMEDOUT};

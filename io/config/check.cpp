@@ -164,12 +164,12 @@ void check_tensor(const ConfigChecker& check, const RunConfig& run) {
 
 void check_pipeline(const ConfigChecker& check, const RunConfig& run) {
     const ParallelConfig& parallel = run.parallel;
-    const std::int64_t stages = parallel.pipeline * parallel.virtual_chunks;  // of the model
+    const std::int64_t stages = parallel.pipeline * parallel.virtual_chunks;  // model chunks
     check.refuse_if(parallel.pipeline > 1 && stages > run.model.layers,
                     {"parallel.pipeline", "parallel.virtual_chunks", "model.layers"},
                     "{} layers cannot be shared by {} stages, which need one each; use at most {} stages",
                     run.model.layers, stages, run.model.layers);
-    // That the number of micro-batches fits the schedule depends on the number of ranks: check_for_world.
+    // The number of micro-batches depends on the number of ranks; check_for_world checks it against the schedule.
     const PipelineShape shape{.schedule = parallel.schedule,
                               .stages = int(parallel.pipeline),
                               .chunks = int(parallel.virtual_chunks),

@@ -10,14 +10,14 @@
 namespace gpas {
 namespace {
 
-// The numbers that 0 and -1 stand for, and defaults where a key has no effect.
+// `run` with 0 and -1 replaced by the numbers they stand for, and keys without effect set to their defaults.
 RunConfig spelled_out(const RunConfig& run) {
     RunConfig result = without_ineffective_keys(run);
     ModelConfig& model = result.model;
     if (model.kv_heads == 0) model.kv_heads = model.heads;
     if (model.head_dim == 0) model.head_dim = model.hidden_size / model.heads;
     if (mixes_norms(model.architecture)) model.mix_post_layers = post_layers_of_mix(model);
-    if (!result.data.valid.empty()) result.data.valid_fraction = 0.0;  // nothing is kept back
+    if (!result.data.valid.empty()) result.data.valid_fraction = 0.0;  // no samples are held back
     return result;
 }
 

@@ -27,7 +27,7 @@ std::string type_and_unit(const KeySpec& key) {
     return describe_type(key) + (key.unit.empty() ? "" : " (" + key.unit + ")");
 }
 
-// At most `width` columns, broken at spaces, each line after `indent`.
+// Breaks the text at spaces into lines of at most `width` columns. Each line begins with `indent`.
 std::string wrapped(const std::string& text, const std::string& indent, std::size_t width) {
     std::string result;
     std::string line;

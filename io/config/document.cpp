@@ -17,9 +17,9 @@
 namespace gpas {
 namespace {
 
-// Deeper than any key of the schema; also keeps hostile files from exhausting the stack.
+// Exceeds the depth of every key of the schema. The limit keeps hostile files from exhausting the stack.
 constexpr std::size_t deepest = 16;
-constexpr std::size_t most_keys = 1000;  // in one mapping; keeps the search for repeated keys cheap
+constexpr std::size_t most_keys = 1000;  // per mapping; bounds the search for repeated keys
 constexpr std::size_t largest_file_bytes = std::size_t(1) << 20;
 
 class TreeBuilder : public YAML::EventHandler {
@@ -27,7 +27,8 @@ public:
     TreeBuilder(const std::string& origin, bool with_lines) : origin_(origin), with_lines_(with_lines) {}
 
     ConfigNode root;
-    ConfigPlace last_scalar;  // the last one read whole, for an error that yaml-cpp places at the end of the file
+    ConfigPlace
+        last_scalar;  // last complete scalar: the place of an error that yaml-cpp reports at the end of the file
 
     ConfigPlace place_of(const YAML::Mark& mark) const {
         if (!with_lines_ || mark.is_null()) return {origin_, 0, 0};
@@ -63,7 +64,7 @@ public:
     void OnMapEnd() override { close(); }
 
 private:
-    // A collection whose end has not come yet, and the key that waits for its value.
+    // A collection whose end was not read yet, and the key whose value comes next.
     struct Open {
         ConfigNode node;
         bool has_key = false;
@@ -147,7 +148,7 @@ private:
     std::vector<Open> stack_;
 };
 
-// yaml-cpp takes 0x04 for the end of the text and would silently drop the rest.
+// yaml-cpp treats the byte 0x04 as the end of the text and would silently ignore the rest.
 void refuse_control_characters(const std::string& text, const std::string& origin) {
     int line = 1;
     int column = 1;
@@ -200,7 +201,7 @@ ConfigNode parse_document(const std::string& text, const std::string& origin, bo
     refuse_control_characters(text, origin);
     TreeBuilder tree(origin, with_lines);
     try {
-        // yaml-cpp takes the end of the file for a closing quote, but only at the beginning of a line.
+        // yaml-cpp treats the end of the file as a closing quote, but only at the beginning of a line.
         std::istringstream stream(text + "\n#");
         YAML::Parser parser(stream);
         if (!parser.HandleNextDocument(tree)) return {ConfigNode::Kind::nothing, {origin, 0, 0}};

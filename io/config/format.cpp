@@ -33,7 +33,7 @@ std::string describe_range(const KeySpec& key) {
     return low + (low.empty() || high.empty() ? "" : " and") + high;
 }
 
-// Always quoted, so that no text is ever taken for a number, a boolean or nothing.
+// Always quoted, so that no text is read as a number, a boolean or null.
 std::string format_text(const std::string& text) {
     std::string quoted = "\"";
     for (const char c : text) {
@@ -57,7 +57,7 @@ std::string format_source(const DataSource& source) {
 struct Formatter {
     std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
     std::string operator()(std::uint64_t value) const { return fmt::format("{}", value); }
-    // The shortest text that reads back, with the point that YAML 1.1 wants before an exponent: 1.0e-06.
+    // The shortest text that reads back as the same number. YAML 1.1 requires a point before an exponent: 1.0e-06.
     std::string operator()(double value) const {
         std::string text = fmt::format("{}", value);
         const std::size_t exponent = text.find('e');

@@ -17,7 +17,8 @@
 namespace gpas {
 namespace {
 
-// Bounds what a chain of files that include each other twice may cost; real runs have a handful.
+// Limits the number of files read. Without it, a chain of n files that each include the next one twice would cause 2^n
+// reads. Real runs read a handful of files.
 constexpr int most_files = 100;
 
 class Loader {
@@ -52,13 +53,13 @@ public:
         value.place = {origin, 0, 0};
         const KeySpec* spec = find_key(key);
         if (value.kind == ConfigNode::Kind::nothing && spec != nullptr && spec->type == KeyType::text && text.empty()) {
-            value.kind = ConfigNode::Kind::scalar;  // data.tokenizer= empties it
+            value.kind = ConfigNode::Kind::scalar;  // "data.tokenizer=" sets the empty text
         }
         ++source_;
         apply({key, {origin, 0, 0}, std::move(value)}, "");
     }
 
-    // A file or override that names held-out tokens replaces the share that an earlier one keeps back.
+    // If a file or override sets data.valid, it replaces a valid_fraction that an earlier one has set.
     void let_valid_replace_fraction() {
         const auto fraction = set_by_.find("data.valid_fraction");
         const auto valid = set_by_.find("data.valid");
@@ -115,10 +116,10 @@ private:
         load_file(path);
     }
 
-    // An entry of the mapping `section`: a section of its own, or a key with its value.
+    // Loads an entry of the mapping `section`: a sub-section, or a key with its value.
     void apply(const ConfigEntry& entry, const std::string& section) {
         const std::string name = section.empty() ? entry.key : section + "." + entry.key;
-        const bool dotted = entry.key.find('.') != std::string::npos && entry.place.line > 0;  // overrides may
+        const bool dotted = entry.key.find('.') != std::string::npos && entry.place.line > 0;  // allowed in overrides
         if (dotted) refuse_dotted(entry, name);
         if (const KeySpec* key = find_key(name)) {
             key->set(result.values, read_value(*key, entry.value));
@@ -132,7 +133,7 @@ private:
     }
 
     void apply_section(const ConfigNode& node, const std::string& name) {
-        if (node.kind == ConfigNode::Kind::nothing) return;  // every key of it is commented out
+        if (node.kind == ConfigNode::Kind::nothing) return;  // all keys of the section are commented out
         if (node.kind != ConfigNode::Kind::mapping) {
             fail(ExitCode::usage, "{}found {}, expected a mapping with its keys; {}", message_head(node.place, name),
                  describe_found(node), advice_for_unknown_key(name + ".", false));
@@ -140,7 +141,7 @@ private:
         for (const ConfigEntry& entry : node.entries) apply(entry, name);
     }
 
-    // One way to write a key in a file, so that a key given twice is always seen.
+    // Files have only one spelling for a key, so that a key that is set twice is always detected.
     [[noreturn]] void refuse_dotted(const ConfigEntry& entry, const std::string& name) {
         if (find_key(name) == nullptr && find_key(entry.key) == nullptr) refuse_unknown(entry, name);
         const std::size_t dot = entry.key.rfind('.');
@@ -155,8 +156,8 @@ private:
 
     std::vector<std::string> chain_;  // files being loaded, outermost first
     int files_loaded_ = 0;
-    int source_ = 0;                     // files and overrides so far
-    std::map<std::string, int> set_by_;  // which of them set a key last
+    int source_ = 0;                     // number of files and overrides read so far
+    std::map<std::string, int> set_by_;  // by key: the file or override that set it last
 };
 
 void replace_all(std::string& text, std::string_view from, const std::string& to) {
@@ -165,7 +166,7 @@ void replace_all(std::string& text, std::string_view from, const std::string& to
     }
 }
 
-// {seed} and {architecture} keep the runs of a comparison apart although they share a file.
+// With {seed} and {architecture}, the runs of a comparison get different directories from one configuration file.
 void fill_in_directory(RunConfig& config) {
     replace_all(config.directory, "{architecture}", std::string(name_of(config.model.architecture)));
     replace_all(config.directory, "{seed}", std::to_string(config.seed));

@@ -17,12 +17,13 @@ class Rules {
 public:
     std::vector<NoEffect> found;
 
-    // If `holds`, these keys have no effect.
+    // Adds keys without effect, if `holds`.
     void add(bool holds, std::initializer_list<const char*> keys, std::vector<const char*> because_of,
              const std::string& why) {
         if (!holds) return;
         for (const char* key : keys) found.push_back({key, because_of, why});
     }
+    // As add(), for keys that the run prints instead of refusing the configuration.
     void tell(bool holds, std::initializer_list<const char*> keys, std::vector<const char*> because_of,
               const std::string& why) {
         const std::size_t first = found.size();
@@ -39,7 +40,7 @@ std::string architectures_that(bool (*have_it)(Architecture)) {
     return join_names(names, " and ");
 }
 
-// s(g) = 0 and ds/dg = 0 at the initial g: such a gate stays where it is.
+// Whether s(g) = 0 and ds/dg = 0 at the initial g: the gradient of such a gate is 0, so the gate never changes.
 bool is_closed_for_good(const GateConfig& gate) { return gate.function == GateFunction::relu && gate.init <= 0.0; }
 
 void add_gate_rules(Rules& rules, const RunConfig& run) {
@@ -57,7 +58,7 @@ void add_gate_rules(Rules& rules, const RunConfig& run) {
     rules.add(!scaled, {"model.gate.scale"}, {"model.gate.function"},
               fmt::format("{} has no scale", name_of(gate.function)));
 
-    const bool from_file = !run.checkpoint.init_from.empty();  // which brings gates of any value
+    const bool from_file = !run.checkpoint.init_from.empty();  // the gates of the checkpoint may have any value
     const bool closed = !from_file && gate.frozen && (gate.init == 0.0 || is_closed_for_good(gate));
     rules.add(closed, {"model.gate.stop_gradient"}, {"model.gate.frozen", "model.gate.init"},
               "gates that are frozen at s(g) = 0 scale nothing");

@@ -21,7 +21,7 @@ namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
-// Without the underscores between digits; nothing where an underscore stands elsewhere.
+// The text without the underscores between digits; nullopt if there is an underscore anywhere else.
 std::optional<std::string> without_underscores(std::string_view text) {
     std::string plain;
     for (std::size_t i = 0; i < text.size(); ++i) {
@@ -33,7 +33,7 @@ std::optional<std::string> without_underscores(std::string_view text) {
     }
     if (plain.starts_with('+') && !plain.starts_with("+-")) plain.erase(0, 1);
     if (plain.starts_with('-') || (!plain.empty() && (is_digit(plain[0]) || plain[0] == '.'))) return plain;
-    return std::nullopt;  // also keeps "inf" and "nan" from the number parsers
+    return std::nullopt;  // also refuses "inf" and "nan"
 }
 
 template <class T>
@@ -46,10 +46,10 @@ std::optional<T> parse_whole(const std::string& text) {
 
 bool has_leading_zero(std::string_view text) {
     if (text.starts_with('-')) text.remove_prefix(1);
-    return text.size() > 1 && text[0] == '0' && is_digit(text[1]);  // octal in YAML 1.1: ambiguous
+    return text.size() > 1 && text[0] == '0' && is_digit(text[1]);  // ambiguous: octal in YAML 1.1
 }
 
-// A value that would itself be refused is never advised.
+// Never advises a value that would be refused.
 std::string advice_for_integer(const KeySpec& key, const ConfigNode& node) {
     const ValueRange range = key.type == KeyType::seed ? ValueRange{0, 0x1p64, false, true} : key.range;
     if (node.quoted && parse_integer(node.text)) return "remove the quotes";

@@ -12,9 +12,9 @@
 namespace gpas {
 namespace {
 
-constexpr std::size_t longest_compared = 100;  // no key is longer; bounds the table below
+constexpr std::size_t longest_compared = 100;  // longer than any key; bounds the table below
 
-// Foreign names come as --train-iters, TrainIters or train_iters.
+// Users write names of other programs as --train-iters, TrainIters or train_iters.
 std::string normalised(std::string_view name) {
     std::string result;
     for (const char c : name) {
