@@ -163,7 +163,7 @@ TEST(Agree, a_rank_without_memory_ends_all_with_5) {
 int request_after(int signal, bool ignored_before) {
     const pid_t child = fork();
     if (child == 0) {
-        if (ignored_before) ::signal(signal, SIG_IGN);
+        ::signal(signal, ignored_before ? SIG_IGN : SIG_DFL);  // whatever the test's own parent has set
         StopSignals signals(true);
         raise(signal);
         signals.receive(0);
