@@ -110,14 +110,14 @@ public:
     }
     Arena& arena() { return arena_; }
     Tensor empty(Dtype dtype, std::initializer_list<std::int64_t> dims) { return arena_.allocate(dtype, dims); }
-    Tensor normal(Dtype dtype, std::initializer_list<std::int64_t> dims, float std = 1.0F) {
+    Tensor normal(Dtype dtype, std::initializer_list<std::int64_t> dims, float stddev = 1.0F) {
         const Tensor x = empty(dtype, dims);
         const Tensor flat = x.view({x.elements()});
         for (std::int64_t begin = 0; begin < x.elements(); begin += pool_elements) {
             const std::int64_t end = std::min(begin + pool_elements, x.elements());
             copy(context_, flat.slice(begin, end), pool_[dtype == Dtype::bf16 ? 1 : 0].slice(0, end - begin));
         }
-        if (std != 1.0F) scale(context_, x, std);
+        if (stddev != 1.0F) scale(context_, x, stddev);
         return x;
     }
     Tensor constant(Dtype dtype, std::initializer_list<std::int64_t> dims, float value) {
@@ -252,7 +252,7 @@ void Bench::stream(const Shape& shape, Memory& memory) {
     const Tensor gates = memory.constant(Dtype::fp32, {2}, 0.5F), dgates = memory.constant(Dtype::fp32, {2}, 0.0F);
     const Norm norm{.w = memory.constant(dtype_, {c}, 1.0F)};
     const Gate gate{.g = gates.as<float>()};
-    const Stream h{.x = x, .gate = gate};
+    const ResidualStream h{.x = x, .gate = gate};
     const Residual joined{.alpha = 1.0F};
     const std::int64_t pass = x.bytes();
     time("rmsnorm", text, moves(2 * pass + 4 * t), [&] { rmsnorm(context_, n, rstd, h, norm); });

@@ -36,7 +36,6 @@ public:
     std::int64_t used_bytes() const { return used_bytes_; }
     std::int64_t peak_bytes() const { return peak_bytes_; }  // largest used_bytes() so far
     std::int64_t capacity_bytes() const { return capacity_bytes_; }
-    bool owns_memory() const { return memory_ != nullptr; }
     Device device() const { return device_; }
 
     // Its destructor releases what was allocated since its constructor.

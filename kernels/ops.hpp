@@ -55,7 +55,7 @@ struct Gate {
 
 // The residual stream h = k x. Memory holds x, because dg needs x. Each operation that reads the stream applies the
 // gate.
-struct Stream {
+struct ResidualStream {
     Tensor x;  // [T,C]
     Gate gate;
 };
@@ -74,14 +74,15 @@ struct Residual {
 };
 
 // n = norm(h)       n [T,C]   rstd [T] fp32
-void rmsnorm(Context&, Tensor n, Tensor rstd, Stream h, Norm norm);
+void rmsnorm(Context&, Tensor n, Tensor rstd, ResidualStream h, Norm norm);
 // n = norm(h) from the rstd that the forward pass saved (rstd is read, not written). n has the forward pass's bits.
-void rmsnorm_replay(Context&, Tensor n, Tensor rstd, Stream h, Norm norm);
+void rmsnorm_replay(Context&, Tensor n, Tensor rstd, ResidualStream h, Norm norm);
 // x2 = alpha G(h) + b, rounded to x2's dtype        x2, b [T,C]; x2 may be b
-void residual(Context&, Tensor x2, Residual r, Stream h, Tensor b);
+void residual(Context&, Tensor x2, Residual r, ResidualStream h, Tensor b);
 // x2 as residual() writes it, and n = norm(G_out(x2)) of the rounded x2, in one pass. G_out is the gate `out`.
 // x2, n, b [T,C]   rstd [T] fp32
-void residual_rmsnorm(Context&, Tensor x2, Tensor n, Tensor rstd, Residual r, Stream h, Tensor b, Gate out, Norm norm);
+void residual_rmsnorm(Context&, Tensor x2, Tensor n, Tensor rstd, Residual r, ResidualStream h, Tensor b, Gate out,
+                      Norm norm);
 
 // Where a backward operation adds (+=) the gradients of its two gates: fp32 scalars in the memory of the context's
 // device. Null: the gate is absent or frozen.
@@ -99,14 +100,14 @@ struct GateGradients {
 //   dgate.shortcut += -s'(g) Σ alpha d ⊙ h        (g of r.shortcut; d as it came in)
 // d, dn, h.x [T,C]   rstd [T] fp32   dw [C] fp32, absent: not computed
 // alpha == 0: a norm without a shortcut. d is then only written, and dn may be d.
-void rmsnorm_backward(Context&, Tensor d, Tensor dw, GateGradients dgate, Tensor dn, Residual r, Stream h, Tensor rstd,
-                      Norm norm);
+void rmsnorm_backward(Context&, Tensor d, Tensor dw, GateGradients dgate, Tensor dn, Residual r, ResidualStream h,
+                      Tensor rstd, Norm norm);
 // The same for a sub-layer without a norm before its branch. db [T,C] is the gradient of the branch's input h; an
 // absent db counts as 0.
 //   d_h = alpha · (r.shortcut.stop_gradient ? 1 : k_shortcut) · d + db;   d = d_h · (h.gate.stop_gradient ? 1 : k)
-void residual_backward(Context&, Tensor d, GateGradients dgate, Tensor db, Residual r, Stream h);
+void residual_backward(Context&, Tensor d, GateGradients dgate, Tensor db, Residual r, ResidualStream h);
 // y = k x: the stream as a plain tensor, for code that does not know gates        y, h.x [T,C]; y may be h.x
-void apply_gate(Context&, Tensor y, Stream h);
+void apply_gate(Context&, Tensor y, ResidualStream h);
 
 struct Moments {
     double sum = 0.0;
@@ -115,7 +116,7 @@ struct Moments {
     double variance() const;  // mean(h²) - mean(h)², over all elements
 };
 // Sums over the stream's values h = k x. On a GPU the call waits for the result.
-Moments moments(Context&, Stream h);
+Moments moments(Context&, ResidualStream h);
 
 // ---- attention -----------------------------------------------------------------------------------------------------
 
@@ -250,7 +251,7 @@ void scale(Context&, Tensor y, float factor);
 // x[i] = sample of N(0, std²) number first_element + i of the random sequence `key`, x fp32. Because the generator is
 // counter-based, a shard gets the values that the whole tensor would have there, for any parallel layout.
 // Philox4x32-10 (Salmon et al. 2011), Box-Muller. Drawn on the host for every device.
-void fill_normal(Context&, Tensor x, std::uint64_t key, std::int64_t first_element, float std);
+void fill_normal(Context&, Tensor x, std::uint64_t key, std::int64_t first_element, float stddev);
 
 // x = 0, x of any dtype
 void clear(Context&, Tensor x);

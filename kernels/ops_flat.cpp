@@ -55,16 +55,16 @@ void scale(Context& context, Tensor y, float factor) {
 }
 
 // The host draws the numbers for every device, so a seed gives bitwise the same initial weights on CPU and GPU.
-void fill_normal(Context& context, Tensor x, std::uint64_t key, std::int64_t first_element, float std) {
+void fill_normal(Context& context, Tensor x, std::uint64_t key, std::int64_t first_element, float stddev) {
     check_shapes(is_fp32(x) && first_element >= 0, "fill_normal", {{"x", x}});
-    if (context.on_cpu()) return cpu::fill_normal(context, x, key, first_element, std);
+    if (context.on_cpu()) return cpu::fill_normal(context, x, key, first_element, stddev);
     constexpr std::int64_t most = std::int64_t(1) << 22;
     std::vector<float> values(std::size_t(std::min(most, x.elements())));
     const Tensor flat = x.view({x.elements()});
     for (std::int64_t begin = 0; begin < x.elements(); begin += most) {
         const std::int64_t end = std::min(begin + most, x.elements());
         const Tensor drawn(values.data(), Dtype::fp32, {end - begin});
-        cpu::fill_normal(context, drawn, key, first_element + begin, std);
+        cpu::fill_normal(context, drawn, key, first_element + begin, stddev);
         copy(context, flat.slice(begin, end), drawn);
     }
 }

@@ -43,7 +43,7 @@ DeviceFigures device_of(const Options& options) {
                          .fp32_tflops = 20.0,
                          .memory_gbytes = 1000.0,
                          .multiprocessors = 108,
-                         .link = Link::nvlink3};
+                         .link = LinkKind::nvlink3};
     if (!options.gpu.empty()) {
         const DeviceFigures* found = figures_named(options.gpu);
         if (found == nullptr) {
@@ -86,7 +86,7 @@ Target target_of(const Options& options, const LoadedConfig& config, int threads
     }
     if (options.network != "400" && options.network != "200")
         fail(ExitCode::usage, "--network: found '{}', expected 400 or 200 (Gb/s of a GPU)", options.network);
-    const Link network = options.network == "400" ? Link::infiniband400 : Link::infiniband200;
+    const LinkKind network = options.network == "400" ? LinkKind::infiniband400 : LinkKind::infiniband200;
     target.speed = speed_of_gpu(target.figures, run.compute.dtype, network);
     target.name = fmt::format("{}, {} inside a node, {}", target.figures.name, figures_of(target.figures.link).name,
                               figures_of(network).name);

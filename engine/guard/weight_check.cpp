@@ -9,14 +9,14 @@
 namespace gpas {
 namespace {
 
-using Prints = std::vector<std::uint64_t>;
+using Fingerprints = std::vector<std::uint64_t>;
 
 bool state_is_alike(const ParameterStore& store) {
     return store.shape().training && (!store.shape().sharded_optimizer || store.shape().data_size == 1);
 }
 
 // Fingerprint of the tensors of parameter i that data-parallel ranks replicate.
-std::uint64_t print_of(Context& context, const ParameterStore& store, std::size_t i) {
+std::uint64_t fingerprint_of(Context& context, const ParameterStore& store, std::size_t i) {
     std::uint64_t print = fingerprint(context, store.compute(i));
     if (state_is_alike(store)) {
         if (store.has_compute_copy()) print = 3 * print + fingerprint(context, store.master(i));
@@ -27,12 +27,12 @@ std::uint64_t print_of(Context& context, const ParameterStore& store, std::size_
 }
 
 // All-gather of `mine` in rank order, by one all-reduce: each element is nonzero on one rank only.
-Prints gather(Communicator& world, const Prints& mine) {
+Fingerprints gather(Communicator& world, const Fingerprints& mine) {
     std::vector<std::int64_t> all(mine.size() * std::size_t(world.size()), 0);
     for (std::size_t i = 0; i < mine.size(); ++i)
         all[mine.size() * std::size_t(world.rank()) + i] = std::int64_t(mine[i] >> 1);  // int64 holds 63 of the bits
     world.all_reduce(all.data(), std::int64_t(all.size()), ReduceOp::sum, "fingerprints of weights");
-    return Prints(all.begin(), all.end());
+    return Fingerprints(all.begin(), all.end());
 }
 
 // Ranks with equal keys hold copies of the same weights.
@@ -48,9 +48,10 @@ std::vector<std::vector<int>> replicas(const Mesh& mesh, MeshOrder order, bool o
 }
 
 // The ranks outside the majority; all ranks if there is no majority; empty if all agree.
-std::vector<int> odd_ones(const std::vector<int>& ranks, const Prints& prints, std::size_t stride, std::size_t at) {
+std::vector<int> odd_ones(const std::vector<int>& ranks, const Fingerprints& fingerprints, std::size_t stride,
+                          std::size_t at) {
     std::map<std::uint64_t, std::vector<int>> by_print;
-    for (const int rank : ranks) by_print[prints[std::size_t(rank) * stride + at]].push_back(rank);
+    for (const int rank : ranks) by_print[fingerprints[std::size_t(rank) * stride + at]].push_back(rank);
     if (by_print.size() == 1) return {};
     const auto largest = std::max_element(by_print.begin(), by_print.end(), [](const auto& a, const auto& b) {
         return a.second.size() < b.second.size();
@@ -84,14 +85,14 @@ std::optional<WeightDifference> compare_replicas(Context& context, const Paramet
     if (mesh.world->size() == 1) return std::nullopt;
     // [0]: state that data-parallel ranks replicate; [1]: parameters that tensor-parallel ranks replicate.
     const std::size_t count = store.specs().size();
-    Prints each(count);
-    Prints whole(2, 0);
+    Fingerprints each(count);
+    Fingerprints whole(2, 0);
     for (std::size_t i = 0; i < count; ++i) {
-        each[i] = print_of(context, store, i);
+        each[i] = fingerprint_of(context, store, i);
         whole[0] = 31 * whole[0] + each[i];
         if (store.specs()[i].tensor_axis < 0) whole[1] = 31 * whole[1] + fingerprint(context, store.compute(i));
     }
-    const Prints all = gather(*mesh.world, whole);
+    const Fingerprints all = gather(*mesh.world, whole);
     for (const bool of_data : {true, false})
         for (const std::vector<int>& group : replicas(mesh, order, of_data)) {
             std::vector<int> odd = odd_ones(group, all, 2, of_data ? 0 : 1);
@@ -105,7 +106,7 @@ std::optional<WeightDifference> compare_replicas(Context& context, const Paramet
             const int suspect = odd.front() == reference ? odd.back() : odd.front();
             std::int64_t most = std::int64_t(count);
             mesh.world->all_reduce(&most, 1, ReduceOp::max, "number of parameters");
-            Prints theirs(std::size_t(most), 0);
+            Fingerprints theirs(std::size_t(most), 0);
             if (mesh.world->rank() == reference) std::copy(each.begin(), each.end(), theirs.begin());
             mesh.world->broadcast(theirs.data(), most * std::int64_t(sizeof(std::uint64_t)), reference,
                                   "fingerprints of parameters");

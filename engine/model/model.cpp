@@ -84,7 +84,7 @@ GatedStream Model::forward_layer(Context& context, Layer& layer, GatedStream h, 
 }
 
 // Of the stream's token rows, without the padding rows of sequence parallelism.
-Moments Model::token_moments(Context& context, Stream h) const {
+Moments Model::token_moments(Context& context, ResidualStream h) const {
     const std::int64_t rows = shape_.token_rows();
     if (rows == 0) return {};
     h.x = h.x.slice(0, rows);

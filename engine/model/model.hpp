@@ -101,7 +101,7 @@ private:
     void embed_backward(Context& context, Tensor d, Tensor tokens);
     GatedStream forward_layer(Context& context, Layer& layer, GatedStream h, const SavedNorm* next, bool& normed,
                               Tensor segment_begin);
-    Moments token_moments(Context& context, Stream h) const;
+    Moments token_moments(Context& context, ResidualStream h) const;
     void recompute_layer(Context& context, Layer& layer, Tensor segment_begin);
     void backward_layer(Context& context, Layer& layer, Tensor d, Tensor segment_begin);
     void backward_stream(Context& context, const TokenRows& rows, Tensor d, const LayerDone& done);

@@ -23,14 +23,14 @@ struct WeightInit {
     std::vector<double> qkv() const {
         const std::int64_t groups = heads_of_kv(model);
         const std::int64_t queries = model.heads / groups;
-        std::vector<double> std(std::size_t(queries + 2), model.init_std);
-        if (!xavier()) return std;
+        std::vector<double> stddev(std::size_t(queries + 2), model.init_std);
+        if (!xavier()) return stddev;
         const std::int64_t hidden = model.hidden_size;
         const std::int64_t kv_rows = groups * head_dim(model);
-        std.assign(std.size(), fan(1.0, hidden, model.heads * head_dim(model)));
-        std[std.size() - 2] = fan(1.0, hidden, kv_rows);
-        std[std.size() - 1] = fan(beta(), hidden, kv_rows);
-        return std;
+        stddev.assign(stddev.size(), fan(1.0, hidden, model.heads * head_dim(model)));
+        stddev[stddev.size() - 2] = fan(1.0, hidden, kv_rows);
+        stddev[stddev.size() - 1] = fan(beta(), hidden, kv_rows);
+        return stddev;
     }
     std::vector<double> gate_up() const {
         return {xavier() ? fan(beta(), model.hidden_size, model.ffn_size) : model.init_std};
@@ -51,29 +51,29 @@ class SpecList {
 public:
     SpecList(const ModelConfig& model, const OptimizerConfig& optimizer) : model_(model), optimizer_(optimizer) {}
 
-    void matrix(const std::string& name, std::vector<std::int64_t> shape, int tensor_axis, std::vector<double> std) {
+    void matrix(const std::string& name, std::vector<std::int64_t> shape, int tensor_axis, std::vector<double> stddev) {
         add({.name = name,
              .shape = std::move(shape),
              .tensor_axis = tensor_axis,
              .decayed = true,
-             .initialiser = {.std = std::move(std)}});
+             .initialiser = {.stddev = std::move(stddev)}});
     }
     // A matrix that tensor parallelism slices along its feed-forward axis, which is axis 1.
-    void ffn_matrix(const std::string& name, std::vector<std::int64_t> shape, std::vector<double> std) {
+    void ffn_matrix(const std::string& name, std::vector<std::int64_t> shape, std::vector<double> stddev) {
         add({.name = name,
              .shape = std::move(shape),
              .tensor_axis = 1,
              .decayed = true,
              .padded = true,
-             .initialiser = {.std = std::move(std)}});
+             .initialiser = {.stddev = std::move(stddev)}});
     }
-    void embedding(const std::string& name, std::vector<double> std) {
+    void embedding(const std::string& name, std::vector<double> stddev) {
         add({.name = name,
              .shape = {model_.vocab_size, model_.hidden_size},
              .kind = ParameterKind::embedding,
              .tensor_axis = 0,
              .decayed = optimizer_.decay_embeddings,
-             .initialiser = {.std = std::move(std)}});
+             .initialiser = {.stddev = std::move(stddev)}});
     }
     void norm(const std::string& name, double value) {
         add({.name = name,

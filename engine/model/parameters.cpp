@@ -62,17 +62,17 @@ std::int64_t room_of(const ParameterSpec& spec, const StoreShape& shape) {
 
 // w [n] = initial values of elements [flat, flat + n) of the global tensor.
 void fill_run(Context& context, Tensor w, const ParameterSpec& spec, std::uint64_t key, std::int64_t flat) {
-    const std::vector<double>& std = spec.initialiser.std;
-    if (std.empty()) return fill(context, w, float(spec.initialiser.constant));
-    if (std.size() == 1) return fill_normal(context, w, key, flat, float(std[0]));
-    const std::int64_t slots = std::int64_t(std.size());
+    const std::vector<double>& stddev = spec.initialiser.stddev;
+    if (stddev.empty()) return fill(context, w, float(spec.initialiser.constant));
+    if (stddev.size() == 1) return fill_normal(context, w, key, flat, float(stddev[0]));
+    const std::int64_t slots = std::int64_t(stddev.size());
     require(spec.shape.size() >= 2 && spec.shape[1] == slots, "{}: {} standard deviations for axis 1", spec.name,
             slots);
     const std::int64_t slot_elements = spec.elements() / (spec.shape[0] * slots);
     for (std::int64_t done = 0; done < w.elements();) {
         const std::int64_t slot = (flat + done) / slot_elements;
         const std::int64_t end = std::min(w.elements(), (slot + 1) * slot_elements - flat);
-        fill_normal(context, w.slice(done, end), key, flat + done, float(std[std::size_t(slot % slots)]));
+        fill_normal(context, w.slice(done, end), key, flat + done, float(stddev[std::size_t(slot % slots)]));
         done = end;
     }
 }

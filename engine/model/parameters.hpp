@@ -18,9 +18,9 @@ namespace gpas {
 enum class ParameterKind { matrix, embedding, norm, gate };
 
 struct Initialiser {
-    double constant = 0.0;  // value of every element if `std` is empty
-    // N(0, std²): one std for all elements, or one per index of axis 1 (of attention.qkv: query heads…, key, value).
-    std::vector<double> std;
+    double constant = 0.0;  // value of every element if `stddev` is empty
+    // N(0, std²): one stddev for all elements, or one per index of axis 1 (of attention.qkv: query heads…, key, value).
+    std::vector<double> stddev;
 };
 
 struct ParameterSpec {

@@ -13,7 +13,7 @@ namespace gpas {
 // The residual stream between sites. dgate: where the gradient of the stream's gate, which its reader applies, is
 // accumulated (+=, one fp32); null: no gate, or a frozen gate.
 struct GatedStream {
-    Stream stream;
+    ResidualStream stream;
     float* dgate = nullptr;
 };
 
@@ -63,7 +63,7 @@ public:
     const SavedNorm* pre_norm() const { return row_.pre_norm ? &pre_ : nullptr; }
     // The streams before and after the site that the last forward pass stored.
     const GatedStream& input() const { return input_; }
-    const Stream& output() const { return output_.stream; }
+    const ResidualStream& output() const { return output_.stream; }
 
 private:
     Residual residual_terms() const { return {.alpha = float(row_.alpha), .shortcut = shortcut_}; }

@@ -45,7 +45,7 @@ constexpr double cpu_fp32_flops = 452e9, cpu_bf16_flops = 820e9;  // oneDNN, on 
 // Fitted to the fp32 and the bf16 step without recomputation; attention counts as a product.
 constexpr double cpu_bytes = 26e9;
 
-DeviceSpeed with_links(DeviceSpeed speed, Link node, Link network, int per_node) {
+DeviceSpeed with_links(DeviceSpeed speed, LinkKind node, LinkKind network, int per_node) {
     speed.node = {figures_of(node).gbytes * 1e9, figures_of(node).latency_seconds};
     speed.network = {figures_of(network).gbytes * 1e9, figures_of(network).latency_seconds};
     speed.per_node = per_node;
@@ -56,7 +56,7 @@ DeviceSpeed with_links(DeviceSpeed speed, Link node, Link network, int per_node)
 
 // What is not measured of a device is scaled from the H200: products and copies by data sheets; attention, whose
 // kernels use warp-level products, by multiprocessors, at most half the rate of the sheet.
-DeviceSpeed speed_of_gpu(const DeviceFigures& device, ComputeDtype dtype, Link network) {
+DeviceSpeed speed_of_gpu(const DeviceFigures& device, ComputeDtype dtype, LinkKind network) {
     const bool bf16 = dtype == ComputeDtype::bf16;
     const double sheet = 1e12 * (bf16 ? device.bf16_tflops : device.fp32_tflops);
     const double multiprocessors = device.multiprocessors / h200_multiprocessors;
@@ -94,7 +94,7 @@ DeviceSpeed speed_of_cpu(ComputeDtype dtype, int threads) {
                       .attention_backward = {flops, flops},
                       .copy_bytes = share * cpu_bytes,
                       .beside_compute = false};
-    return with_links(speed, Link::host, Link::host, 1 << 20);
+    return with_links(speed, LinkKind::host, LinkKind::host, 1 << 20);
 }
 
 }  // namespace gpas

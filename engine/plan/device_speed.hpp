@@ -53,7 +53,7 @@ struct DeviceSpeed {
 };
 
 // Of a GPU; network: what connects its nodes.
-DeviceSpeed speed_of_gpu(const DeviceFigures& device, ComputeDtype dtype, Link network = Link::infiniband400);
+DeviceSpeed speed_of_gpu(const DeviceFigures& device, ComputeDtype dtype, LinkKind network = LinkKind::infiniband400);
 // Of ranks of `threads` threads each on a processor like that of docs/results/cpu-step.md.
 DeviceSpeed speed_of_cpu(ComputeDtype dtype, int threads);
 // The H200 with the kernels of commit 382c6e8, to hold the prediction against what was measured then.

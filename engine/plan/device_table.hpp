@@ -6,7 +6,7 @@
 
 namespace gpas {
 
-enum class Link { nvlink3, nvlink4, nvlink5, nvlink_bridge, pcie4, pcie5, infiniband200, infiniband400, host };
+enum class LinkKind { nvlink3, nvlink4, nvlink5, nvlink_bridge, pcie4, pcie5, infiniband200, infiniband400, host };
 
 struct LinkFigures {
     std::string_view name;
@@ -14,7 +14,7 @@ struct LinkFigures {
     double latency_seconds = 0.0;  // of a step of a ring (NCCL's src/graph/tuning.cc, Ring, Simple)
     std::string_view source;       // of gbytes
 };
-LinkFigures figures_of(Link link);
+LinkFigures figures_of(LinkKind link);
 
 struct DeviceFigures {
     std::string_view name;   // for --gpu
@@ -24,7 +24,7 @@ struct DeviceFigures {
     double fp32_tflops = 0.0;    // without TF32: gpas' fp32 is fp32
     double memory_gbytes = 0.0;  // GB/s of its memory
     int multiprocessors = 0;
-    Link link = Link::pcie4;  // to others of its node
+    LinkKind link = LinkKind::pcie4;  // to others of its node
     int per_node = 8;
     std::string_view source;
 };

@@ -93,14 +93,14 @@ std::vector<Round> tournament(int n);
 constexpr int few_ranks = 16;
 std::vector<Round> link_rounds(const Hosts& hosts, int few = few_ranks);
 
-struct Link {
+struct MeasuredLink {
     int a = 0;
     int b = 0;
     double seconds = 0.0;           // a small message takes
     double bytes_per_second = 0.0;  // of a large one
 };
 // Links within nodes and between nodes have medians of their own. A rank all of whose links are slow is named once.
-Findings judge_links(const std::vector<Link>& links, const Hosts& hosts, double slow_factor);
+Findings judge_links(const std::vector<MeasuredLink>& links, const Hosts& hosts, double slow_factor);
 
 // Seconds that ranks took for the same.
 Findings judge_times(const std::string& what, const std::vector<double>& seconds, const Hosts& hosts,

@@ -44,7 +44,7 @@ std::vector<Round> link_rounds(const Hosts& hosts, int few) {
 namespace {
 
 struct Judged {
-    const Link* link = nullptr;
+    const MeasuredLink* link = nullptr;
     double usual = 0.0;  // bytes a second of its kind
     double usual_seconds = 0.0;
     bool narrow = false;
@@ -59,20 +59,20 @@ double usual_of(std::vector<double> values, bool most_is_best) {
     return most_is_best ? *most : *least;
 }
 
-std::vector<Judged> against_their_kind(const std::vector<Link>& links, const Hosts& hosts, double slow_factor) {
+std::vector<Judged> against_their_kind(const std::vector<MeasuredLink>& links, const Hosts& hosts, double slow_factor) {
     constexpr double late_seconds = 50e-6;  // beyond what a busy processor does to a small message
     std::vector<Judged> judged;
     for (const bool within : {true, false}) {
-        std::vector<const Link*> kind;
+        std::vector<const MeasuredLink*> kind;
         std::vector<double> rates, seconds;
-        for (const Link& link : links)
+        for (const MeasuredLink& link : links)
             if ((hosts[std::size_t(link.a)] == hosts[std::size_t(link.b)]) == within) {
                 kind.push_back(&link);
                 rates.push_back(link.bytes_per_second);
                 seconds.push_back(link.seconds);
             }
         const double rate = usual_of(rates, true), second = usual_of(seconds, false);
-        for (const Link* link : kind)
+        for (const MeasuredLink* link : kind)
             judged.push_back({.link = link,
                               .usual = rate,
                               .usual_seconds = second,
@@ -95,7 +95,7 @@ bool touches(const Judged& judged, int rank) { return judged.link->a == rank || 
 
 }  // namespace
 
-Findings judge_links(const std::vector<Link>& links, const Hosts& hosts, double slow_factor) {
+Findings judge_links(const std::vector<MeasuredLink>& links, const Hosts& hosts, double slow_factor) {
     std::vector<Judged> judged = against_their_kind(links, hosts, slow_factor);
     Findings findings;
     for (int rank = 0; rank < int(hosts.size()); ++rank) {

@@ -299,9 +299,10 @@ private:
 
     void check_links() {
         if (world_.size() == 1) return;
-        const std::vector<Link> links = measure_links(world_, link_rounds(hosts_), options_.quick ? 0 : link_bytes);
+        const std::vector<MeasuredLink> links =
+            measure_links(world_, link_rounds(hosts_), options_.quick ? 0 : link_bytes);
         std::vector<double> seconds, rates;
-        for (const Link& link : links) {
+        for (const MeasuredLink& link : links) {
             seconds.push_back(link.seconds);
             rates.push_back(link.bytes_per_second);
         }

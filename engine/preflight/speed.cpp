@@ -31,11 +31,12 @@ double one_way_seconds(Communicator& world, Tensor data, int partner, bool first
 
 }  // namespace
 
-std::vector<Link> measure_links(Communicator& world, const std::vector<Round>& rounds, std::int64_t large_bytes) {
+std::vector<MeasuredLink> measure_links(Communicator& world, const std::vector<Round>& rounds,
+                                        std::int64_t large_bytes) {
     std::vector<float> memory(std::size_t(std::max(large_bytes / std::int64_t(sizeof(float)), small_elements)), 0.0F);
     const Tensor large(memory.data(), Dtype::fp32, {std::int64_t(memory.size())});
     const Tensor small = large.first({small_elements});
-    std::vector<Link> links;
+    std::vector<MeasuredLink> links;
     std::vector<double> measured;  // two numbers a link, by the first rank of its pair
     for (const Round& round : rounds) {
         world.barrier("a round of links");

@@ -10,7 +10,8 @@
 namespace gpas::preflight {
 
 // Each round's pairs at the same time, messages going to and fro. large_bytes 0: small messages only.
-std::vector<Link> measure_links(Communicator& world, const std::vector<Round>& rounds, std::int64_t large_bytes);
+std::vector<MeasuredLink> measure_links(Communicator& world, const std::vector<Round>& rounds,
+                                        std::int64_t large_bytes);
 
 // Seconds of an all-reduce of fp32 tensors of so many bytes, where the context computes: the median of a few, as the
 // slowest rank of the group had it.

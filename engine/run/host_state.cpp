@@ -48,8 +48,12 @@ std::int64_t checkpoint_copy_bytes(const CheckpointConfig& config, std::int64_t 
 }
 
 HostState::HostState(const RunConfig& config, Context& context, const ParameterStore& store, Share share, bool moments,
-                     bool beside)
-    : config_(config), context_(context), store_(store), moments_(moments), copies_(beside || !context.on_cpu()) {
+                     bool in_background)
+    : config_(config),
+      context_(context),
+      store_(store),
+      moments_(moments),
+      copies_(in_background || !context.on_cpu()) {
     for (std::size_t i = 0; i < store.owned().size(); ++i) {
         const OwnedPiece& piece = store.owned()[i];
         const Range range = elements_of(store, piece, share);
@@ -63,9 +67,9 @@ HostState::HostState(const RunConfig& config, Context& context, const ParameterS
         for (Copied& copied : all_) copied.here = stored_part(copied).as<float>();
         return;
     }
-    const bool pinned = beside && !context.on_cpu();
+    const bool pinned = in_background && !context.on_cpu();
     const std::int64_t elements = context.on_cpu() ? lay_out_runs() : lay_out_pieces();
-    memory_ = host_memory(elements, pinned, beside);
+    memory_ = host_memory(elements, pinned, in_background);
     for (Copied& copied : all_) copied.here = memory_.get() + copied.at;
 }
 

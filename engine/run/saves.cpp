@@ -35,11 +35,11 @@ RunSaves::RunSaves(Communicator& world, const RunConfig& config, const RunIdenti
                  }) {
     std::int64_t most = saved_bytes(store);
     world.all_reduce(&most, 1, ReduceOp::max, "bytes of a checkpoint a rank");
-    beside_ = checkpoint_copy_bytes(config.checkpoint, most) > 0;
-    if (!beside_ && config.checkpoint.buffer_gib > 0.0)
+    in_background_ = checkpoint_copy_bytes(config.checkpoint, most) > 0;
+    if (!in_background_ && config.checkpoint.buffer_gib > 0.0)
         say_(fmt::format("training will wait for checkpoints: a rank's part is {}, checkpoint.buffer_gib is {}",
                          bytes_text(double(most)), config.checkpoint.buffer_gib));
-    if (beside_) take_memory();  // now, not in the middle of the run
+    if (in_background_) take_memory();  // now, not in the middle of the run
 }
 
 RunSaves::~RunSaves() = default;
@@ -47,7 +47,7 @@ RunSaves::~RunSaves() = default;
 void RunSaves::take_memory() {
     state_ = agree(world_, [&] {
         try {
-            return std::make_unique<HostState>(config_, context_, store_, Share::written, true, beside_);
+            return std::make_unique<HostState>(config_, context_, store_, Share::written, true, in_background_);
         } catch (const std::bad_alloc&) {
             fail(
                 ExitCode::environment,
@@ -70,7 +70,7 @@ double RunSaves::after_step(const Progress& progress, bool last, std::optional<b
     step_ = progress.step;
     if (under_way_ && (is_due(step_, last) || (written_everywhere ? *written_everywhere : ask_all()))) finish();
     if (is_due(step_, last)) start(progress, memory);
-    if (under_way_ && (last || !beside_)) finish();
+    if (under_way_ && (last || !in_background_)) finish();
     for (std::int64_t wait = 1; last && retry_step_ >= 0; wait *= 2) {  // there is no later step
         std::this_thread::sleep_for(std::chrono::seconds(wait));
         start(progress, memory);
@@ -143,7 +143,7 @@ void RunSaves::finish() {
         failures_ = 0;
         const double waited = under_way_->waited + now_.seconds() - earlier_seconds_;
         say_(fmt::format("saved {} in {:.2f} s{}", file.string(), under_way_->watch.seconds(),
-                         beside_ ? fmt::format(", of which training waited {:.2f} s", waited) : ""));
+                         in_background_ ? fmt::format(", of which training waited {:.2f} s", waited) : ""));
         if (world_.rank() == 0) {
             retention_.wrote(under_way_->step);
             remove_old();
@@ -152,7 +152,7 @@ void RunSaves::finish() {
         failed(error, under_way_->step);
     }
     under_way_.reset();
-    if (!beside_) state_.reset();
+    if (!in_background_) state_.reset();
 }
 
 void RunSaves::failed(const AgreedError& error, std::int64_t step) {

@@ -67,8 +67,8 @@ private:
     Context& context_;
     const ParameterStore& store_;
     std::function<void(const std::string&)> say_;
-    bool beside_ = false;               // saves run in the background of training
-    std::unique_ptr<HostState> state_;  // lives as long as the run if beside_, else as long as a save
+    bool in_background_ = false;        // saves run in the background of training
+    std::unique_ptr<HostState> state_;  // lives as long as the run if in_background_, else as long as a save
     std::unique_ptr<UnderWay> under_way_;
     Stopwatch now_;                 // started when after_step() was called
     double earlier_seconds_ = 0.0;  // reading of now_ when the save under way started

@@ -91,7 +91,6 @@ public:
 
     const ReplicaShape& shape() const { return shape_; }
     const ReplicaPlan& plan() const { return plan_; }
-    Communicator& tensor_group() { return *tensor_group_; }
     Communicator& data_group() { return *data_group_; }
     ReplicaMemory& memory() { return memory_; }
     // Bytes of the arenas, without scratch. Equal to the plan; otherwise the constructor throws.

@@ -16,9 +16,9 @@ struct Field {
     std::string_view bytes;   // of a string, a message or a fixed-size number
 };
 
-class Message {
+class ProtobufMessage {
 public:
-    Message(std::string_view bytes, const std::string& name) : rest_(bytes), name_(name) {}
+    ProtobufMessage(std::string_view bytes, const std::string& name) : rest_(bytes), name_(name) {}
 
     bool next(Field& field) {
         if (rest_.empty()) return false;
@@ -59,7 +59,7 @@ private:
 
 SentencePiece piece_of(std::string_view bytes, const std::string& file, const std::string& name) {
     SentencePiece piece;
-    Message message(bytes, name);
+    ProtobufMessage message(bytes, name);
     for (Field field; message.next(field);) {
         if (field.number == 1) piece.text = field.bytes;
         if (field.number == 2 && field.bytes.size() == sizeof(float)) {
@@ -72,7 +72,7 @@ SentencePiece piece_of(std::string_view bytes, const std::string& file, const st
 }
 
 void read_training(std::string_view bytes, const std::string& name, SentencePieceModel& model) {
-    Message message(bytes, name);
+    ProtobufMessage message(bytes, name);
     for (Field field; message.next(field);) {
         if (field.number == 3) model.model = PieceModel(field.value);
         if (field.number == 24) model.whitespace_as_suffix = field.value != 0;
@@ -80,7 +80,7 @@ void read_training(std::string_view bytes, const std::string& name, SentencePiec
 }
 
 void read_normalization(std::string_view bytes, const std::string& name, SentencePieceModel& model) {
-    Message message(bytes, name);
+    ProtobufMessage message(bytes, name);
     for (Field field; message.next(field);) {
         if (field.number == 1) model.rules = field.bytes;
         if (field.number == 2) model.charsmap = field.bytes;
@@ -94,7 +94,7 @@ void read_normalization(std::string_view bytes, const std::string& name, Sentenc
 
 SentencePieceModel parse_sentencepiece_model(const std::string& bytes, const std::string& name) {
     SentencePieceModel model;
-    Message message(bytes, name);
+    ProtobufMessage message(bytes, name);
     for (Field field; message.next(field);) {
         if (field.number == 1) model.pieces.push_back(piece_of(field.bytes, bytes, name));
         if (field.number == 2) read_training(field.bytes, name, model);

@@ -159,7 +159,7 @@ void scale(Context& context, Tensor y, float factor) {
 
 // Element e uses words of Philox counter e / 2: words 0 and 1 if e is even, words 2 and 3 if e is odd. Box-Muller turns
 // the two words into one normal number.
-void fill_normal(Context& context, Tensor x, std::uint64_t key, std::int64_t first_element, float std) {
+void fill_normal(Context& context, Tensor x, std::uint64_t key, std::int64_t first_element, float stddev) {
     constexpr double unit = 1.0 / 4294967296.0;
     parallel_blocks(context, x.elements(), flat_block_elements, [&](std::int64_t begin, std::int64_t end) {
         for (std::int64_t i = begin; i < end; ++i) {
@@ -170,7 +170,7 @@ void fill_normal(Context& context, Tensor x, std::uint64_t key, std::int64_t fir
             const std::size_t half = element % 2 * 2;
             const double radius = std::sqrt(-2.0 * std::log((double(words[half]) + 0.5) * unit));
             const double angle = 2.0 * std::numbers::pi * (double(words[half + 1]) + 0.5) * unit;
-            x.as<float>()[i] = float(double(std) * radius * std::cos(angle));
+            x.as<float>()[i] = float(double(stddev) * radius * std::cos(angle));
         }
     });
 }

@@ -12,7 +12,7 @@ std::uint64_t fingerprint(Context&, Tensor x);
 void cast(Context&, Tensor y, Tensor x);
 void fill(Context&, Tensor x, float value);
 void scale(Context&, Tensor y, float factor);
-void fill_normal(Context&, Tensor x, std::uint64_t key, std::int64_t first_element, float std);
+void fill_normal(Context&, Tensor x, std::uint64_t key, std::int64_t first_element, float stddev);
 // Upper bound of what these operations take from context.scratch().
 std::int64_t flat_scratch_bytes();
 

@@ -56,7 +56,7 @@ struct BackwardFactors {
     bool want_shortcut;
 };
 
-BackwardFactors backward_factors(const GateGradients& dgate, const Residual& r, const Stream& h, float scale) {
+BackwardFactors backward_factors(const GateGradients& dgate, const Residual& r, const ResidualStream& h, float scale) {
     return {.k = factor(h.gate),
             .pass = pass_factor(h.gate),
             .alpha = r.alpha,
@@ -116,7 +116,7 @@ void row_residual_backward(T* d, GateSums& sums, const T* db, const T* x, std::i
     if (f.want_shortcut) sums.shortcut += double(f.alpha * f.k) * double(horizontal_sum(shortcut_sum));
 }
 
-void add_gate_gradients(const GateGradients& dgate, const Residual& r, const Stream& h, const GateSums* sums,
+void add_gate_gradients(const GateGradients& dgate, const Residual& r, const ResidualStream& h, const GateSums* sums,
                         std::int64_t count) {
     GateSums total;
     for (std::int64_t i = 0; i < count; ++i) {
@@ -140,7 +140,7 @@ void add_partial_rows(Context& context, float* dw, const float* partial, std::in
 
 }  // namespace
 
-void rmsnorm(Context& context, Tensor n, Tensor rstd, Stream h, Norm norm, bool replay) {
+void rmsnorm(Context& context, Tensor n, Tensor rstd, ResidualStream h, Norm norm, bool replay) {
     const std::int64_t columns = n.columns();
     const float k = factor(h.gate);
     float* statistics = rstd.as<float>();
@@ -157,7 +157,8 @@ void rmsnorm(Context& context, Tensor n, Tensor rstd, Stream h, Norm norm, bool 
     });
 }
 
-void residual(Context& context, Tensor x2, Tensor n, Tensor rstd, Residual r, Stream h, Tensor b, Gate out, Norm norm) {
+void residual(Context& context, Tensor x2, Tensor n, Tensor rstd, Residual r, ResidualStream h, Tensor b, Gate out,
+              Norm norm) {
     const std::int64_t columns = x2.columns();
     const float c = r.alpha * factor(r.shortcut) * factor(h.gate);
     const float k_out = factor(out);
@@ -182,8 +183,8 @@ void residual(Context& context, Tensor x2, Tensor n, Tensor rstd, Residual r, St
     });
 }
 
-void rmsnorm_backward(Context& context, Tensor d, Tensor dw, GateGradients dgate, Tensor dn, Residual r, Stream h,
-                      Tensor rstd, Norm norm) {
+void rmsnorm_backward(Context& context, Tensor d, Tensor dw, GateGradients dgate, Tensor dn, Residual r,
+                      ResidualStream h, Tensor rstd, Norm norm) {
     const Arena::Scope scope(context.scratch());
     const std::int64_t columns = d.columns();
     const RowBlocks blocks(d.rows());
@@ -207,7 +208,7 @@ void rmsnorm_backward(Context& context, Tensor d, Tensor dw, GateGradients dgate
     add_gate_gradients(dgate, r, h, sums, blocks.count);
 }
 
-void residual_backward(Context& context, Tensor d, GateGradients dgate, Tensor db, Residual r, Stream h) {
+void residual_backward(Context& context, Tensor d, GateGradients dgate, Tensor db, Residual r, ResidualStream h) {
     const Arena::Scope scope(context.scratch());
     const std::int64_t columns = d.columns();
     const RowBlocks blocks(d.rows());
@@ -227,7 +228,7 @@ void residual_backward(Context& context, Tensor d, GateGradients dgate, Tensor d
     add_gate_gradients(dgate, r, h, sums, blocks.count);
 }
 
-void apply_gate(Context& context, Tensor y, Stream h) {
+void apply_gate(Context& context, Tensor y, ResidualStream h) {
     const float k = factor(h.gate);
     visit_float(y.dtype, [&](auto tag) {
         using T = typename decltype(tag)::type;
@@ -239,7 +240,7 @@ void apply_gate(Context& context, Tensor y, Stream h) {
     });
 }
 
-Moments moments(Context& context, Stream h) {
+Moments moments(Context& context, ResidualStream h) {
     const Arena::Scope scope(context.scratch());
     const std::int64_t columns = h.x.columns();
     const RowBlocks blocks(h.x.rows());

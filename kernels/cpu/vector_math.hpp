@@ -58,15 +58,6 @@ void store_part(T* p, Vec v, std::int64_t n) {
     for (std::int64_t i = 0; i < n; ++i) p[i] = buffer[i];
 }
 
-// v rounded to T and converted back to fp32.
-template <class T>
-Vec rounded_to(Vec v) {
-    if constexpr (std::is_same_v<T, float>) return v;
-    T buffer[lanes];
-    store(buffer, v);
-    return load(buffer);
-}
-
 // Sum and maximum over lanes, in a fixed order: lane i with lane i+8, then i+4, i+2, i+1.
 inline float horizontal_sum(Vec v) {
     float x[lanes];

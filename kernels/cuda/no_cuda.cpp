@@ -15,7 +15,7 @@
 namespace gpas::cuda {
 namespace {
 
-constexpr const char* reason = "this gpas was built without CUDA (no nvcc was found; see README.md, \"CUDA\")";
+constexpr const char* reason = "this gpas was built without CUDA (no nvcc was found; see docs/cuda.md)";
 
 [[noreturn]] void refuse() { fail(ExitCode::environment, "{}", reason); }
 
@@ -70,12 +70,14 @@ void Range::end() {}
 void start_profiler() { refuse(); }
 void stop_profiler() { refuse(); }
 
-void rmsnorm(Context&, Tensor, Tensor, Stream, Norm, bool) { refuse(); }
-void residual(Context&, Tensor, Tensor, Tensor, Residual, Stream, Tensor, Gate, Norm) { refuse(); }
-void rmsnorm_backward(Context&, Tensor, Tensor, GateGradients, Tensor, Residual, Stream, Tensor, Norm) { refuse(); }
-void residual_backward(Context&, Tensor, GateGradients, Tensor, Residual, Stream) { refuse(); }
-void apply_gate(Context&, Tensor, Stream) { refuse(); }
-Moments moments(Context&, Stream) { refuse(); }
+void rmsnorm(Context&, Tensor, Tensor, ResidualStream, Norm, bool) { refuse(); }
+void residual(Context&, Tensor, Tensor, Tensor, Residual, ResidualStream, Tensor, Gate, Norm) { refuse(); }
+void rmsnorm_backward(Context&, Tensor, Tensor, GateGradients, Tensor, Residual, ResidualStream, Tensor, Norm) {
+    refuse();
+}
+void residual_backward(Context&, Tensor, GateGradients, Tensor, Residual, ResidualStream) { refuse(); }
+void apply_gate(Context&, Tensor, ResidualStream) { refuse(); }
+Moments moments(Context&, ResidualStream) { refuse(); }
 std::int64_t widest_row(Dtype, std::int64_t) { refuse(); }
 
 void attention(Context&, Tensor, Tensor, Tensor, AttentionShape, Tensor) { refuse(); }

@@ -68,8 +68,8 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
 // backward recomputes n from the stored x2. One block per row.
 template <class L, bool WITH_NORM>
 GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
-    residual_kernel(typename L::T* x2, typename L::T* n, float* rstd, Residual r, Stream h, const typename L::T* b,
-                    Gate out, const typename L::T* w, int columns, float eps, float scale) {
+    residual_kernel(typename L::T* x2, typename L::T* n, float* rstd, Residual r, ResidualStream h,
+                    const typename L::T* b, Gate out, const typename L::T* w, int columns, float eps, float scale) {
     using T = typename L::T;
     SHARED_ARRAY(float, parts, warp_size);
     const std::int64_t at = std::int64_t(blockIdx.x) * columns;
@@ -123,7 +123,7 @@ GPAS_DEVICE void store_gate_sums(const Partials& out, const GateSums& sums, floa
 // gradient of its columns in registers.
 template <class L>
 GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
-    rmsnorm_backward_kernel(typename L::T* d, Partials out, const typename L::T* dn, Residual r, Stream h,
+    rmsnorm_backward_kernel(typename L::T* d, Partials out, const typename L::T* dn, Residual r, ResidualStream h,
                             const float* rstd, const typename L::T* w, std::int64_t rows, int columns, float scale) {
     using T = typename L::T;
     SHARED_ARRAY(float, parts, 2 * warp_size);
@@ -181,7 +181,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
 // d = pass · (through · d + db) for all elements.
 template <class T, int V>
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
-    residual_backward_kernel(T* d, Partials out, const T* db, Residual r, Stream h, std::int64_t elements) {
+    residual_backward_kernel(T* d, Partials out, const T* db, Residual r, ResidualStream h, std::int64_t elements) {
     SHARED_ARRAY(double, gate_parts, warp_size);
     const T* x = static_cast<const T*>(h.x.data);
     const float pass = gate_pass(h.gate);
@@ -254,7 +254,7 @@ void finish(Context& context, Tensor dw, GateGradients dgate, const Partials& pa
 // ---- elementwise ----------------------------------------------------------------------------------------------------
 
 template <class T, int V>
-GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) apply_gate_kernel(T* y, Stream h, std::int64_t elements) {
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) apply_gate_kernel(T* y, ResidualStream h, std::int64_t elements) {
     const T* x = static_cast<const T*>(h.x.data);
     const float k = gate_factor(h.gate);
     const std::int64_t i = flat_index(V);
@@ -267,7 +267,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) apply_gate_kernel(T* y, Stream h, st
 
 // parts[block] = (Σ k x, Σ k² x²)
 template <class T, int V>
-GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) moments_kernel(double* parts, Stream h, std::int64_t elements) {
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) moments_kernel(double* parts, ResidualStream h, std::int64_t elements) {
     SHARED_ARRAY(double, first_parts, warp_size);
     SHARED_ARRAY(double, second_parts, warp_size);
     const T* x = static_cast<const T*>(h.x.data);
@@ -304,7 +304,7 @@ std::int64_t blocks_for_elements(std::int64_t elements, int v) {
 
 }  // namespace
 
-void rmsnorm(Context& context, Tensor n, Tensor rstd, Stream h, Norm norm, bool replay) {
+void rmsnorm(Context& context, Tensor n, Tensor rstd, ResidualStream h, Norm norm, bool replay) {
     const std::int64_t columns = n.columns();
     if (n.rows() == 0) return;
     visit_row_layout(n.dtype, columns, aligned_16({n.data, h.x.data, norm.w.data}), [&](auto layout) {
@@ -316,7 +316,8 @@ void rmsnorm(Context& context, Tensor n, Tensor rstd, Stream h, Norm norm, bool 
     });
 }
 
-void residual(Context& context, Tensor x2, Tensor n, Tensor rstd, Residual r, Stream h, Tensor b, Gate out, Norm norm) {
+void residual(Context& context, Tensor x2, Tensor n, Tensor rstd, Residual r, ResidualStream h, Tensor b, Gate out,
+              Norm norm) {
     const std::int64_t columns = x2.columns();
     if (x2.rows() == 0) return;
     const bool aligned = aligned_16({x2.data, n.data, h.x.data, b.data, norm.w.data});
@@ -330,8 +331,8 @@ void residual(Context& context, Tensor x2, Tensor n, Tensor rstd, Residual r, St
     });
 }
 
-void rmsnorm_backward(Context& context, Tensor d, Tensor dw, GateGradients dgate, Tensor dn, Residual r, Stream h,
-                      Tensor rstd, Norm norm) {
+void rmsnorm_backward(Context& context, Tensor d, Tensor dw, GateGradients dgate, Tensor dn, Residual r,
+                      ResidualStream h, Tensor rstd, Norm norm) {
     const std::int64_t columns = d.columns();
     const std::int64_t rows = d.rows();
     if (rows == 0) return;
@@ -351,7 +352,7 @@ void rmsnorm_backward(Context& context, Tensor d, Tensor dw, GateGradients dgate
     finish(context, dw, dgate, parts, blocks, h.gate, r.shortcut);
 }
 
-void residual_backward(Context& context, Tensor d, GateGradients dgate, Tensor db, Residual r, Stream h) {
+void residual_backward(Context& context, Tensor d, GateGradients dgate, Tensor db, Residual r, ResidualStream h) {
     const std::int64_t elements = d.elements();
     if (elements == 0) return;
     const Arena::Scope scope(context.scratch());
@@ -366,7 +367,7 @@ void residual_backward(Context& context, Tensor d, GateGradients dgate, Tensor d
     });
 }
 
-void apply_gate(Context& context, Tensor y, Stream h) {
+void apply_gate(Context& context, Tensor y, ResidualStream h) {
     const std::int64_t elements = y.elements();
     if (elements == 0) return;
     visit_flat(y, aligned_16({y.data, h.x.data}), [&](auto zero, auto v) {
@@ -376,7 +377,7 @@ void apply_gate(Context& context, Tensor y, Stream h) {
     });
 }
 
-Moments moments(Context& context, Stream h) {
+Moments moments(Context& context, ResidualStream h) {
     Moments total{.count = h.x.elements()};
     if (total.count == 0) return total;
     const Arena::Scope scope(context.scratch());

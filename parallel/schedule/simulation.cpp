@@ -32,15 +32,15 @@ bool has_gradient(const PipelineAction& action) {
 }
 
 // A message. It arrives costs.message seconds after both ends have started (send_start, receive_start).
-struct Message {
+struct SimulatedMessage {
     PipelineAction sent;    // the action whose output it is
     PipelineAction wanted;  // the action whose input the receiver expects
     std::optional<double> send_start, receive_start;
 };
 
 // The messages from one stage to another, of forwards or of backwards: the k-th send matches the k-th receive.
-struct Channel {
-    std::deque<Message> messages;
+struct SimulatedChannel {
+    std::deque<SimulatedMessage> messages;
     std::size_t sends = 0;
     std::size_t receives = 0;
 };
@@ -107,15 +107,15 @@ private:
         result_.problems.push_back(fmt::format(format, std::forward<Args>(args)...));
     }
 
-    Message& message(const MessageKey& key) { return channels_[key.channel].messages[key.index]; }
+    SimulatedMessage& message(const MessageKey& key) { return channels_[key.channel].messages[key.index]; }
     // When the message arrives; nothing if one end has not started.
     std::optional<double> arrival(const MessageKey& key) {
-        const Message& m = message(key);
+        const SimulatedMessage& m = message(key);
         if (!m.send_start || !m.receive_start) return std::nullopt;
         return std::max(*m.send_start, *m.receive_start) + costs_.message;
     }
     MessageKey next_message(const ChannelKey& key, bool sending) {
-        Channel& channel = channels_[key];
+        SimulatedChannel& channel = channels_[key];
         const std::size_t index = sending ? channel.sends++ : channel.receives++;
         if (index == channel.messages.size()) channel.messages.emplace_back();
         return {key, index};
@@ -208,7 +208,7 @@ private:
         return is_forward(list(s)[stage.next + 1]) || stage.gradients < gradient_buffers_ || !stage.leaving.empty();
     }
     void check_input(int s) {
-        const Message& m = message(*stages_[std::size_t(s)].input);
+        const SimulatedMessage& m = message(*stages_[std::size_t(s)].input);
         const PipelineMessage expected = input_of(shape_, s, m.wanted);
         if (m.sent.micro_batch != expected.micro_batch || m.sent.chunk != expected.chunk)
             problem("the {} got the output of the {}", text_of(m.wanted), text_of(m.sent));
@@ -261,7 +261,7 @@ private:
     const std::vector<std::vector<PipelineAction>>& actions_;
     int gradient_buffers_;
     std::vector<Stage> stages_;
-    std::map<ChannelKey, Channel> channels_;
+    std::map<ChannelKey, SimulatedChannel> channels_;
     PipelineSimulation result_;
 };
 

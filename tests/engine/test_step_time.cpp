@@ -45,7 +45,7 @@ TEST(StepTime, is_what_the_page_of_results_says) {
 
 LoadedConfig billion(Settings more) { return load_config({configs + "1b.yaml"}, more); }
 
-StepTime on_h200(const LoadedConfig& config, std::int64_t ranks, Link network = Link::infiniband400) {
+StepTime on_h200(const LoadedConfig& config, std::int64_t ranks, LinkKind network = LinkKind::infiniband400) {
     const DeviceSpeed speed = speed_of_gpu(*figures_named("h200"), config.values.compute.dtype, network);
     return predict_step(config, plan_run(config, ranks, 1, Device::cuda), speed);
 }
@@ -70,8 +70,8 @@ TEST(StepTime, hides_gradients_and_weights_behind_passes_only_in_buckets) {
 
 TEST(StepTime, takes_the_network_for_what_leaves_a_node) {
     const LoadedConfig config = billion({"training.micro_batch_size=4", "parallel.tensor=8"});
-    EXPECT_GT(on_h200(config, 64, Link::infiniband200).data, 1.5 * on_h200(config, 64).data);
-    EXPECT_EQ(on_h200(config, 8, Link::infiniband200).total(), on_h200(config, 8).total());
+    EXPECT_GT(on_h200(config, 64, LinkKind::infiniband200).data, 1.5 * on_h200(config, 64).data);
+    EXPECT_EQ(on_h200(config, 8, LinkKind::infiniband200).total(), on_h200(config, 8).total());
 }
 
 TEST(StepTime, waits_for_tensor_parallel_messages_and_pipelines) {

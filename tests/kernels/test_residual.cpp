@@ -318,7 +318,7 @@ TEST(Moments, are_those_of_the_gated_stream) {
     });
 }
 
-TEST(Stream, gives_the_same_bits_for_one_to_four_threads) {
+TEST(Residual, gives_the_same_bits_for_one_to_four_threads) {
     for (const Dtype dtype : dtypes) {
         const Case c{dtype, {1031, 43}, {GateFunction::silu, true}};
         std::vector<std::vector<std::byte>> first;
@@ -338,7 +338,7 @@ TEST(Stream, gives_the_same_bits_for_one_to_four_threads) {
     }
 }
 
-TEST(Stream, names_the_tensors_that_do_not_fit) {
+TEST(Residual, names_the_tensors_that_do_not_fit) {
     Context context(1, device_arena(scratch_size));
     OwnedTensor x(Dtype::fp32, {4, 9}), n(Dtype::fp32, {4, 8}), rstd(Dtype::fp32, {4}), w(Dtype::fp32, {9});
     try {

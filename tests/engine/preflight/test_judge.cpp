@@ -155,8 +155,8 @@ TEST(Judge, many_ranks_measure_within_nodes_and_between_their_first_ranks) {
     EXPECT_EQ(link_rounds(hosts, 6).size(), 5U);  // few: all pairs
 }
 
-std::vector<Link> links_of(int n, int slow_a, int slow_b) {
-    std::vector<Link> links;
+std::vector<MeasuredLink> links_of(int n, int slow_a, int slow_b) {
+    std::vector<MeasuredLink> links;
     for (const Round& round : tournament(n))
         for (const auto& [a, b] : round) {
             const bool slow = slow_b < 0 ? a == slow_a || b == slow_a : a == slow_a && b == slow_b;
@@ -182,7 +182,7 @@ TEST(Judge, a_slow_link_is_named_and_a_slow_rank_once) {
 
 TEST(Judge, links_between_nodes_are_not_held_against_those_within) {
     const Hosts hosts{"n1", "n1", "n1", "n2"};
-    std::vector<Link> links;
+    std::vector<MeasuredLink> links;
     for (const Round& round : tournament(4))
         for (const auto& [a, b] : round) {
             const bool within = hosts[std::size_t(a)] == hosts[std::size_t(b)];

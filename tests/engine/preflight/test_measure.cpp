@@ -54,14 +54,14 @@ TEST_F(Measure, ranks_of_one_machine_have_one_clock) {
 }
 
 TEST_F(Measure, every_link_has_numbers_on_every_rank) {
-    const std::vector<Link> links = measure_links(*world_, tournament(world_->size()), 1 << 16);
+    const std::vector<MeasuredLink> links = measure_links(*world_, tournament(world_->size()), 1 << 16);
     EXPECT_EQ(links.size(), std::size_t(world_->size() * (world_->size() - 1) / 2));
-    for (const Link& link : links) {
+    for (const MeasuredLink& link : links) {
         EXPECT_GT(link.seconds, 0.0);
         EXPECT_GT(link.bytes_per_second, 0.0);
         EXPECT_EQ(vote(gather(*world_, std::to_string(link.bytes_per_second), "a rate")).size(), 1U);
     }
-    for (const Link& link : measure_links(*world_, tournament(world_->size()), 0)) EXPECT_GT(link.seconds, 0.0);
+    for (const MeasuredLink& link : measure_links(*world_, tournament(world_->size()), 0)) EXPECT_GT(link.seconds, 0.0);
 }
 
 TEST_F(Measure, groups_stages_and_products_on_the_device) {
