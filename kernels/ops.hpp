@@ -102,13 +102,14 @@ struct GateGradients {
 // alpha == 0: a norm without a shortcut. d is then only written, and dn may be d.
 void rmsnorm_backward(Context&, Tensor d, Tensor dw, GateGradients dgate, Tensor dn, Residual r, ResidualStream h,
                       Tensor rstd, Norm norm);
-// The same for a sub-layer without a norm before its branch. db [T,C] is the gradient of the branch's input h; an
-// absent db counts as 0.
+// rmsnorm_backward() for a sub-layer without a norm before its branch. db [T,C] is the gradient of the branch's input
+// h; an absent db counts as 0.
 //   d_h = alpha · (r.shortcut.stop_gradient ? 1 : k_shortcut) · d + db;   d = d_h · (h.gate.stop_gradient ? 1 : k)
 void residual_backward(Context&, Tensor d, GateGradients dgate, Tensor db, Residual r, ResidualStream h);
 // y = k x: the stream as a plain tensor, for code that does not know gates        y, h.x [T,C]; y may be h.x
 void apply_gate(Context&, Tensor y, ResidualStream h);
 
+// Sum, sum of squares and number of elements of a tensor.
 struct Moments {
     double sum = 0.0;
     double sum_of_squares = 0.0;

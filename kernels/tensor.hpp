@@ -13,7 +13,7 @@
 
 namespace gpas {
 
-enum class Dtype : std::uint8_t { fp32, bf16, int32, fp64 };  // fp64: only for sums that the host reads
+enum class Dtype : std::uint8_t { fp32, bf16, int32, fp64 };  // fp64: only for sums and factors of a step
 
 // Which memory a tensor is in, and which processor runs an operation.
 enum class Device : std::uint8_t { cpu, cuda };

@@ -43,7 +43,7 @@ void* allocate(std::int64_t bytes);
 void release(void* memory) noexcept;
 // Allocates page-locked host memory, which GPUs access directly (DMA). Error(environment) if there is not enough.
 void* allocate_pinned(std::int64_t bytes);
-// Frees it; while an exception unwinds the stack, nothing is freed.
+// Frees memory of allocate_pinned(). While an exception unwinds the stack, nothing is freed.
 void release_pinned(void* memory) noexcept;
 
 // The compute stream of the chosen GPU, and the state of libraries that use it (cuBLASLt). Not thread-safe: one
@@ -68,7 +68,7 @@ public:
     // Number of times that the host has waited for the GPU: in synchronize(), wait_until(), Mark::wait() (unless the
     // mark was reached already), copy_to_host() and copy_to_device().
     std::int64_t waits() const;
-    // Watchers run on the thread that waits. `owner` identifies the watcher; a second one replaces the first.
+    // Watchers run on the thread that waits. `owner` identifies a watcher: an owner's new watcher replaces its old one.
     void add_watcher(const void* owner, std::function<void(double seconds)> watcher);
     void remove_watcher(const void* owner);
     // Copies in stream order. The host may read and overwrite its memory when these return.
@@ -94,10 +94,12 @@ public:
     Mark(const Mark&) = delete;
     Mark& operator=(const Mark&) = delete;
 
-    void set();            // places the mark after all work enqueued so far
-    bool reached() const;  // whether the work before the mark is done; true if the mark was never set
-    void wait();           // as Gpu::synchronize(), but only for work before the mark; returns at once if it is reached
-    // GPU time from one mark to another; both must be reached.
+    void set();  // places the mark after all work enqueued so far
+    // Whether the work before the mark is done; true if the mark was never set. Error(environment) if CUDA reports an
+    // error.
+    bool reached() const;
+    void wait();  // as Gpu::synchronize(), but only for work before the mark; returns at once if it is reached
+    // GPU time from mark `from` to mark `to`; both must be reached.
     static double seconds_between(const Mark& from, const Mark& to);
 
 private:

@@ -1,6 +1,7 @@
-// Operations on the residual stream (sums, gates, RMSNorm), one kernel per operation. Bound by memory bandwidth: each
-// input [T,C] is read once and each output [T,C] is written once, because a row stays in registers between the two passes
-// over it (statistics, then result). Measured speed: docs/results/gpu.md.
+// Operations on the residual stream (sums, gates, RMSNorm). One kernel per operation; finish_kernel sums gradients of
+// weights and gates. Bound by memory bandwidth: each input [T,C] is read once and each output [T,C] is written once,
+// because a row stays in registers between the two passes over it (statistics, then result).
+// Measured speed: docs/results/gpu.md.
 #include "kernels/cuda/residual.hpp"
 
 #include "kernels/cuda/device/gate.cuh"
@@ -103,7 +104,7 @@ struct Partials {
     double* gates = nullptr;  // [blocks][2]: Σ dy ⊙ x of the stream's gate and of the shortcut's gate; null: neither
 };
 
-// The same sums of one thread.
+// A thread's part of Partials::gates.
 struct GateSums {
     float stream = 0.0F;    // Σ d_h ⊙ x
     float shortcut = 0.0F;  // Σ d ⊙ x; store_gate_sums multiplies it by alpha · k
@@ -265,7 +266,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) apply_gate_kernel(T* y, ResidualStre
     store_pack(y + i, pack);
 }
 
-// parts[block] = (Σ k x, Σ k² x²)
+// parts[block] = (Σ k x, Σ k² x²) over the block's elements
 template <class T, int V>
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) moments_kernel(double* parts, ResidualStream h, std::int64_t elements) {
     SHARED_ARRAY(double, first_parts, warp_size);

@@ -8,7 +8,7 @@ namespace gpas::cuda {
 namespace {
 
 // Each thread rotates V pairs (i, i + head_dim/2) of one query or key head. V divides head_dim/2. direction: 1, or -1
-// for the inverse. pairs: number of pairs in all rows.
+// for the inverse rotation. pairs: total number of pairs in qkv.
 template <class T, int V>
 GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     rope_kernel(T* qkv, AttentionShape shape, const float* cos, const float* sin, float direction, std::int64_t pairs) {

@@ -1,5 +1,5 @@
-// Sizes of what the CUDA operations take from context.scratch(), and the constants that these sizes follow from. In a
-// header without CUDA, because every build can plan CUDA runs.
+// Upper bounds of what the CUDA operations take from context.scratch(), and the constants behind them. This header
+// needs no CUDA toolkit, because every build can plan CUDA runs.
 #pragma once
 
 #include "kernels/ops.hpp"

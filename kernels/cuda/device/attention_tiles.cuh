@@ -19,7 +19,7 @@ inline constexpr int warp_rows = 16 * row_groups<D>;
 template <int D>
 inline constexpr int tile_rows = tile_warps * warp_rows<D>;
 
-// Elements from one row of a tile to the next: D of data and 8 (16 bytes) unused. Consecutive rows so begin in
+// Elements from one row of a tile to the next: D of data and 8 (16 bytes) unused. Consecutive rows therefore begin in
 // different banks, and the eight rows of an ldmatrix have no bank conflict.
 //
 //   row 0   | D bf16 … | 8 unused |
@@ -132,8 +132,8 @@ GPAS_DEVICE int fragment_row(int i) { return int(threadIdx.x) % warp_size / 4 + 
 GPAS_DEVICE int fragment_column(int n, int i) { return n * 8 + int(threadIdx.x) % 4 * 2 + i % 2; }
 
 // Writes 16 rows of a warp to positions begin … begin + 15 of a head (=): factor_low · sum for rows 0 … 7 and
-// factor_high · sum for rows 8 … 15, rounded to bf16. A factor is the one of this lane's row. Positions beyond the end
-// of the sequence are not written.
+// factor_high · sum for rows 8 … 15, rounded to bf16. Each lane passes the factors of its own two rows. Positions
+// beyond the end of the sequence are not written.
 template <int D>
 GPAS_DEVICE void store_rows(bf16* to, std::int64_t stride, const FragmentC (&sum)[D / 8], float factor_low,
                             float factor_high, std::int64_t begin, std::int64_t sequence) {

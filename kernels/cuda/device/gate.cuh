@@ -1,4 +1,4 @@
-// Gates (kernels/ops.hpp) in kernels.
+// Device functions of gates (struct Gate in kernels/ops.hpp).
 #pragma once
 
 #include "kernels/cuda/device/device.cuh"

@@ -111,7 +111,8 @@ GPAS_DEVICE FragmentA ldmatrix_x4(const void* row) {
                  : "memory");
     return m;
 }
-// The same, transposed: r[i] of lane l receives elements (2·(l%4), l/4) and (2·(l%4) + 1, l/4) of matrix i.
+// ldmatrix_x4 with transposed matrices: r[i] of lane l receives elements (2·(l%4), l/4) and (2·(l%4) + 1, l/4) of
+// matrix i.
 GPAS_DEVICE FragmentA ldmatrix_x4_trans(const void* row) {
     FragmentA m;
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
