@@ -6,8 +6,8 @@
 //   GPAS_KERNEL, GPAS_DEVICE             mark a kernel (__global__ void), and a function that kernels call (__device__)
 //   GPAS_MOST_THREADS(threads, blocks)   __launch_bounds__: most threads per block; least blocks per multiprocessor
 //   SHARED_ARRAY(type, name, count)      shared memory of a fixed size
-//   DYNAMIC_SHARED(name)                 unsigned char name[]: LaunchShape::shared_bytes of shared memory, 128-byte
-//                                        aligned
+//   DYNAMIC_SHARED(name)                 unsigned char* name: the LaunchShape::shared_bytes bytes of shared memory that
+//                                        the launch asks for, 128-byte aligned
 //   launch(gpu, shape, kernel, args…)    starts a kernel; kernels are started in no other way
 //   cp_async_16, cp_async_commit, cp_async_wait<N>, ldmatrix_x4(_trans), mma_bf16, exp2_fast, lowest_bit
 //                                        one or two instructions each
