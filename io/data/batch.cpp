@@ -31,7 +31,8 @@ std::vector<double> weights_of(const std::vector<SampleStream::Source>& sources)
     return weights;
 }
 
-// A larger tokenizer is another one: its text would have ids that the model lacks. A smaller one leaves rows unused.
+// If the tokenizer has more pieces than the model, it is not the tokenizer of the data: its ids would exceed
+// vocab_size. If it has fewer pieces, rows of the embedding remain unused, which is allowed.
 void check_tokenizer_size(const std::string& path, std::int64_t vocab_size) {
     std::error_code error;
     if (path.empty() || vocab_size <= 0 || !std::filesystem::exists(path, error)) return;
@@ -73,7 +74,7 @@ ValidationSet::ValidationSet(std::vector<TokenDataset> sources, std::int64_t lim
 }
 
 std::pair<const TokenDataset*, std::int64_t> ValidationSet::place(std::int64_t j) const {
-    // floor(j * available / samples) without the product: both factors may be large.
+    // floor(j * available / samples), without computing the product, which may overflow.
     const std::int64_t whole = available_ / samples_, rest = available_ % samples_;
     std::int64_t sample = j * whole + std::int64_t(double(j) * double(rest) / double(samples_));
     std::size_t source = 0;
@@ -101,7 +102,8 @@ bool ValidationSet::has_loss_tokens() const {
 
 namespace {
 
-// A sample predicts a token from the one before it in the same document (packed without mask_documents: in the stream).
+// Error(usage) if no sample has a label. The label of a token is the next token of the same document (if samples are
+// packed without mask_documents: of the stream), so a document of one token has no label.
 void check_loss_tokens(const TokenDataset& data) {
     for (std::int64_t i = 0; i < data.samples(); ++i)
         if (data.loss_tokens(i) > 0) return;
@@ -147,7 +149,7 @@ RunData open_data(const DataConfig& config, const OpenDataOptions& options) {
         check_loss_tokens(train.back().data);
         if (valid_range.end_token > valid_range.first_token) valid.emplace_back(file, valid_range, shape, "validation");
         fingerprint = mix64(fingerprint ^ std::uint64_t(train_range.end_token));
-        // Other samples than those of a version that did not know truncated_end.
+        // With this token, samples differ from those of versions without truncated_end, and so must the fingerprint.
         if (const auto end = train.back().data.truncated_end_token())
             fingerprint = mix64(fingerprint ^ (std::uint64_t(*end) + 1));
     }

@@ -12,7 +12,7 @@ namespace {
 constexpr std::int64_t longest_period = 65536;
 constexpr std::size_t most_sources = 1024;
 
-// p_d = period * weight_d where all of them are integers up to the rounding of the weights themselves; else empty.
+// p_d = period * weight_d / sum if all p_d are integers, up to the rounding errors of the weights; else empty.
 std::vector<std::int64_t> exact_shares(const std::vector<double>& weights, double sum, std::int64_t period) {
     std::vector<std::int64_t> shares;
     for (const double weight : weights) {
@@ -25,7 +25,7 @@ std::vector<std::int64_t> exact_shares(const std::vector<double>& weights, doubl
                                                                                     : std::vector<std::int64_t>{};
 }
 
-// One for each source, the rest by largest remainder.
+// One sample per source; the remaining samples of the period are distributed by the largest-remainder method.
 std::vector<std::int64_t> nearest_shares(const std::vector<double>& weights, double sum) {
     const double rest = double(longest_period - std::int64_t(weights.size()));
     std::vector<std::int64_t> shares, order(weights.size());
@@ -41,7 +41,7 @@ std::vector<std::int64_t> nearest_shares(const std::vector<double>& weights, dou
     });
     std::int64_t missing = longest_period - std::accumulate(shares.begin(), shares.end(), std::int64_t(0));
     for (std::size_t i = 0; missing > 0; i = (i + 1) % order.size(), --missing) ++shares[std::size_t(order[i])];
-    // Raising tiny weights to one sample may overshoot: the largest shares give it back.
+    // Because tiny weights get one sample, the sum may exceed the period. The excess is taken from the largest shares.
     for (; missing < 0; ++missing) --*std::max_element(shares.begin(), shares.end());
     return shares;
 }
@@ -65,8 +65,9 @@ Blend::Blend(const std::vector<double>& weights) {
     lay_out();
 }
 
-// Step k (from 1): with sigma_d = k p_d - count_d P (P times the lag of d), eligible are the sources with
-// sigma_d >= P / (2n - 2); of them goes first whichever would reach the upper bound P (1 - 1/(2n - 2)) soonest.
+// Tijdeman's rule. In step k (from 1), let sigma_d = k p_d - count_d P, which is P times the lag of source d among n
+// sources. The sources with sigma_d >= P / (2n - 2) are eligible. The rule chooses the eligible source that would be
+// the first to reach the upper bound P (1 - 1/(2n - 2)).
 void Blend::lay_out() {
     const std::int64_t period = std::accumulate(shares_.begin(), shares_.end(), std::int64_t(0));
     const std::int64_t n = std::int64_t(shares_.size());

@@ -29,8 +29,8 @@ constexpr const char* arrow_stream =
     "python3 -c \"import pyarrow.ipc as ipc; print(ipc.open_stream('FILE').read_pandas().to_json(orient='records', "
     "lines=True))\"";
 
-// Longer signatures come before shorter ones that they begin with. Text may begin with one that has only letters and
-// digits: such a signature counts only if a control character follows.
+// If a signature begins with a shorter signature, the longer one comes first. Text may begin with a signature of
+// letters and digits only, so such a signature counts only if a control character follows.
 constexpr std::array signatures{
     Signature{0, "PAR1"sv, "a Parquet file", "read_parquet", nullptr},
     Signature{0, "PARE"sv, "an encrypted Parquet file", nullptr, "decrypt it and write JSON lines"},
@@ -108,8 +108,9 @@ bool word(std::string_view bytes) {
     });
 }
 
-// ASCII of `width` bytes per character, the low byte at `low`: more than half of the characters have zeros in all other
-// bytes, and none of those is a control character (which small integers would be).
+// Whether this is mostly ASCII text with `width` bytes per character and the low byte at index `low`: in more than half
+// of the characters all other bytes are 0, and none of these characters is a control character (which small integers
+// would be).
 bool wide_text(std::string_view head, std::size_t width, std::size_t low) {
     const std::size_t characters = head.size() / width;
     std::size_t ascii = 0;
@@ -142,7 +143,7 @@ bool is_safetensors(std::string_view head) {
     return head.size() > 10 && head.substr(5, 3) == "\0\0\0"sv && (head.substr(8, 2) == "{\"");
 }
 
-// Small numbers decide nothing: short texts may hold a few odd bytes.
+// Recognises binary data and other encodings. A few odd bytes are not enough, because short texts may contain them.
 std::optional<FileKind> unreadable_kind(std::string_view head) {
     constexpr std::int64_t few = 8;
     const auto bytes = std::int64_t(head.size());

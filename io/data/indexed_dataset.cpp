@@ -96,7 +96,8 @@ void IndexedDataset::read_header() {
     }
     dtype_ = parse_dtype(path, bytes[format::dtype_at]);
 
-    // Counts are compared with what the file could hold before they are multiplied: no absurd count overflows.
+    // Counts are compared with the size of the file before they are multiplied, so that a damaged count cannot
+    // overflow.
     const auto sequences = load<std::uint64_t>(bytes + format::sequences_at);
     const auto entries = load<std::uint64_t>(bytes + format::document_index_at);
     const std::uint64_t room = std::uint64_t(size - format::header_bytes);
@@ -109,7 +110,8 @@ void IndexedDataset::read_header() {
              format::document_index_at, entries, entries < 1 ? "is too short for" : "does not fit into", size);
     }
     const auto expected = format::header_bytes + 12 * std::int64_t(sequences) + 8 * std::int64_t(entries);
-    if (size != expected && size != expected + std::int64_t(sequences)) {  // the latter: one mode byte a sequence
+    if (size != expected &&
+        size != expected + std::int64_t(sequences)) {  // also valid: one mode byte per sequence at the end
         fail(ExitCode::bad_file, "{}: has {} bytes, but {} sequences and {} document entries take {}: it is {}", path,
              size, sequences, entries, expected, size < expected ? "cut off" : "followed by foreign bytes");
     }
@@ -211,7 +213,7 @@ void IndexedDataset::check_ids(std::int64_t vocab_size, std::int64_t threads, st
     if (max_tokens > 0) blocks = std::min(blocks, std::max<std::int64_t>(2, max_tokens / block));
     std::vector<std::int64_t> bad(std::size_t(std::max<std::int64_t>(blocks, 1)), -1);
     run_on_workers(threads, blocks, [&](std::int64_t i) {
-        // Evenly spaced, the first and the last block always among them.
+        // Evenly spaced blocks, always including the first and the last block.
         const std::int64_t chosen =
             blocks == all_blocks ? i : std::int64_t(double(i) * double(all_blocks - 1) / double(blocks - 1));
         const std::int64_t begin = chosen * block;

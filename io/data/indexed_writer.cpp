@@ -171,7 +171,8 @@ void IndexedDatasetWriter::finish() {
     finished_ = true;
 }
 
-// The byte offsets, from the lengths already in the file, and the document index 0, 1, ..., documents.
+// Writes the byte offsets, computed from the lengths that are already in the file, and the document index 0, 1, ...,
+// documents.
 void IndexedDatasetWriter::write_index_tail() {
     std::int64_t offset = 0;
     for_each_length([&](std::int32_t length) {

@@ -10,8 +10,9 @@
 namespace gpas {
 namespace {
 
-// The JSON libraries of Debian 12 refuse some of what Python's json module writes: nlohmann/json NaN, lone surrogates
-// and numbers above the range of double, RapidJSON the last two; simdjson skips values without checking them.
+// Why this is not a library: the JSON libraries of Debian 12 refuse texts that Python's json module writes.
+// nlohmann/json refuses NaN, lone surrogates and numbers beyond the range of double; RapidJSON refuses the last two.
+// simdjson skips values without checking them.
 
 constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
 
@@ -30,7 +31,7 @@ void append_utf8(std::uint32_t c, std::string& out) {
 bool high_surrogate(std::uint32_t c) { return c >= 0xd800 && c < 0xdc00; }
 bool low_surrogate(std::uint32_t c) { return c >= 0xdc00 && c < 0xe000; }
 
-// A cursor over one JSON text. Functions return false after they have set `reason`; at() is then the place.
+// A cursor over one JSON text. If a function returns false, reason() is the error and at() its position.
 class Scanner {
 public:
     explicit Scanner(std::string_view text) : text_(text) {}
@@ -53,7 +54,7 @@ public:
         return false;
     }
 
-    // A string; its value is appended to `value` unless that is null.
+    // Reads a string, and appends its value to `value` unless `value` is null.
     bool string(std::string* value) {
         if (!take('"')) return fail("expected a string");
         while (true) {
@@ -68,7 +69,7 @@ public:
         }
     }
 
-    // A number or a word, checked and skipped.
+    // Checks and skips a number or a word (true, false, null, NaN, Infinity).
     bool scalar() {
         for (const std::string_view word : {"true", "false", "null", "NaN", "Infinity", "-Infinity"}) {
             if (text_.substr(at_, word.size()) == word) {
@@ -164,13 +165,13 @@ const char* type_name(char first) {
     }
 }
 
-// Walks over one JSON value without recursion, and keeps the string under `key` of the outermost object.
+// Reads one JSON value without recursion, and stores the string under `key` of the outermost object.
 class ObjectReader {
 public:
     ObjectReader(std::string_view text, std::string_view key, std::string* out)
         : scanner_(text), key_(key), text_(out) {}
 
-    // One whole value. False: scanner().reason() at scanner().at().
+    // Reads one complete value. If it returns false, scanner() has the reason and the position.
     bool read() {
         scanner_.skip_space();
         first_ = scanner_.peek();
@@ -190,7 +191,7 @@ public:
     void collect(std::vector<std::string>& names) { names_ = &names; }  // of the members of the outermost object
 
 private:
-    // A scalar, an empty container, or the opening of a container with its first key.
+    // Reads a scalar, an empty container, or the opening of a container with its first key.
     bool begin_value() {
         scanner_.skip_space();
         const char c = scanner_.peek();
@@ -245,7 +246,7 @@ private:
     std::string open_;  // '{' or '[' for each open container
     std::string name_;
     std::vector<std::string>* names_ = nullptr;
-    bool wanted_ = false;       // the next value is the one under the key
+    bool wanted_ = false;       // the next value is that of the key
     bool value_ended_ = false;  // a value is complete; a comma or the end of its container follows
     char first_ = '\0', found_ = '\0';
 };
@@ -255,7 +256,7 @@ bool fail_line(BadLine& bad, LineProblem problem, std::string reason) {
     return false;
 }
 
-// Tells which keys the object has instead.
+// The reason for a missing key: lists the keys that the object has.
 std::string no_key_reason(std::string_view object, std::string_view key) {
     constexpr std::size_t shown = 5, longest_name = 40;
     std::vector<std::string> names;

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 bool exists(const std::string& path) {
     std::error_code error;
-    return fs::exists(path, error) || error;  // what cannot be examined is reported when it is opened
+    return fs::exists(path, error) || error;  // a file that cannot be examined is reported when it is opened
 }
 
 // Prefixes of token files in `folder` whose names begin with `begin`, in order.

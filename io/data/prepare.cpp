@@ -17,14 +17,14 @@
 namespace gpas {
 namespace {
 
-// How much text is in the inputs: exact for plain files; compressed text is taken to be four times as long.
+// The amount of text in the inputs: exact for plain files; a compressed file counts as four times its size.
 std::int64_t estimated_text_bytes(const std::vector<TextInput>& files) {
     std::int64_t bytes = 0;
     for (const TextInput& file : files) bytes += file.stored_bytes * (file.compressed() ? 4 : 1);
     return bytes;
 }
 
-// Every n-th unit of the inputs, so that about sample_bytes of text come from all over them.
+// Reads every n-th unit of the inputs, so that about sample_bytes of text come from all parts of them.
 class TextSample {
 public:
     TextSample(const PrepareOptions& options, const TextInputs& inputs)
@@ -50,7 +50,7 @@ public:
             if (!record_text(bytes, documents_, options_.json_key, text, replaced, bad)) {
                 if (options_.skip_bad_lines) continue;
                 fail_bad_line(reader_.files()[std::size_t(unit_.file)].name(), record.line,
-                              bad);  // before the training
+                              bad);  // before training the tokenizer
             }
             used_bytes_ += std::int64_t(text.size());
             return true;
@@ -138,7 +138,7 @@ private:
         if (!problem.empty()) notice(problem + ": starting afresh");
     }
 
-    // Files that an earlier run of this command did not write are not replaced.
+    // Fails if output files exist that an earlier run of this command did not write: they are never replaced.
     void refuse_foreign_outputs() const {
         for (const char* extension : {".idx", ".bin"}) {
             if (std::filesystem::exists(prefix_ + extension)) {
@@ -324,14 +324,15 @@ private:
                          : "");
     }
 
-    // After an error in the inputs there is nothing to resume: they have to change.
+    // Deletes the partial output after an error in the inputs. The user has to change the inputs, so a resume is
+    // impossible.
     void discard() {
         writer_.reset();
         for (const char* extension : {".idx.partial", ".bin.partial"}) std::filesystem::remove(prefix_ + extension);
         if (new_model_) std::filesystem::remove(report_.tokenizer);
         std::filesystem::remove(manifest_path_);
         const bool has_outputs = std::filesystem::exists(prefix_ + ".idx") || (trained_ && !new_model_);
-        if (has_outputs) save_manifest(manifest_path_, {});  // they are those of an earlier run of this command
+        if (has_outputs) save_manifest(manifest_path_, {});  // which an earlier run of this command has written
     }
 
     const PrepareOptions& options_;

@@ -20,7 +20,7 @@ using Json = nlohmann::json;
 
 constexpr int manifest_version = 2;
 
-// Enough to notice another file of the same name, size and time; a change in the middle also moves the time.
+// Detects a different file with the same name, size and time. (A change in the middle of a file changes its time.)
 std::uint64_t ends_checksum(const std::string& path, std::int64_t size) {
     constexpr std::int64_t block = 1 << 16;
     std::ifstream file(path, std::ios::binary);

@@ -72,7 +72,7 @@ struct TextFile::State {
     State(const State&) = delete;
     State& operator=(const State&) = delete;
 
-    // As pzstd begins its files.
+    // Whether the input begins with a skippable zstd frame, as files of pzstd do.
     bool skippable_zstd_frame() const {
         return end >= longest_magic && (input[0] & '\xf0') == 0x50 &&
                std::string_view(input.data() + 1, 3) == "\x2a\x4d\x18";
@@ -83,7 +83,7 @@ struct TextFile::State {
         load_more();
     }
 
-    // Appends to the unread part; false at the end of the file.
+    // Appends bytes of the file to the unread part of the input. Returns false at the end of the file.
     bool load_more() {
         if (read_all) return false;
         ssize_t got = 0;
@@ -109,7 +109,7 @@ struct TextFile::State {
     }
 
     std::int64_t read_gzip(char* out, std::int64_t bytes) {
-        if (between_frames && input[at] == '\0') {  // padding of tapes and block devices
+        if (between_frames && input[at] == '\0') {  // padding, as on tapes and block devices
             while (at < end && input[at] == '\0') ++at;
             return 0;
         }
@@ -151,8 +151,8 @@ struct TextFile::State {
     Packing packing = Packing::plain;
     z_stream gzip{};
     ZSTD_DStream* zstd = nullptr;
-    std::string peeked;           // text that peek() has shown and read() has not taken
-    bool between_frames = false;  // nothing of a member or frame is pending: the file may end here
+    std::string peeked;           // text that peek() has returned and read() has not
+    bool between_frames = false;  // not inside a member or frame: the file may end here
 };
 
 TextFile::TextFile(const std::string& path) : state_(std::make_unique<State>(path)) {}

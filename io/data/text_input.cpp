@@ -21,7 +21,7 @@ enum class Content {
     other_objects,  // the first line is an object without such a string; the name does not say JSON lines
     pretty_json,    // one value over several lines
     json_array,     // one array of objects or strings
-    html,           // under a name for JSON
+    html,           // an HTML page with a file name for JSON
 };
 
 bool ends_with_any(std::string_view name, std::initializer_list<std::string_view> endings) {
@@ -46,7 +46,7 @@ std::string_view first_line(std::string_view& text) {
     return line;
 }
 
-// Whether an array's first element is an object or a string.
+// Whether the first element of a JSON array is an object or a string.
 bool holds_documents(std::string_view array) {
     const std::size_t element = array.find_first_not_of(" \t\r\n", 1);
     return element != std::string_view::npos && (array[element] == '{' || array[element] == '"');
@@ -59,13 +59,13 @@ Content content_of(std::string_view head, NameKind name, const std::string& key)
     if (head.empty()) return Content::empty;
     if (name != NameKind::other && is_html(head)) return Content::html;
     const JsonHead json = json_head(head);
-    if (json.complete || !whole) {  // else a bad line may seem to go on in the next one
+    if (json.complete || !whole) {  // else a bad line may look like a value of several lines
         if (json.first == '[' && json.alone && holds_documents(head)) return Content::json_array;
         if ((json.first == '{' || json.first == '[') && json.many_lines) return Content::pretty_json;
     }
     if (name != NameKind::other) return Content::json_lines;
 
-    constexpr int lines_looked_at = 10;  // a bad line at the beginning decides nothing
+    constexpr int lines_looked_at = 10;  // several, because the first line may be a bad line
     std::string text;
     BadLine bad;
     for (int i = 0; i < lines_looked_at; ++i) {
@@ -81,7 +81,7 @@ Content content_of(std::string_view head, NameKind name, const std::string& key)
     return Content::plain;
 }
 
-// " x.gz"; nothing for a stream, which commands read from standard input.
+// The file as an argument of a command: " x.gz". Empty for a stream, which the command reads from standard input.
 std::string file_argument(const TextInput& input) {
     return input.stream ? std::string() : " " + shell_quoted(input.path);
 }
@@ -90,7 +90,7 @@ std::string pipe_advice(const std::string& command, const char* more = "") {
     return fmt::format("use `{} | gpas prepare --input - {}...`", command, more);
 }
 
-// A shell command that writes the text of the input to standard output; empty if the kind has none.
+// A shell command that writes the text of the input to standard output. Empty if there is no such command for the kind.
 std::string conversion(const FileKind& kind, const TextInput& input) {
     constexpr std::string_view file = " FILE";
     std::string command = kind.as_stream;
@@ -103,7 +103,7 @@ std::string conversion(const FileKind& kind, const TextInput& input) {
     const bool inside_quotes = command[at - 1] == '\'';
     const std::string quoted = shell_quoted(input.path);
     if (inside_quotes && quoted != input.path)
-        return command;  // FILE stands for a name that this shell cannot be given
+        return command;  // the user has to replace FILE, because the path cannot be quoted here
     return command.replace(at, 4, quoted);
 }
 
@@ -153,7 +153,7 @@ TextInput open_input(const std::string& path, std::string& head) {
     return input;
 }
 
-// What the files are, one after the other.
+// Recognises the kinds of the input files, one after another, and the document mode that follows.
 class Recognition {
 public:
     Recognition(std::optional<DocumentMode> documents, std::string key) : chosen_(documents), key_(std::move(key)) {}
@@ -228,7 +228,7 @@ std::vector<std::string> files_of_folder(const std::string& input) {
     while (!error && folder != end) {
         const fs::path path = folder->path();
         const bool hidden = path.filename().string().starts_with('.');
-        std::error_code ignored;  // of files that vanish, and of links that lead nowhere
+        std::error_code ignored;  // for files that disappear, and for dangling links
         if (hidden && folder->is_directory(ignored)) folder.disable_recursion_pending();
         if (!hidden && folder->is_symlink(ignored) && folder->is_directory(ignored)) {
             fail(ExitCode::bad_file, "{}: is a link to a folder, which prepare does not follow: give it to --input too",

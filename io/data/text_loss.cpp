@@ -20,10 +20,10 @@ TextLoss LossMeter::measure(std::string_view text, std::span<const std::int32_t>
     loss.characters = std::count_if(text.begin(), text.end(), [](char c) { return (c & '\xc0') != '\x80'; });
     if (tokenizer_.lossless()) return loss;
     loss.unknown_tokens = std::count(ids.begin(), ids.end(), tokenizer_.unk_id());
-    std::string tokens;  // bytes of a character may come from several tokens
+    std::string tokens;  // joined first, because the bytes of a character may come from several tokens
     for (const std::int32_t id : ids) tokens += piece_texts_[std::size_t(id)];
     std::string_view decoded = tokens;
-    if (decoded.starts_with(' ') && !text.starts_with(' ')) decoded.remove_prefix(1);  // the dummy prefix
+    if (decoded.starts_with(' ') && !text.starts_with(' ')) decoded.remove_prefix(1);  // SentencePiece's dummy prefix
     if (decoded == text) return loss;
     counts.add(text, 1);
     counts.add(decoded, -1);

@@ -35,7 +35,7 @@ void TextReader::open() {
     }
 }
 
-// Until the buffer holds `bytes`; false when the file has no more.
+// Reads until the buffer contains `bytes` bytes. Returns false if the file ends before.
 bool TextReader::fill(std::int64_t bytes) {
     while (std::int64_t(buffer_.size()) < bytes) {
         const std::size_t had = buffer_.size();
@@ -80,7 +80,7 @@ bool TextReader::next(TextUnit& unit) {
     return true;
 }
 
-// Takes text up to the next newline or the end of the file, without holding all of it.
+// Skips text up to the next newline or the end of the file, without keeping all of it in memory.
 std::size_t TextReader::skip_long_line(TextUnit& unit, bool& at_end) {
     unit.records.push_back({0, 0, position_.line, true, true});
     for (bool more = true;; more = fill(options_.unit_bytes)) {
@@ -93,7 +93,7 @@ std::size_t TextReader::skip_long_line(TextUnit& unit, bool& at_end) {
     }
 }
 
-// Finds the records at the front of the buffer and returns the bytes they take; 0: more text is needed.
+// Finds the records at the beginning of the buffer, and returns their length in bytes; 0: more text is needed.
 std::size_t TextReader::cut(TextUnit& unit, bool at_end) {
     switch (options_.documents) {
         case DocumentMode::file: return cut_file(unit, at_end);
@@ -130,13 +130,13 @@ std::size_t TextReader::cut_file(TextUnit& unit, bool at_end) {
     return newline;
 }
 
-// Inside a document the buffer starts with the newline between the last record and a line that is not blank: the cut
-// below is made only where that is known.
+// If the position is inside a document, the buffer begins with the newline between the last record and a line that is
+// not blank. The cut at the end of this function guarantees this, because it cuts only before a line that is not blank.
 std::size_t TextReader::cut_blank_lines(TextUnit& unit, bool at_end) {
     constexpr std::size_t none = std::string::npos;
     bool inside = position_.inside_document;
-    std::size_t begin = inside ? 0 : none, end = 0;  // of the open document's text so far
-    std::size_t safe_cut = none;                     // end of a line of it that another one follows
+    std::size_t begin = inside ? 0 : none, end = 0;  // of the text of the open document so far
+    std::size_t safe_cut = none;  // end of the open document's last line that is followed by another of its lines
     std::int64_t begin_line = position_.line, line = position_.line + (inside ? 1 : 0);
     std::size_t at = inside ? 1 : 0;
     const auto end_document = [&] {
@@ -170,7 +170,7 @@ std::size_t TextReader::cut_blank_lines(TextUnit& unit, bool at_end) {
         position_.inside_document = false;
         return at;
     }
-    if (!unit.records.empty()) {  // the open document waits for the next unit
+    if (!unit.records.empty()) {  // the next unit begins with the open document
         position_.inside_document = false;
         return begin;
     }

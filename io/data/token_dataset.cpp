@@ -60,7 +60,7 @@ template <class Body>
 void TokenDataset::for_each_segment(std::int64_t first, Body&& body) const {
     std::int64_t k = source_->document_of(first);
     for (std::int64_t t = 0; t < shape_.sequence_length;) {
-        // Empty documents begin where the next one does.
+        // An empty document begins at the same token as the next document.
         while (k < source_->documents() && source_->document_begin(k + 1) - first <= t) ++k;
         const std::int64_t end = source_->document_begin(k + 1) - first;
         body(t, end);

@@ -17,7 +17,7 @@
 namespace gpas {
 namespace {
 
-constexpr std::string_view space_mark = "\xe2\x96\x81";  // U+2581, SentencePiece's name for a space
+constexpr std::string_view space_mark = "\xe2\x96\x81";  // U+2581, which SentencePiece uses for a space
 constexpr std::int64_t largest_model_bytes = 1 << 28;
 
 std::string read_model(const std::string& path) {
@@ -37,8 +37,8 @@ std::string one_line(std::string text) {
     return text;
 }
 
-// White space of all kinds, composed and decomposed letters, wide forms, control characters, emoji: what normalisation
-// rules touch. (U+2581 is left out: it needs the treatment in encode_piecewise.)
+// Test texts with everything that normalisation rules change: white space of all kinds, composed and decomposed
+// letters, wide forms, control characters, emoji. U+2581 is missing because encode_piecewise treats it separately.
 constexpr std::array<std::string_view, 8> probes{"The cat.",
                                                  " a  b ",
                                                  "\n\n x\n",
@@ -114,8 +114,8 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
     return ids;
 }
 
-// Line by line, which gives the same ids in less memory; and U+2581, which SentencePiece would hand back as a space, by
-// its bytes.
+// Encodes the text line by line, which gives the same ids with less memory. Encodes U+2581 as its byte pieces, because
+// SentencePiece would decode it as a space.
 void Tokenizer::encode_piecewise(std::string_view text, std::vector<std::int32_t>& ids) const {
     while (!text.empty()) {
         const std::size_t newline = text.find('\n');

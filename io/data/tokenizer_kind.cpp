@@ -26,7 +26,7 @@ bool number(std::string_view text) {
     return !text.empty() && text.find_first_not_of("0123456789.e-") == std::string_view::npos;
 }
 
-// What a text file is, by its first line.
+// Recognises the kind of a text file by its first line.
 std::string text_kind(std::string_view text) {
     if (is_html(text)) return "an HTML page: download the file again";
     if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
@@ -54,8 +54,8 @@ std::string foreign_tokenizer(std::string_view bytes) {
     const std::string_view head = bytes.substr(0, head_bytes);
     if (is_git_lfs_pointer(head)) return "a Git LFS pointer, not the tokenizer: download the file (git lfs pull)";
     if (const auto kind = known_kind(head)) return kind->name + what_to_do;
-    // The first byte of a SentencePiece model is a newline and the second the length of a message. Text has no other
-    // control characters.
+    // The first byte of a SentencePiece model is a newline, and the second byte is the length of a message, often a
+    // control character. Text has no control characters except white space.
     const bool text = std::none_of(head.begin(), head.end(), [](char c) {
         return static_cast<unsigned char>(c) < 0x20 && c != '\n' && c != '\r' && c != '\t';
     });

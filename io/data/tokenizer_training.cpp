@@ -15,7 +15,8 @@ namespace {
 
 constexpr std::size_t longest_sentence_bytes = 16384;
 
-// Tab, U+2581 and U+2585 separate or replace pieces inside the trainer, which skips sentences that hold them.
+// The position of the first tab, U+2581 or U+2585, which the trainer uses internally. It skips sentences that contain
+// them.
 std::size_t reserved_at(std::string_view text, std::size_t& bytes) {
     for (std::size_t i = 0; i < text.size(); ++i) {
         const char c = text[i];
@@ -32,7 +33,7 @@ std::size_t reserved_at(std::string_view text, std::size_t& bytes) {
     return text.size();
 }
 
-// Cuts texts into sentences that the trainer takes as they are.
+// Cuts texts into sentences that the trainer accepts unchanged.
 class Sentences : public sentencepiece::SentenceIterator {
 public:
     explicit Sentences(const std::function<bool(std::string&)>& next) : next_(next) { Next(); }
@@ -68,7 +69,7 @@ private:
         return true;
     }
 
-    // In front of a space where there is one, never inside a character.
+    // Where to cut a long text: before a space if possible, and never inside a character.
     static std::size_t cut_of(std::string_view text) {
         const std::size_t space = text.rfind(' ', longest_sentence_bytes);
         if (space != std::string_view::npos && space > 0) return space;
@@ -92,7 +93,7 @@ std::string number_after(const std::string& message, std::string_view words) {
     return message.substr(begin, message.find_first_not_of("0123456789", begin) - begin);
 }
 
-// What the trainer said, without its source files and options.
+// The trainer's error message, without its source files and options.
 std::string training_problem(std::string message) {
     std::replace(message.begin(), message.end(), '\n', ' ');
     if (const std::string most = number_after(message, "a value <= "); !most.empty())
@@ -125,7 +126,7 @@ std::string train_tokenizer(const TokenizerTraining& options, const std::functio
         {"allow_whitespace_only_pieces", "true"},
         {"byte_fallback", "true"},
         {"max_sentence_length", std::to_string(longest_sentence_bytes)},
-        {"num_threads", "8"},  // part of the result: unigram sums its counts thread by thread
+        {"num_threads", "8"},  // fixed, because it affects the result: unigram sums its counts per thread
         {"minloglevel", "2"}};
     std::string model;
     const auto status = sentencepiece::SentencePieceTrainer::Train(arguments, &sentences, &model);

@@ -8,8 +8,8 @@
 namespace gpas {
 namespace {
 
-// Characters that canonical compositions begin with (Unicode 15), and characters between them that normalisation rules
-// leave alone.
+// The first characters of canonical compositions (Unicode 15). The ranges also include characters between these that
+// normalisation rules do not change.
 constexpr const char* composing =
     "\\x{3C}-\\x{7A}\\x{C2}-\\x{113}\\x{14C}-\\x{16B}\\x{1A0}-\\x{1B7}\\x{1EA}-\\x{1EB}\\x{226}-\\x{22F}"
     "\\x{292}-\\x{292}\\x{391}-\\x{3CE}\\x{406}-\\x{475}\\x{4D8}-\\x{4E9}\\x{627}-\\x{64A}"
@@ -21,7 +21,7 @@ constexpr const char* composing =
     "\\x{3046}-\\x{307B}\\x{309D}-\\x{309D}\\x{30A6}-\\x{30FD}";
 constexpr const char* marks = "\\p{M}\\x{200C}\\x{200D}";
 
-// Noncharacters, which no text has.
+// Unicode noncharacters, which do not occur in text.
 constexpr const char* boundary = "\uFDD1";
 constexpr const char* first_pass_boundary = "\uFDD0";
 
@@ -42,10 +42,10 @@ nlohmann::ordered_json replacement_step(const char* kind, const std::string& pat
     return {{"type", "Replace"}, {"pattern", {{kind, pattern}}}, {"content", content}};
 }
 
-// The tokenizers library replaces a character together with its marks if a rule is for the character alone;
-// SentencePiece keeps the marks. So a boundary stands before each mark whose character it cannot be composed with. In
-// the first pass, a boundary also stands between marks and, if the rules fold case, behind capital letters: the second
-// pass composes what the first one made.
+// If a rule matches a character without its marks, the tokenizers library replaces the character together with its
+// marks, but SentencePiece keeps the marks. So these steps insert a boundary before each mark that cannot be composed
+// with its character. In the first pass they also insert a boundary between marks and, if the rules fold case, after
+// capital letters. The second pass composes the results of the first pass.
 nlohmann::ordered_json normalization_steps(std::string_view charsmap, const std::string& rules) {
     const std::string before_mark = fmt::format("(?=[{}])", marks);
     const nlohmann::ordered_json pass{{"type", "Precompiled"}, {"precompiled_charsmap", base64_text(charsmap)}};

@@ -23,7 +23,7 @@ namespace {
 static_assert(std::endian::native == std::endian::little, "the file format is little-endian");
 
 constexpr std::int64_t length_bytes = 8;
-constexpr std::int64_t most_header_bytes = 100'000'000;  // as the reference implementation
+constexpr std::int64_t most_header_bytes = 100'000'000;  // as in the reference implementation
 constexpr std::int64_t chunk_elements = std::int64_t(1) << 20;
 
 void read_at(int descriptor, std::int64_t at, void* data, std::int64_t bytes, const std::filesystem::path& path) {
@@ -109,7 +109,7 @@ public:
           temporary_path_(path.parent_path() / ("." + path.filename().string() + ".tmp")),
           plan_(std::move(plan)) {
         std::error_code ignored;
-        std::filesystem::remove(temporary_path_, ignored);  // of a conversion that was killed
+        std::filesystem::remove(temporary_path_, ignored);  // file of a conversion that was killed
         file_.emplace(temporary_path_, PositionedFile::Open::create);
         temporary_ = TemporaryFile(temporary_path_);
         const std::string header = header_text();
@@ -159,7 +159,7 @@ private:
             at += bytes;
         }
         std::string text = header.dump();
-        text.append((8 - text.size() % 8) % 8, ' ');  // data begin at a multiple of 8
+        text.append((8 - text.size() % 8) % 8, ' ');  // so that the data begin at a multiple of 8 bytes
         return text;
     }
     std::uint16_t rounded(float value, const std::string& name) const {

@@ -26,7 +26,7 @@ std::optional<std::int64_t> bytes_of_dtype(const std::string& dtype) {
     return found->second;
 }
 
-// For messages: what comes from a file may hold anything.
+// A text from a file in a form that is safe to print: it may contain any bytes.
 std::string printable(const std::string& text) {
     std::string shown = text.substr(0, 120);
     for (char& c : shown)
@@ -34,8 +34,8 @@ std::string printable(const std::string& text) {
     return "\"" + shown + "\"";
 }
 
-// Takes {"name": {"dtype": text, "shape": [sizes], "data_offsets": [begin, end]}, "__metadata__": {text: text}} and
-// nothing else, as it is read: what is wrong ends the reading.
+// Accepts {"name": {"dtype": text, "shape": [sizes], "data_offsets": [begin, end]}, "__metadata__": {text: text}} and
+// nothing else. Checks the text during parsing, and stops at the first error.
 class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
 public:
     SafetensorsHeader header;

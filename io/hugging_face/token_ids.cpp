@@ -36,7 +36,7 @@ std::vector<std::int64_t> ids_of(const json& root, const char* key, std::int64_t
     std::vector<std::int64_t> ids;
     if (found->is_array())
         for (const json& value : *found) ids.push_back(id_of(value, key, vocab_size, source));
-    else if (*found != -1)  // how some models say that there is none
+    else if (*found != -1)  // -1: some models use it if they have no such token
         ids.push_back(id_of(*found, key, vocab_size, source));
     return ids;
 }

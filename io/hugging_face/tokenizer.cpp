@@ -18,11 +18,12 @@ namespace {
 
 using OrderedJson = nlohmann::ordered_json;
 
-const std::string sentencepiece_space = "\u2581";  // SentencePiece's name for a space
-// In the vocabulary of a word model with byte pieces, in place of a space mark that is a word by itself: the space mark
-// of an unknown word is spelled in bytes. A noncharacter, which no text has.
+const std::string sentencepiece_space = "\u2581";  // which SentencePiece uses for a space
+// Replaces the piece that is only a space mark in the vocabulary of a word model with byte pieces. SentencePiece
+// encodes the space mark of an unknown word as bytes, so this piece must not match there. A noncharacter, which does
+// not occur in text.
 const std::string lone_space = "\uFDD0";
-// The score of pieces that text never becomes (control, byte). Any other split is likelier.
+// The score of pieces that text is never encoded as (control, byte). Any other split has a higher score.
 constexpr double never_score = -1000.0;
 
 void substitute(std::string& text, std::string_view from, std::string_view to) {
@@ -30,7 +31,7 @@ void substitute(std::string& text, std::string_view from, std::string_view to) {
         text.replace(at, from.size(), to);
 }
 
-// Where each character of well-formed text begins, and its end.
+// The position of each character of a well-formed text, and the end of the text.
 std::vector<std::size_t> boundaries(std::string_view text) {
     std::vector<std::size_t> all;
     for (std::size_t i = 0; i < text.size(); ++i)
@@ -47,7 +48,8 @@ public:
           model_(parse_sentencepiece_model(tokenizer.model_bytes(), "the tokenizer")),
           bytes_(has(PieceKind::byte)) {
         check();
-        // Training spells a real U+2581 in bytes. Pieces are then written with spaces, so that U+2581 is in none.
+        // Training encodes a U+2581 of the text as bytes. Pieces are then written with spaces instead of U+2581, so
+        // that no piece matches it.
         spell(tokenizer.cuts_at_newlines() && bytes_);
         if (byte_words()) std::ranges::replace(names_, space(), lone_space);
     }
@@ -89,7 +91,8 @@ public:
         return std::ranges::any_of(model_.pieces, [&](const SentencePiece& piece) { return piece.kind == kind; });
     }
     const SentencePieceModel& source() const { return model_; }
-    // Pieces of one character that are no space mark: a word model with byte pieces finds them in unknown words, too.
+    // Whether there are pieces of one character other than the space mark. In a word model with byte pieces, such
+    // pieces are also found inside unknown words.
     bool single_characters() const {
         for (std::size_t id = 0; id < names_.size(); ++id)
             if (!never(id) && names_[id] != lone_space && boundaries(names_[id]).size() == 2) return true;
@@ -119,7 +122,8 @@ private:
     }
     std::string space() const { return exact_ ? " " : sentencepiece_space; }
     bool byte_words() const { return model_.model == PieceModel::word && bytes_; }
-    // Behind a word: the next space mark, a newline if training encodes line by line, or the end.
+    // Matches the end of a word: before the next space mark, before a newline if training encodes line by line, or at
+    // the end of the text.
     std::string word_end() const {
         return fmt::format("(?=[{}{}]|\\z)", space(), tokenizer_.cuts_at_newlines() ? "\n" : "");
     }
@@ -170,7 +174,8 @@ private:
         for (const std::string& character : alone) pattern += fmt::format("\\x{{{:X}}}", code_point(character));
         return split(pattern + "]", "Isolated");
     }
-    // All words of the model. What stands between two of them is one <unk>, as SentencePiece joins unknown words.
+    // Matches all words of the model. The text between two known words becomes one <unk>, because SentencePiece joins
+    // unknown words.
     std::string known_words() const {
         std::string pattern;
         for (std::size_t id = 0; id < names_.size(); ++id) {
@@ -182,8 +187,9 @@ private:
         }
         return pattern + ")" + word_end();
     }
-    // Newlines, where training encodes line by line. And characters of control and byte pieces that are in no other
-    // piece: text that looks like such a piece is cut there, and nothing else changes.
+    // The characters that become tokens of their own: newlines if training encodes line by line, and the characters of
+    // control and byte pieces that no other piece contains. The latter split text that looks like a control or byte
+    // piece, and do not affect other text.
     std::set<std::string> isolated() const {
         std::set<std::string> known, found;
         for (std::size_t id = 0; id < names_.size(); ++id)
@@ -208,7 +214,7 @@ private:
         for (std::size_t i = 1; i < character.size(); ++i) point = point << 6 | (std::uint8_t(character[i]) & 63);
         return point;
     }
-    // Text never becomes this piece.
+    // Whether text is never encoded as this piece.
     bool never(std::size_t id) const {
         const PieceKind kind = model_.pieces[id].kind;
         return kind != PieceKind::normal && kind != PieceKind::user_defined;
@@ -267,8 +273,8 @@ private:
             vocab.push_back({names_[id], never(id) ? never_score : double(model_.pieces[id].score)});
         return {{"type", "Unigram"}, {"unk_id", tokenizer_.unk_id()}, {"vocab", vocab}, {"byte_fallback", bytes_}};
     }
-    // SentencePiece joins the two neighbours whose union has the highest score. So each way to cut a piece into two
-    // pieces is a merge, in the order of the union's score.
+    // SentencePiece joins the two neighbours whose union has the highest score. So each division of a piece into two
+    // pieces is a merge, and merges are in the order of the union's score.
     OrderedJson merges() const {
         std::map<std::string, std::size_t> normal;
         for (std::size_t id = 0; id < names_.size(); ++id)
@@ -323,7 +329,7 @@ std::vector<std::string> transformers_limits(const Writer& writer) {
     return limits;
 }
 
-// Why llama.cpp cannot give training's ids. It reads the pieces and merges them by score.
+// The reasons why llama.cpp cannot give the ids of training. llama.cpp reads the pieces and merges them by score.
 std::vector<std::string> llama_cpp_limits(const Writer& writer) {
     const SentencePieceModel& model = writer.source();
     std::vector<std::string> limits;

@@ -25,7 +25,7 @@ struct BackgroundStderr::State {
     std::mutex mutex;
     std::condition_variable changed;
     std::string queue;
-    bool writing = false;  // the thread has taken the queue and is not done with it
+    bool writing = false;  // the thread has taken text from the queue and has not written all of it
     bool over = false;
     std::int64_t dropped = 0;  // lines
     std::thread thread;
@@ -36,7 +36,8 @@ namespace {
 using State = BackgroundStderr::State;
 
 constexpr std::size_t most_queued_bytes = std::size_t(1) << 20;
-constexpr std::size_t piece_bytes = 4096;  // a pipe that poll() finds writable takes that many without blocking
+constexpr std::size_t piece_bytes =
+    4096;  // if poll() reports that a pipe is writable, it accepts this many bytes without blocking
 constexpr int poll_milliseconds = 100;
 
 std::int64_t lines_in(std::string_view text) {
@@ -51,19 +52,19 @@ ssize_t enqueue(void* cookie, const char* text, std::size_t bytes) {
             state.dropped += lines_in({text, bytes});
         else
             state.queue.append(text, bytes);
-    } catch (const std::exception&) {  // no memory for it
+    } catch (const std::exception&) {  // out of memory: the line is lost
     }
     state.changed.notify_all();
     return ssize_t(bytes);
 }
 
-// 0, or errno of the write that failed.
+// Writes the text. Returns 0, or errno of the write that failed.
 int write_all(std::string_view text, State& state) {
     while (!text.empty()) {
         pollfd ready{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
         if (poll(&ready, 1, poll_milliseconds) == 0) {
             const std::lock_guard lock(state.mutex);
-            if (state.over) return ETIMEDOUT;  // nobody reads, and the program ends
+            if (state.over) return ETIMEDOUT;  // the program ends, and the output does not accept text
             continue;
         }
         const ssize_t written = write(STDERR_FILENO, text.data(), std::min(piece_bytes, text.size()));
@@ -108,7 +109,7 @@ BackgroundStderr::BackgroundStderr() : state_(std::make_shared<State>()), before
         const MaskedSignals masked;
         state_->thread = std::thread([state = state_] { write_on(state); });
         stream_ = fopencookie(state_.get(), "w", functions);
-    } catch (const std::system_error&) {  // memory is short: the stream stays as it is, so that this can be told
+    } catch (const std::system_error&) {  // lack of memory: stderr is not replaced, so that the error can be printed
     }
     if (stream_ == nullptr) return;
     setvbuf(stream_, nullptr, _IOLBF, BUFSIZ);
@@ -136,7 +137,7 @@ BackgroundStderr::~BackgroundStderr() {
         else
             state_->thread.detach();  // the thread may be blocked in a write indefinitely
     }
-    // The stream is left open if somebody may still print to it.
+    // If the queue is not written, another thread may still print to the stream, so it is not closed.
     if (stream_ != nullptr && drained) std::fclose(stream_);
 }
 

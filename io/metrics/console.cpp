@@ -19,10 +19,10 @@ std::string flags_of(const StepMetrics& m) {
     return flags;
 }
 
-// The sign of a NaN means nothing.
+// Prints NaN without its sign, which has no meaning.
 double shown(double number) { return std::isnan(number) ? std::numeric_limits<double>::quiet_NaN() : number; }
 
-// Equally long, so that columns stay aligned.
+// All texts have the same length, so that columns are aligned.
 std::string measured_columns(const StepMetrics& m) {
     const std::string loss = fmt::format("loss {:>7.4f}  ppl {:>8}", shown(m.loss), perplexity_text(m.loss));
     return m.loss_tokens > 0 ? loss : fmt::format("{:<{}}", "no tokens", loss.size());

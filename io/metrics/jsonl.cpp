@@ -18,7 +18,7 @@ using std::filesystem::path;
 
 std::string line_of(const Json& record) { return record.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"; }
 
-// Of a record; nothing for a torn or foreign line.
+// The step of a record; nullopt for an incomplete line and for a line of another program.
 std::optional<std::int64_t> step_of(const std::string& line) {
     const Json record = Json::parse(line, nullptr, false);
     if (!record.is_object()) return std::nullopt;
@@ -34,20 +34,21 @@ void set_aside(const path& file) {
         if (std::filesystem::exists(old)) continue;
         std::error_code error;
         std::filesystem::rename(file, old, error);
-        if (error && error != std::errc::no_such_file_or_directory)  // else another process has moved it
+        if (error &&
+            error != std::errc::no_such_file_or_directory)  // if the file is missing, another process has renamed it
             fail(ExitCode::environment, "{}: renaming it to {}: {}", file.string(), old.string(), error.message());
         return;
     }
 }
 
-// The records up to this step go to `kept`.
+// Copies the records up to last_step to `kept`, and all later records to the file of abandoned records.
 void rewind(const path& file, std::int64_t last_step, AppendFile& kept) {
     path abandoned = file;
     abandoned.replace_extension(".abandoned.jsonl");
     std::ifstream in(file);
     std::optional<AppendFile> aside;
     for (std::string line; std::getline(in, line);) {
-        const auto step = in.eof() ? std::nullopt : step_of(line);  // the last one ends without a newline if it is torn
+        const auto step = in.eof() ? std::nullopt : step_of(line);  // an incomplete last line has no newline
         if (!step) continue;
         if (*step <= last_step) {
             kept.append(line + "\n");
@@ -67,7 +68,7 @@ void rewind(const path& file, std::int64_t last_step, AppendFile& kept) {
 template <class Metrics>
 Json scalars(const char* kind, const Metrics& metrics) {
     Json record{{"kind", kind}, {"step", metrics.step}};
-    // NaN and Inf become null: JSON has neither.
+    // NaN and Inf become null, because JSON does not have them.
     for_each_scalar(metrics, [&](const char* key, const char*, auto value) { record[key] = value; });
     return record;
 }

@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t first_buffer_bytes = 1 << 20;
 constexpr std::size_t most_tail_bytes = 64;
 
-// As many bytes as there are, up to `bytes`; -1 on an error.
+// Reads all available bytes, at most `bytes`. Returns their number, or -1 on an error.
 ssize_t read_at(int descriptor, char* to, std::size_t bytes, std::int64_t position) {
     std::size_t done = 0;
     while (done < bytes) {

@@ -21,9 +21,10 @@ using Json = nlohmann::ordered_json;
 using std::filesystem::path;
 
 constexpr auto period = std::chrono::seconds(2);
-// An earlier start shows by then that it lives; and, once it has lost the directory, is gone by then.
+// An earlier start that is alive writes the file within this time. After it has lost the directory, it ends within this
+// time.
 constexpr auto sign_of_life = std::chrono::seconds(5);
-constexpr double long_ago_seconds = 30.0;  // more than clocks of nodes differ by
+constexpr double long_ago_seconds = 30.0;  // larger than the clock differences between nodes
 
 Json read_json(const path& file) {
     std::ifstream in(file);
@@ -39,7 +40,7 @@ void replace(const path& file, const std::string& text) {
     std::filesystem::rename(temporary, file);
 }
 
-// Whether a process of another start may still be at work.
+// Whether the process that wrote this file may still be alive.
 bool may_live(const Json& live) {
     if (!live.is_object() || !live.contains("owner") || !live.contains("time")) return false;
     const std::string state = live.value("state", "");
@@ -49,7 +50,7 @@ bool may_live(const Json& live) {
     return live.value("host", "") != host_name() || kill(pid, 0) == 0;
 }
 
-// Whether somebody goes on writing it.
+// Whether another process still writes the file. Waits up to sign_of_life for a change.
 bool changes(const path& file, const Json& before) {
     constexpr auto a_moment = std::chrono::milliseconds(200);
     for (auto waited = std::chrono::milliseconds(0); waited < sign_of_life; waited += a_moment) {
@@ -156,7 +157,7 @@ void LiveFile::write_on() {
             }
             replace(file_, text(last));
         } catch (const std::exception&) {
-            // A disk that is full, or away: this file is not worth a run.
+            // A full or missing disk must not end the run because of this file.
         }
         lock.lock();
     }

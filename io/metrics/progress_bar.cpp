@@ -54,7 +54,7 @@ ProgressBar::~ProgressBar() { finish(); }
 
 void ProgressBar::draw(double now) {
     const std::string text = progress_text(label_, done_, total_, unit_, now - start_);
-    // Return and erase to the end of the line, so that a shorter text leaves nothing of the last one.
+    // Carriage return and "erase to the end of the line", so that a shorter text removes the whole previous text.
     if (terminal_)
         fmt::print(out_, "\r{}\x1b[K", text);
     else

@@ -7,7 +7,7 @@
 namespace gpas {
 namespace {
 
-// Members by name; of anything but an object there are none.
+// Gives the members of a JSON object by name. Any other JSON value has no members.
 class Object {
 public:
     explicit Object(const nlohmann::json& json) : json_(json) {}
@@ -20,7 +20,7 @@ public:
         const nlohmann::json* found = find(key);
         return found && found->is_number_integer() ? found->get<std::int64_t>() : -1;
     }
-    // A job's id may be written as either.
+    // The id of a job may be a string or a number.
     std::string text(const char* key) const {
         const nlohmann::json* found = find(key);
         if (found && found->is_string()) return found->get<std::string>();

@@ -16,7 +16,7 @@ namespace {
 
 using std::filesystem::path;
 
-constexpr std::size_t most_recent = 50;  // steps that means are taken over
+constexpr std::size_t most_recent = 50;  // steps over which means are computed
 constexpr std::size_t most_events = 50;
 
 struct FileFacts {
@@ -38,7 +38,7 @@ std::string beginning_of(const path& file, std::size_t bytes) {
     return text;
 }
 
-// Empty where there is no such directory, or it can't be read.
+// Visits no files if the directory does not exist or cannot be read.
 template <class Visit>
 void for_each_file(const path& directory, Visit&& visit) {
     std::error_code error;
@@ -62,8 +62,9 @@ double number_of(const ConfigNode* node) {
     return end == text.c_str() ? unknown_number : value;
 }
 
-// `seen`: by our own clock, when we saw the file change; unknown: not since we began. Clocks of two machines differ by
-// more than a file's age may, so what we saw counts first.
+// The age of a file's content. `seen`: when this reader saw the file change, by its own clock; unknown if it did not
+// see a change. `written`: time of the change by the writer's clock, used only if `seen` is unknown, because the clocks
+// of two machines may differ by more than the age.
 double age(double now, double seen, double written) { return std::max(0.0, now - (std::isnan(seen) ? written : seen)); }
 
 }  // namespace
@@ -120,7 +121,7 @@ const RunView& RunReader::read(double now) {
     return view_;
 }
 
-// By name alone: the run may be of a version with other keys.
+// Reads keys by name, without the schema, because another version with other keys may have written the file.
 void RunReader::read_config() {
     const path file = view_.directory / "config.yaml";
     const double changed = facts_of(file).time;
@@ -135,7 +136,7 @@ void RunReader::read_config() {
         view_.silent_limit = number_of(member(watch, "silent_seconds"));
         view_.straggler_factor = number_of(member(watch, "straggler_factor"));
         config_time_ = changed;
-    } catch (const Error&) {  // half written, perhaps: next time
+    } catch (const Error&) {  // the file may be incomplete; the next call reads it again
     }
 }
 
@@ -146,7 +147,7 @@ void RunReader::read_live(double now) {
     constexpr double most_bytes = 256e6;
     std::string text = beginning_of(file, std::size_t(std::min(facts.bytes, most_bytes)) + 1);
     if (text != live_text_) {
-        // What does not parse was caught in between; the file before it stays.
+        // A text that does not parse was read during a write; the previous state is kept.
         if (auto live = parse_live(text)) {
             if (view_.live) live_changed_ = now;
             view_.live = std::move(live);
@@ -182,7 +183,7 @@ void RunReader::read_metrics(double now) {
 void RunReader::take_record(std::string_view line) {
     const auto take_step = [&](std::optional<LossPoint> point) {
         if (point) view_.losses.push_back(*point);
-        recent_lines_[recent_count_++ % most_recent] = line;  // kept as text: only the last ones are ever parsed
+        recent_lines_[recent_count_++ % most_recent] = line;  // kept as text, because only the last lines are parsed
     };
     if (const auto point = scan_step(line)) return take_step(point);
     if (line.starts_with(R"({"kind":"gpas")")) {
@@ -226,7 +227,7 @@ void RunReader::read_checkpoints() {
     view_.checkpoint = found.count > 0 ? std::optional(found) : std::nullopt;
 }
 
-// Names begin with the time.
+// The newest report has the greatest name, because names begin with the time.
 void RunReader::read_failures() {
     FailureView found;
     path newest;

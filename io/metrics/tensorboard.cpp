@@ -26,7 +26,7 @@ constexpr std::array<std::uint32_t, 256> crc_table = [] {
     return table;
 }();
 
-// TFRecord's: a CRC of data that hold their own CRC would be weak.
+// The masked CRC of the TFRecord format, which it uses because the CRC of data that contain their own CRC is weak.
 std::uint32_t masked_crc(std::string_view bytes) {
     const std::uint32_t crc = crc32c(bytes);
     return (crc >> 15 | crc << 17) + 0xa282ead8u;
@@ -39,7 +39,7 @@ std::string little_endian(T value) {
     return bytes;
 }
 
-// Protocol buffers' wire format, as much of it as an Event needs. Field numbers are those of event.proto and
+// The parts of Protocol Buffers' wire format that an Event needs. Field numbers are those of event.proto and
 // summary.proto.
 enum WireType { varint_type = 0, fixed64_type = 1, bytes_type = 2, fixed32_type = 5 };
 
@@ -72,8 +72,8 @@ std::string summary_value(const std::string& tag, double value) {
 }
 std::string summary(const std::string& values) { return bytes_field(5, values); }
 
-// TensorBoard reads files in the order of their names, so the time comes first and a restart within the same second
-// must not sort before.
+// TensorBoard reads files in the order of their names. So the name begins with the time, and then has a number that
+// orders the starts within a second.
 path new_file(const path& directory) {
     std::error_code error;
     std::filesystem::create_directories(directory, error);
