@@ -1,4 +1,5 @@
-// Vector clocks of one virtual GPU: which operation is sure to have ended before another begins.
+// Vector clocks of one virtual GPU, for the happens-before relation: which operations are guaranteed to have ended
+// before another one begins.
 #pragma once
 
 #include <algorithm>
@@ -7,11 +8,11 @@
 
 namespace gpas::virtual_gpu {
 
-inline constexpr int most_streams = 64;  // that exist at the same time on one GPU
+inline constexpr int most_streams = 64;  // streams that exist at the same time on one GPU
 
-// The number-th operation of a stream, from 1. Number 0: before all operations.
+// One operation: a stream, and the operation's number in that stream, from 1. Number 0: before all operations.
 struct Moment {
-    std::uint32_t bits = 0;  // stream in the upper 6, number in the lower 26
+    std::uint32_t bits = 0;  // upper 6 bits: stream; lower 26 bits: number
     Moment() = default;
     Moment(int stream, std::uint32_t number) : bits(std::uint32_t(stream) << 26 | number) {}
     int stream() const { return int(bits >> 26); }
@@ -19,9 +20,10 @@ struct Moment {
     bool operator==(const Moment&) const = default;
 };
 
-// Of each stream, the last operation that is known to be over.
+// A vector clock: for each stream, the number of the last operation that is known to have ended.
 class Clock {
 public:
+    // Whether the operation is known to have ended.
     bool covers(Moment moment) const { return numbers_[std::size_t(moment.stream())] >= moment.number(); }
     void add(Moment moment) {
         std::uint32_t& number = numbers_[std::size_t(moment.stream())];

@@ -1,5 +1,5 @@
-// The functions of cuBLASLt that gpas calls, for virtual GPUs: products of column-major matrices. Its algorithms differ
-// in the order of their sums, as those of the real library do.
+// The cuBLASLt functions that gpas calls, for virtual GPUs: products of column-major matrices. The algorithms differ in
+// the order of summation, as in the real library.
 #include "kernels/tensor.hpp"
 #include "tests/virtual_gpu/device.hpp"
 
@@ -42,7 +42,7 @@ float element(const void* data, const Layout& l, std::int64_t row, std::int64_t 
     return static_cast<const float*>(data)[at];
 }
 
-// Rows of `rows`, each of `inner` numbers side by side.
+// A copy of an operand in fp32, in which the `inner` numbers of each of its `rows` rows are contiguous.
 std::vector<float> packed(const void* data, const Layout& l, bool inner_is_rows, std::int64_t rows,
                           std::int64_t inner) {
     std::vector<float> values(std::size_t(rows * inner));

@@ -18,8 +18,8 @@ namespace {
 
 constexpr std::size_t region_bytes = std::size_t(2) << 30;
 constexpr std::size_t page_bytes = 4096;
-constexpr std::size_t poisoned_bytes = 1 << 20;  // of an allocation, from its start
-constexpr int poison = 0xff;                     // a NaN in fp32 and bf16, -1 as an integer
+constexpr std::size_t poisoned_bytes = 1 << 20;  // at the start of each allocation
+constexpr int poison = 0xff;                     // four such bytes are a NaN in fp32 and bf16, and -1 as an integer
 constexpr std::chrono::microseconds between_looks(100);
 constexpr std::chrono::microseconds slowness(200);
 constexpr std::chrono::milliseconds standstill(1);  // of the host, after which work runs that nobody asks for
@@ -81,7 +81,8 @@ Stream* Device::create_stream() {
 
 void Device::destroy_stream(Stream* stream) {
     Call lock(*this);
-    // What is pending goes on; the host need not wait. Here it does, since a stream's memory goes with it.
+    // CUDA lets pending operations continue and does not make the host wait. Here the host waits, because the Stream
+    // object is destroyed.
     wait_until(lock, "cudaStreamDestroy", nullptr, [&] { return stream->pending.empty(); });
     free_indices_.insert(free_indices_.begin(), stream->index);
     std::erase_if(streams_, [&](const auto& each) { return each.get() == stream; });
@@ -113,7 +114,7 @@ void Device::await_room(Lock& lock) {
                    [&] { return pending_ < settings_.launch_queue; });
 }
 
-// What may run while the host enqueues.
+// Runs operations at the end of a call of the host, as many as the scheduler chooses.
 void Device::called(Lock&) {
     last_call_ = Clocks::now();
     if (settings_.scheduler == Scheduler::earliest)
@@ -175,7 +176,7 @@ void Device::wait(Stream* stream, const Event& event) {
 
 // ---- the host ------------------------------------------------------------------------------------------------------
 
-// The host is blocked in a call until `done`; the GPU goes on, whatever the scheduler.
+// Blocks the host in a call until done() is true. The GPU runs operations meanwhile, with every scheduler.
 template <class Done>
 void Device::wait_until(Lock& lock, const char* call, const Operation* awaited, Done&& done) {
     while (!done()) {
@@ -213,7 +214,8 @@ bool Device::finished(Stream* stream) {
     return true;
 }
 
-// With the latest scheduler a query moves nothing: what is asked for now and then ends when something waits for it.
+// With the latest scheduler a query runs no operation: an operation that is only queried ends when the host waits for
+// it.
 bool Device::finished(const Event& event) {
     Call lock(*this);
     if (!event.last) return true;
@@ -260,7 +262,7 @@ void Device::stop_waiting() {
 
 // ---- memory --------------------------------------------------------------------------------------------------------
 
-// Addresses are not used again, so that a use after the end is one.
+// Addresses are never used again, so that a use after release is detected.
 void* Device::allocate(std::size_t bytes) {
     const Lock lock(mutex_);
     const std::size_t size = (std::max<std::size_t>(bytes, 1) + page_bytes - 1) / page_bytes * page_bytes;
@@ -312,7 +314,7 @@ void Device::run_on_memory(const Operation& operation, const std::function<void(
     executing_device = outer_device;
 }
 
-// Before the host goes on, which must not touch the GPU's memory.
+// Makes the memory inaccessible before the host continues: the host must not touch GPU memory.
 void Device::close() {
     if (open_) mprotect(memory_, next_address_, PROT_NONE);
     open_ = false;
@@ -335,8 +337,9 @@ bool Device::ready(const Operation& operation) const {
     return !operation.kernel || used_blocks_ < settings_.multiprocessors;
 }
 
-// The first of each hardware queue, if it is the first of its stream. What stands behind it in the queue waits, also if
-// it is of another stream: that is how few connections make streams wait for each other.
+// The operations that can run now: the first of each hardware queue, if it is also the first of its stream. All others
+// in the queue wait behind it, even those of other streams. With few connections (CUDA_DEVICE_MAX_CONNECTIONS) streams
+// share queues, and therefore wait for each other.
 std::vector<OperationPointer> Device::candidates() const {
     std::vector<OperationPointer> found;
     for (const auto& queue : queues_) {
@@ -461,7 +464,8 @@ void write(char (&to)[N], const std::string& text) {
 
 }  // namespace
 
-// The first of each stream and queue, and what runs: what each of them stands behind.
+// The board entry of this GPU: the running operations, and the first operation of each stream and queue, each with the
+// operation that it waits for.
 BoardEntry Device::board_entry() {
     BoardEntry entry;
     std::vector<OperationPointer> shown = running_;
@@ -530,7 +534,7 @@ struct Devices {
     std::map<int, std::unique_ptr<Device>> all;
 };
 
-// Never destroyed: their threads may run until the very end of the process.
+// Never destroyed, because their threads may run until the process has ended.
 Devices& devices() {
     static auto* const all = new Devices;
     return *all;

@@ -1,5 +1,6 @@
-// One virtual GPU: streams whose work runs later, in an order that a seeded scheduler picks among those that streams,
-// events and the hardware allow, and a checker that knows what must have ended before what.
+// One virtual GPU. Calls enqueue operations on streams; the operations run later, on the host's CPU. A seeded scheduler
+// chooses their order among the orders that streams, events and hardware limits allow. A checker (shadow.hpp) reports
+// operations whose order is not guaranteed although they touch the same memory.
 #pragma once
 
 #include "tests/virtual_gpu/board.hpp"
@@ -24,33 +25,34 @@
 
 namespace gpas::virtual_gpu {
 
-// Work that ends when other ranks have come to it: a kernel of NCCL. All calls come from its GPU, one at a time.
+// Work that ends only when other ranks have reached it: an NCCL kernel. Its GPU makes all calls, one at a time.
 class SharedWork {
 public:
     virtual ~SharedWork() = default;
-    virtual int blocks() const = 0;      // multiprocessors that it holds from start() until it is over
-    virtual bool may_start() const = 0;  // whether earlier work of its communicator is over
+    virtual int blocks() const = 0;      // multiprocessors that it occupies from start() until it ends
+    virtual bool may_start() const = 0;  // whether earlier work of its communicator has ended
     virtual void start() = 0;
-    virtual bool moves() const = 0;               // whether poll() would do anything
-    virtual bool poll() = 0;                      // whether it is over
-    virtual std::uint64_t waits_for() const = 0;  // ranks of the job that it needs and that have not come, a bit each
-    virtual BoardKey key() const = 0;             // the same on every rank that takes part
+    virtual bool moves() const = 0;               // whether poll() would make progress
+    virtual bool poll() = 0;                      // makes progress; returns whether the work has ended
+    virtual std::uint64_t waits_for() const = 0;  // the job's ranks that have not reached it, one bit per rank
+    virtual BoardKey key() const = 0;             // equal on every rank that takes part
 };
 
 struct Record;  // one call of cudaEventRecord
 
+// One entry of a stream. Exactly one of run, record, awaited and shared is set.
 struct Operation {
     Moment moment;
     Clock clock;
-    std::uint64_t number = 0;  // of its GPU, in the order of the calls
+    std::uint64_t number = 0;  // position among all operations of its GPU, in the order of the calls
     std::string name;
-    std::function<void()> run;  // absent: one of the next three
-    std::shared_ptr<Record> record;
-    std::shared_ptr<Record> awaited;
-    std::shared_ptr<SharedWork> shared;
+    std::function<void()> run;           // a kernel, copy or memset
+    std::shared_ptr<Record> record;      // cudaEventRecord
+    std::shared_ptr<Record> awaited;     // cudaStreamWaitEvent
+    std::shared_ptr<SharedWork> shared;  // an NCCL kernel
     bool started = false;
     bool kernel = false;  // needs a free multiprocessor
-    bool over = false;
+    bool over = false;    // has ended
 };
 using OperationPointer = std::shared_ptr<Operation>;
 
@@ -66,9 +68,9 @@ class Device;
 struct Stream {
     Device* device = nullptr;
     int index = 0;
-    int queue = 0;
-    std::uint32_t numbers = 0;  // of the last operation
-    Clock clock;                // what is over when its next operation begins
+    int queue = 0;              // the hardware queue that it uses
+    std::uint32_t numbers = 0;  // the number of its last operation
+    Clock clock;                // the operations that have ended when its next operation begins
     std::deque<OperationPointer> pending;
 };
 
@@ -78,7 +80,7 @@ struct Event {
     std::shared_ptr<Record> last;
 };
 
-// Thread-safe. A call that waits lets the GPU go on in the meantime.
+// Thread-safe. While a call waits, the GPU continues to run operations.
 class Device {
 public:
     explicit Device(int ordinal);
@@ -89,45 +91,47 @@ public:
     int ordinal() const { return ordinal_; }
 
     Stream* create_stream();
-    void destroy_stream(Stream* stream);  // what is pending on it goes on
+    void destroy_stream(Stream* stream);  // waits for its operations
     Stream* legacy_stream() { return legacy_; }
 
-    // Enqueue. name: for reports.
+    // These add an operation to a stream. name: for reports. They wait while the launch queue is full.
     void enqueue(Stream* stream, std::string name, std::function<void()> run, bool kernel = false);
-    // A kernel: is loaded first if modules are loaded lazily, which waits until the GPU is idle.
+    // Adds a kernel. With lazy module loading, the first launch of a function loads it, which waits until the GPU is
+    // idle.
     void launch(Stream* stream, const void* function, std::function<void()> run);
     void enqueue(Stream* stream, std::string name, std::shared_ptr<SharedWork> work);
     void record(Stream* stream, Event& event);
     void wait(Stream* stream, const Event& event);
 
-    // Of the host.
+    // Queries and waits of the host.
     bool finished(Stream* stream);
     bool finished(const Event& event);
     void synchronize(Stream* stream, const char* call);
     void synchronize(const Event& event);
     void synchronize(const char* call);
 
-    void* allocate(std::size_t bytes);  // null if there is not enough
-    void release(void* memory);         // waits for all work, as cudaFree
+    void* allocate(std::size_t bytes);  // null if there is not enough memory
+    void release(void* memory);         // waits for all operations, as cudaFree does
     bool owns(const void* memory) const;
 
-    // Of the running operation, which is checked and recorded.
+    // Checks and records an access of the running operation.
     void touch(const void* begin, std::size_t bytes, Access access);
-    // Ends what communicators have given up: they finish without having done anything.
+    // Ends the selected NCCL work without running it: its communicator was aborted.
     void drop(const std::function<bool(const SharedWork&)>& which);
-    // Lets the host poll for something that the hosts of other ranks do (ranks of the job, a bit each), with the GPU
-    // going on.
+    // One turn of a host loop that polls for an action of other ranks' hosts (waits_for: one bit per rank of the job).
+    // The GPU continues to run operations. host_call: for the board.
     void yield(const char* host_call, std::uint64_t waits_for = 0);
-    void stop_waiting();  // the host has what it polled for
+    void stop_waiting();  // ends the polling that yield() has reported to the board
     bool has_failed() const { return failed_; }
-    // Runs `body` as if it were an operation on this GPU's memory, which the host cannot touch otherwise.
+    // Runs `body` with access to this GPU's memory, as an operation has it. Otherwise the host cannot touch that
+    // memory.
     void with_memory(const std::function<void()>& body);
 
 private:
     using Clocks = std::chrono::steady_clock;
     using Lock = std::unique_lock<std::mutex>;
 
-    // A call of the host.
+    // Holds the lock during a call of the host, and makes the memory inaccessible to the host at its end.
     class Call : public Lock {
     public:
         explicit Call(Device& device) : Lock(device.mutex_), device_(device) {}
@@ -172,17 +176,17 @@ private:
     Stream* legacy_ = nullptr;
     std::vector<std::deque<OperationPointer>> queues_;
     std::vector<OperationPointer> running_;
-    std::vector<std::vector<std::string>> names_;  // by stream's index and operation's number
+    std::vector<std::vector<std::string>> names_;  // indices: the stream's index, the operation's number - 1
     std::map<std::byte*, std::size_t> allocations_;
     std::set<const void*> loaded_;
     std::size_t next_address_ = 0;
-    Clock host_;  // what the host knows to be over
+    Clock host_;  // the operations that the host knows to have ended
     std::uint64_t calls_ = 0;
     int pending_ = 0, used_blocks_ = 0;
     const Operation* executing_ = nullptr;
     std::mt19937 random_;
     bool failed_ = false;
-    bool open_ = false;  // the memory can be touched
+    bool open_ = false;  // the memory is accessible
     std::string host_call_;
     const Operation* host_awaits_ = nullptr;
     std::uint64_t host_waits_for_ = 0;
@@ -192,11 +196,12 @@ private:
     std::thread worker_;
 };
 
-// The GPU that this thread has chosen (cudaSetDevice), or the one whose operation runs on this thread.
+// The GPU that this thread has chosen (cudaSetDevice), or the GPU whose operation runs on this thread.
 Device& current_device();
 void choose_device(int ordinal);
 int chosen_device();
-// Kernels tell what they touch (instrument.cpp). Nothing if no operation runs on this thread.
+// Kernels report their memory accesses through this function (instrument.cpp). It does nothing if no operation runs on
+// this thread.
 void touch(const void* begin, std::size_t bytes, Access access);
 
 }  // namespace gpas::virtual_gpu

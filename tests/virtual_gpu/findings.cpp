@@ -18,7 +18,7 @@ struct Findings {
     std::set<std::string> texts;
 };
 
-// Never destroyed: threads of virtual GPUs may report until the very end of the process.
+// Never destroyed, because threads of virtual GPUs may report until the process has ended.
 Findings& findings() {
     static auto* const all = new Findings;
     return *all;

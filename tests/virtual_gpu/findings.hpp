@@ -1,4 +1,4 @@
-// What the virtual GPUs found wrong with the program that runs on them.
+// The errors that virtual GPUs have found in the program under test.
 #pragma once
 
 #include <string>
@@ -6,10 +6,10 @@
 
 namespace gpas::virtual_gpu {
 
-// Prints the finding to stderr, once per text. If findings are left when the process exits, its exit code is 66.
-// Thread-safe.
+// Prints the finding to stderr; a text that was printed before is not printed again. If findings remain when the
+// process exits, its exit code is findings_exit_code. Thread-safe.
 void report(const std::string& finding);
-// The findings so far, which are then forgotten: for tests that plant mistakes. Thread-safe.
+// Returns and clears the findings: for tests that plant mistakes. Thread-safe.
 std::vector<std::string> take_findings();
 
 inline constexpr int findings_exit_code = 66;

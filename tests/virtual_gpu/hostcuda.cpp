@@ -1,4 +1,4 @@
-// What tests/hostcuda asks of the GPU that its kernels run on: here the virtual one.
+// The functions that tests/hostcuda requires from the GPU on which its kernels run: here the virtual GPU.
 #include "tests/hostcuda/device_memory.hpp"
 #include "tests/hostcuda/run.hpp"
 #include "tests/virtual_gpu/device.hpp"
@@ -12,7 +12,7 @@ void enqueue(void* stream, const void* kernel, std::function<void()> body) {
     on->device->launch(on, kernel, std::move(body));
 }
 
-// An operation that runs has all of its GPU's memory already.
+// A running operation already has access to all memory of its GPU.
 DeviceAccess::DeviceAccess() = default;
 DeviceAccess::~DeviceAccess() = default;
 

@@ -1,5 +1,5 @@
-// Kernels are compiled with -fsanitize=thread, and without its library: what they call on each access of memory is
-// defined here, and tells the happens-before checker.
+// Kernels are compiled with -fsanitize=thread, but not linked with its library. The functions that they call at each
+// memory access are defined here, and report the access to the happens-before checker.
 #include "tests/virtual_gpu/device.hpp"
 
 using gpas::virtual_gpu::Access;

@@ -19,7 +19,7 @@ struct Planted {
     std::map<std::pair<Mistake, int>, int> counts;
 };
 
-// GPAS_VIRTUAL_GPU_MISTAKE=left_out:RANK:INDEX, for whole programs.
+// Parses GPAS_VIRTUAL_GPU_MISTAKE=left_out:RANK:INDEX, for tests that run whole programs.
 Planted* from_environment() {
     auto* const planted = new Planted;
     const char* text = std::getenv("GPAS_VIRTUAL_GPU_MISTAKE");

@@ -1,5 +1,5 @@
-// Mistakes planted in what a program asks of the virtual GPUs, as if the program had made them: to see whether they are
-// noticed.
+// Mutation tests: changes one CUDA or NCCL call of the program under test, as if the program had the mistake. The tests
+// then require that the mistake is detected.
 #pragma once
 
 namespace gpas::virtual_gpu {
@@ -8,22 +8,22 @@ enum class Mistake {
     none,
     no_record,        // an event is not recorded
     no_wait,          // a stream does not wait for an event
-    no_synchronize,   // the host takes a stream for finished that is not
+    no_synchronize,   // a synchronization of a stream returns before the stream has finished
     other_count,      // an NCCL call has one element less
-    other_type,       // an NCCL call is of another data type
+    other_type,       // an NCCL call has another data type
     left_out,         // an NCCL call is not made
-    other_operation,  // a sum is a maximum
+    other_operation,  // a sum becomes a maximum
     swapped,          // an NCCL call is made after the next one
 };
 
-// The index-th time, from 0, that `rank` (of this process's GPUs) is about to do right what `mistake` does wrong. One
-// mistake at a time.
+// Plants the mistake at its index-th place (from 0) on `rank`, a rank of this process's GPUs. A place is a call in
+// which the mistake is possible. Replaces an earlier plant().
 void plant(Mistake mistake, int rank, int index);
-// Whether it is to go wrong now. Counts. Thread-safe.
+// Called at each place of `mistake`: counts it, and returns whether the mistake must be made here. Thread-safe.
 bool planted(Mistake mistake);
 // Whether the mistake has been made since the last plant().
 bool was_planted();
-// How often planted() was asked on `rank` since the last plant().
+// The number of places of `mistake` on `rank` since the last plant().
 int places(Mistake mistake, int rank);
 
 }  // namespace gpas::virtual_gpu

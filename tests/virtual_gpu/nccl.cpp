@@ -1,5 +1,5 @@
-// The functions of NCCL that gpas calls, for virtual GPUs: as NVIDIA documents them, with what differs between
-// versions 2.18 and 2.32 (GPAS_VIRTUAL_NCCL_VERSION).
+// The NCCL functions that gpas calls, for virtual GPUs. They behave as NVIDIA documents them, including the differences
+// between versions 2.18 and 2.32 (GPAS_VIRTUAL_NCCL_VERSION).
 #include "tests/virtual_gpu/findings.hpp"
 #include "tests/virtual_gpu/mistakes.hpp"
 #include "tests/virtual_gpu/nccl_work.hpp"
@@ -17,7 +17,7 @@
 
 using namespace gpas::virtual_gpu;
 
-// Calls that wait for connections, and the stream that they go to then.
+// Calls that wait for connections, and the stream on which they are enqueued afterwards.
 struct PendingCall {
     Stream* stream = nullptr;
     std::vector<CallArguments> calls;
@@ -25,7 +25,7 @@ struct PendingCall {
 
 namespace {
 
-constexpr int collectives_connect_lazily = 22200;  // before it, when the communicator is made
+constexpr int collectives_connect_lazily = 22200;  // earlier versions connect when the communicator is made
 constexpr int ranks_may_share_a_gpu = 23000;
 constexpr int default_blocks = 32;
 
@@ -36,7 +36,7 @@ struct GroupedCall {
 };
 thread_local int group_depth = 0;
 thread_local std::vector<GroupedCall> grouped;
-thread_local std::optional<GroupedCall> held_back;  // by a planted mistake
+thread_local std::optional<GroupedCall> held_back;  // postponed by the planted mistake `swapped`
 thread_local std::string last_error;
 
 ncclResult_t fail(ncclResult_t result, std::string why) {
@@ -46,14 +46,14 @@ ncclResult_t fail(ncclResult_t result, std::string why) {
 
 // ---- connections ---------------------------------------------------------------------------------------------------
 
-using Ranks = std::uint64_t;  // of the job, a bit each
+using Ranks = std::uint64_t;  // a set of the job's ranks, one bit per rank
 
 Ranks job_ranks(const ncclComm& comm, int rank) {
     const std::uint32_t attached = comm.area(rank).attached.load();
     return attached != 0 ? Ranks(1) << (attached - 1) % 64 : 0;
 }
 
-// Offers what the call needs. Those that have not done the same yet.
+// Publishes that this rank is ready to connect for the call. Returns the ranks that are not ready yet.
 Ranks connect(ncclComm& comm, const CallArguments& c) {
     if (comm.size == 1) return 0;
     Ranks missing = 0;
@@ -83,7 +83,8 @@ void enqueue(ncclComm& comm, const PendingCall& call) {
     call.stream->device->enqueue(call.stream, std::move(name), make_work(comm, call.calls));
 }
 
-// Whether the communicator has begun what it was last asked for.
+// Advances what the communicator was last asked for: to start, to make a call that waits for connections, or to
+// finalize. Returns false while that waits for other ranks.
 bool goes_on(ncclComm& comm) {
     if (!comm.started) {
         for (int rank = 0; rank < comm.size; ++rank)
@@ -250,7 +251,7 @@ ncclResult_t ncclCommFinalize(ncclComm_t comm) {
     return ncclSuccess;
 }
 
-// Without ncclCommFinalize it waits for all ranks of the communicator to come here.
+// Without an earlier ncclCommFinalize this call waits until all ranks of the communicator have called it.
 ncclResult_t ncclCommDestroy(ncclComm_t comm) {
     comm->finalizing = true;
     while (!goes_on(*comm)) {

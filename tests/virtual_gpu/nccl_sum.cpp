@@ -31,7 +31,7 @@ void reduce_as(void* to, const std::vector<const std::byte*>& parts, std::size_t
     }
 }
 
-// bf16 converts from and to float only.
+// bf16 has conversions from and to float only.
 struct Bf16 {
     bf16 value;
     Bf16() = default;

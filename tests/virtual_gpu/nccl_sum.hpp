@@ -8,8 +8,8 @@
 
 namespace gpas::virtual_gpu {
 
-// to [count] = the sum, maximum or minimum of the parts [count], element by element: in double precision and in the
-// order of the ranks, rounded once.
+// to [count] = the element-wise sum, maximum or minimum of the parts [count]: computed in double precision, in the
+// order of the ranks, and rounded once to `type`.
 void reduce(void* to, const std::vector<const std::byte*>& parts, std::size_t count, ncclDataType_t type,
             ncclRedOp_t operation);
 

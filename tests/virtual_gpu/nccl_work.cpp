@@ -38,7 +38,7 @@ std::string describe(const CallArguments& c, const ncclComm& comm) {
 namespace {
 
 constexpr int poison = 0xff;
-constexpr std::size_t buffered_bytes = 64 << 10;  // a message up to this leaves without its receiver
+constexpr std::size_t buffered_bytes = 64 << 10;  // a send up to this size ends without its receive
 
 Signature signature_of(const CallArguments& c) {
     return {.call = c.is_message() ? 0 : std::int32_t(c.call),
@@ -175,7 +175,7 @@ public:
 private:
     Lane& lane() const { return comm_.area(comm_.rank).lanes[c_.peer]; }
     bool leaves() const { return lane().received.load() >= number_ || (buffered() && bytes() <= buffered_bytes); }
-    // NCCL has room for a little; whoever relies on it hangs with larger messages.
+    // NCCL buffers a small message. A program that relies on this deadlocks with larger messages.
     static bool buffered() { return settings().scheduler == Scheduler::earliest; }
 
     std::uint64_t number_;
@@ -212,7 +212,7 @@ private:
     std::uint64_t number_;
 };
 
-// One kernel of NCCL.
+// One NCCL kernel.
 class Work final : public SharedWork {
 public:
     Work(ncclComm& comm, const std::vector<CallArguments>& calls) : comm_(comm), number_(++comm.enqueued) {

@@ -1,4 +1,4 @@
-// Calls of the virtual NCCL as work on a virtual GPU.
+// Turns calls of the virtual NCCL into work of a virtual GPU.
 #pragma once
 
 #include "tests/virtual_gpu/device.hpp"
@@ -10,10 +10,10 @@
 #include <string>
 #include <vector>
 
-// NCCL declares it, and leaves it to its library.
+// The communicator. nccl.h declares the struct; the library, here the virtual one, defines it.
 struct ncclComm {
     int rank = 0, size = 0;
-    int blocks = 0;  // multiprocessors that one of its calls holds
+    int blocks = 0;  // multiprocessors that one of its calls occupies
     bool blocking = true;
     std::string name;
     gpas::virtual_gpu::Device* device = nullptr;
@@ -21,12 +21,12 @@ struct ncclComm {
     ncclResult_t error = ncclSuccess;
     bool started = false;  // all ranks have attached
     bool finalizing = false;
-    std::uint64_t waits_for = 0;    // ranks of the job that the host waits for, a bit each
-    std::uint64_t collectives = 0;  // called
-    std::uint64_t sent[gpas::virtual_gpu::most_ranks_of_group] = {};      // messages called, by receiver
-    std::uint64_t received[gpas::virtual_gpu::most_ranks_of_group] = {};  // by sender
-    std::uint64_t enqueued = 0, over = 0;                                 // pieces of work
-    std::shared_ptr<struct PendingCall> pending;                          // waits for connections
+    std::uint64_t waits_for = 0;    // the job's ranks that the host waits for, one bit per rank
+    std::uint64_t collectives = 0;  // number of collectives called
+    std::uint64_t sent[gpas::virtual_gpu::most_ranks_of_group] = {};      // number of sends called; index: receiver
+    std::uint64_t received[gpas::virtual_gpu::most_ranks_of_group] = {};  // number of receives called; index: sender
+    std::uint64_t enqueued = 0, over = 0;                                 // pieces of work enqueued, and ended
+    std::shared_ptr<struct PendingCall> pending;                          // a call that waits for connections
 
     gpas::virtual_gpu::RankArea& area(int index) const { return segment->rank(index); }
 };
@@ -45,12 +45,12 @@ struct CallArguments {
     std::size_t count = 0;
     ncclDataType_t type = ncclFloat32;
     ncclRedOp_t operation = ncclSum;
-    int peer = 0;  // or root
+    int peer = 0;  // the rank at the other end, or the root
     bool is_message() const { return call == NcclCall::send || call == NcclCall::receive; }
 };
 std::string describe(const CallArguments& arguments, const ncclComm& comm);
 
-// The work of calls that one communicator was given at once (a group, or a single call).
+// The work of the calls of one NCCL group on one communicator, or of a single call.
 std::shared_ptr<SharedWork> make_work(ncclComm& comm, const std::vector<CallArguments>& calls);
 bool belongs_to(const SharedWork& work, const ncclComm& comm);
 

@@ -1,4 +1,4 @@
-// The functions of CUDA's runtime that gpas calls, for virtual GPUs.
+// The CUDA runtime functions that gpas calls, for virtual GPUs.
 #include "tests/virtual_gpu/device.hpp"
 #include "tests/virtual_gpu/findings.hpp"
 
@@ -23,7 +23,7 @@ Event& event_of(cudaEvent_t event) { return *reinterpret_cast<Event*>(event); }
 
 cudaError_t state() { return current_device().has_failed() ? cudaErrorLaunchFailure : cudaSuccess; }
 
-// Pinned memory of the host, by address.
+// Pinned host memory. Key: address.
 struct Pinned {
     std::mutex mutex;
     std::map<char*, std::size_t> blocks;
@@ -55,7 +55,7 @@ std::string named(cudaMemcpyKind kind, std::size_t bytes) {
 
 constexpr int host_poison = 0xff;
 
-// Memory of the host that copies to GPUs have yet to read.
+// Host memory that enqueued copies to GPUs have not read yet.
 struct Unread {
     std::mutex mutex;
     std::multimap<const char*, std::size_t> ranges;
@@ -86,7 +86,8 @@ Unread& unread() {
     return *all;
 }
 
-// Memory of the host is a snapshot: what it holds when the copy is enqueued must still be there when it takes place.
+// Takes a snapshot of the host memory when the copy is enqueued. The memory must still be equal to it when the copy
+// runs; otherwise the program has changed the memory too early.
 void copy_from_host(Stream* stream, void* to, const void* from, std::size_t bytes) {
     auto before =
         std::make_shared<std::vector<char>>(static_cast<const char*>(from), static_cast<const char*>(from) + bytes);
@@ -100,7 +101,7 @@ void copy_from_host(Stream* stream, void* to, const void* from, std::size_t byte
     });
 }
 
-// Memory of the host is poisoned until the copy takes place: who reads it too early reads NaN.
+// Poisons the host memory until the copy runs: a program that reads the memory too early reads NaN.
 void copy_to_host(Stream* stream, void* to, const void* from, std::size_t bytes) {
     const bool poisoned = !unread().overlaps(to, bytes);  // else an earlier copy would read the poison
     if (poisoned) std::memset(to, host_poison, bytes);
@@ -125,7 +126,7 @@ void copy_on_device(Stream* stream, void* to, const void* from, std::size_t byte
     });
 }
 
-// Zeroes of whole pages take no memory.
+// Whole pages of zeros take no memory.
 void set_now(char* to, int value, std::size_t bytes) {
     constexpr std::size_t page_bytes = 4096, worthwhile_bytes = 64 << 10;
     if (value != 0 || bytes < worthwhile_bytes) {
@@ -171,7 +172,7 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
     properties->uuid.bytes[0] = 'v';
     properties->uuid.bytes[8] = char(device + 1);
     properties->totalGlobalMem = std::size_t(4) << 30;
-    properties->multiProcessorCount = 4;  // as few as tests of kernels have: a GPU's number takes its time here
+    properties->multiProcessorCount = 4;  // as in the kernel tests: grids sized for a real GPU would be slow here
     properties->major = 9;
     properties->pciBusID = device + 1;
     return cudaSuccess;
@@ -267,7 +268,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
         case cudaMemcpyDeviceToHost: copy_to_host(on, to, from, bytes); break;
         default: copy_on_device(on, to, from, bytes); break;
     }
-    // What is not pinned goes through memory of the driver, which the host waits for.
+    // A copy of memory that is not pinned uses a buffer of the driver, and the host waits for it.
     if (kind == cudaMemcpyDeviceToHost && !pinned().has(to))
         on->device->synchronize(on, "cudaMemcpyAsync to memory that is not pinned");
     if (kind == cudaMemcpyHostToDevice && !pinned().has(from))

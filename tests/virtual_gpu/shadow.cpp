@@ -7,7 +7,7 @@
 namespace gpas::virtual_gpu {
 namespace {
 
-// In place of the last writer's moment.
+// Special values of Cell::writer.
 constexpr std::uint32_t unwritten = 0;
 constexpr std::uint32_t not_allocated = 0xffffffffU;
 
@@ -21,8 +21,8 @@ Moment moment_of(std::uint32_t bits) {
 
 Shadow::Shadow(const std::byte* base, Describe describe) : base_(base), describe_(std::move(describe)) {}
 
-// Calls visit_cell(cell, offset) for the granules of a range: once per page if all of the page is in the range and
-// alike.
+// Calls visit_cell(cell, offset) for the granules of a range. If the range contains a whole page whose cells are equal,
+// there is one call for the page.
 template <class Visit>
 void Shadow::visit(const void* begin, std::size_t bytes, Visit&& visit_cell) {
     std::size_t at = std::size_t(static_cast<const std::byte*>(begin) - base_) / granule_bytes;

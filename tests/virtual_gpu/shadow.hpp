@@ -1,4 +1,5 @@
-// The happens-before checker: of each element of a virtual GPU's memory, who wrote it last and who has read it since.
+// The happens-before checker: a race detector for GPU memory, similar to ThreadSanitizer. For each element of a virtual
+// GPU's memory it keeps the operation that wrote the element last, and the operations that have read it since.
 #pragma once
 
 #include "tests/virtual_gpu/clock.hpp"
@@ -14,33 +15,35 @@ namespace gpas::virtual_gpu {
 
 enum class Access { read, write };
 
-// Two operations of a GPU conflict if they touch the same bytes, at least one of them writes, and no order of streams,
-// events and waits of the host makes one end before the other begins. Granules of two bytes: the smallest element.
-// Not thread-safe: its GPU runs one operation at a time.
+// Two operations of a GPU conflict if they touch the same bytes, at least one of them writes, and neither streams nor
+// events nor waits of the host guarantee that one ends before the other begins. It also reports reads of unwritten and
+// of freed memory. It works on granules of two bytes, the smallest element. Not thread-safe: its GPU runs one operation
+// at a time.
 class Shadow {
 public:
     using Describe = std::function<std::string(Moment)>;
 
-    // Memory from `base` on, of which nothing is allocated. describe: names an operation in a report.
+    // For memory that starts at `base`, none of it allocated. describe: the name of an operation in a report.
     Shadow(const std::byte* base, Describe describe);
 
-    void allocated(const void* begin, std::size_t bytes);  // unwritten from now on
+    void allocated(const void* begin, std::size_t bytes);  // the range is unwritten from now on
     void freed(const void* begin, std::size_t bytes);
-    // Checks and records what the operation does. clock: what is over when the operation begins, the operation itself
-    // included.
+    // Checks and records one access of an operation. clock: the operations that have ended when it begins, and the
+    // operation itself.
     void access(Moment operation, const Clock& clock, const void* begin, std::size_t bytes, Access access);
 
 private:
     static constexpr std::size_t granule_bytes = 2;
     static constexpr std::size_t page_bytes = 4096;
     static constexpr std::size_t cells_of_page = page_bytes / granule_bytes;
-    static constexpr std::size_t most_readers = 3;  // kept; a further one takes the place of the first
+    static constexpr std::size_t most_readers = 3;  // readers kept per granule; a further one replaces the first
 
     struct Cell {
         std::uint32_t writer = 0;
         std::uint32_t readers[most_readers] = {};
     };
-    // All cells alike (`same`), until a part of the page is treated otherwise.
+    // Without `cells`, all cells of the page are equal to `same`. `cells` is allocated at the first access to a part of
+    // it.
     struct Page {
         Cell same;
         std::unique_ptr<Cell[]> cells;

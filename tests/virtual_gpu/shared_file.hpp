@@ -6,11 +6,11 @@
 
 namespace gpas::virtual_gpu {
 
-// Of this process's job: the same in every process of one launcher, no other job's.
+// A name for this process's job: equal in all processes of one launcher, different from other jobs' names.
 std::string job_name();
 
-// Zeroes at first; takes memory only as it is touched. The name goes when the object does, or when unlink() is called;
-// the memory goes with the last process that has it.
+// Shared memory, initially zero. Pages take memory only when they are touched. The destructor or unlink() removes the
+// name. The memory exists until the last process has unmapped it.
 class SharedFile {
 public:
     SharedFile(const std::string& name, std::size_t bytes);

@@ -1,4 +1,4 @@
-// In place of base/shared_library.cpp: NCCL and cuBLASLt are this program itself, whose functions are virtual.
+// Replaces base/shared_library.cpp: NCCL and cuBLASLt are the virtual functions in this program itself.
 #include "base/shared_library.hpp"
 
 #include "base/error.hpp"

@@ -1,11 +1,11 @@
-// Names of this program's functions, the static ones too, from the symbol table of its file.
+// The names of this program's functions, including static ones, from the symbol table of its file.
 #pragma once
 
 #include <string>
 
 namespace gpas::virtual_gpu {
 
-// Without namespaces and parameters; the address if the table has no name for it. Thread-safe.
+// The function's name without namespaces and parameters, or its address if the table has no name for it. Thread-safe.
 std::string symbol_of(const void* function);
 
 }  // namespace gpas::virtual_gpu
