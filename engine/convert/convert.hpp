@@ -1,5 +1,6 @@
-// Checkpoints to and from Hugging Face's format. Every conversion reads back what it wrote and compares it with where
-// it came from, bit by bit; and, where asked to, the logits of both on the same tokens.
+// Converts checkpoints to and from Hugging Face's format. Every conversion reads the written files back and compares
+// the weights with the source's, bit by bit. If `logits` is set, it also compares the logits of both models on the same
+// tokens.
 #pragma once
 
 #include "io/hugging_face/safetensors.hpp"
@@ -14,24 +15,25 @@ namespace gpas {
 struct ConvertOptions {
     std::filesystem::path source, target;
     StoredDtype dtype = StoredDtype::bf16;     // of exported weights
-    bool fold_gates = false;                   // export a gated model as a plain LLaMA
-    std::int64_t shard_bytes = 5'000'000'000;  // largest file of exported weights, unless one tensor is larger
-    std::string tokenizer;          // SentencePiece model; empty: the source's; "none": leave the tokenizer out
-    std::string architecture;       // of an imported model whose config.json does not say; empty: it does
-    std::int64_t post_layers = -1;  // of an imported Mix-LN model, likewise; -1: it does, or a quarter
-    bool logits = true;
-    std::string tokens;  // prefix of token files for the logits; empty: the source's, or pseudo-random
+    bool fold_gates = false;                   // export a gated model as a plain LLaMA (fold.hpp)
+    std::int64_t shard_bytes = 5'000'000'000;  // largest file of exported weights; a larger tensor gets its own file
+    std::string tokenizer;                     // SentencePiece model; empty: the source's; "none": no tokenizer
+    std::string architecture;                  // of an imported model; empty: as config.json says
+    std::int64_t post_layers = -1;             // of an imported Mix-LN model; -1: as config.json says, else layers / 4
+    bool logits = true;                        // compare logits
+    std::string tokens;  // prefix of token files for the logits; empty: the source's, else pseudo-random
     int threads = 1;
-    std::function<void(const std::string&)> say;  // lines for people; rank 0
+    std::function<void(const std::string&)> say;  // called with lines for the user, on rank 0
 };
 
-// source: a checkpoint file. target: a new directory with config.json, generation_config.json, safetensors and what
-// there is of a tokenizer; it appears when all of it is there. Ranks share the files. Memory: near one tensor a rank,
-// but for the logits (rank 0: the model in fp32). Collective; Error.
+// Converts a checkpoint file (source) to a new directory (target) with config.json, generation_config.json, safetensors
+// and, if available, the tokenizer. The target appears only once it is complete. Ranks divide the weight files among
+// them. Memory: about one tensor per rank; with `logits` rank 0 holds the whole model in fp32. Collective; Error.
 void export_hugging_face(Communicator& world, const ConvertOptions& options);
 
-// source: a directory with config.json and safetensors. target: a new run directory: config.yaml, and a checkpoint of
-// step 0 with weights alone, for checkpoint.init_from, gpas eval and gpas generate. Likewise.
+// Converts a directory with config.json and safetensors (source) to a new run directory (target) with config.yaml and
+// a checkpoint of step 0. The checkpoint has weights only, for checkpoint.init_from, gpas eval and gpas generate. The
+// target appears only once it is complete. Memory as for the export. Collective; Error.
 void import_hugging_face(Communicator& world, const ConvertOptions& options);
 
 }  // namespace gpas

@@ -31,7 +31,7 @@ struct Shard {
     std::int64_t bytes = 0;
 };
 
-// In the order of the model; parameters that are cut into several tensors stay in one file.
+// Divides the tensors among files, in the order of the model. The tensors of one parameter are in the same file.
 std::vector<Shard> shards_of(const std::vector<HuggingFaceTensor>& tensors, std::int64_t bytes_per_element,
                              std::int64_t most_bytes) {
     std::vector<Shard> shards(1);
@@ -48,7 +48,7 @@ std::vector<Shard> shards_of(const std::vector<HuggingFaceTensor>& tensors, std:
     return shards;
 }
 
-// Keeps the parameter that was read last: its tensors follow each other.
+// Reads tensors from the parameters. Caches the last parameter, since its tensors are written one after the other.
 class LastRead {
 public:
     explicit LastRead(Weights weights) : weights_(std::move(weights)) {}
@@ -158,7 +158,7 @@ private:
         if (tokenizer_) exported_ = hugging_face_tokenizer(*tokenizer_, config_.ids, config_.max_length);
     }
 
-    // Those of the imported model that training began with; else those that the training data have.
+    // bos and eos of the imported model that training began with; else those that the training data use.
     TokenIds token_ids() const {
         const auto imported = file_->header().extra.find("token_ids");
         const std::string tokens = training_tokens();
@@ -170,7 +170,7 @@ private:
         return ids;
     }
 
-    // Prefix of the first token files of the run, if they are there.
+    // Prefix of the run's first token files if they exist, else empty.
     std::string training_tokens() const {
         if (run_.data.train.empty()) return {};
         const std::string& prefix = run_.data.train.front().path;

@@ -18,7 +18,7 @@ using std::filesystem::path;
 
 constexpr std::size_t most_named = 8;
 
-// The files that the index names, each once.
+// The distinct files that the index names.
 std::set<std::string> indexed_files(const path& index) {
     std::ifstream in(index);
     nlohmann::json root;
@@ -49,7 +49,7 @@ std::set<std::string> indexed_files(const path& index) {
     fail(ExitCode::bad_file, "{}: has neither model.safetensors nor model.safetensors.index.json", directory.string());
 }
 
-// Buffers that old versions of transformers saved with the weights; they follow from the configuration.
+// Buffers that old versions of transformers saved with the weights. They are functions of the configuration: ignored.
 bool is_buffer(const std::string& name) { return name.ends_with(".rotary_emb.inv_freq"); }
 
 }  // namespace
@@ -97,7 +97,7 @@ void HuggingFaceWeights::check(const ModelConfig& model) {
                                                   shape_text(tensor.shape)));
             left.erase(tensor.name);
         }
-    if (model.tied_embeddings && left.erase("lm_head.weight") > 0) {  // saved all the same
+    if (model.tied_embeddings && left.erase("lm_head.weight") > 0) {  // some files hold it although it is tied
         const Place head = places_.at("lm_head.weight"), embedding = places_.at("model.embed_tokens.weight");
         const std::vector<float> a = head.file->read(*head.entry), b = embedding.file->read(*embedding.entry);
         if (a.size() != b.size() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) != 0)

@@ -1,4 +1,4 @@
-// The weights of a directory of Hugging Face's, as the engine's parameters. Internal to engine/convert.
+// Reads the weights of a Hugging Face model directory as gpas parameters. Internal to engine/convert.
 #pragma once
 
 #include "engine/convert/tensors.hpp"
@@ -12,12 +12,13 @@ namespace gpas {
 
 class HuggingFaceWeights {
 public:
-    // model.safetensors, or the files of model.safetensors.index.json. Error(bad_file): what is missing, has another
-    // shape, or belongs to no parameter of the model; weights that are pickled.
+    // Opens model.safetensors, or the files of model.safetensors.index.json. Error(bad_file) if a tensor is missing,
+    // has another shape than `model` needs, or belongs to no parameter of it; or if the weights are pickled.
     HuggingFaceWeights(const std::filesystem::path& directory, const ModelConfig& model);
 
-    Weights weights() const;                                      // refers to this object
-    std::vector<float> read(const std::string& parameter) const;  // Error(bad_file) for NaN and Inf, naming the element
+    Weights weights() const;  // calls read(); must not outlive this object
+    // All values of a parameter, row-major. Error(bad_file) for NaN and Inf, naming the element.
+    std::vector<float> read(const std::string& parameter) const;
 
 private:
     struct Place {

@@ -57,7 +57,7 @@ private:
             if (mine(i)) weights_->read(specs_[i].name);
     }
 
-    // Empty: none.
+    // The tokenizer's file; empty: no tokenizer.
     path tokenizer_file() const {
         if (options_.tokenizer == "none") return {};
         if (!options_.tokenizer.empty()) {
@@ -70,7 +70,7 @@ private:
         return {};
     }
 
-    // Each parameter by one rank, one after the other.
+    // Saves the weights. Each parameter is written by one rank, which holds one parameter at a time in memory.
     path save(const path& directory) {
         std::vector<StateTensor> tensors;
         for (std::size_t i = 0; i < specs_.size(); ++i) {

@@ -77,7 +77,7 @@ void report_logits(const ConvertOptions& options, const std::string& tokens, con
                    const Weights& source, const ModelConfig& result_model, const Weights& result, bool exact) {
     constexpr std::int64_t length = 64;
     const ProbeTokens probe = probe_tokens(tokens, length, source_model.vocab_size);
-    // One model after the other, so that memory holds one.
+    // Computes one model after the other, so that only one is in memory.
     const std::vector<float> before = logits_of(source_model, source, probe, options.threads);
     const std::vector<float> after = logits_of(result_model, result, probe, options.threads);
     const LogitsDifference difference = compare_logits(before, after, source_model.vocab_size);

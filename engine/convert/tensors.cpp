@@ -12,7 +12,7 @@ struct SiteNames {
     std::string attention, mlp;
 };
 
-// As the classes of transformers (Llama; Gemma 2 for Sandwich) and of the paper's code have them.
+// Names as in the classes of transformers (Llama; Gemma 2 for Sandwich) and of the GPAS paper's code.
 SiteNames pre_norms(const ResidualRow& row) {
     return {"input_layernorm", row.branch_norm ? "pre_feedforward_layernorm" : "post_attention_layernorm"};
 }
@@ -55,7 +55,7 @@ private:
                                                                   : (attention ? after_attention : after_mlp);
         whole(spec, layer_ + is + ".weight");
     }
-    // [kv heads, heads/kv heads + 2, head dim, hidden]: of each key/value head its queries, key, value.
+    // [kv heads, heads/kv heads + 2, head dim, hidden]: per KV head its query heads, key, value.
     void qkv(const ParameterSpec& spec) {
         const std::int64_t groups = spec.shape[0], queries = spec.shape[1] - 2, hidden = spec.shape[3];
         const std::int64_t head = spec.shape[2] * hidden;

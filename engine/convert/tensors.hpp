@@ -1,4 +1,4 @@
-// The parameters of a model as Hugging Face's files name and cut them.
+// Maps gpas parameters to the tensors of Hugging Face files, and back.
 #pragma once
 
 #include "engine/model/parameters.hpp"
@@ -9,22 +9,24 @@
 
 namespace gpas {
 
-// All values of a parameter of the engine, row-major.
+// Returns all values of a gpas parameter, row-major.
 using Weights = std::function<std::vector<float>(const std::string& parameter)>;
 
 struct HuggingFaceTensor {
     std::string name;
     std::vector<std::int64_t> shape;
-    std::string parameter;      // of the engine
-    std::vector<Range> slices;  // of its row-major elements; joined, they are the tensor
+    std::string parameter;      // name of the gpas parameter with the tensor's values
+    std::vector<Range> slices;  // of the parameter's row-major elements; concatenated, they are the tensor
     std::int64_t elements() const;
 };
 
-// In the order of the forward pass; together they hold every element of every parameter once. Names are those of
-// transformers' LlamaForCausalLM, and of the GPAS paper's code for what that has not: layers.<l>.gpas_block.gate (one
-// of no dimension; in self_attn and mlp where each sub-layer has its own), post_feedforward_layernorm, ….
+// The tensors in the order of the forward pass; together they hold every element of every parameter once. Names are
+// those of transformers' LlamaForCausalLM. Tensors that it does not have are named as in the GPAS paper's code:
+// layers.<l>.gpas_block.gate (a scalar without dimensions; in self_attn and mlp if each sub-layer has a gate),
+// post_feedforward_layernorm, ….
 std::vector<HuggingFaceTensor> hugging_face_tensors(const ModelConfig& model);
 
+// taken: the tensor's values out of the parameter's. put: parameter's elements of the tensor = values.
 std::vector<float> taken(const HuggingFaceTensor& tensor, const std::vector<float>& parameter);
 void put(const HuggingFaceTensor& tensor, const std::vector<float>& values, std::vector<float>& parameter);
 

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t most_documents = 1000;
 
-// Whether the first (or last) token of each document is this id; false if there is no document with tokens.
+// True if the first (or last) token of each document is this id; false if no document has tokens.
 bool documents_have(const std::string& prefix, std::int64_t id, bool first) {
     if (id < 0) return false;
     const IndexedDataset dataset(prefix);

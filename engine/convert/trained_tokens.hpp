@@ -1,4 +1,4 @@
-// Which special tokens the training data have. Internal to engine/convert.
+// Finds the special tokens (bos, eos) that the training data use. Internal to engine/convert.
 #pragma once
 
 #include "io/data/tokenizer.hpp"
@@ -8,11 +8,11 @@
 
 namespace gpas {
 
-// Whether every one of up to 1000 documents, spread evenly over the token files, begins with this id.
+// True if all of up to 1000 documents, spread evenly over the token files, begin with this id.
 bool documents_begin_with(const std::string& prefix, std::int64_t id);
 
-// bos and eos of the tokenizer, each only if documents begin or end with it. Without token files (an empty prefix): eos
-// of the tokenizer, since `gpas prepare` ends documents with it and begins none with bos.
+// The tokenizer's bos if the documents begin with it, and the tokenizer's eos if the documents end with it. Without
+// token files (an empty prefix): eos only, since `gpas prepare` appends eos to documents and does not prepend bos.
 TokenIds trained_token_ids(const Tokenizer& tokenizer, const std::string& prefix);
 
 }  // namespace gpas

@@ -20,7 +20,7 @@ struct Schedule {
     int chunks;
 };
 
-// Every key of the layout, so that nothing of the configuration's own layout remains.
+// Overrides for every key of the layout, so that no value of the configuration's own layout remains.
 std::vector<std::string> overrides_of(std::int64_t tensor, bool sequence, std::int64_t pipeline,
                                       const Schedule& schedule, const char* recompute, std::int64_t micro) {
     std::vector<std::string> overrides{fmt::format("parallel.tensor={}", tensor),
@@ -56,10 +56,10 @@ std::vector<LayoutChoice> search_layouts(const RunConfig& config, const LayoutSe
             choice.time = predict_step(loaded, choice.plan, speed);
             found.push_back(std::move(choice));
         } catch (const Error& error) {
-            if (error.code() != ExitCode::usage) throw;  // a layout that is refused is none
+            if (error.code() != ExitCode::usage) throw;  // the configuration refuses this layout: left out
         }
     };
-    // With many ranks only the smallest divide the batch.
+    // With many ranks only the smallest micro-batch sizes divide the global batch.
     const std::int64_t largest = std::max<std::int64_t>(4 * config.training.micro_batch_size, 16);
     std::vector<std::int64_t> micro_batches;
     for (const std::int64_t micro : divisors(config.training.global_batch_size))

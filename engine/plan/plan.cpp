@@ -51,7 +51,7 @@ StepTraffic traffic_of(const ReplicaShape& shape, const ReplicaPlan& memory, std
     for (const ModelPart& part : shape.parts) {
         transfers.add(layer_transfers(shape.compute), double(part.layers.size()));
         transfers.add(ends_transfers(part, shape.compute), 1.0);
-        boundaries += (part.head ? 0.0 : 1.0) + (part.embedding ? 0.0 : 1.0);  // a stream on, a gradient back
+        boundaries += (part.head ? 0.0 : 1.0) + (part.embedding ? 0.0 : 1.0);  // sends a stream on, a gradient back
         if (part.head && shape.compute.tensor_size > 1)
             traffic.tensor_all_gather +=
                 double(micro_batches * shape.compute.tokens() * 3 * shape.compute.tensor_size) * sizeof(float);
@@ -79,7 +79,7 @@ std::int64_t parameters_of(const ReplicaShape& shape) {
     return count;
 }
 
-// Forward floating-point operations of a micro-batch on one rank.
+// Floating-point operations of the forward pass of one micro-batch on one rank.
 double part_flops(const RunConfig& config, const ModelPart& part) {
     const double tokens = double(config.training.micro_batch_size * config.data.sequence_length);
     const double layers = double(part.layers.size()) * layer_forward_flops(config.model, config.data.sequence_length);
@@ -93,7 +93,8 @@ std::vector<ModelPart> parts_in_order(const RunPlan& plan) {
     return parts;
 }
 
-// Costs of each model stage, products alone, in operations.
+// Costs of each model stage in floating-point operations of its matrix products and attention. Recomputation adds one
+// forward pass (full) or 0.6 of one (selective) to backward_input.
 PipelineCosts costs_of(const RunConfig& config, const RunPlan& plan) {
     PipelineCosts costs;
     const double again = config.parallel.recompute == Recompute::full        ? 1.0
@@ -121,7 +122,7 @@ RunPlan plan_run(const LoadedConfig& loaded, std::int64_t ranks, int threads, De
     RunPlan plan{.mesh = check_for_world(loaded, ranks)};
     plan.pipeline = pipeline_shape(config, plan.mesh);
     for (int stage = 0; stage < plan.mesh.pipeline; ++stage) {
-        // The last tensor rank has the larger share where sizes do not divide.
+        // The last tensor rank has the largest share if sizes do not divide.
         const MeshPlace place{.tensor = plan.mesh.tensor - 1, .data = 0, .pipeline = stage};
         const ReplicaShape shape = replica_shape(config, plan.mesh, place, threads, true, device);
         RankPlan rank{.place = place,

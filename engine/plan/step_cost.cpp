@@ -11,10 +11,10 @@ class Work {
 public:
     Work(const DeviceSpeed& speed, double element_bytes) : speed_(speed), element_bytes_(element_bytes) {}
 
-    // y [m,n] = x [m,k] w; output_bytes of an element of y.
+    // y [m,n] = x [m,k] w [k,n]. output_bytes: per element of y.
     void product(double m, double n, double k, double output_bytes) {
         if (m * n * k == 0.0) return;
-        constexpr double tile = 128.0 * 256.0, split_depth = 1024.0;  // long sums are split over several tiles
+        constexpr double tile = 128.0 * 256.0, split_depth = 1024.0;  // longer sums are split over several tiles
         const double tiles = m * n / tile * std::max(1.0, k / split_depth);
         const double idle = std::max(1.0, speed_.product_tiles / std::max(1.0, tiles));
         const double computing =
@@ -24,7 +24,7 @@ public:
         seconds_.memory += speed_.launch_seconds;
     }
     void product(double m, double n, double k) { product(m, n, k, element_bytes_); }
-    // dw [n,k] += dyᵀ x, in fp32.
+    // dw [n,k] fp32 += dyᵀ x, with dy [m,n], x [m,k].
     void weight_gradient(double m, double n, double k) {
         product(n, k, m, 0.0);
         seconds_.memory += n * k * 8.0 / speed_.copy_bytes;
@@ -46,8 +46,8 @@ private:
     WorkSeconds seconds_;
 };
 
-// Sizes of a rank's tensors, in elements, and its operations in the order of attention.cpp, mlp.cpp, residual_site.cpp
-// and head.cpp.
+// The operations of a part of the model, in the order of attention.cpp, mlp.cpp, residual_site.cpp and head.cpp, with
+// the sizes of the rank's tensors (in elements; stream_ and element_ in bytes).
 class PartWork {
 public:
     PartWork(const ModelConfig& model, const ModelShape& shape, const DeviceSpeed& speed, double message)
@@ -76,7 +76,7 @@ public:
             sum.forward += seconds([&](Work& work) { embedding(work); });
             sum.backward_input += seconds([&](Work& work) { embedding_backward(work); });
         }
-        // Forward, loss and backward of a chunk of logits are one action, that of the backward.
+        // The head computes forward, loss and backward of each chunk of logits together, in the backward action.
         if (part.head) sum.backward_input += seconds([&](Work& work) { head(work); });
         return sum;
     }
@@ -89,7 +89,8 @@ private:
         return work.take();
     }
 
-    // gather and reduce: beside the messages of sequence parallelism there are none where nothing is sharded.
+    // Messages of gather_into and reduce_from. Without sequence parallelism a gather moves nothing, and a reduction is
+    // an all-reduce, which takes as long as two messages.
     void gather(Work& work) const { work.message(shape_.sequence_parallel ? message_ : 0.0); }
     void reduce(Work& work) const { work.message(shape_.sequence_parallel ? message_ : 2.0 * message_); }
 
@@ -111,7 +112,7 @@ private:
     void swiglu(Work& work, double passes) const {
         work.move(passes * tokens_ * ffn_ * element_, speed_.shares.swiglu);
     }
-    // A site's own norms; the sum is made with the next site's pre-norm.
+    // ResidualSite::leave: the norm on the branch, then the sum in one pass with the next norm.
     void leave(Work& work, const ResidualRow& row) const {
         if (row.branch_norm) work.move(2.0 * stream_, speed_.shares.rmsnorm);
         work.move(4.0 * stream_, speed_.shares.residual_rmsnorm);
@@ -160,7 +161,7 @@ private:
         work.product(tokens_, hidden_, qkv_);
         reduce(work);
         work.move(4.0 * stream_, speed_.shares.rmsnorm_backward);
-        if (shape_.split_backward) work.move(4.0 * stream_, 1.0);  // gradients of both branches are kept
+        if (shape_.split_backward) work.move(4.0 * stream_, 1.0);  // copies of db, kept for backward_weight
     }
     void layer_backward_weight(Work& work) const {
         for (int branch = 0; branch < 2; ++branch) {
@@ -222,7 +223,7 @@ PartSeconds part_seconds(const ModelConfig& model, const ModelPart& part, const 
 
 WorkSeconds update_seconds(double gradients, double owned, bool bf16, const DeviceSpeed& speed) {
     const double zero = 4.0 * gradients, norm = 4.0 * owned;
-    const double adamw = (bf16 ? 30.0 : 28.0) * owned;  // reads w, m, v and the gradient, writes w, m, v and the copy
+    const double adamw = (bf16 ? 30.0 : 28.0) * owned;  // reads w, m, v, gradient; writes w, m, v and the bf16 copy
     const double bytes = speed.shares.optimizer * speed.copy_bytes;
     return {.memory = (zero + norm + adamw) / bytes + speed.step_seconds};
 }

@@ -12,10 +12,11 @@
 namespace gpas {
 namespace {
 
-// Ranks of a group whose neighbours are `stride` ranks apart that share a node.
+// Number of ranks per node in a group of `size` ranks whose neighbours are `stride` world ranks apart.
 int ranks_of_node(int size, int stride, int per_node) { return std::clamp(per_node / stride, 1, size); }
 
-// A group that leaves its nodes goes through the network adapters of all its ranks of a node.
+// Link speed of such a group. If the group spans nodes, its messages use the network adapters of all its ranks on
+// a node; the latency is the mean over the steps of the ring.
 MessageSpeed group_speed(int size, int stride, const DeviceSpeed& speed) {
     const int together = ranks_of_node(size, stride, speed.per_node);
     if (together == size) return speed.node;
@@ -81,8 +82,8 @@ private:
         return costs;
     }
 
-    // Gradients are reduced beside the last micro-batch's backward, and ZeRO-1's weights are gathered beside the next
-    // step's first forward; nothing is beside the last bucket of gradients and the first one of weights.
+    // Gradient buckets are reduced during the last micro-batch's backward, and ZeRO-1's weight buckets are gathered
+    // during the next step's first forward. The last gradient bucket and the first weight bucket overlap with nothing.
     double data_seconds(const RankPlan& rank) const {
         if (mesh_.data == 1) return 0.0;
         const MessageSpeed link = group_speed(mesh_.data, data_stride_, speed_);
@@ -93,7 +94,7 @@ private:
                 : 1.0;
         const double reduce = ring_seconds(gradients / buckets, mesh_.data, link) * (weights > 0 ? 1.0 : 2.0);
         const double gather = ring_seconds(weights / buckets, mesh_.data, link);
-        double forward = 0.0, backward = 0.0;  // of one micro-batch
+        double forward = 0.0, backward = 0.0;  // seconds of one micro-batch
         for (int chunk = 0; chunk < plan_.pipeline.chunks; ++chunk) {
             const PartSeconds& part = parts_[std::size_t(chunk * mesh_.pipeline + rank.place.pipeline)];
             forward += part.forward.total();
@@ -101,7 +102,7 @@ private:
         }
         return waited(buckets, reduce, backward) + waited(buckets, gather, forward);
     }
-    // What is waited for of messages of equal length, all but one of them beside computing.
+    // Seconds waited for messages of `seconds` each, if all but one of them overlap with `computing` seconds.
     double waited(double messages, double seconds, double computing) const {
         return messages * seconds - (speed_.beside_compute ? std::min((messages - 1.0) * seconds, computing) : 0.0);
     }
@@ -111,7 +112,7 @@ private:
     const DeviceSpeed& speed_;
     MeshSize mesh_;
     int data_stride_ = 1, pipeline_stride_ = 1;
-    std::vector<PartSeconds> parts_;  // of each model stage
+    std::vector<PartSeconds> parts_;  // per model stage: [chunk · pipeline + stage]
 };
 
 }  // namespace

@@ -11,7 +11,7 @@ namespace {
 
 constexpr int questions = 8;
 
-// Communicators carry no fp64 between two ranks; its bytes they do.
+// The bytes of a double as a tensor: point-to-point messages do not support fp64.
 Tensor as_words(double& value) { return {&value, Dtype::int32, {2}}; }
 
 void answer(Communicator& world) {

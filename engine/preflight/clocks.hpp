@@ -1,4 +1,4 @@
-// How far the ranks' clocks are apart.
+// Measures the differences between the ranks' clocks.
 #pragma once
 
 #include "parallel/communicator.hpp"
@@ -8,11 +8,12 @@
 namespace gpas::preflight {
 
 struct Clocks {
-    std::vector<double> offsets;  // seconds ahead of rank 0's
-    std::vector<double> bounds;   // half of the round trip they were found by: the error is not larger
+    std::vector<double> offsets;  // per rank: seconds ahead of rank 0's clock
+    std::vector<double> bounds;   // per rank: largest error of the offset, half of the round trip
 };
 
-// The best of several questions to each rank. Collective; the result is on every rank.
+// Rank 0 asks each rank several times for its time and uses the shortest round trip. Collective; the same result on
+// every rank.
 Clocks measure_clocks(Communicator& world);
 
 }  // namespace gpas::preflight

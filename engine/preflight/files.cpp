@@ -32,16 +32,16 @@ void write_durably(const fs::path& path, const std::string& text) {
     file.sync();
 }
 
-// The run's directory while it is tried: what was made for that goes away again.
+// The run's directory during the test. Directories that were created for the test are removed at the end.
 class TriedDirectory {
 public:
     explicit TriedDirectory(fs::path directory) {
-        std::error_code ignored;  // what cannot be looked at cannot be made either
+        std::error_code ignored;  // if a path cannot be examined, creating it fails with the error to report
         for (; !directory.empty() && !fs::exists(directory, ignored); directory = directory.parent_path())
             made_.push_back(directory);
     }
     ~TriedDirectory() {
-        std::error_code ignored;  // not empty: somebody else uses it by now
+        std::error_code ignored;  // a directory that is not empty stays: another program uses it by now
         if (!token_.empty()) fs::remove(token_, ignored);
         for (const fs::path& directory : made_) fs::remove(directory, ignored);
     }
@@ -115,7 +115,7 @@ DirectoryFacts try_directory(Communicator& world, const fs::path& directory, dou
     DirectoryFacts facts;
     facts.shared.resize(std::size_t(world.size()));
     facts.written = gather(world, failed, "whether the directory can be made");
-    if (!facts.written[0].empty()) return facts;  // the others have nothing to look for
+    if (!facts.written[0].empty()) return facts;  // rank 0 wrote no file that the other ranks could look for
 
     facts.shared = gather(world, first ? "" : look_for(directory / token, wait_seconds), "whether the token is seen");
     const fs::path own = directory / fmt::format("{}_rank_{}", token, world.rank());
@@ -143,7 +143,7 @@ std::vector<FileFact> data_files(const RunConfig& config) {
 }
 
 std::string data_state(const RunConfig& config, int threads) {
-    constexpr std::int64_t looked_at_tokens = 1 << 20;  // of each file: training looks at more
+    constexpr std::int64_t looked_at_tokens = 1 << 20;  // checked per file; training checks more
     try {
         const RunData data = open_data(config.data, {.seed = config.seed,
                                                      .vocab_size = config.model.vocab_size,

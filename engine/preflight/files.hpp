@@ -1,4 +1,4 @@
-// What ranks find on their file systems: the run's directory, the data. Collective where it says so.
+// Checks of the file systems that ranks see: the run's directory and the data files.
 #pragma once
 
 #include "io/config/run_config.hpp"
@@ -11,26 +11,27 @@
 namespace gpas::preflight {
 
 struct DirectoryFacts {
-    // Of each rank: empty, or what went wrong.
-    std::vector<std::string> shared;   // it does not see what rank 0 has written there
-    std::vector<std::string> written;  // it cannot write, sync, read or remove a file of its own
-    double sync_seconds = 0.0;         // the slowest rank's
+    // One text per rank: the problem, or empty.
+    std::vector<std::string> shared;   // the rank does not see the file that rank 0 has written
+    std::vector<std::string> written;  // the rank cannot write, sync, read or remove a file of its own
+    double sync_seconds = 0.0;         // of the slowest rank
 };
 
-// Rank 0 makes the directory and writes a token, for which the others look (file systems of networks show a new file
-// late: up to wait_seconds); then each rank tries a file of its own. Nothing stays behind. Collective.
+// Rank 0 creates the directory and writes a file, which the other ranks must see within wait_seconds (network file
+// systems show new files late). Then each rank tests a file of its own. All files are removed. Collective; the same
+// result on every rank.
 DirectoryFacts try_directory(Communicator& world, const std::filesystem::path& directory, double wait_seconds);
 
-// Bytes of the checkpoints that lie there.
+// Bytes of the checkpoint files in this directory.
 double checkpoint_bytes_there(const std::filesystem::path& checkpoints);
 
 struct FileFact {
     std::string path;
-    std::string state;  // "4096 bytes", or `unreadable` and why
+    std::string state;  // "4096 bytes", or `unreadable` + reason
 };
-// The files that a run reads on this rank: token files, tokenizer; the same list on every rank.
+// The files that a run reads (token files, tokenizer), with their state on this rank. The same list on every rank.
 std::vector<FileFact> data_files(const RunConfig& config);
-// What reading the data as training does says: "fingerprint 0123", or `unreadable` and why.
+// Opens the data as training does. Returns "fingerprint 0123", or `unreadable` + reason.
 std::string data_state(const RunConfig& config, int threads);
 
 }  // namespace gpas::preflight

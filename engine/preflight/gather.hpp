@@ -1,4 +1,4 @@
-// What each rank has, on every rank. Collective.
+// All-gathers of texts and numbers: results are indexed by rank and equal on every rank. Collective.
 #pragma once
 
 #include "parallel/communicator.hpp"
@@ -8,11 +8,11 @@
 
 namespace gpas::preflight {
 
-// The text of each rank, of any length.
+// One text per rank, of any length. what: names the message in reports of hangs.
 std::vector<std::string> gather(Communicator& world, const std::string& text, const char* what);
-// The number of each rank.
+// One number per rank.
 std::vector<double> gather(Communicator& world, double number, const char* what);
-// Several texts of each rank, as many on every rank and none with a newline: [text][rank].
+// Several texts per rank, returned as [text][rank]. Every rank passes the same number of texts; no text has a newline.
 std::vector<std::vector<std::string>> gather(Communicator& world, const std::vector<std::string>& texts,
                                              const char* what);
 

@@ -12,9 +12,10 @@
 namespace gpas::preflight {
 namespace {
 
-constexpr std::size_t most_named = 8;   // ranges of ranks, hosts
-constexpr std::size_t most_keys = 3;    // of differing configurations
-constexpr std::size_t most_groups = 4;  // of a tie
+// Most items that a text lists:
+constexpr std::size_t most_named = 8;   // ranges of ranks; hosts
+constexpr std::size_t most_keys = 3;    // keys that differ between configurations
+constexpr std::size_t most_groups = 4;  // groups of a tie
 
 std::string joined(const std::vector<std::string>& words) {
     std::string text;
@@ -22,7 +23,7 @@ std::string joined(const std::vector<std::string>& words) {
     return words.size() > most_named ? text + ", ..." : text;
 }
 
-// Lines of a dump with their keys in full: {"training.steps", "10"}.
+// The keys and values of a configuration dump, with the full name of each key: {"training.steps", "10"}.
 std::vector<std::pair<std::string, std::string>> keys_of(const std::string& dump) {
     std::vector<std::pair<std::string, std::string>> keys;
     std::vector<std::string> sections;
@@ -136,7 +137,7 @@ std::string config_differences(const std::string& mine, const std::string& their
 Findings judge_clocks(const std::vector<double>& offsets, const std::vector<double>& bounds, const Hosts& hosts) {
     std::vector<double> sorted = offsets;
     std::sort(sorted.begin(), sorted.end());
-    const double usual = sorted[(sorted.size() - 1) / 2];  // one of them, so that of two ranks one is right
+    const double usual = sorted[(sorted.size() - 1) / 2];  // an actual offset: of two ranks one is right
     std::vector<int> wrong;
     for (int rank = 0; rank < int(offsets.size()); ++rank)
         if (std::abs(offsets[std::size_t(rank)] - usual) > most_clock_seconds + bounds[std::size_t(rank)])
@@ -201,7 +202,7 @@ std::int64_t most_checkpoints(const CheckpointRule& rule) {
     const std::int64_t ever = rule.every > 0 ? (rule.steps + rule.every - 1) / rule.every : 1;
     if (rule.keep_last == 0) return ever;
     const std::int64_t for_good = rule.keep_every > 0 ? rule.steps / rule.keep_every : 0;
-    // One more while it is written, and the one that the run resumed from.
+    // + 2: the checkpoint being written, and the one that the run resumed from.
     return std::min(ever, rule.keep_last + 2 + for_good);
 }
 

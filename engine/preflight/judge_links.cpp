@@ -1,4 +1,4 @@
-// Which links are measured when, and which of them are slow.
+// The schedule of the link measurements, and the search for slow links.
 #include "engine/preflight/judge.hpp"
 
 #include <fmt/format.h>
@@ -9,7 +9,7 @@ namespace gpas::preflight {
 
 std::vector<Round> tournament(int n) {
     std::vector<Round> rounds;
-    const int others = n + n % 2 - 1;  // who turn around the last one; of an odd number one rests in each round
+    const int others = n + n % 2 - 1;  // circle method: these rotate around the last player; if n is odd, one rests
     for (int round = 0; n > 1 && round < others; ++round) {
         Round& pairs = rounds.emplace_back();
         if (n % 2 == 0) pairs.emplace_back(round, others);
@@ -45,14 +45,14 @@ namespace {
 
 struct Judged {
     const MeasuredLink* link = nullptr;
-    double usual = 0.0;  // bytes a second of its kind
+    double usual = 0.0;  // bytes per second that links of its kind usually reach
     double usual_seconds = 0.0;
     bool narrow = false;
     bool late = false;
     bool slow() const { return narrow || late; }
 };
 
-// The median. Of three links or fewer the best: one bad rank of three makes two of them slow.
+// The usual value: the median; of up to three links the best value, since one bad rank of three makes two links slow.
 double usual_of(std::vector<double> values, bool most_is_best) {
     if (values.empty() || values.size() > 3) return median(std::move(values));
     const auto [least, most] = std::minmax_element(values.begin(), values.end());
@@ -60,7 +60,7 @@ double usual_of(std::vector<double> values, bool most_is_best) {
 }
 
 std::vector<Judged> against_their_kind(const std::vector<MeasuredLink>& links, const Hosts& hosts, double slow_factor) {
-    constexpr double late_seconds = 50e-6;  // beyond what a busy processor does to a small message
+    constexpr double late_seconds = 50e-6;  // more than a busy processor delays a small message
     std::vector<Judged> judged;
     for (const bool within : {true, false}) {
         std::vector<const MeasuredLink*> kind;

@@ -30,7 +30,7 @@ std::string text_of_file(const std::filesystem::path& path) {
     return {std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>()};
 }
 
-// The value of "name  : value" or "name value", empty where there is no such line.
+// The value in the line "name  : value" or "name value"; empty if there is no such line.
 std::string field(const std::string& text, const std::string& name) {
     std::istringstream lines(text);
     for (std::string line; std::getline(lines, line);) {
@@ -50,7 +50,7 @@ std::optional<std::int64_t> number(const std::string& text) {
     return value;
 }
 
-// The three files in which a version of cgroups tells about memory.
+// The names of a cgroup version's memory files, and of the field with the file cache.
 struct CgroupFiles {
     const char* limit;
     const char* used;
@@ -78,7 +78,7 @@ std::string mpi_version() {
     MPI_Get_library_version(text.data(), &length);
     std::string version(text.data(), std::size_t(std::max(length, 0)));
     std::replace(version.begin(), version.end(), '\n', ' ');
-    return version.substr(0, version.find(", package"));  // what follows tells who built it
+    return version.substr(0, version.find(", package"));  // without the description of the build
 }
 
 std::string cpu_model() {
@@ -116,10 +116,10 @@ std::string gpu_driver() {
 AvailableMemory available_memory(const std::filesystem::path& root) {
     const std::string meminfo = text_of_file(root / "proc/meminfo");
     AvailableMemory available{number(field(meminfo, "MemAvailable")).value_or(0) * 1024, "by MemAvailable"};
-    // Limits hold for all groups within: those of each ancestor count.
+    // A cgroup's limit holds for all groups inside it, so the limits of all ancestors are checked.
     for (const Cgroup& group : own_cgroups("memory", root)) {
         const CgroupFiles& files = group.version == 2 ? version_2 : version_1;
-        const auto limit = number(text_of_file(group.folder / files.limit));  // "max" is no number
+        const auto limit = number(text_of_file(group.folder / files.limit));  // nothing for "max": no limit
         const auto used = number(text_of_file(group.folder / files.used));
         if (!limit || !used) continue;
         const auto cache = number(field(text_of_file(group.folder / "memory.stat"), files.cache));
@@ -137,7 +137,7 @@ std::int64_t free_bytes(const std::filesystem::path& path) {
         if (errno != ENOENT || place == place.parent_path())
             fail(ExitCode::environment, "{}: its file system cannot be asked for free space: {}", path.string(),
                  std::strerror(errno));
-        place = place.parent_path();  // another rank may just have removed a directory that it had made as a trial
+        place = place.parent_path();  // another rank may have just removed a directory of its own test
     }
     return std::int64_t(space.f_bavail) * std::int64_t(space.f_frsize);
 }

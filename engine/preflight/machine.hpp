@@ -1,4 +1,4 @@
-// What this process runs on, from the files in which Linux tells it.
+// Facts about the program and machine of this process, from files of Linux.
 #pragma once
 
 #include <cstdint>
@@ -7,25 +7,25 @@
 
 namespace gpas::preflight {
 
-std::string program_hash();  // xxHash of the program that runs: 16 hexadecimal digits
-std::string mpi_version();   // of the library, on one line
+std::string program_hash();  // xxHash of the running executable: 16 hexadecimal digits
+std::string mpi_version();   // of the MPI library, on one line
 std::string cpu_model();
-// What a program may be compiled for: "x86-64-v4 avx512_bf16".
+// The instruction sets that a program for this CPU may use: "x86-64-v4 avx512_bf16".
 std::string vector_instructions();
-std::string gpu_driver();  // empty: none
+std::string gpu_driver();  // version of the NVIDIA driver; empty: no driver
 
-// The same from the text of /proc/cpuinfo.
+// The instruction sets, from the text of /proc/cpuinfo.
 std::string vector_instructions(const std::string& cpuinfo);
 
 struct AvailableMemory {
     std::int64_t bytes = 0;
-    std::string limit;  // what sets it, for a message
+    std::string limit;  // what limits it (machine or cgroup), for a message
 };
-// What the machine has available, or what the cgroups of this process leave of their limits where that is less. Caches
-// of files, which give way, are not counted as taken. root: where /proc and /sys are found (for tests).
+// The smaller of the machine's available memory and the rest of this process's cgroup limits. File caches count as
+// available, since the kernel frees them on demand. root: directory of /proc and /sys (for tests).
 AvailableMemory available_memory(const std::filesystem::path& root = "/");
 
-// Of the file system that holds this path. Error(environment).
+// Free bytes of the file system that holds this path. Error(environment).
 std::int64_t free_bytes(const std::filesystem::path& path);
 
 }  // namespace gpas::preflight

@@ -33,7 +33,7 @@ constexpr std::int64_t link_bytes = 8 * mebibyte;
 constexpr std::int64_t reduced_bytes = 16 * mebibyte;
 constexpr double product_seconds = 1.0;
 constexpr double token_seconds = 10.0;
-// Of /dev/shm for each rank: what MPI and NCCL still take when they carry large messages.
+// Bytes of /dev/shm per rank that MPI and NCCL allocate later, for large messages.
 constexpr double shared_bytes = 16.0 * mebibyte;
 constexpr double shared_bytes_gpu = 64.0 * mebibyte;
 
@@ -42,7 +42,7 @@ public:
     Preflight(const LoadedConfig& config, Communicator& world, const MpiSession& mpi, const Options& options)
         : loaded_(config), world_(world), mpi_(mpi), options_(options) {}
 
-    // An error that ends the checks early does not hide what they have found so far.
+    // Runs all checks. An error that ends the checks early does not hide earlier findings: the report is printed first.
     void run() {
         try {
             check();
@@ -93,7 +93,8 @@ private:
             judge_equal({.what = "the MPI library", .advice = "load the same module on every node"}, facts[1], hosts_));
     }
 
-    // Findings name keys. All other checks go on with what most ranks have, so that one start finds everything.
+    // Compares configurations; findings name the keys that differ. All later checks use the majority's configuration,
+    // so that one start finds all problems.
     void check_config() {
         const std::string mine = dump_config(config());
         const std::vector<Group> groups =
@@ -238,7 +239,7 @@ private:
         report_.add("GPU", fmt::format("{}, {}", facts[0][0], facts[1][0]), findings);
     }
 
-    // The nodes' memory against what the ranks will take of it; the GPU's by taking it for a moment.
+    // Compares the nodes' free memory with the bytes that the ranks will need. GPU memory is tested by allocating it.
     void check_memory() {
         const bool cpu = device_ == Device::cpu;
         const double mine =
@@ -285,7 +286,7 @@ private:
             } catch (const Error& error) {
                 failed = error.what();
             }
-            world_.barrier("memory of GPUs");  // ranks that share a GPU take it at the same time
+            world_.barrier("memory of GPUs");  // ranks that share a GPU must hold their memory at the same time
         }
         const std::vector<std::string> failures = gather(world_, failed, "memory of GPUs");
         for (std::size_t rank = 0; rank < failures.size(); ++rank)
@@ -310,7 +311,7 @@ private:
         if (!options_.quick)
             text += fmt::format(", {} MiB go at {} (slowest {})", link_bytes / mebibyte, rate_text(median(rates)),
                                 rate_text(*std::min_element(rates.begin(), rates.end())));
-        // A moment's latency says little: without bandwidths links are only tried.
+        // Latency alone is too noisy to judge a link: without bandwidths the links are only tested for errors.
         report_.add("links", text, options_.quick ? Findings{} : judge_links(links, hosts_, options_.slow_factor));
     }
 
@@ -326,10 +327,10 @@ private:
         check_products(context);
     }
 
-    // On the CPU a group of all ranks is as fast as the world.
+    // On the CPU a group of all ranks is not measured separately: it uses the same links as the world.
     bool is_news(const Communicator& group) const { return device_ != Device::cpu || group.size() < world_.size(); }
 
-    // Of the world, or of each of the groups of a kind, which are held against each other.
+    // Times an all-reduce of the world, or of all groups of one kind, which are compared with each other.
     void check_all_reduce(Communicator& group, Context& context, const char* name) {
         const double ranks = group.size();
         if (ranks == 1) return;
@@ -353,7 +354,7 @@ private:
     }
 
     void check_products(Context& context) {
-        const ProductShape shape{.rows = device_ == Device::cpu ? 512 : 8192,  // enough to be busy with
+        const ProductShape shape{.rows = device_ == Device::cpu ? 512 : 8192,  // enough rows to use the whole device
                                  .out = config().model.ffn_size,
                                  .in = config().model.hidden_size,
                                  .dtype = storage_dtype(config().compute.dtype)};
@@ -372,7 +373,7 @@ private:
     }
 
     void conclude() {
-        std::int64_t problems = report_.problems(options_.strict);  // as rank 0 has judged them
+        std::int64_t problems = report_.problems(options_.strict);  // rank 0's count decides
         world_.broadcast(&problems, sizeof problems, 0, "the number of problems");
         if (problems == 0) return;
         const bool bad_file = report_.only_bad_files(options_.strict);

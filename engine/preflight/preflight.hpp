@@ -1,4 +1,4 @@
-// `gpas preflight`: all ranks of a job look for the odd one out before it trains.
+// `gpas preflight`: before a job trains, its ranks check each other and their nodes for differences and slow parts.
 #pragma once
 
 #include "engine/run/device.hpp"
@@ -10,14 +10,14 @@
 namespace gpas::preflight {
 
 struct Options {
-    bool quick = false;          // nothing that takes long: bandwidths and matrix products
-    bool strict = false;         // what is slow is a problem, too
-    double slow_factor = 2.0;    // a link is slow that is slower than the median by this
-    double wait_seconds = 60.0;  // longest wait for another rank, if parallel.timeout_seconds is not less
+    bool quick = false;          // skip the long measurements: bandwidths and matrix products
+    bool strict = false;         // findings with Severity::slow are problems
+    double slow_factor = 2.0;    // a link is slow if it is slower than the median by this factor
+    double wait_seconds = 60.0;  // longest wait for another rank, if parallel.timeout_seconds is not smaller
 };
 
-// Rank 0 prints a table and one line for each finding on stdout. AgreedError(environment) where there are problems,
-// AgreedError(bad_file) where no rank can read the data. Collective.
+// Runs all checks. Rank 0 prints a table and one line per finding to stdout. AgreedError(environment) if there are
+// problems; AgreedError(bad_file) if the only problem is data that no rank can read. Collective over `world`.
 void run(const LoadedConfig& config, std::unique_ptr<Communicator> world, const MpiSession& mpi,
          const Options& options);
 

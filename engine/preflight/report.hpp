@@ -1,4 +1,4 @@
-// What preflight prints: a table of checks, then the findings.
+// The report that preflight prints: a table of checks, then the findings.
 #pragma once
 
 #include "engine/preflight/judge.hpp"
@@ -10,11 +10,11 @@ namespace gpas::preflight {
 
 class Report {
 public:
-    // A row of the table: "ok" where there are no findings.
+    // Adds a row to the table: "ok" if there are no findings.
     void add(const std::string& check, const std::string& text, const Findings& findings = {});
-    std::int64_t problems(bool strict) const;
-    bool only_bad_files(bool strict) const;
-    // The table and the findings, as they stand.
+    std::int64_t problems(bool strict) const;  // number of findings that make preflight fail
+    bool only_bad_files(bool strict) const;    // all of these have Severity::bad_file
+    // The table and the findings so far.
     std::string text(bool strict) const;
 
 private:

@@ -15,7 +15,8 @@ constexpr int small_repetitions = 21;
 constexpr int large_repetitions = 5;
 constexpr int group_repetitions = 7;
 
-// Median seconds of one way; the first of the pair sends first. One message before those that count.
+// Median seconds of a message in one direction, by ping-pong: the first rank of the pair sends first. The first
+// exchange is a warm-up and is not counted.
 double one_way_seconds(Communicator& world, Tensor data, int partner, bool first, int repetitions) {
     std::vector<double> seconds;
     for (int i = 0; i <= repetitions; ++i) {
@@ -37,7 +38,7 @@ std::vector<MeasuredLink> measure_links(Communicator& world, const std::vector<R
     const Tensor large(memory.data(), Dtype::fp32, {std::int64_t(memory.size())});
     const Tensor small = large.first({small_elements});
     std::vector<MeasuredLink> links;
-    std::vector<double> measured;  // two numbers a link, by the first rank of its pair
+    std::vector<double> measured;  // [link][latency, rate]: nonzero on the first rank of the link's pair only
     for (const Round& round : rounds) {
         world.barrier("a round of links");
         for (const auto& [a, b] : round) {
@@ -101,7 +102,7 @@ double neighbour_seconds(Communicator& stages, Context& context, std::int64_t by
 }
 
 double product_rate(Communicator& world, Context& context, const ProductShape& shape, double seconds) {
-    constexpr double sample_seconds = 5e-3;  // far above the clock's and the launch's cost
+    constexpr double sample_seconds = 5e-3;  // much longer than the clock's resolution and a kernel launch
     struct Operands {
         Arena arena;
         Tensor y, x, w;
@@ -116,7 +117,7 @@ double product_rate(Communicator& world, Context& context, const ProductShape& s
         o.w = o.arena.allocate(shape.dtype, {shape.out, shape.in});
         fill(context, o.x, 0.5F);
         fill(context, o.w, 0.25F);
-        multiply(o);  // compiles it
+        multiply(o);  // warm-up: the first call compiles the kernel
         context.synchronize();
         return o;
     });
