@@ -24,7 +24,8 @@ public:
 };
 
 // Every rank of the group calls each collective, in the same order and with the same sizes. If log().settings.verify is
-// set, MPI groups first compare what their ranks call; if the calls differ, Error(internal) lists each rank's call.
+// set, MPI groups compare the calls of their ranks before each collective except barrier(). If the calls differ,
+// Error(internal) lists the calls of the first 8 ranks.
 // `what` names the tensor in reports; pass a string literal, because the pointer is kept. Sizes are not limited: MPI
 // sends messages of more than 2^28 elements in pieces. A wait that exceeds log().settings.timeout_seconds (0: no limit)
 // throws Error(environment), which names the call, the ranks that wait as well, and the ranks that are missing.
@@ -38,7 +39,8 @@ public:
 
     // This rank's log of its last calls, and the settings for waits. All groups that were split off one world share it.
     virtual CommLog& log() = 0;
-    // Seconds that the host has waited in this group's blocking calls so far.
+    // Seconds that the host has waited so far in this group's blocking calls and in wait() of its transfers. With NCCL
+    // only host values count, because the host does not wait for GPU tensors.
     double waited_seconds() const { return waited_seconds_; }
 
     // data = the element-wise reduction over ranks; bitwise equal on every rank. fp32, bf16, int32, fp64. MPI adds two
@@ -48,9 +50,9 @@ public:
     virtual void all_reduce(double* values, std::int64_t count, ReduceOp op, const char* what) = 0;
     virtual void all_reduce(std::int64_t* values, std::int64_t count, ReduceOp op, const char* what) = 0;
     // part = this rank's share of the sum of `whole` over ranks: elements [rank·n, (rank+1)·n), where n is the number
-    // of elements of `part`. `whole` has size·n elements.
+    // of elements of `part`. `whole` has size·n elements. Same dtypes as all_reduce().
     virtual void reduce_scatter(Tensor part, Tensor whole, const char* what) = 0;
-    // whole = the parts of all ranks, concatenated in rank order.
+    // whole = the parts of all ranks, concatenated in rank order. `whole` has size·n elements if `part` has n.
     virtual void all_gather(Tensor whole, Tensor part, const char* what) = 0;
     // data = root's data. Host memory.
     virtual void broadcast(void* data, std::int64_t bytes, int root, const char* what) = 0;

@@ -113,7 +113,7 @@ public:
         reduce_from(context, y, whole, terms, what, product, [](Tensor) {});
     }
 
-    // Returns parts = the tensors `mine` of all ranks, concatenated in rank order. In a group of one returns `mine`.
+    // Returns parts [t,…] = the tensors `mine` of all ranks, in rank order. In a group of one returns `mine`.
     Tensor gather_parts(Tensor mine, Tensor parts, const char* what) const {
         if (size() == 1) return mine;
         group_->all_gather(parts, mine, what);

@@ -31,8 +31,9 @@ struct NcclChannel {
     std::string group;
     ncclComm_t comm = nullptr;
     cudaStream_t stream = nullptr;
-    std::deque<Pending> pending;           // calls that the GPU has not finished, the oldest first
-    std::shared_ptr<CudaCompletion> sent;  // the last send, whose end may not be recorded yet; null: not a send
+    std::deque<Pending> pending;  // calls that the GPU has not finished, the oldest first
+    std::shared_ptr<CudaCompletion>
+        sent;  // of a send that is the last call: its end may not be recorded yet. Else null
 };
 
 // Thread safety: the training thread makes all calls; any thread may call abort_all() and failed().

@@ -24,7 +24,7 @@ const char* name_of(Phase phase);  // "start-up"
 enum class RankState : std::int32_t {
     running,
     finished,  // ended normally: others no longer wait for it
-    failed,    // has an error, has printed it, and ends the job
+    failed,    // has an error, prints it, and ends the job; or its watcher ends it, because a rank is lost
     exited,    // some code called exit()
     crashed,   // a signal such as SIGSEGV
 };
@@ -112,7 +112,7 @@ std::string text_of(const RankStatus& status);
 
 // Fills in the identity of this process and sets magic: other processes may read the board from now on.
 void open_board(RankBoard& board, int rank, int size);
-// When this process started, in clock ticks since boot; 0: there is no such process.
+// When the process `pid` started, in clock ticks since boot; 0: there is no such process.
 std::int64_t process_start_ticks(pid_t pid);
 constexpr std::uint64_t board_magic = 0x67706173'626f3032;  // "gpasbo02"
 

@@ -49,8 +49,9 @@ public:
     // Call after MPI_Init, with this rank, the number of ranks, and the number of ranks on this node. Installs crash
     // handlers, which run before those that MPI has installed.
     void joined(int rank, int size, int ranks_here);
-    // Connects all ranks to rank 0's watcher. Collective over world. Returns an empty text, or a line for the log if
-    // some rank cannot be watched from there; the other ranks are still watched.
+    // Connects all ranks to rank 0's watcher. nodes: the number of nodes of the job. Collective over world. Returns an
+    // empty text, or a line for the log if some rank cannot be watched: it cannot connect to rank 0, or its board is
+    // not in shared memory. The other ranks are still watched.
     std::string connect(Communicator& world, int nodes);
     // The strongest stop that signals have requested so far. Any thread.
     StopRequest stop_request() const;

@@ -424,7 +424,7 @@ void Device::drop(const std::function<bool(const SharedWork&)>& which) {
             if (!operation->started && operation->shared && which(*operation->shared)) operation->shared = nullptr;
 }
 
-// ---- the GPU goes on by itself --------------------------------------------------------------------------------------
+// ---- work without a call of the host --------------------------------------------------------------------------------
 
 void Device::work() {
     Lock lock(mutex_);
