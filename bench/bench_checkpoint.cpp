@@ -1,10 +1,10 @@
-// How fast checkpoints are written, and how long training waits for them; under mpirun.
+// Measures how fast checkpoints are written, and how long training waits for them. Run it with mpirun:
 //
 //     mpirun -n 4 bench_checkpoint DIRECTORY [ROUNDS [model.layers=24 …]]
 //
-// In turns, on a model whose tensors are cut over all ranks (tensor parallel: half of them in narrow columns): plain
-// writes and fsync of as many bytes, each rank its own stretch of one file; a checkpoint that training waits for; one
-// beside the training; and the same tensors through HDF5's MPI-IO driver.
+// The model's tensors are sharded over all ranks (tensor parallel; half of them by columns). Each round measures four
+// ways to write them: plain writes and fsync of the same number of bytes, each rank to its own range of one file; a
+// checkpoint that training waits for; a checkpoint in the background of training; and HDF5's MPI-IO driver.
 #include "base/durable.hpp"
 #include "base/error.hpp"
 #include "base/stopwatch.hpp"
@@ -44,7 +44,7 @@ public:
           arena_(store_bytes()),
           store_(parameter_specs(config_.model, config_.optimizer), shape(), arena_) {
         initialise(context_, store_, 1, *self_);
-        for (const OwnedPiece& piece : store_.owned()) {  // as they are after some steps: no zeros
+        for (const OwnedPiece& piece : store_.owned()) {  // moments that are not 0, as after some steps
             copy(context_, piece.m, piece.w);
             copy(context_, piece.v, piece.w);
         }
@@ -75,7 +75,7 @@ public:
         });
     }
 
-    // Until it is saved; and how long training waited.
+    // Seconds until the checkpoint is saved, and seconds that training waits.
     struct Times {
         double saved = 0.0, waited = 0.0;
     };
@@ -93,7 +93,7 @@ public:
         times.waited = saves.after_step({.step = 1000}, false);
         for (std::int64_t step = 1001; !saved; ++step) {
             std::this_thread::sleep_for(std::chrono::milliseconds(100));
-            std::int64_t written = saves.written() ? 1 : 0;  // in a run, this goes with the loss
+            std::int64_t written = saves.written() ? 1 : 0;  // a run reduces this number together with the loss
             world_.all_reduce(&written, 1, ReduceOp::min, "bench");
             times.waited += saves.after_step({.step = step}, false, written == 1);
         }

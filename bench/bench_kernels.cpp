@@ -1,6 +1,7 @@
-// Every hot operation of a training step, alone, at the shapes of a model: the median of its times, and how near that
-// comes to its bound, which is the rate of a large copy for what moves bytes and that of a large product for what
-// multiplies. Prints one JSON object a row, then the rows as a Markdown table.
+// Times every costly operation of a training step separately, at the shapes of a model. Prints the median time, and the
+// fraction of the bound that it reaches. The bound is the measured rate of a large copy (for operations limited by
+// memory) or of a large matrix product (for operations limited by arithmetic). Prints one JSON object per row, then all
+// rows as a Markdown table.
 #include "base/error.hpp"
 #include "bench/gpu_timer.hpp"
 #include "kernels/cuda/gpu.hpp"
@@ -30,8 +31,8 @@ constexpr std::int64_t mebibyte = 1 << 20;
 struct Shape {
     std::string name;
     std::int64_t hidden, heads, head_dim, vocabulary, sequence, batch;
-    std::vector<std::int64_t> ffn;          // more than one: how a padded size compares with a rounder one
-    std::vector<std::int64_t> loss_tokens;  // rows of logits at a time
+    std::vector<std::int64_t> ffn;          // several: compares a padded size with a rounder size
+    std::vector<std::int64_t> loss_tokens;  // tokens whose logits the LM head computes at a time
     std::int64_t optimizer_elements, copy_bytes, square, memory_bytes;
     std::int64_t tokens() const { return sequence * batch; }
     AttentionShape attention() const {
@@ -39,7 +40,7 @@ struct Shape {
     }
 };
 
-// 512: the tokens of which the LM head has logits at a time.
+// A run computes the logits of 512 tokens at a time.
 const std::vector<Shape> shapes = {
     {"tiny", 64, 4, 16, 500, 32, 2, {172}, {32}, 100'000, 16 * mebibyte, 256, 512 * mebibyte},
     {"1b", 2048, 32, 64, 32000, 2048, 8, {5464, 5504}, {512, 4096}, 1 << 27, 1024 * mebibyte, 8192, 6144 * mebibyte},
@@ -55,7 +56,7 @@ struct Options {
     int threads = 2;
 };
 
-// What bounds an operation from below.
+// The work that limits an operation's time from below.
 struct Work {
     enum Kind { bytes, operations } kind;
     double amount;
@@ -71,7 +72,7 @@ double median(std::vector<double> values) {
     return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2.0;
 }
 
-// Runs operations with cold caches and takes their time.
+// Times operations with cold caches.
 class Stopwatch {
 public:
     explicit Stopwatch(Context& context) : context_(context), flush_(flush_bytes, context.device()) {
@@ -80,7 +81,7 @@ public:
     }
     double seconds(const std::function<void()>& operation) {
         clear(context_, buffer_);
-        if (gpu_) {  // while the GPU clears, the host enqueues what follows
+        if (gpu_) {  // while the GPU clears the buffer, the host enqueues the operation
             gpu_->start();
             operation();
             return gpu_->stop();
@@ -91,14 +92,14 @@ public:
     }
 
 private:
-    static constexpr std::int64_t flush_bytes = 256 * mebibyte;  // several times any GPU's L2
+    static constexpr std::int64_t flush_bytes = 256 * mebibyte;  // several times the L2 cache of any GPU
     Context& context_;
     Arena flush_;
     Tensor buffer_;
     std::optional<GpuTimer> gpu_;
 };
 
-// Tensors of random numbers: zeros would let a GPU clock higher than training does.
+// Allocates tensors of random numbers. With zeros, a GPU would run at a higher clock than in training.
 class Memory {
 public:
     Memory(Context& context, std::int64_t bytes)
@@ -157,7 +158,7 @@ private:
     std::optional<Row> time(const std::string& operation, const std::string& shape, Work work,
                             const std::function<void()>& call);
     bool wanted(const std::string& operation) const {
-        return operation.find(options_.only) != std::string::npos || rows_.size() < 2;  // the bounds always
+        return operation.find(options_.only) != std::string::npos || rows_.size() < 2;  // always runs the two bounds
     }
     void choose(const std::vector<cuda::MatmulKey>& products);
     void measure_bounds(const Shape& shape, Memory& memory);
@@ -176,8 +177,8 @@ private:
     cuda::MatmulChoices choices_;
     Stopwatch stopwatch_;
     std::string model_;
-    double copy_rate_ = 0.0;     // bytes a second, read and written
-    double product_rate_ = 0.0;  // operations a second
+    double copy_rate_ = 0.0;     // bytes per second, read and written
+    double product_rate_ = 0.0;  // operations per second
     std::vector<Row> rows_;
     bool failed_ = false;
 };
@@ -218,7 +219,7 @@ std::optional<Bench::Row> Bench::time(const std::string& operation, const std::s
     return row;
 }
 
-// As a run does before its first step.
+// Chooses the algorithms of matrix products, as a run does before its first step.
 void Bench::choose(const std::vector<cuda::MatmulKey>& products) {
     if (context_.on_cpu()) return;
     const std::vector<cuda::MatmulChoice> fastest = cuda::fastest_matmuls(context_, products);
@@ -289,7 +290,7 @@ void Bench::attend(const Shape& shape, Memory& memory) {
     rope_table(context_, cos, sin, {});
     time("rope", text, moves(2 * qkv.bytes() / a.qkv_columns() * (a.heads + a.kv_heads) * a.head_dim),
          [&] { rope(context_, qkv, a, cos, sin, false); });
-    // Per query and key that it sees, two products of head_dim forward and five backward.
+    // Per pair of a query and a visible key: two products of length head_dim in forward, and five in backward.
     const std::int64_t pairs = a.batch * a.heads * a.sequence * (a.sequence + 1) / 2;
     time("attention", text, multiplies(pairs, 2, a.head_dim), [&] { attention(context_, o, lse, qkv, a, {}); });
     time("attention_backward", text, multiplies(pairs, 5, a.head_dim),
@@ -303,7 +304,7 @@ void Bench::embed(const Shape& shape, Memory& memory) {
     std::mt19937 generator(1);
     std::vector<std::int32_t> values(static_cast<std::size_t>(t));
     for (std::int32_t& id : values) id = std::int32_t(generator() % std::uint32_t(v));
-    const auto rows = std::int64_t(std::set(values.begin(), values.end()).size());  // of the table that are touched
+    const auto rows = std::int64_t(std::set(values.begin(), values.end()).size());  // rows of the table that are read
     const Tensor ids = memory.integers(values), h = memory.normal(dtype_, {t, c});
     const Tensor w = memory.normal(dtype_, {v, c}), dw = memory.constant(Dtype::fp32, {v, c}, 0.0F);
     time("embedding", text, moves(h.bytes() + rows * c * bytes_per_element(dtype_)),
@@ -412,7 +413,7 @@ Device device_of(const Options& options) {
     return gpu ? Device::cuda : Device::cpu;
 }
 
-// Scratch for the largest of the shapes.
+// Scratch memory for the largest shape, in bytes.
 std::int64_t scratch_for(const Options& options, Device device, Dtype dtype) {
     std::int64_t bytes = 0;
     for (const std::string& name : options.shapes) {

@@ -1,6 +1,6 @@
-// One training step of a config on made-up tokens, without data files: what compare_step.py and scaling.py time. Alone
-// or under mpirun; rank 0 prints one JSON object. Also measures oneDNN's own rate on the model's products, in the same
-// run.
+// Times a training step of a configuration on synthetic tokens, without data files; compare_step.py and scaling.py use
+// it. Runs alone or with mpirun; rank 0 prints one JSON object. The same run also measures the rate of oneDNN alone on
+// the matrix products of the model.
 #include "base/error.hpp"
 #include "base/stopwatch.hpp"
 #include "bench/onednn_rate.hpp"
@@ -40,7 +40,7 @@ std::int64_t peak_resident_bytes() {
     return 0;
 }
 
-// A token file of uniform ids, in a directory that goes away with this.
+// A token file with uniformly distributed ids, in a directory that the destructor deletes.
 class MadeUpTokens {
 public:
     MadeUpTokens(std::int64_t tokens, std::int64_t vocabulary) {
@@ -77,11 +77,11 @@ struct Options {
     bool onednn = true;
 };
 
-// Seconds that the groups have made this rank wait so far.
+// Total seconds that this rank has waited in each group.
 struct Waited {
     double tensor = 0.0;
     double pipeline = 0.0;
-    double data = 0.0;  // and what all ranks do together
+    double data = 0.0;  // including calls of all ranks
 };
 Waited waited_in(const Mesh& mesh) {
     return {.tensor = mesh.tensor->waited_seconds(),
@@ -90,7 +90,7 @@ Waited waited_in(const Mesh& mesh) {
             .data = mesh.data->waited_seconds() + mesh.world->waited_seconds()};
 }
 
-// Of every rank, on every rank.
+// The value of every rank, on every rank. Collective.
 std::vector<double> of_all_ranks(Communicator& world, double mine) {
     std::vector<double> all(std::size_t(world.size()), 0.0);
     all[std::size_t(world.rank())] = mine;
@@ -98,7 +98,7 @@ std::vector<double> of_all_ranks(Communicator& world, double mine) {
     return all;
 }
 
-// Processor time of all threads of this process but the first, which trains.
+// CPU time of all threads of this process except the first, which trains.
 double other_threads_seconds() {
     double nanoseconds = 0.0;
     for (const auto& task : std::filesystem::directory_iterator("/proc/self/task")) {
@@ -111,7 +111,7 @@ double other_threads_seconds() {
     return 1e-9 * nanoseconds;
 }
 
-// Nanoseconds of what the log does for one call that is waited for.
+// Nanoseconds that the communication log takes per blocking call.
 double log_nanoseconds(CommLog& log) {
     constexpr int calls = 200000;
     const std::string group = "data", data = "fp32[16777216]";
@@ -126,18 +126,18 @@ double log_nanoseconds(CommLog& log) {
     return 1e9 * watch.seconds() / calls;
 }
 
-// Blocks of steps with and without watchers and live.json, one after the other in one process; prints one JSON object.
+// Times blocks of steps with and without watchers and live.json, alternately in one process. Prints one JSON object.
 void compare_watching(const Options& options, const MpiSession& mpi, const RunConfig& config, TrainingStep& step,
                       Communicator& world, const std::filesystem::path& directory) {
     std::int64_t nodes = mpi.local_rank() == 0;
     world.all_reduce(&nodes, 1, ReduceOp::sum, "nodes");
     mpi.watcher().connect(world, int(nodes));
     std::vector<double> seconds[2];
-    double busy[2] = {0.0, 0.0}, elapsed[2] = {0.0, 0.0};  // of other threads, of blocks
+    double busy[2] = {0.0, 0.0}, elapsed[2] = {0.0, 0.0};  // seconds: CPU time of other threads; elapsed time of blocks
     std::int64_t number = 0;
     std::int64_t calls = 0;
     for (int block = 0; block < 2 * options.watch_blocks + 2; ++block) {
-        // on off, off on, …: what drifts falls on both
+        // The order is on, off, off, on, …, so that a drift of the machine affects both equally.
         const bool on = (block % 2 == 0) == (block / 2 % 2 == 0);
         mpi.watcher().rest(!on);
         std::unique_ptr<LiveFile> live;
@@ -183,7 +183,7 @@ void run(const Options& options, const MpiSession& mpi) {
     Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
     const ReplicaShape shape = replica_shape(config, mesh.size, mesh.place, options.threads, true, device.device);
     const std::unique_ptr<Context> context = make_context(shape);
-    choose_algorithms(*mesh.world, shape, *context, {});  // kept nowhere
+    choose_algorithms(*mesh.world, shape, *context, {});  // the choice is not stored
     serve_device(mesh, *context, config.parallel.share_gpu, shape.compute.tensor_overlap);
     Replica replica(shape, *context, *mesh.tensor, *mesh.data);
     initialise(replica.context, replica.store, config.seed, *mesh.data);

@@ -1,4 +1,4 @@
-// Time as a GPU sees it: between two points of a stream, without what the host needs to enqueue them.
+// Measures the time between two points of a GPU stream, without the time that the host needs to enqueue work.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -9,14 +9,14 @@ namespace gpas::bench {
 
 class GpuTimer {
 public:
-    // Of the stream of a context on a GPU. Error(internal) in a build without CUDA.
+    // Times the stream of `context`, which must be on a GPU. Error(internal) in a build without CUDA.
     explicit GpuTimer(Context& context);
     ~GpuTimer();
     GpuTimer(const GpuTimer&) = delete;
     GpuTimer& operator=(const GpuTimer&) = delete;
 
-    void start();   // enqueued
-    double stop();  // waits; seconds since start() as the GPU came by
+    void start();   // enqueues the first point
+    double stop();  // enqueues the second point and waits for it; returns the seconds between the points
 
 private:
     struct Impl;

@@ -1,4 +1,4 @@
-// Every step of gpas whose time docs/results records, and what the prediction of its time was fitted to.
+// Every training step whose time docs/results records, and the constants of the prediction that were fitted to it.
 #pragma once
 
 #include "engine/plan/step_time.hpp"
@@ -12,15 +12,15 @@ namespace gpas::bench {
 enum class MeasuredOn { cpu, h200, h200_at_382c6e8 };
 
 struct MeasuredStep {
-    const char* page;  // of docs/results
+    const char* page;  // file name in docs/results
     const char* what;
     MeasuredOn device = MeasuredOn::cpu;
     int ranks = 1;
-    int threads = 1;                  // of a rank
-    std::vector<std::string> config;  // a file under configs/, then overrides
+    int threads = 1;                  // per rank
+    std::vector<std::string> config;  // a file in configs/, then overrides
     double seconds = 0.0;
-    const char* fitted = "";  // which constant of device_speed.cpp or device_table.cpp; empty: nothing
-    // The machine was slower than in cpu-step.md by this; fitted where `fitted` says so.
+    const char* fitted = "";  // the constant of device_speed.cpp or device_table.cpp; empty: no constant
+    // Factor by which the machine was slower than in cpu-step.md; fitted if `fitted` says so.
     double slower = 1.0;
 };
 
@@ -47,7 +47,8 @@ inline std::vector<MeasuredStep> measured_steps() {
         all.insert(all.end(), more.begin(), more.end());
         return all;
     };
-    // Beside other work: the machine gave a fraction of the rates above, which the page does not record.
+    // Measured while other programs used the machine, which then gave a fraction of the rates above. The page does not
+    // record the fraction.
     const std::vector<std::string> quick{"quickstart.yaml", "training.micro_batch_size=1",
                                          "training.global_batch_size=2"};
     using enum MeasuredOn;
@@ -81,7 +82,7 @@ struct PredictedStep {
     double ratio = 0.0;  // predicted / measured
 };
 
-// configs: the folder, with a slash at its end.
+// configs: path of the folder configs/, with a slash at its end.
 inline PredictedStep predict(const MeasuredStep& step, const std::string& configs) {
     const std::vector<std::string> overrides(step.config.begin() + 1, step.config.end());
     const LoadedConfig config = load_config({configs + step.config.front()}, overrides);

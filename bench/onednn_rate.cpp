@@ -14,7 +14,7 @@ namespace {
 
 struct Shape {
     std::int64_t tokens, out, in;
-    double times;  // in a step
+    double times;  // per step
 };
 
 std::vector<Shape> products(const ModelConfig& m, std::int64_t tokens) {

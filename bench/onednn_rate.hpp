@@ -1,4 +1,4 @@
-// How fast oneDNN alone, with its own threads, does the matrix products of a model's training step.
+// Measures the rate of oneDNN alone, with its own threads, on the matrix products of a model's training step.
 #pragma once
 
 #include "io/config/run_config.hpp"

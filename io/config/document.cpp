@@ -27,8 +27,8 @@ public:
     TreeBuilder(const std::string& origin, bool with_lines) : origin_(origin), with_lines_(with_lines) {}
 
     ConfigNode root;
-    ConfigPlace
-        last_scalar;  // last complete scalar: the place of an error that yaml-cpp reports at the end of the file
+    // The place of the last complete scalar: the place of an error that yaml-cpp reports at the end of the file.
+    ConfigPlace last_scalar;
 
     ConfigPlace place_of(const YAML::Mark& mark) const {
         if (!with_lines_ || mark.is_null()) return {origin_, 0, 0};

@@ -110,8 +110,8 @@ void IndexedDataset::read_header() {
              format::document_index_at, entries, entries < 1 ? "is too short for" : "does not fit into", size);
     }
     const auto expected = format::header_bytes + 12 * std::int64_t(sequences) + 8 * std::int64_t(entries);
-    if (size != expected &&
-        size != expected + std::int64_t(sequences)) {  // also valid: one mode byte per sequence at the end
+    // A file may also have one mode byte per sequence at its end.
+    if (size != expected && size != expected + std::int64_t(sequences)) {
         fail(ExitCode::bad_file, "{}: has {} bytes, but {} sequences and {} document entries take {}: it is {}", path,
              size, sequences, entries, expected, size < expected ? "cut off" : "followed by foreign bytes");
     }

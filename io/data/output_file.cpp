@@ -99,8 +99,8 @@ void rename_durably(const std::string& from, const std::string& to) {
     const std::string folder = parent.empty() ? std::string(1, '.') : parent.string();
     const Descriptor opened(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!opened) fail_system(folder, "open");
-    const int result =
-        ::fsync(opened.get());  // EINVAL is ignored: some file systems do not support fsync of a directory
+    // EINVAL is ignored: some file systems do not support fsync of a directory.
+    const int result = ::fsync(opened.get());
     if (result != 0 && errno != EINVAL) fail_system(folder, "fsync");
 }
 

@@ -36,8 +36,7 @@ namespace {
 using State = BackgroundStderr::State;
 
 constexpr std::size_t most_queued_bytes = std::size_t(1) << 20;
-constexpr std::size_t piece_bytes =
-    4096;  // if poll() reports that a pipe is writable, it accepts this many bytes without blocking
+constexpr std::size_t piece_bytes = 4096;  // a pipe that poll() reports as writable accepts this many without blocking
 constexpr int poll_milliseconds = 100;
 
 std::int64_t lines_in(std::string_view text) {

@@ -34,8 +34,7 @@ void set_aside(const path& file) {
         if (std::filesystem::exists(old)) continue;
         std::error_code error;
         std::filesystem::rename(file, old, error);
-        if (error &&
-            error != std::errc::no_such_file_or_directory)  // if the file is missing, another process has renamed it
+        if (error && error != std::errc::no_such_file_or_directory)  // missing: another process has renamed it
             fail(ExitCode::environment, "{}: renaming it to {}: {}", file.string(), old.string(), error.message());
         return;
     }

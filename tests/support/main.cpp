@@ -1,4 +1,4 @@
-// The main of every test program: MPI is up for the tests that want it, and a run outside mpirun has one rank.
+// main() of every test program. Initialises MPI, because some tests need it. Without mpirun there is one rank.
 #include "parallel/communicator.hpp"
 
 #include <gtest/gtest.h>
@@ -13,8 +13,8 @@
 
 namespace {
 
-// MPI loads parts of itself when it begins and unloads them when it ends, and what those leave behind looks leaked. So
-// its beginning is left out, the search takes place before its end, and programs that a test starts are not searched.
+// MPI loads libraries in MPI_Init and unloads them in MPI_Finalize; the memory that they keep looks leaked. So
+// LeakSanitizer ignores MPI_Init, searches before MPI_Finalize, and does not search in programs that a test starts.
 #ifdef __SANITIZE_ADDRESS__
 void begin(std::optional<gpas::MpiSession>& mpi, int argc, char** argv) {
     const char* options = std::getenv("ASAN_OPTIONS");

@@ -1,4 +1,4 @@
-// Small models that have everything, for tests of the engine against the reference.
+// Small models with all features, for tests of the engine against the reference implementation.
 #pragma once
 
 #include "engine/model/model.hpp"
@@ -20,7 +20,7 @@ inline const std::vector<Architecture>& all_architectures() {
     return all;
 }
 
-// Odd sizes on purpose: nothing here is a multiple of a vector.
+// The sizes are deliberately not multiples of a vector's width.
 inline ModelConfig small_model(Architecture architecture) {
     ModelConfig model;
     model.architecture = architecture;
@@ -35,7 +35,7 @@ inline ModelConfig small_model(Architecture architecture) {
     return model;
 }
 
-// A number in [-1, 1) that depends on the tensor's name and the element alone.
+// A number in [-1, 1) that depends only on the tensor's name and the element's index.
 inline double scattered(const std::string& name, std::int64_t element) {
     std::uint32_t key = 2166136261U;
     for (const char c : name) key = (key ^ std::uint32_t(static_cast<unsigned char>(c))) * 16777619U;
@@ -43,7 +43,8 @@ inline double scattered(const std::string& name, std::int64_t element) {
     return double(words[0]) / 2147483648.0 - 1.0;
 }
 
-// Weights that exercise everything: gates away from zero, norm weights away from one. Exact in bf16 and so in fp32.
+// Weights for which all terms matter: gates differ from 0, norm weights differ from 1. Values are exact in bf16, and
+// therefore in fp32.
 inline double test_weight(const ParameterSpec& spec, std::int64_t element) {
     const double r = scattered(spec.name, element);
     double value = 0.4 * r;
@@ -86,7 +87,7 @@ inline void set_test_weights(Replica& replica) {
     publish_weights(replica.context, replica.store, replica.data_group());
 }
 
-// A whole model on the device under test, alone.
+// A whole model on one rank, on the device under test.
 class TestReplica {
 public:
     TestReplica(const ModelConfig& config, const ModelShape& shape, int threads)
@@ -106,14 +107,14 @@ private:
     Replica replica_;
 };
 
-// An fp32 tensor of the replica, as the host sees it.
+// The values of an fp32 tensor of the replica, copied to the host.
 inline std::vector<float> values_of(Replica& replica, const Tensor& tensor) {
     std::vector<float> values(static_cast<std::size_t>(tensor.elements()));
     copy(replica.context, Tensor(values.data(), Dtype::fp32, {tensor.elements()}), tensor);
     return values;
 }
 
-// Of parameter i, without padding.
+// The gradient of parameter i, without padding.
 inline std::vector<float> gradient_of(Replica& replica, std::size_t i) {
     const std::vector<float> stored = values_of(replica, replica.store.gradient(i));
     const ParameterSlab& slab = replica.store.slab(i);

@@ -1,4 +1,5 @@
-// Tensors with memory of their own for tests of single operations: poisoned with NaN, between guard zones.
+// Tensors that own their memory, for tests of single operations. The memory is filled with NaN and enclosed by guard
+// zones.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -14,7 +15,7 @@
 
 namespace gpas::test_support {
 
-// Half the distance from 1 to the next number: what one rounding costs, relative.
+// Half the distance from 1 to the next number: the largest relative error of one rounding.
 inline double unit_roundoff(Dtype dtype) { return dtype == Dtype::bf16 ? 0x1p-8 : 0x1p-24; }
 
 inline double round_to(Dtype dtype, double x) {
@@ -24,7 +25,8 @@ inline double round_to(Dtype dtype, double x) {
 class OwnedTensor {
 public:
     OwnedTensor(Dtype dtype, std::initializer_list<std::int64_t> shape) : tensor_(nullptr, dtype, shape, test_device) {
-        memory_.assign(std::size_t(tensor_.bytes() + 2 * guard_bytes), poison);  // 0xff…: NaN, and -1 as an integer
+        // 0xff… is NaN as a float and -1 as an integer.
+        memory_.assign(std::size_t(tensor_.bytes() + 2 * guard_bytes), poison);
         tensor_.data = memory_.data() + guard_bytes;
     }
     OwnedTensor(Dtype dtype, std::initializer_list<std::int64_t> shape, const std::vector<double>& values)
@@ -36,7 +38,7 @@ public:
     OwnedTensor(OwnedTensor&&) = default;
 
     Tensor tensor() const { return tensor_; }
-    operator Tensor() const { return tensor_; }  // NOLINT: to be passed like a tensor
+    operator Tensor() const { return tensor_; }  // NOLINT: implicit, so that tests pass it as a tensor
 
     double at(std::int64_t i) const {
         switch (tensor_.dtype) {
@@ -54,13 +56,14 @@ public:
             default: tensor_.as<float>()[i] = float(value);
         }
     }
-    // As stored: rounded to the dtype.
+    // All elements as stored, that is, rounded to the dtype.
     std::vector<double> values() const {
         std::vector<double> out;
         for (std::int64_t i = 0; i < tensor_.elements(); ++i) out.push_back(at(i));
         return out;
     }
-    // Every byte, guard zones included: equal bits, and nothing written outside.
+    // All bytes, including the guard zones. If two tensors have equal bytes, their elements are bitwise equal, and the
+    // same bytes outside were written (normally no bytes).
     std::vector<std::byte> bytes() const { return {memory_.begin(), memory_.end()}; }
     bool guards_are_intact() const {
         for (std::size_t i = 0; i < std::size_t(guard_bytes); ++i)
@@ -80,20 +83,20 @@ class OwnedScalar {
 public:
     explicit OwnedScalar(double value) : tensor_(Dtype::fp32, {1}, {value}) {}
     float* address() const { return tensor_.tensor().as<float>(); }
-    operator double() const { return tensor_.at(0); }  // NOLINT: to be compared like the number
+    operator double() const { return tensor_.at(0); }  // NOLINT: implicit, so that tests compare it as a number
 
 private:
     OwnedTensor tensor_;
 };
 
-// Ids, labels or boundaries where the device can read them.
+// An int32 tensor of ids, labels or boundaries that the device can read.
 inline OwnedTensor view(const std::vector<std::int32_t>& ids) {
     OwnedTensor tensor(Dtype::int32, {std::int64_t(ids.size())});
     for (std::size_t i = 0; i < ids.size(); ++i) tensor.set(std::int64_t(i), ids[i]);
     return tensor;
 }
 
-// Uniform in [-1, 1), the same on every run.
+// Uniformly distributed in [-1, 1); equal seeds give equal values on every run.
 inline std::vector<double> random_values(std::int64_t count, unsigned seed) {
     std::mt19937 generator(seed);
     std::vector<double> out(static_cast<std::size_t>(count));
@@ -101,7 +104,7 @@ inline std::vector<double> random_values(std::int64_t count, unsigned seed) {
     return out;
 }
 
-// Scratch full of NaN: an operation that reads what it did not write shows it.
+// Scratch memory filled with NaN: if an operation reads scratch that it has not written, its result is NaN.
 inline Arena poisoned_scratch(std::int64_t capacity_bytes) {
     Arena arena = device_arena(capacity_bytes);
     const Arena::Scope scope(arena);

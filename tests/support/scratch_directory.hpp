@@ -1,4 +1,4 @@
-// A directory of a test's own that goes away with it.
+// A temporary directory for one test. The destructor deletes it.
 #pragma once
 
 #include <stdlib.h>

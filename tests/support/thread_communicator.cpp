@@ -1,5 +1,6 @@
-// A call puts what it has on a table that all threads of the group see, waits until everyone's is there, computes its
-// own result, and waits until everyone has. One lock for all groups: this is for tests, not for speed.
+// In a collective call, each rank stores a pointer to its data in a table that all threads of the group see. It waits
+// until all ranks have done so, computes its own result, and waits until all ranks have computed theirs. There is one
+// lock for all groups, because speed does not matter in tests.
 #include "tests/support/thread_communicator.hpp"
 
 #include "base/error.hpp"
@@ -18,15 +19,15 @@
 namespace gpas {
 namespace {
 
-// Of all ranks of a process.
+// State that all ranks share.
 struct Process {
     std::mutex lock;
     std::condition_variable changed;
-    bool failed = false;                // a rank has ended with an error: nobody may wait for it
-    std::vector<std::string> waits_in;  // of each rank of the world; empty: it does not wait
+    bool failed = false;                // a rank has ended with an error, so no rank may wait for it
+    std::vector<std::string> waits_in;  // per rank of the world: the call in which it is blocked; empty: not blocked
 };
 
-// A message between two ranks: both ends, then it is copied by whoever comes second.
+// A message between two ranks. The rank that arrives second copies the data.
 struct Mail {
     const void* from = nullptr;
     void* to = nullptr;
@@ -37,10 +38,10 @@ struct Mail {
     bool over = false;
 };
 struct Mailbox {
-    std::deque<std::shared_ptr<Mail>> open;  // one end is there
+    std::deque<std::shared_ptr<Mail>> open;  // messages with only a sender or only a receiver so far
 };
 
-// What a rank of a group lays on the table for one call.
+// A rank's entry in the table of a group, for one call.
 struct Offer {
     std::string call;
     const void* data = nullptr;
@@ -52,13 +53,13 @@ struct Group {
         offers.resize(members.size());
     }
     std::shared_ptr<Process> process;
-    std::vector<int> members;  // of the world
+    std::vector<int> members;  // ranks in the world
     std::string name;
     std::vector<Offer> offers;
     std::size_t arrived = 0;
     std::int64_t round = 0;
-    std::map<std::pair<int, int>, Mailbox> mail;                              // from, to
-    std::map<std::pair<std::int64_t, int>, std::shared_ptr<Group>> children;  // of a split: round, color
+    std::map<std::pair<int, int>, Mailbox> mail;                              // by (from, to)
+    std::map<std::pair<std::int64_t, int>, std::shared_ptr<Group>> children;  // of split(): by (round, color)
 };
 
 class MailTransfer final : public Transfer {
@@ -69,7 +70,7 @@ public:
         if (waited_) return;
         try {
             wait_();
-        } catch (const Error&) {  // the rank is ending with one already
+        } catch (const Error&) {  // the rank is already ending with an error
         }
     }
     MailTransfer(const MailTransfer&) = delete;
@@ -178,7 +179,7 @@ public:
 
     std::unique_ptr<Communicator> split(int color, int key, const char* name) override {
         const std::pair<int, int> mine{color, key};
-        std::vector<std::pair<int, int>> same;  // key, rank
+        std::vector<std::pair<int, int>> same;  // (key, rank)
         std::int64_t round = 0;
         meet("split", name, "", &mine, [&] {
             round = group_->round;
@@ -205,7 +206,7 @@ private:
     static void copy(void* to, const void* from, std::int64_t bytes) {
         if (bytes > 0) std::memcpy(to, from, std::size_t(bytes));
     }
-    // Sums of all but fp64 are rounded to fp32.
+    // Sums are rounded to fp32, except sums of fp64.
     static void add(double& sum, Dtype dtype, double x) {
         sum = dtype == Dtype::fp64 ? sum + x : double(float(sum + x));
     }
@@ -256,7 +257,8 @@ private:
 
     int world_rank() const { return group_->members[std::size_t(rank_)]; }
 
-    // Under the lock: until condition(), or Error(environment).
+    // Waits until condition() is true. The caller holds `lock`. Error(environment) after the time limit, or if another
+    // rank has failed.
     template <class Condition>
     void wait(std::unique_lock<std::mutex>& lock, std::int64_t call, Condition&& condition) {
         Process& process = *group_->process;
@@ -291,7 +293,7 @@ private:
              log_->settings.timeout_seconds, others);
     }
 
-    // Everyone lays `data` on the table; look() is called, under the lock, when all are there.
+    // Each rank stores `data` in the table. When all ranks have done so, each rank calls look() with the lock held.
     template <class Look>
     void meet(const char* op, const char* what, const std::string& text, const void* data, Look&& look) {
         const std::int64_t call = log_->begin(group_->name, op, what, text);
@@ -308,7 +310,7 @@ private:
             for (std::size_t r = 0; r < group.offers.size(); ++r)
                 differences += fmt::format("{}rank {} of the group calls {}", r ? "; " : "", r, group.offers[r].call);
         if (differences.empty()) look();
-        arrive(lock, call);  // nobody's data may change before all have looked
+        arrive(lock, call);  // no rank's data may change before all ranks have called look()
         if (!differences.empty())
             fail(ExitCode::internal, "the ranks of {} do not call the same: {}", group.name, differences);
     }
@@ -330,7 +332,7 @@ private:
                         fmt::format("{} {} rank {}", data.describe(), sends ? "to" : "from", peer));
         const std::scoped_lock guard(group_->process->lock);
         Mailbox& box = group_->mail[sends ? std::pair(rank_, peer) : std::pair(peer, rank_)];
-        // The oldest that lacks this end, or a new one.
+        // The oldest message without this end, or a new message.
         auto found = std::find_if(box.open.begin(), box.open.end(),
                                   [&](const auto& m) { return sends ? !m->has_sender : !m->has_receiver; });
         std::shared_ptr<Mail> mail = found != box.open.end() ? *found : box.open.emplace_back(std::make_shared<Mail>());

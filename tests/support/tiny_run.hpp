@@ -1,5 +1,5 @@
-// A whole training run that takes a fraction of a second: token file, configuration, metrics and checkpoint of a model
-// of a few thousand parameters.
+// A complete training run that takes a fraction of a second: token file, configuration, metrics and checkpoint of a
+// model with a few thousand parameters.
 #pragma once
 
 #include "engine/run/run_state.hpp"
@@ -73,7 +73,7 @@ inline LoadedConfig tiny_config(const std::string& tokens, const std::string& di
     return load_config_text("name: tiny\n", "tiny", settings);
 }
 
-// The records of metrics.jsonl that time has no part in: step and what was computed, by kind of record.
+// The values in metrics.jsonl that do not depend on time: step and computed values, by kind of record.
 inline std::vector<std::string> computed_records(const std::string& directory) {
     std::ifstream file(directory + "/metrics.jsonl");
     std::vector<std::string> records;
@@ -91,7 +91,7 @@ inline std::vector<std::string> computed_records(const std::string& directory) {
     return records;
 }
 
-// One number of every training step.
+// One value per training step.
 inline std::vector<double> numbers(const std::string& directory, const char* name) {
     std::ifstream file(directory + "/metrics.jsonl");
     std::vector<double> values;

@@ -1,5 +1,5 @@
-// One small SentencePiece model of every kind that training may use, always the same. For the tests of the tokenizer's
-// export, and for scripts/check-transformers.
+// One small SentencePiece model of every kind that training may use; the bytes are always the same. For tests of the
+// tokenizer's export, and for scripts/check-transformers.
 #pragma once
 
 #include "io/data/tokenizer.hpp"
