@@ -27,7 +27,7 @@ ChosenAlgorithms choose_algorithms(Communicator& world, const ReplicaShape& shap
     chosen.note =
         fmt::format("matrix products: {} kinds, {} timed in {:.1f} s{}", chosen.shared.products, chosen.shared.timed,
                     watch.seconds(), old == 0 ? "" : fmt::format(", {} as in {}", old, chosen.file.string()));
-    // Choices of an earlier layout or micro-batch size stay in the file.
+    // The file keeps choices for other layouts and micro-batch sizes of earlier starts.
     chosen.shared.choices.insert(kept.begin(), kept.end());
     return chosen;
 }
@@ -35,7 +35,7 @@ ChosenAlgorithms choose_algorithms(Communicator& world, const ReplicaShape& shap
 void keep_algorithms(const ChosenAlgorithms& algorithms) {
     if (algorithms.file.empty() || algorithms.shared.timed == 0) return;
     std::error_code error;
-    std::filesystem::create_directories(algorithms.file.parent_path(), error);  // the writing says if that failed
+    std::filesystem::create_directories(algorithms.file.parent_path(), error);  // ignored: writing the file reports it
     std::filesystem::path temporary = algorithms.file;
     temporary += ".tmp";
     TemporaryFile guard(temporary);

@@ -33,7 +33,7 @@ std::vector<int> numa_nodes_of_gpus(int gpus) {
     return nodes;
 }
 
-// What all ranks of this machine have, in their order. Collective over the world.
+// All-gather of `mine` over the ranks of this machine, in rank order. Collective over the world.
 std::vector<std::int64_t> of_this_machine(Communicator& world, std::int64_t mine) {
     const GpuAddress own{host_identity(), mine};
     std::vector<std::int64_t> values;
@@ -42,13 +42,13 @@ std::vector<std::int64_t> of_this_machine(Communicator& world, std::int64_t mine
     return values;
 }
 
-// That the launcher has bound the ranks of this machine to.
+// NUMA node that the launcher has bound each rank of this machine to; -1: unknown, or not bound to one node.
 std::vector<int> numa_nodes_of_ranks(Communicator& world) {
     const std::vector<std::int64_t> nodes = of_this_machine(world, numa_node_of_cpus(own_cpus().cpus));
     return {nodes.begin(), nodes.end()};
 }
 
-// "; by rank of this node: 0000:1b:00.0 (NUMA 0), …"
+// Text for the log: "; by rank of this node: 0000:1b:00.0 (NUMA 0), …"
 std::string addresses_text(Communicator& world) {
     std::string text;
     for (const std::int64_t bus : of_this_machine(world, parse_bus_id(cuda::pci_bus_id(cuda::chosen_device())))) {
@@ -78,7 +78,7 @@ ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, 
         return choose_cpu(compute, fmt::format("no GPU: {}", why));
     }
     std::vector<int> rank_nodes = numa_nodes_of_ranks(world);
-    if (int(rank_nodes.size()) != mpi.local_size())  // MPI and the kernel tell machines apart in different ways
+    if (int(rank_nodes.size()) != mpi.local_size())  // MPI and the kernel disagree about which ranks share a machine
         rank_nodes.assign(std::size_t(mpi.local_size()), -1);
     std::string note = agree(world, [&] {
         const std::vector<int> gpu_nodes = numa_nodes_of_gpus(mine);
@@ -117,7 +117,7 @@ std::string serve_device(Mesh& mesh, Context& context, ShareGpu share, bool tens
         group = nccl.serves ? make_nccl_communicator(std::move(group), context, use, name, session)
                             : make_staged_communicator(std::move(group), context, messages);
     };
-    // All ranks make their groups in this order, each group when the one before is there.
+    // All ranks create their groups in this order, one group after the other, so that creation cannot deadlock.
     serve(mesh.tensor, tensor_exchanges ? NcclUse::collectives_and_exchanges : NcclUse::collectives, "tensor");
     serve(mesh.data, NcclUse::collectives, "data");
     serve(mesh.pipeline_forward, NcclUse::messages_to_next, "pipeline forward");

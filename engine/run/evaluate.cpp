@@ -7,7 +7,7 @@
 namespace gpas {
 namespace {
 
-// `part` widened to `samples` samples; what is added has no labels.
+// `part` padded to `samples` samples. Padding samples have no labels, so they add nothing to the loss.
 Batch padded_batch(const Batch& part, std::int64_t samples) {
     Batch full{.samples = samples, .sequence_length = part.sequence_length, .loss_tokens = part.loss_tokens};
     const std::size_t elements = std::size_t(samples * part.sequence_length);
@@ -29,7 +29,7 @@ bool any_rank(Communicator& world, bool mine) {
     return any == 1;
 }
 
-// Enough to fill a pipeline many times over, few enough to be nothing in memory.
+// Most micro-batches per round: enough to fill a pipeline many times, few enough to need little memory.
 constexpr std::int64_t most_at_once = 64;
 
 }  // namespace
@@ -40,10 +40,10 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
     const Stopwatch watch;
     const std::int64_t micro = replica.shape().compute.batch;
     const std::int64_t at_once = std::min(most_at_once, replica.row_slots());
-    const std::int64_t count = (samples.samples() + micro - 1) / micro;  // of micro-batches
+    const std::int64_t count = (samples.samples() + micro - 1) / micro;  // micro-batches of the set
     const std::int64_t rounds = (count + mesh.size.data * at_once - 1) / (mesh.size.data * at_once);  // on every rank
     Pipeline pipeline(replica, mesh, shape);
-    double sums[2] = {0.0, 0.0};  // loss, tokens
+    double sums[2] = {0.0, 0.0};  // Σ loss, number of tokens
     bool interrupted = false;
     std::vector<Batch> batches;
     std::int64_t next = mesh.place.data;  // micro-batch of this rank
@@ -64,7 +64,7 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
         for (const Batch& batch : batches) sums[1] += double(batch.loss_tokens);
         if (progress) progress(double(std::min(count, next)) / double(count));
     }
-    if (!mesh.last_stage() || mesh.place.tensor != 0) sums[0] = sums[1] = 0.0;  // counted once
+    if (!mesh.last_stage() || mesh.place.tensor != 0) sums[0] = sums[1] = 0.0;  // count each copy of the model once
     mesh.world->all_reduce(sums, 2, ReduceOp::sum, "evaluation loss");
     return {.loss = sums[0] / std::max(sums[1], 1.0),
             .tokens = std::int64_t(sums[1]),

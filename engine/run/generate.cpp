@@ -16,7 +16,7 @@ double uniform(std::uint64_t seed, std::uint64_t position) {
     return double(words[0]) / 4294967296.0;
 }
 
-// How many of the sorted probabilities (largest first) are kept.
+// Number of tokens to sample from (top_k, top_p), given the probabilities in descending order.
 std::size_t kept(const std::vector<double>& sorted, const SamplingOptions& options) {
     std::size_t count = options.top_k > 0 ? std::min(sorted.size(), std::size_t(options.top_k)) : sorted.size();
     double sum = 0.0;
@@ -67,7 +67,7 @@ std::vector<std::int32_t> generate(Replica& replica, std::span<const std::int32_
     std::vector<float> logits(static_cast<std::size_t>(vocabulary));
     for (std::int64_t i = 0; i < count; ++i) {
         const std::int64_t length = std::min<std::int64_t>(window, std::int64_t(all.size()));
-        std::copy(all.end() - length, all.end(), seen.begin());  // what stands after it is never attended to
+        std::copy(all.end() - length, all.end(), seen.begin());  // causal attention never reads later positions
         replica.logits_at(Tensor(logits.data(), Dtype::fp32, {1, vocabulary}),
                           Tensor(seen.data(), Dtype::int32, {window}), length - 1);
         const std::int32_t token = sample_token(std::span(logits).first(std::size_t(choices)), options,

@@ -7,7 +7,7 @@
 namespace gpas {
 namespace {
 
-// "0-3,8,10-11"
+// The CPUs of a list such as "0-3,8,10-11".
 std::set<int> parse_cpu_list(const std::string& text) {
     std::set<int> cpus;
     std::istringstream list(text);
@@ -36,7 +36,7 @@ int choose_gpu(const std::vector<int>& gpu_nodes, const std::vector<int>& rank_n
     const int gpus = int(gpu_nodes.size()), ranks = int(rank_nodes.size());
     const int by_place = rank % gpus;
     if (!std::ranges::all_of(gpu_nodes, known) || !std::ranges::all_of(rank_nodes, known)) return by_place;
-    const int most = (ranks + gpus - 1) / gpus;  // ranks a GPU, dealt evenly
+    const int most = (ranks + gpus - 1) / gpus;  // ranks per GPU in an even distribution
     for (const int node : rank_nodes)
         if (std::ranges::count(rank_nodes, node) > most * std::ranges::count(gpu_nodes, node)) return by_place;
     const int node = rank_nodes[std::size_t(rank)];

@@ -11,7 +11,7 @@
 namespace gpas {
 namespace {
 
-// This rank's elements of one piece, all of which it writes or reads.
+// The elements of a piece that this rank writes (Share::written) or reads (Share::wanted).
 Range elements_of(const ParameterStore& store, const OwnedPiece& piece, Share share) {
     const ParameterSpec& spec = store.specs()[piece.parameter];
     if (share == Share::wanted) return piece.elements;
@@ -22,7 +22,7 @@ Range elements_of(const ParameterStore& store, const OwnedPiece& piece, Share sh
     return {piece.elements.begin + part.begin, piece.elements.begin + part.end};
 }
 
-// touched: its pages are there, so that the first save is no slower than the next.
+// touched: write to each page now, so that the first save does not wait for the kernel to map them.
 std::shared_ptr<float> host_memory(std::int64_t elements, bool pinned, bool touched) {
     if (elements == 0) return nullptr;
     if (pinned)
@@ -83,7 +83,7 @@ std::int64_t HostState::lay_out_pieces() {
 }
 
 std::int64_t HostState::lay_out_runs() {
-    constexpr std::int64_t largest_gap = 1024;  // elements; alignment leaves less
+    constexpr std::int64_t largest_gap = 1024;  // elements; gaps from alignment are smaller
     std::ranges::sort(all_, {}, [&](const Copied& copied) { return stored_part(copied).as<float>(); });
     std::int64_t next = 0;
     for (Copied& copied : all_) {
@@ -126,7 +126,7 @@ std::vector<StateTensor> HostState::tensors() const {
     return tensors;
 }
 
-// In fp32 runs the masters are what is gathered from, too.
+// Waits for the weight gather first: in fp32 runs it reads and writes the masters.
 void HostState::download() {
     store_.await_weights();
     if (!copies_) return;

@@ -24,8 +24,8 @@ std::int64_t saved_bytes(const ParameterStore& store);
 std::int64_t checkpoint_copy_bytes(const CheckpointConfig& config, std::int64_t saved_bytes);
 
 // The store's owned pieces as hyperslabs of global tensors: either in place, or as copies in host memory that is
-// allocated once. On a GPU they are always copies (in pinned memory if `in_background`); on the CPU only if `in_background`. With
-// `in_background` training may change the pieces while a downloaded copy is written to a file.
+// allocated once. On a GPU they are always copies (in pinned memory if `in_background`); on the CPU only if
+// `in_background`. With `in_background` training may change the pieces while a downloaded copy is written to a file.
 class HostState {
 public:
     HostState(const RunConfig& config, Context& context, const ParameterStore& store, Share share, bool moments,

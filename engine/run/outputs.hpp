@@ -29,16 +29,16 @@ public:
     // Opens the metrics again, as open() does: the run has returned to `step`.
     void reopen_metrics(std::int64_t step);
 
-    // Whether write() writes.
+    // True if write() has an effect: on rank 0, once the metrics are open.
     bool writes() const { return metrics_.has_value(); }
     template <class Record>
     void write(const Record& record) {
         if (metrics_) metrics_->write(record);
     }
     void flush();
-    // A later start of the run has taken the directory.
+    // True if a later start of the run has taken the directory over.
     bool owned_by_another() const { return live_ && live_->owned_by_another(); }
-    // What live.json says after the run: `state` is "ended" or "failed".
+    // Writes the final state of the run to live.json. state: "ended" or "failed".
     void end(const std::string& state, ExitCode code);
 
 private:
@@ -47,7 +47,7 @@ private:
     Watcher* watcher_;
     std::function<void(const std::string&)> notice_;
     std::optional<MetricsWriter> metrics_;
-    std::unique_ptr<LiveFile> live_;  // last: its thread asks the watcher
+    std::unique_ptr<LiveFile> live_;  // destroyed first: its thread reads the watcher
 };
 
 }  // namespace gpas

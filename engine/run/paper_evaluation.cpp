@@ -19,7 +19,7 @@ std::int64_t positive_number(std::string_view text) {
     return error == std::errc() && end == text.data() + text.size() && value <= 1'000'000 ? value : 0;
 }
 
-// Samples first, first + stride, …, `count` of them.
+// A batch of `count` samples: first, first + stride, first + 2 stride, ….
 Batch strided_batch(const ValidationSet& samples, std::int64_t first, std::int64_t stride, std::int64_t count) {
     Batch one, all;
     for (std::int64_t b = 0; b < count; ++b) {
@@ -40,7 +40,7 @@ Batch strided_batch(const ValidationSet& samples, std::int64_t first, std::int64
     return all;
 }
 
-// Columns of `batch`, in micro-batches of `micro` samples; the last one is filled up with samples without labels.
+// Divides `batch` into micro-batches of `micro` samples. The last one is padded with samples without labels.
 std::vector<Batch> micro_batches(const Batch& batch, std::int64_t micro) {
     std::vector<Batch> parts;
     for (std::int64_t first = 0; first < batch.samples; first += micro) {
@@ -94,8 +94,8 @@ PaperEvaluation evaluate_as_paper(Replica& replica, Mesh& mesh, const PipelineSh
         return loss;
     };
 
-    // Every rank reads all batches, since where a GPU stops follows from its tokens; data-parallel ranks take turns at
-    // computing them.
+    // Every rank reads all batches, since the tokens decide after which batch a GPU stops. Each batch is computed by
+    // one data-parallel rank, in turn.
     PaperEvaluation result;
     std::vector<double> sums(std::size_t(layout.gpus), 0.0);
     std::int64_t turn = 0;

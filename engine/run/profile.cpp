@@ -8,7 +8,7 @@ namespace gpas {
 
 void ProfilerWindow::before_step(std::int64_t step) {
     if (context_.on_cpu() || open_ || step < steps_.from || step > steps_.to) return;
-    context_.synchronize();  // nothing of the step before is seen
+    context_.synchronize();  // the previous step's work must not be recorded
     cuda::start_profiler();
     open_ = true;
 }
@@ -16,7 +16,7 @@ void ProfilerWindow::before_step(std::int64_t step) {
 void ProfilerWindow::after_step(std::int64_t step) {
     if (!open_ || step < steps_.to) return;
     open_ = false;
-    context_.synchronize();  // all of the step is seen
+    context_.synchronize();  // all of this step's work must be recorded
     cuda::stop_profiler();
 }
 
@@ -24,7 +24,7 @@ ProfilerWindow::~ProfilerWindow() {
     if (!open_) return;
     try {
         cuda::stop_profiler();
-    } catch (const std::exception&) {  // the run ends anyway, and says why
+    } catch (const std::exception&) {  // the run ends with another error, which is the one to report
     }
 }
 

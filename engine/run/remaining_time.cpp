@@ -3,7 +3,7 @@
 namespace gpas {
 namespace {
 
-constexpr double kept_share = 0.98;  // of the average, per step: about 50 steps count
+constexpr double kept_share = 0.98;  // factor of the old average per step: a mean over about 50 steps
 
 }  // namespace
 

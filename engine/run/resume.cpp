@@ -12,7 +12,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The configuration as this version writes it, wherever the run's directory lies now.
+// The configuration as this version writes it, without the run's directory, which may have been moved.
 std::string comparable(RunConfig config) {
     config.directory.clear();
     return dump_config(config);
@@ -25,11 +25,11 @@ bool same_command(const BranchRecord& record, const RunConfig& config, const Run
     try {
         return comparable(stored_config(record.config, "branch.json", "")) == comparable(config);
     } catch (const Error&) {
-        return false;  // written by a version with other keys
+        return false;  // a version with other keys has written it
     }
 }
 
-// Rank 0's text on every rank.
+// Calls body() on rank 0 and returns its text on every rank. Collective.
 template <class Body>
 std::string from_rank_0(Communicator& world, const char* what, Body&& body) {
     std::string text = agree(world, [&] { return world.rank() == 0 ? body() : std::string(); });
@@ -43,7 +43,8 @@ bool is_in(const fs::path& directory, const fs::path& file) {
     return checkpoint_step(file) && fs::equivalent(parent, directory, error);
 }
 
-// Of the current branch: in its directory under its name. A symbolic link from elsewhere counts as its target.
+// True for a checkpoint of the current branch: it is in this directory and has a checkpoint's name. A symbolic link
+// counts as its target.
 bool is_of_branch(const fs::path& directory, const fs::path& file) {
     std::error_code error;
     return is_in(directory, file) || is_in(directory, fs::canonical(file, error));
@@ -62,7 +63,7 @@ Resumed load(const RunParts& run, const fs::path& file) {
             .changes = changes};
 }
 
-// The newest checkpoint of the current branch below step `below` that can be read.
+// Loads the newest readable checkpoint of the current branch below step `below`; nothing if there is no such file.
 std::optional<Resumed> load_newest(const RunParts& run, std::int64_t below, std::vector<std::string>& notes) {
     RunConfig newest = run.config;
     newest.checkpoint.resume = "auto";
@@ -91,7 +92,7 @@ std::int64_t step_in_branch(const std::optional<Resumed>& resumed) {
     return resumed && resumed->of_this_run ? resumed->progress.step : -1;
 }
 
-// advice: to somebody who wants the state back.
+// The line for the log about checkpoints that were set aside. advice: add how to continue from them.
 std::string said(const fs::path& aside, const std::string& why, bool advice) {
     const SetAside found = list_set_aside(aside.parent_path()).back();
     const std::int64_t first = found.steps.front();
@@ -105,7 +106,7 @@ std::string said(const fs::path& aside, const std::string& why, bool advice) {
                               : "");
 }
 
-// What else a later step overwrites. A copy that fails is no reason to end the run.
+// Copies the other files that the new branch overwrites. A failed copy is reported and does not end the run.
 void copy_records(const RunConfig& config, const fs::path& to, std::vector<std::string>& notes) {
     for (const char* name : {"metrics.jsonl", "config.yaml"}) {
         const fs::path from = fs::path(config.directory) / name;
@@ -154,7 +155,7 @@ RunStart resume_run(const RunParts& run, std::vector<std::string>& notes) {
                             "continued. To begin again instead, use another `directory`, or remove {}",
                             request, (directory / "branch.json").string()));
         if (resumed) return {.resumed = std::move(resumed), .base_step = base_step};
-        std::int64_t damaged = std::int64_t(passed_over.size());  // rank 0 has looked
+        std::int64_t damaged = std::int64_t(passed_over.size());  // only rank 0 read the directory
         run.world.all_reduce(&damaged, 1, ReduceOp::max, "damaged checkpoints");
         if (damaged > 0 && request == "auto")
             throw AgreedError(
@@ -217,7 +218,7 @@ void complete_branch(Communicator& world, const RunConfig& config) {
         record->completed = true;
         write_branch(checkpoint_directory(config), *record);
     } catch (const Error&) {
-        // The same command would find that nothing is left to do.
+        // Without the record the same command continues this branch and finds nothing left to do.
     }
 }
 

@@ -22,7 +22,7 @@ namespace {
 using preflight::Findings;
 using preflight::Hosts;
 
-// What is the same on every rank costs one reduction of two numbers.
+// True if the text is equal on all ranks, by one all-reduce of its hash: max(hash) == min(hash). Collective.
 bool is_same_everywhere(Communicator& world, const std::string& text, const char* what) {
     const auto hash = std::int64_t(XXH3_64bits(text.data(), text.size()) >> 1);
     std::int64_t largest[2] = {hash, -hash};
@@ -30,7 +30,7 @@ bool is_same_everywhere(Communicator& world, const std::string& text, const char
     return largest[0] == -largest[1];
 }
 
-// Libraries choose other code, and so other roundings, by these.
+// The environment variables by which libraries select other code, with other rounding.
 std::string numerical_environment() {
     std::vector<std::string> found;
     for (char** entry = environ; *entry != nullptr; ++entry) {

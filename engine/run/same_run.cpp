@@ -29,14 +29,14 @@ std::vector<KeyChange> of_section(const std::vector<KeyChange>& changes, std::st
     return chosen;
 }
 
-// The tokens that the run reads, and the keys that name them.
+// Compares the content of the token files that the run reads, and names the keys of those files.
 std::string changed_tokens(const CheckpointHeader& header, const RunIdentity& identity,
                            const std::vector<KeyChange>& changes) {
     if (header.dataset_fingerprint == identity.dataset_fingerprint) return {};
     std::string text;
     for (const KeyChange& change : with_roles(changes, {KeyRole::file_content}))
         if (change.key->name != "data.tokenizer") append(text, changes_text({change}));
-    // A changed key that decides which tokens of the files are read says it already.
+    // If a key that selects the tokens has changed, its own line already explains the difference.
     if (of_section(with_roles(changes, {KeyRole::run_math}), "data").empty())
         append(text,
                fmt::format("the token files of data.train and data.valid hold other tokens (their fingerprint was {} "
@@ -45,7 +45,7 @@ std::string changed_tokens(const CheckpointHeader& header, const RunIdentity& id
     return text;
 }
 
-// A run that has no tokenizer is trained on the tokens alone.
+// A tokenizer is compared only if both runs name one: training reads the tokens only.
 bool is_other_tokenizer(const CheckpointHeader& header, const std::string& fingerprint) {
     return !header.tokenizer_fingerprint.empty() && !fingerprint.empty() && header.tokenizer_fingerprint != fingerprint;
 }

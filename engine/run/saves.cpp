@@ -16,7 +16,7 @@ struct RunSaves::UnderWay {
     std::int64_t step;
     Stopwatch watch;
     CheckpointSave save;
-    double waited = 0.0;  // by training
+    double waited = 0.0;  // seconds that training waited for this save
 };
 
 RunSaves::RunSaves(Communicator& world, const RunConfig& config, const RunIdentity& identity, Context& context,
@@ -39,7 +39,7 @@ RunSaves::RunSaves(Communicator& world, const RunConfig& config, const RunIdenti
     if (!in_background_ && config.checkpoint.buffer_gib > 0.0)
         say_(fmt::format("training will wait for checkpoints: a rank's part is {}, checkpoint.buffer_gib is {}",
                          bytes_text(double(most)), config.checkpoint.buffer_gib));
-    if (in_background_) take_memory();  // now, not in the middle of the run
+    if (in_background_) take_memory();  // now: a lack of memory must not end the run later
 }
 
 RunSaves::~RunSaves() = default;
@@ -71,7 +71,7 @@ double RunSaves::after_step(const Progress& progress, bool last, std::optional<b
     if (under_way_ && (is_due(step_, last) || (written_everywhere ? *written_everywhere : ask_all()))) finish();
     if (is_due(step_, last)) start(progress, memory);
     if (under_way_ && (last || !in_background_)) finish();
-    for (std::int64_t wait = 1; last && retry_step_ >= 0; wait *= 2) {  // there is no later step
+    for (std::int64_t wait = 1; last && retry_step_ >= 0; wait *= 2) {  // no later step can retry
         std::this_thread::sleep_for(std::chrono::seconds(wait));
         start(progress, memory);
         if (under_way_) finish();
@@ -87,14 +87,14 @@ void RunSaves::tidy() {
         while (verify_.running() && waited.seconds() < 60.0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
 }
 
-// On rank 0.
+// Removes checkpoints that retention does not keep. On rank 0.
 void RunSaves::remove_old() {
     if (owns_ && !owns_()) return;
     verifying_ = false;
     for (const std::string& note : retention_.apply()) say_(note);
 }
 
-// On rank 0, while the file has another name.
+// Called on rank 0 when the file is written and before it gets its final name.
 void RunSaves::before_renaming(std::int64_t step) const {
     const std::filesystem::path directory = checkpoint_directory(config_);
     if (owns_ && !owns_())

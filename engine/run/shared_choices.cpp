@@ -16,7 +16,7 @@ namespace {
 using cuda::MatmulChoice;
 using cuda::MatmulKey;
 
-// A product on one kind of machine, as numbers that can be sent.
+// A product on one kind of machine (hash of its name), as int64 words that can be sent.
 struct Entry {
     std::int64_t machine = 0;
     MatmulKey key;
@@ -25,11 +25,11 @@ struct Entry {
 using EntryWords = std::array<std::int64_t, sizeof(Entry) / sizeof(std::int64_t)>;
 constexpr std::int64_t words_per_entry = std::int64_t(EntryWords().size());
 
-// Each entry of any rank, with the lowest rank that has it.
+// All entries of all ranks, each with the lowest rank that has it. Collective.
 std::map<Entry, int> entries_of_all(Communicator& world, std::int64_t machine, const std::vector<MatmulKey>& mine) {
     auto most = std::int64_t(mine.size());
     world.all_reduce(&most, 1, ReduceOp::max, "numbers of matrix products");
-    const std::int64_t stride = 1 + most * words_per_entry;  // a number of entries, and as many
+    const std::int64_t stride = 1 + most * words_per_entry;  // per rank: the number of entries, then the entries
     std::vector<std::int64_t> all(std::size_t(world.size() * stride), 0);
     std::int64_t* place = all.data() + world.rank() * stride;
     *place++ = std::int64_t(mine.size());
@@ -50,8 +50,8 @@ std::map<Entry, int> entries_of_all(Communicator& world, std::int64_t machine, c
     return owners;
 }
 
-// What is known of each entry, in the same order on every rank. One rank fills a choice, all others leave zeros there,
-// so that the sum over ranks is that rank's choice to the bit.
+// The choice for each entry, in the same order on every rank. One rank fills in a choice and all others leave zeros, so
+// that the integer sum over the ranks is that rank's choice.
 class Table {
 public:
     explicit Table(const std::map<Entry, int>& owners)
@@ -96,8 +96,8 @@ public:
     }
 
 private:
-    std::vector<std::pair<Entry, int>> entries_;  // and the rank that times it
-    std::vector<std::int64_t> known_;             // 1: rank 0 has kept it
+    std::vector<std::pair<Entry, int>> entries_;  // with the rank that times the entry
+    std::vector<std::int64_t> known_;             // 1: rank 0 has a choice from an earlier start
     std::vector<std::int64_t> words_;
 };
 

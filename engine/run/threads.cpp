@@ -24,7 +24,7 @@ namespace {
 constexpr int most_cpus = 4096;
 constexpr std::size_t longest_group = 512;
 
-// Of fixed size, so that ranks can exchange it.
+// RankCpus in a fixed size, so that ranks can exchange it by MPI_Allgather. Quotas are not sent.
 struct Packed {
     std::array<std::uint64_t, most_cpus / 64> cpus = {};
     char group[longest_group] = "";
@@ -50,7 +50,7 @@ bool is_within(const std::string& group, const std::string& ancestor) {
     return ancestor == "/" || group == ancestor || group.starts_with(ancestor + "/");
 }
 
-// CPUs that a rank has for itself when those that several may run on are shared in equal parts.
+// Number of CPUs of a rank (fractional), if ranks that may run on the same CPU share it in equal parts.
 double share_of(const std::vector<RankCpus>& node, std::size_t mine) {
     double share = 0.0;
     for (const int cpu : node[mine].cpus)
@@ -85,7 +85,7 @@ RankCpus own_cpus(const std::filesystem::path& root) {
 ThreadChoice choose_threads(std::int64_t configured, const std::vector<RankCpus>& node, std::size_t mine) {
     const RankCpus& own = node[mine];
     double share = share_of(node, mine);
-    std::set<int> usable;  // by the ranks that share a CPU with this one
+    std::set<int> usable;  // CPUs of all ranks that share a CPU with this rank
     std::int64_t sharers = 0;
     for (const RankCpus& rank : node) {
         if (std::none_of(rank.cpus.begin(), rank.cpus.end(), [&](int cpu) { return own.cpus.contains(cpu); })) continue;
@@ -178,7 +178,7 @@ void start_threads(int threads) {
     end();
     std::atomic<int> count = 0;
 #pragma omp parallel num_threads(threads)
-    ++count;  // something to do, so that the region is not left out
+    ++count;  // a side effect, so that the compiler keeps the parallel region
 }
 
 }  // namespace gpas

@@ -65,7 +65,7 @@ public:
     void run() {
         prepare();
         const std::int64_t end = last_step();
-        // The run was stopped before, or in, the evaluation of the step that it resumes from. Its checkpoint is there.
+        // The run was stopped before or during the evaluation of the step that it resumes from, after the step's save.
         if (evaluation_pending_) {
             evaluation_seconds_ = evaluate_now();
             if (evaluation_pending_) return leave(agreed_stop());
@@ -77,13 +77,13 @@ public:
             const StepResult result = train_step();
             if (result.action == StepAction::roll_back) {
                 roll_back(result);
-                evaluation_seconds_ = checkpoint_seconds_ = 0.0;  // this step's record has them
+                evaluation_seconds_ = checkpoint_seconds_ = 0.0;  // the record of this step contains them already
                 continue;
             }
             const bool last = progress_.step == end;
             const bool stop = result.stop != StopRequest::none && !last;
             const bool evaluation = is_due(config_.evaluation.every, last);
-            // What cannot wait when the run is to stop is the checkpoint; the next start does the evaluation.
+            // If the run must stop, it saves the checkpoint only; the next start evaluates.
             evaluation_pending_ = evaluation && data_.valid;
             evaluation_seconds_ = evaluation && !stop ? evaluate_now() : 0.0;
             const bool interrupted = evaluation_pending_ && !stop;
@@ -146,9 +146,9 @@ private:
             if (mesh_.world->rank() == 0) keep_algorithms(algorithms_);
         });
         describe();
-        require_headroom();  // libhdf5, too, can crash without memory
+        require_headroom();  // without memory libhdf5 can crash, too
         resume_or_initialise();
-        mesh_.world->log().set_place(progress_.step, -1);  // where the run stands, for those who watch
+        mesh_.world->log().set_place(progress_.step, -1);  // for live.json and reports of the watcher
         agree(*mesh_.world, [&] { outputs_.open(identity_.config_text, progress_.step); });
         saves_ = std::make_unique<RunSaves>(*mesh_.world, config_, identity_, *context_, replica_->store,
                                             [this](const std::string& line) { say("{}", line); });
@@ -164,12 +164,12 @@ private:
                 clock_.seconds_left());
     }
 
-    // Measured once per run and layout, and remembered in its checkpoints: MFU before and after a resume is of one
-    // peak.
+    // Sets peak_flops_. The peak is measured once per run and layout and saved in checkpoints, so that MFU before and
+    // after a resume uses the same peak.
     void find_peak() {
         const MeasuredPeak wanted{.key = peak_key(device_.device, threads_, dtype_, mesh_.world->size())};
         double known = recalled_peak_.key == wanted.key ? recalled_peak_.flops : 0.0;
-        mesh_.world->broadcast(&known, sizeof known, 0, "the remembered peak rate");  // rank 0 wrote the key
+        mesh_.world->broadcast(&known, sizeof known, 0, "the remembered peak rate");  // the key has rank 0's processor
         Peak peak;
         if (config_.compute.peak_tflops > 0)
             peak = {.flops = config_.compute.peak_tflops * 1e12, .source = "compute.peak_tflops"};
@@ -179,12 +179,12 @@ private:
             peak = peak_of_device(device_.device, threads_, dtype_);
         peak_flops_ = peak.flops;
         mesh_.world->all_reduce(&peak_flops_, 1, ReduceOp::sum, "peak rate");
-        if (peak.measured && known > 0) peak_flops_ = known;  // to the bit
+        if (peak.measured && known > 0) peak_flops_ = known;  // the same bits as before, without the sum's rounding
         if (peak.measured) measured_peak_ = {.key = wanted.key, .flops = peak_flops_};
         say("peak {:.3g} TFLOP/s over {} ranks ({})", peak_flops_ / 1e12, mesh_.world->size(), peak.source);
     }
 
-    // For libraries; on every rank.
+    // Error(environment) if less than 96 MiB of host memory are left: libraries crash without memory. On every rank.
     void require_headroom() const {
         constexpr std::int64_t headroom_bytes = std::int64_t(96) << 20;
         agree(*mesh_.world, [&] { require_host_headroom(headroom_bytes); });
@@ -238,20 +238,21 @@ private:
         say_all(notes);
     }
 
-    // The state is that of this checkpoint, or initial weights.
+    // To be called when the state was loaded from this checkpoint; nothing: it is the initial weights.
     void begin_at(const std::optional<Resumed>& resumed) {
         saves_->resumed_from(resumed && resumed->of_this_run ? progress_.step : -1);
-        trust_up_to(progress_.step);  // all replicas have loaded the same
+        trust_up_to(progress_.step);  // all replicas have loaded the same state
     }
 
-    // Without comparisons of replicas nothing is known of any step, so all are trusted.
+    // Replicas were found equal at this step. Without comparisons of replicas all steps stay trusted.
     void trust_up_to(std::int64_t step) {
         if (config_.guard.weights_every == 0 || mesh_.size.data * mesh_.size.tensor == 1) return;
         trusted_ = step;
         saves_->trust_up_to(trusted_);
     }
 
-    // Before the run ends: its later checkpoints may hold the fault that was found.
+    // Before the run ends with different weights: sets aside the checkpoints after the last comparison that passed,
+    // since they may have wrong weights.
     void set_aside_suspects() {
         std::vector<std::string> notes;
         set_aside_later(*mesh_.world, config_, trusted_,
@@ -272,12 +273,12 @@ private:
         evaluation_pending_ = memory.contains("evaluation_pending") && config_.evaluation.every > 0 && data_.valid;
     }
 
-    // To the last checkpoint that a comparison of replicas vouches for, and on from there with the data after those of
-    // this step.
+    // Returns to the last checkpoint that a comparison of replicas has confirmed. The run continues from there with the
+    // data after this step's.
     void roll_back(const StepResult& result) {
         const Progress bad = progress_;
         saves_->settle();
-        const EventMetrics& event = result.events.back();  // a step that is rolled back has one
+        const EventMetrics& event = result.events.back();  // the event that caused the roll back
         const std::string& why = event.text;
         if (++roll_backs_ > config_.guard.max_roll_backs)
             stop(event, fmt::format("{} (after {} roll backs, guard.max_roll_backs)", why, roll_backs_ - 1));
@@ -302,7 +303,7 @@ private:
                                              resumed->file.string(), progress_.consumed_samples, why)});
     }
 
-    // event: of the step, why: in words.
+    // Ends the run after a step with bad numbers, a spike or different weights. event: of the step; why: for the error.
     [[noreturn]] void stop(const EventMetrics& event, const std::string& why) {
         if (event.event == "different_weights") set_aside_suspects();
         outputs_.end("failed", ExitCode::bad_numbers);
@@ -310,7 +311,7 @@ private:
                           fmt::format("step {}: {}; {}", progress_.step, why, advice_on(event.event)));
     }
 
-    // Seconds that training waited.
+    // Returns the seconds that training waited.
     double save_if_due(bool last, bool all_written) {
         const bool due = saves_->is_due(progress_.step, last);
         if (due) enter(Phase::save);
@@ -330,7 +331,7 @@ private:
         return memory;
     }
 
-    // On every rank; the checkpoint is written.
+    // Ends the run before its last step, after its checkpoint was saved. On every rank.
     void leave(StopRequest why) {
         const std::string where = fmt::format("stopped at step {} of {}, saved; the same command continues the run",
                                               progress_.step, config_.training.steps);
@@ -376,7 +377,7 @@ private:
         return result;
     }
 
-    // On rank 0, which hears from all.
+    // On rank 0, whose watcher receives the status of all ranks.
     void look_for_stragglers() {
         if (watcher_ == nullptr || !stragglers_.is_due(progress_.step)) return;
         for (const Straggler& slow : stragglers_.find(watcher_->ranks()))
@@ -422,14 +423,15 @@ private:
         if (!result.stream.empty()) outputs_.write(gpas_view(config_, progress_.step, result));
     }
 
-    // Of the ranks' requests the strongest.
+    // The strongest request to stop of all ranks. Collective.
     StopRequest agreed_stop() const {
         std::int64_t stop = std::int64_t(clock_.now());
         mesh_.world->all_reduce(&stop, 1, ReduceOp::max, "requests to stop");
         return stop == 0 ? StopRequest::unfinished : StopRequest(stop);
     }
 
-    // Ends evaluation_pending_, unless a request to stop interrupts it: then no number is written.
+    // Evaluates and returns the seconds. Clears evaluation_pending_. If a request to stop interrupts the evaluation, no
+    // loss is written and the evaluation stays pending.
     double evaluate_now() {
         if (!data_.valid) return 0.0;
         enter(Phase::evaluation);
@@ -456,10 +458,10 @@ private:
 
     LoadedConfig loaded_;
     const RunConfig& config_;
-    Watcher* watcher_;  // none where ranks are not processes of their own
+    Watcher* watcher_;  // null if ranks are threads of one process
     StopClock clock_;
     SpikeHistory spikes_;
-    std::string token_ids_;  // of the imported model that the run began with; empty: none
+    std::string token_ids_;  // of the imported model that the run began with; empty: the run began otherwise
     Stragglers stragglers_;
     RemainingTime remaining_;
     Mesh mesh_;
@@ -469,26 +471,26 @@ private:
     RunData data_;
     ReplicaShape shape_;
     std::unique_ptr<Context> context_;
-    ChosenAlgorithms algorithms_;  // before the groups use the GPU, and before the replica fills it
-    std::string transport_;        // how groups talk, for the log
+    ChosenAlgorithms algorithms_;  // before transport_ and replica_: the timing needs GPU memory
+    std::string transport_;        // of collectives on device memory, for the log
     std::unique_ptr<Replica> replica_;
     TrainingStep step_;
     ProfilerWindow profiler_;
     RunIdentity identity_;
     Progress progress_;
     RunStart start_;
-    std::int64_t trusted_ = std::numeric_limits<std::int64_t>::max();  // step up to which replicas were found alike
+    std::int64_t trusted_ = std::numeric_limits<std::int64_t>::max();  // step up to which replicas were found equal
     std::unique_ptr<RunSaves> saves_;
     double peak_flops_ = 0.0;
-    MeasuredPeak recalled_peak_;  // of the checkpoint that the run resumed from
-    MeasuredPeak measured_peak_;  // of this run; 0: not measured
+    MeasuredPeak recalled_peak_;  // from the checkpoint that the run resumed from
+    MeasuredPeak measured_peak_;  // of this run; flops 0: not measured
     double evaluation_seconds_ = 0.0;
     double checkpoint_seconds_ = 0.0;
-    double longest_seconds_ = 0.0;     // that the step before took, with all that belongs to it
-    bool evaluation_pending_ = false;  // of the step that was done last
+    double longest_seconds_ = 0.0;     // of the previous step, with its evaluation and save
+    bool evaluation_pending_ = false;  // the evaluation of the last completed step is still due
     std::int64_t skipped_in_a_row_ = 0;
     std::int64_t roll_backs_ = 0;
-    RunOutputs outputs_;  // last: its thread asks for the other ranks
+    RunOutputs outputs_;  // destroyed first: its thread reads the status of all ranks
 };
 
 void connect_watchers(Communicator& world, const MpiSession& session) {
@@ -518,8 +520,8 @@ void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int 
                              .directory = config.values.directory};
     Watcher* watcher = session != nullptr ? &session->watcher() : nullptr;
     if (watcher != nullptr) connect_watchers(*world, *session);
-    // Every rank comes out of run() with the same AgreedError. The error is thrown again after the Trainer's end, so that
-    // the ranks finalize their communicators together: while an error unwinds the stack, each rank aborts its own.
+    // run() throws the same AgreedError on every rank. It is thrown again after the Trainer is destroyed, so that the
+    // ranks finalize their communicators together: while an error unwinds the stack, each rank aborts its own.
     std::optional<AgreedError> agreed;
     {
         Trainer trainer(config, make_mesh(std::move(world), size, parallel.order), threads, device, watcher);
