@@ -26,7 +26,7 @@ public:
 // Every rank of the group calls each collective, in the same order and with the same sizes. If log().settings.verify is
 // set, MPI groups compare the calls of their ranks before each collective except barrier(). If the calls differ,
 // Error(internal) lists the calls of the first 8 ranks.
-// `what` names the tensor in reports; pass a string literal, because the pointer is kept. Sizes are not limited: MPI
+// `what` names the tensor in reports; pass a string literal. Sizes are not limited: MPI
 // sends messages of more than 2^28 elements in pieces. A wait that exceeds log().settings.timeout_seconds (0: no limit)
 // throws Error(environment), which names the call, the ranks that wait as well, and the ranks that are missing.
 // Not thread-safe: the training thread makes all calls.

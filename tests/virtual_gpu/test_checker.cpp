@@ -1,4 +1,4 @@
-// Each rule of the virtual GPUs, on the smallest program that keeps it and the smallest that breaks it.
+// Tests each rule of the virtual GPUs with the smallest program that keeps the rule, and the smallest that violates it.
 #include "tests/virtual_gpu/device.hpp"
 #include "tests/virtual_gpu/findings.hpp"
 

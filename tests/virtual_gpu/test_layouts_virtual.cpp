@@ -1,6 +1,6 @@
-// Run under mpirun on 8 ranks: a small model on every kind of layout, on virtual GPUs over NCCL, beside the same layout
-// on the CPU. Each layout runs with several schedulers and numbers of hardware queues: no race, no deadlock, the same
-// numbers.
+// Runs under mpirun on 8 ranks. Trains a small model with every kind of layout, on virtual GPUs over NCCL and on the
+// CPU. Each layout runs with several schedulers and numbers of hardware queues. The tests require no race, no deadlock,
+// and the losses of the CPU.
 #include "kernels/cuda/gpu.hpp"
 #include "tests/engine/layouts.hpp"
 #include "tests/virtual_gpu/findings.hpp"
@@ -61,7 +61,7 @@ struct Behaviour {
     Scheduler scheduler;
     int queues;
     int nccl_version;
-    int slow_gpu;  // -1: none
+    int slow_gpu;  // ordinal; -1: no GPU is slow
 };
 const std::vector<Behaviour> behaviours{
     {Scheduler::random, 8, 23203, -1}, {Scheduler::latest, 1, 21805, -1}, {Scheduler::earliest, 32, 22809, 1},
@@ -99,10 +99,12 @@ protected:
     }
 };
 
-// Every layout with every behaviour takes minutes. Without scripts/test --exhaustive each layout has one behaviour, and
-// each behaviour two layouts; two neighbours that send to each other (pp2 interleaved) have one hardware queue.
+// All layouts with all behaviours take minutes. Without scripts/test --exhaustive each layout runs with one behaviour,
+// and each behaviour with two or three layouts. "pp2 interleaved", in which two neighbours send to each other, then
+// runs with one hardware queue.
 TEST_F(VirtualLayouts, give_the_numbers_of_the_cpu) {
-    // What another order of the same sums does on the CPU, a GPU may do; its exponentials are good to a few units.
+    // The tolerance: the difference of two CPU runs that sum in different orders, plus 1e-6, because the GPU's
+    // exponentials are accurate to a few units in the last place.
     const Layout alone{"alone", 1, {}};
     run_on(Device::cpu, "one rank", alone);
     run_on(Device::cpu, "one rank, other order", alone, {"training.micro_batch_size=8"});
@@ -110,7 +112,7 @@ TEST_F(VirtualLayouts, give_the_numbers_of_the_cpu) {
         world_->rank() == 0
             ? largest_difference(losses(shared_ + "one rank"), losses(shared_ + "one rank, other order")) + 1e-6
             : 0.0;
-    EXPECT_LT(spread, 1e-3);  // or it would bound nothing
+    EXPECT_LT(spread, 1e-3);  // a larger tolerance would detect nothing
     for (std::size_t i = 0; i < all_layouts.size(); ++i) {
         const Layout& layout = all_layouts[i];
         run_on(Device::cpu, layout.name, layout);

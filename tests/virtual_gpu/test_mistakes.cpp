@@ -1,6 +1,7 @@
-// Would the virtual GPUs notice a mistake in what gpas asks of CUDA and NCCL? Three ranks, threads of this process,
-// exchange sums and messages beside their computations; then once more for each place at which an event, a wait, or a
-// call of NCCL can be left out or be wrong. Each time there must be a finding, an error, or a wrong number.
+// Mutation tests: do the virtual GPUs detect a mistake in gpas's use of CUDA and NCCL? Three ranks, which are threads
+// of this process, exchange sums and messages that overlap computations. The job runs once without a mistake, and once
+// for each place at which an event, a wait or an NCCL call can be left out or be wrong. Each of these runs must give a
+// finding, an error, or different numbers.
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/ops.hpp"
 #include "parallel/nccl/nccl_communicator.hpp"
@@ -26,11 +27,11 @@ constexpr int ranks = 3;
 constexpr std::int64_t elements = 3 * 96;
 constexpr int rounds = 2;
 constexpr int erring_rank = 1;
-constexpr double patient = 60.0, impatient = 1.0;  // seconds, for calls that hang
+constexpr double patient = 60.0, impatient = 1.0;  // timeout_seconds without and with a planted mistake
 
 bool exhaustive() { return std::getenv("GPAS_TEST_EXHAUSTIVE") != nullptr; }
 
-// One rank's part of the job, and what came of it.
+// One rank's part of the job.
 class Job {
 public:
     explicit Job(Communicator& world)
@@ -64,7 +65,7 @@ private:
         data_->all_reduce(x_, ReduceOp::sum, "x");
         scale(context_, x_, 2.0F);
     }
-    // A sum of parts beside a computation on other memory, then all parts everywhere.
+    // A reduce-scatter that overlaps a computation on other memory, then an all-gather.
     void share() {
         const auto reduced = data_->start_reduce_scatter(part_, x_, "part");
         fill(context_, other_, 5.0F);
@@ -76,7 +77,8 @@ private:
         scale(context_, whole_, 3.0F);
         add(x_, whole_);
     }
-    // Around the ring and back, each message beside a computation; buffers are used again once they have left.
+    // Messages to the next rank of the ring and back, each overlapping a computation. Buffers are reused when their
+    // message has left.
     void pass_on() {
         const int next = (rank_ + 1) % ranks, previous = (rank_ + ranks - 1) % ranks;
         fill(context_, arrived_, 7.0F);
@@ -131,7 +133,7 @@ const Kind kinds[] = {{Mistake::no_record, "an event that is not recorded"},
 
 struct Outcome {
     std::array<std::vector<float>, ranks> values;
-    std::map<Mistake, int> first;  // place in the job itself, after its start
+    std::map<Mistake, int> first;  // index of the first place after the start of the groups
     std::string error;
     std::vector<std::string> findings;
 };
@@ -159,11 +161,11 @@ void set_up() {
     use({.scheduler = Scheduler::random, .queues = 32, .lazy_modules = false, .hang_seconds = 0.5});
 }
 
-// A send may change places with the receive after it: neither waits for the other. Of a round's seven calls the fourth
-// and the sixth are sends.
+// A send may be swapped with the receive after it, because neither waits for the other. The fourth and the sixth of the
+// seven calls of a round are sends.
 bool harmless(Mistake mistake, int index) { return mistake == Mistake::swapped && (index % 7 == 3 || index % 7 == 5); }
 
-// Plants the mistake at each place of the job, or at six of them or a few more; returns at how many.
+// Plants the mistake at each place of the job; without --exhaustive at six places or a few more. Returns their number.
 int plant_everywhere(const Kind& kind, const Outcome& right) {
     plant(Mistake::none, 0, 0);
     set_up();
@@ -175,7 +177,7 @@ int plant_everywhere(const Kind& kind, const Outcome& right) {
         set_up();
         plant(kind.mistake, erring_rank, index);
         const Outcome outcome = run_job(impatient);
-        if (!was_planted()) continue;  // how often the host asks is chance
+        if (!was_planted()) continue;  // the number of places varies between runs, because hosts poll
         ++count;
         EXPECT_TRUE(!outcome.findings.empty() || !outcome.error.empty() || outcome.values != right.values)
             << kind.name << ", place " << index << " of " << begin << " to " << end;

@@ -1,5 +1,5 @@
-// The virtual NCCL keeps NCCL's rules: what NVIDIA documents as an error is one, what hangs hangs, and the ring of
-// those that wait is named. Ranks are threads, each with its own GPU.
+// Tests that the virtual NCCL follows NCCL's rules: calls that NVIDIA documents as errors are errors, calls that hang
+// with NCCL hang here, and the cycle of waiting operations is reported. Ranks are threads, each with its own GPU.
 #include "tests/virtual_gpu/findings.hpp"
 #include "tests/virtual_gpu/settings.hpp"
 
@@ -27,7 +27,7 @@ bool within(double seconds, const std::function<bool()>& done) {
     return true;
 }
 
-// Of one rank: two communicators over all ranks, a stream and memory for each.
+// One rank: two communicators over all ranks, and a stream and memory for each of them.
 struct Rank {
     int rank = 0;
     ncclComm_t comms[2] = {};
@@ -80,7 +80,7 @@ protected:
         return changed;
     }
 
-    // same_gpu: all ranks on GPU 0. Returns what the communicators' start said on rank 0.
+    // same_gpu: all ranks use GPU 0. Returns rank 0's result of the communicators' start.
     static ncclResult_t run(int ranks, const std::function<void(Rank&)>& body, int blocks = 2, bool same_gpu = false) {
         ncclUniqueId ids[2];
         for (ncclUniqueId& id : ids) ncclGetUniqueId(&id);
@@ -133,7 +133,7 @@ TEST_F(NcclRules, other_counts_hang_and_are_named) {
     EXPECT_NE(found().find("all_reduce of 1023 elements"), std::string::npos);
 }
 
-// Two communicators without room for both, called in other orders.
+// The ranks call two communicators in different orders, and the GPU has too few multiprocessors for both.
 TEST_F(NcclRules, other_orders_hang_without_room_for_all_and_the_ring_is_named) {
     change(with([](Settings& settings) { settings.multiprocessors = 3; }));
     run(2, [](Rank& rank) {
@@ -156,7 +156,8 @@ TEST_F(NcclRules, other_orders_hang_in_one_hardware_queue_and_the_ring_is_named)
     run(2, [](Rank& rank) {
         for (int which : {0, 1}) rank.all_reduce(which);
         for (int which : {0, 1}) EXPECT_TRUE(rank.ends(which, 20.0));
-        // Behind its own stream's work the second call cannot leave the queue, and holds up the other stream.
+        // The second call waits in the hardware queue for the first of its stream, and blocks the other stream behind
+        // it.
         const int first = rank.rank;
         rank.all_reduce(first);
         rank.all_reduce(first);
