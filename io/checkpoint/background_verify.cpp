@@ -81,7 +81,7 @@ std::optional<std::string> BackgroundVerify::ask(const path& file) {
         blocks = blocks_of(file);
     } catch (const Error& error) {
         if (error.code() != ExitCode::bad_file)
-            return std::nullopt;  // such as lack of memory, which tells nothing about the file
+            return std::nullopt;  // for example lack of memory: the file may be intact
         done_ = true;
         return damage_ = error.what();
     }

@@ -20,7 +20,7 @@ inline constexpr std::int64_t block_elements = std::int64_t(1) << 20;
 // sum.
 std::uint64_t block_sum(std::int64_t position, const float* data, std::int64_t count);
 
-std::int64_t element_count(std::span<const std::int64_t> shape);
+std::int64_t element_count(std::span<const std::int64_t> shape);  // the product of the extents
 inline std::int64_t block_count(std::int64_t elements) { return (elements + block_elements - 1) / block_elements; }
 
 // Calls body(flat, offset, n) for each maximal run of a hyperslab that is contiguous in the global tensor: n elements

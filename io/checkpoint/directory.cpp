@@ -30,7 +30,7 @@ std::string why_incomplete(const path& file, std::int64_t step) {
         if (header.step == step) return "";
         return fmt::format("{}: holds step {}", file.string(), header.step);
     } catch (const Error& error) {
-        if (error.code() != ExitCode::bad_file) throw;  // such as lack of memory, which tells nothing about the file
+        if (error.code() != ExitCode::bad_file) throw;  // for example lack of memory: the file may be intact
         return error.what();
     }
 }

@@ -71,6 +71,8 @@ Handle create_file(const std::filesystem::path& file, const std::function<void(h
 void check_is_file(const std::filesystem::path& file);  // Error(bad_file)
 Handle open_read(const std::filesystem::path& file);
 
+// All functions below throw an Error with at.code if an HDF5 call fails (see fail_call).
+
 Handle create_group(hid_t parent, const std::string& name, const At& at);
 // The dataset has contiguous layout. Its space is allocated immediately and not filled.
 Handle create_dataset(hid_t parent, const std::string& name, hid_t type, std::span<const std::int64_t> shape,

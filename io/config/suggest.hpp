@@ -10,7 +10,7 @@ namespace gpas {
 // `dotted_name`: the whole unknown name. `value_is_mapping`: the name was used as a section.
 std::string advice_for_unknown_key(std::string_view dotted_name, bool value_is_mapping);
 
-// The choice nearest to `text`, or "" if no choice is near.
+// The name with the smallest edit distance to `text`, or "" if no name is near (is_near).
 template <class Names>
 std::string nearest(std::string_view text, const Names& names);
 

@@ -22,7 +22,7 @@ public:
     // Error(usage) unless there are 1 to 1024 weights, all positive and finite.
     explicit Blend(const std::vector<double>& weights);
 
-    Place operator()(std::int64_t k) const;                                // O(1)
+    Place operator()(std::int64_t k) const;                                // of sample k >= 0; O(1), thread-safe
     std::int64_t period() const { return std::int64_t(pattern_.size()); }  // P
     const std::vector<std::int64_t>& shares() const { return shares_; }    // p_d: samples of each source per period
 

@@ -10,7 +10,8 @@
 
 namespace gpas {
 
-// The destructor discards the buffer: call flush() or sync() first.
+// Error(environment) if a system call fails. Not thread-safe. The destructor discards the buffer: call flush() or
+// sync() first.
 class OutputFile {
 public:
     enum class Mode { create, resume };  // create empties an existing file; resume keeps it (the file must exist)
@@ -19,8 +20,8 @@ public:
 
     void write(const void* data, std::int64_t bytes);                          // at the end
     void write_at(std::int64_t offset, const void* data, std::int64_t bytes);  // over bytes already written
-    void read_at(std::int64_t offset, void* data, std::int64_t bytes);         // flushes first
-    void truncate(std::int64_t bytes);                                         // to this size; write() appends there
+    void read_at(std::int64_t offset, void* data, std::int64_t bytes);  // flushes first; Error(bad_file) past the end
+    void truncate(std::int64_t bytes);                                  // to this size; write() appends there
     void flush();
     void sync();  // flush and fsync
     std::int64_t size_bytes() const { return size_bytes_; }
@@ -35,7 +36,7 @@ private:
     std::vector<char> buffer_;
 };
 
-// rename(from, to) and fsync of the directory, so that the new name survives a power failure.
+// rename(from, to) and fsync of the directory, so that the new name survives a power failure. Error(environment).
 void rename_durably(const std::string& from, const std::string& to);
 
 // Writes `path`.partial and renames it to `path`: readers see the old content or the new content, never a part.

@@ -27,7 +27,7 @@ public:
     // Different (seed, stream, epoch) give unrelated permutations. 1 <= n <= 2^62.
     Permutation(std::int64_t n, std::uint64_t seed, std::uint64_t stream, std::uint64_t epoch);
 
-    std::int64_t operator()(std::int64_t i) const;  // i in [0, n)
+    std::int64_t operator()(std::int64_t i) const;  // element i in [0, n); thread-safe
     std::int64_t size() const { return n_; }
 
 private:

@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 enum class Content {
     empty,
     plain,
-    json_lines,     // a line is an object with a string under the key, or the name says JSON lines
-    other_objects,  // the first line is an object without such a string; the name does not say JSON lines
+    json_lines,     // a line is an object with a string under the key, or the file name is one for JSON lines
+    other_objects,  // the first line is an object without such a string, and the file name is not one for JSON lines
     pretty_json,    // one value over several lines
     json_array,     // one array of objects or strings
     html,           // an HTML page with a file name for JSON

@@ -51,7 +51,8 @@ public:
     // `start` must not be inside a stream, because a stream can be read from its beginning only.
     TextReader(std::vector<TextInput> files, const Options& options, const TextPosition& start = {});
 
-    bool next(TextUnit& unit);  // unit = the next one; false at the end. A unit may have no records
+    // unit = the next unit, which may have no records. Returns false at the end. Error(bad_file) as TextFile::read.
+    bool next(TextUnit& unit);
     const std::vector<TextInput>& files() const { return files_; }
 
 private:

@@ -47,11 +47,13 @@ public:
     TokenDataset(std::shared_ptr<const IndexedDataset> source, const TokenRange& range, const SampleShape& shape,
                  const std::string& role);
 
-    // With s = sequence_length: packed: the range is one stream of tokens. Sample i is tokens [i s, i s + s] of the
-    // stream: the first s are inputs, the last s are labels. So neighbouring samples share one token, and up to s
-    // tokens at the end are unused. padded: sample i is document i, truncated or padded to s tokens. Only the
-    // document's own tokens are labels, at most s - 1. The last token of a truncated document is truncated_end_token(),
-    // if there is one.
+    // The number of samples. With s = sequence_length:
+    //
+    // packed: the range is one stream of tokens. Sample i is tokens [i s, i s + s] of the stream: the first s are
+    // inputs, the last s are labels. So neighbouring samples share one token, and up to s tokens at the end are unused.
+    //
+    // padded: sample i is document i, truncated or padded to s tokens. Only the document's own tokens are labels, at
+    // most s - 1. The last token of a truncated document is truncated_end_token(), if there is one.
     std::int64_t samples() const { return samples_; }
     std::int64_t tokens() const { return range_.end_token - range_.first_token; }
 

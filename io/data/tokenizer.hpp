@@ -79,11 +79,11 @@ struct TokenizerTraining {
 // Error(usage) if no text can give a vocabulary of this size.
 void check_tokenizer_training(const TokenizerTraining& options);
 
-// Trains a lossless model (no normalisation, no dummy prefix, white space kept, byte fallback; unk = 0, bos = 1, eos =
-// 2) and returns the bytes of its .model file. The result depends on the texts only, not on the number of cores.
-// next(text) supplies texts until it returns false; all texts are held in memory. Texts are cut at newlines, tabs and
-// the characters that SentencePiece reserves, so these characters remain byte pieces. Error(usage) if the texts are too
-// few for the vocabulary.
+// Trains a lossless model: no normalisation, no dummy prefix, white space kept, byte fallback. Ids: <unk> 0, BOS 1, EOS
+// 2. Returns the bytes of its .model file. The result depends on the texts only, not on the number of cores. next(text)
+// supplies texts until it returns false; all texts are held in memory. Texts are cut at newlines, tabs and the
+// characters that SentencePiece reserves, so these characters remain byte pieces. Error(usage) if the texts are too few
+// for the vocabulary.
 std::string train_tokenizer(const TokenizerTraining& options, const std::function<bool(std::string&)>& next);
 
 }  // namespace gpas

@@ -26,7 +26,7 @@ bool is_plain_llama(const ModelConfig& model);
 // model gets the model type "gpas_llama" and an object "gpas" with the additional values. transformers refuses to load
 // this type; otherwise it would silently leave the gates out.
 std::string hugging_face_config_text(const HuggingFaceConfig& config, StoredDtype dtype);
-std::string generation_config_text(const HuggingFaceConfig& config);
+std::string generation_config_text(const HuggingFaceConfig& config);  // the text of generation_config.json
 
 // Reads a config.json. The config.json of the paper's code contains neither the architecture nor the number of Post-LN
 // layers. For such a file, pass `architecture` ("pre_gpas") and `post_layers` (only for post_pre and post_pre_gpas; -1:

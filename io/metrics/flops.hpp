@@ -21,6 +21,6 @@ struct FlopsPerToken {
     double full = 0.0;
 };
 
-FlopsPerToken flops_per_token(const ModelConfig& model, std::int64_t sequence_length);
+FlopsPerToken flops_per_token(const ModelConfig& model, std::int64_t sequence_length);  // sequence_length in tokens
 
 }  // namespace gpas

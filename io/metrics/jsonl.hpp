@@ -17,7 +17,7 @@ std::unique_ptr<AppendFile> prepare_jsonl(const std::filesystem::path& file, std
 
 class JsonlSink final : public MetricsSink {
 public:
-    JsonlSink(const std::filesystem::path& file, std::int64_t resumed_step);
+    JsonlSink(const std::filesystem::path& file, std::int64_t resumed_step);  // as prepare_jsonl
     void write(const StepMetrics& metrics) override;
     void write(const EvalMetrics& metrics) override;
     void write(const GpasMetrics& metrics) override;

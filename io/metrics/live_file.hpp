@@ -45,10 +45,15 @@ private:
 class LiveFile {
 public:
     // Writes the file, and thereby takes over the directory. If a process of an earlier start is still alive there,
-    // calls notice(line) and waits until that process has had time to notice. Then a background thread writes the file
-    // every two seconds. ranks: returns the state of all ranks. The constructor and the background thread call it.
-    // taken_over: called once, by the background thread, if a later start owns the directory; the file is then no
-    // longer written. Error(environment) if the file cannot be written. Later write errors are ignored.
+    // calls notice(line) and gives that process 5 seconds to end. Then a background thread writes the file every two
+    // seconds.
+    //
+    // ranks: returns the state of all ranks. The constructor and the background thread call it.
+    //
+    // taken_over: called once, by the background thread, if a later start owns the directory. The file is then no
+    // longer written.
+    //
+    // Error(environment) if the file cannot be written. Later write errors are ignored.
     LiveFile(const std::filesystem::path& directory, LiveRun run, std::function<std::vector<RankStatus>()> ranks,
              std::function<void()> taken_over, const std::function<void(const std::string&)>& notice);
     // Writes the file a last time, with the state that end() set, or "failed".

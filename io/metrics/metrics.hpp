@@ -96,7 +96,8 @@ struct GpasMetrics {
 // Resident memory of this process now; 0 if the system does not report it.
 std::int64_t resident_bytes();
 
-// One destination of records. The destructor closes it.
+// A destination of records. write() and flush() throw Error(environment) on failure; the destructor closes the
+// destination.
 class MetricsSink {
 public:
     virtual ~MetricsSink() = default;

@@ -103,7 +103,7 @@ struct CheckpointView {
     std::string name;
     double time = unknown_number;
     std::int64_t count = 0;  // checkpoints in the directory
-    double bytes = 0.0;      // of all of them
+    double bytes = 0.0;      // total size of these checkpoints
 };
 
 struct FailureView {
@@ -167,7 +167,8 @@ private:
     LineFollower metrics_;
     double config_time_ = unknown_number;
     std::string live_text_;
-    double live_changed_ = unknown_number;  // when this reader saw live.json change, by its own clock; NaN: not yet
+    double live_changed_ =
+        unknown_number;  // when this reader saw live.json change (its own clock); NaN: it saw no change
     std::int64_t metrics_position_ = -1;
     double metrics_changed_ = unknown_number;
     std::vector<std::string> recent_lines_;  // ring buffer of the last step records
