@@ -19,8 +19,12 @@ enum class ReduceOp { sum, max, min };
 class Transfer {
 public:
     virtual ~Transfer() = default;
-    virtual void wait() = 0;      // Error(environment)
-    virtual bool finished() = 0;  // drives progress, does not block
+    // Returns when the operation has finished. Error(environment) after a timeout or a failure of MPI or NCCL;
+    // Error(internal) if the two ends of a message have different sizes.
+    virtual void wait() = 0;
+    // Whether the operation has finished; if so, it has the effect of wait(). Lets MPI make progress. Does not block.
+    // Same errors as wait(), except for the timeout.
+    virtual bool finished() = 0;
 };
 
 // Every rank of the group calls each collective, in the same order and with the same sizes. If log().settings.verify is
@@ -88,6 +92,8 @@ protected:
 // text = root's text, of any length. Collective.
 void broadcast(Communicator& group, std::string& text, int root, const char* what);
 
+// The group of one rank, without MPI. It copies host memory only: for GPU tensors, `part` must be the memory of
+// `whole`.
 std::unique_ptr<Communicator> make_self_communicator();
 
 class Watcher;

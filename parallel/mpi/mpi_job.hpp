@@ -35,6 +35,8 @@ public:
 
 private:
     void set_up(MPI_Comm world);
+    // After a timeout: asks the other ranks and throws. answer_questions() answers other ranks that have timed out,
+    // with the text of `call`, in which this rank waits.
     [[noreturn]] void give_up(std::int64_t call);
     void answer_questions(std::int64_t call);
 

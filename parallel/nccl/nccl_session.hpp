@@ -50,7 +50,7 @@ public:
 
     const Nccl& nccl() const { return nccl_; }
     CommLog& log() { return log_; }
-    ncclUniqueId new_id();
+    ncclUniqueId new_id();  // ncclGetUniqueId. Error(environment)
 
     // How many multiprocessors (SMs) a communicator's kernels may occupy: 1/8 of the GPU for collectives, 1/32 for
     // messages (maxCTAs). The communicators of a rank, four groups and four directions of messages, then occupy at most
@@ -95,14 +95,17 @@ public:
 private:
     using Clock = std::chrono::steady_clock;
 
+    // Fails the session if a result is neither ncclSuccess nor ncclInProgress.
     void check_call(ncclResult_t result, const char* call);
     ncclResult_t state_of(const NcclChannel& channel);  // ncclInProgress (also after an abort), ncclSuccess or an error
     void wait_until_ready(const std::vector<NcclChannel*>& channels, std::int64_t call, bool show_waiting);
-    [[noreturn]] void fail_with(const std::string& why);
-    void give_up(const std::string& why) noexcept;
+    [[noreturn]] void fail_with(const std::string& why);  // give_up(), then Error(environment)
+    void give_up(const std::string& why) noexcept;        // aborts all communicators and reports it on the board
     double limit_seconds() const;
     std::string unfinished() const;
 
+    // The session's thread, and its three tasks: to end finished calls in the log, to query asynchronous errors of
+    // NCCL, and to detect that the GPU finishes no call.
     void look_after_calls();
     void collect_finished();
     void look_for_errors();

@@ -75,6 +75,7 @@ struct MeetingPoint {
     int port = 0;
     std::uint64_t secret = 0;
 };
+// Converts a meeting point to a text that rank 0 broadcasts, and back.
 std::string text_of(const MeetingPoint& point);
 MeetingPoint meeting_point_of(const std::string& text);
 

@@ -26,7 +26,7 @@ namespace {
 int stack_signal() { return SIGRTMIN + 5; }
 constexpr std::array crash_signals = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
 
-// The board of this process. A global variable, because signal handlers get no argument.
+// The board of this process. A global variable, because signal handlers get no argument of the program.
 std::atomic<RankBoard*> answering = nullptr;
 std::array<struct sigaction, crash_signals.size()> earlier_handlers;
 
