@@ -9,10 +9,11 @@
 namespace gpas::bench {
 
 struct ProductRate {
-    double operations = 0.0;  // of all products of a micro-batch, forward and backward
-    double gflops = 0.0;      // operations over the sum of the products' median times
+    double operations = 0.0;  // floating-point operations of all products of a micro-batch, forward and backward
+    double gflops = 0.0;      // GFLOP/s: operations / sum of the products' median times
 };
 
+// tokens: per micro-batch.
 ProductRate onednn_rate(const ModelConfig& model, std::int64_t tokens, Dtype dtype, int threads);
 
 }  // namespace gpas::bench

@@ -26,7 +26,7 @@ std::string message_head(const ConfigPlace& place, std::string_view key);
 // A found value for one line of a message: in quotes, control characters escaped, shortened if it is long.
 std::string quote_found(std::string_view text);
 
-// By dotted key; keys that no file and no override sets are absent.
+// Places by dotted key. Keys that no file and no override sets are absent.
 using ConfigPlaces = std::map<std::string, ConfigPlace, std::less<>>;
 
 }  // namespace gpas

@@ -18,7 +18,7 @@ public:
 
     OutputFile(std::string path, Mode mode);
 
-    void write(const void* data, std::int64_t bytes);                          // at the end
+    void write(const void* data, std::int64_t bytes);                          // appends to the file
     void write_at(std::int64_t offset, const void* data, std::int64_t bytes);  // over bytes already written
     void read_at(std::int64_t offset, void* data, std::int64_t bytes);  // flushes first; Error(bad_file) past the end
     void truncate(std::int64_t bytes);                                  // to this size; write() appends there

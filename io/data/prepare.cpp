@@ -49,8 +49,8 @@ public:
             if (documents_ == DocumentMode::jsonl && is_blank(bytes)) continue;
             if (!record_text(bytes, documents_, options_.json_key, text, replaced, bad)) {
                 if (options_.skip_bad_lines) continue;
-                fail_bad_line(reader_.files()[std::size_t(unit_.file)].name(), record.line,
-                              bad);  // before training the tokenizer
+                // Fails before the tokenizer is trained, not after it.
+                fail_bad_line(reader_.files()[std::size_t(unit_.file)].name(), record.line, bad);
             }
             used_bytes_ += std::int64_t(text.size());
             return true;

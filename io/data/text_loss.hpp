@@ -14,7 +14,7 @@ namespace gpas {
 
 struct TextLoss {
     std::int64_t unknown_tokens = 0;
-    std::int64_t characters = 0;       // of the text
+    std::int64_t characters = 0;       // all characters of the text
     std::int64_t lost_characters = 0;  // those that the text of the tokens does not contain
 
     void add(const TextLoss& other);

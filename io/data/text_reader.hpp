@@ -15,14 +15,14 @@ namespace gpas {
 // A position between two units. Reading the same inputs from it gives the same remaining units.
 struct TextPosition {
     std::int64_t file = 0;
-    std::int64_t offset = 0;  // in the uncompressed text
-    std::int64_t line = 1;
+    std::int64_t offset = 0;  // byte of the file's uncompressed text
+    std::int64_t line = 1;    // line number at `offset`
     bool inside_document = false;
 };
 
 struct TextRecord {
-    std::size_t begin = 0, end = 0;  // in TextUnit::text
-    std::int64_t line = 1;           // of its first byte
+    std::size_t begin = 0, end = 0;  // the record is bytes [begin, end) of TextUnit::text
+    std::int64_t line = 1;           // line number in the file of the record's first byte
     bool ends_document = true;       // false: the document continues in the next record, in a later unit
     bool too_long = false;           // a line longer than longest_record_bytes; its text is left out
 };

@@ -33,7 +33,7 @@ public:
     explicit SafetensorsFile(const std::filesystem::path& path);
 
     const std::filesystem::path& path() const { return path_; }
-    const std::vector<SafetensorsEntry>& entries() const { return entries_; }  // in the order of their data
+    const std::vector<SafetensorsEntry>& entries() const { return entries_; }  // sorted by the position of their data
     const std::map<std::string, std::string>& metadata() const { return metadata_; }
     const SafetensorsEntry* find(const std::string& name) const;  // nullptr if the file has no such tensor
     // All values, row-major, converted to fp32 without rounding. Error(bad_file) if the dtype is not a StoredDtype.

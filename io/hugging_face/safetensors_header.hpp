@@ -8,7 +8,7 @@
 namespace gpas {
 
 struct SafetensorsHeader {
-    std::vector<SafetensorsEntry> entries;  // in the order of their data
+    std::vector<SafetensorsEntry> entries;  // sorted by the position of their data
     std::map<std::string, std::string> metadata;
 };
 

@@ -18,7 +18,7 @@ public:
     // `label`: name of the work. `unit`: name of the counted items ("samples"). If total is 0 (unknown), only the count
     // is shown.
     ProgressBar(std::string label, std::int64_t total, std::string unit, std::FILE* out = stderr);
-    ~ProgressBar();  // as finish()
+    ~ProgressBar();  // calls finish()
     ProgressBar(const ProgressBar&) = delete;
     ProgressBar& operator=(const ProgressBar&) = delete;
 

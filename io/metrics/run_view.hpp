@@ -167,8 +167,7 @@ private:
     LineFollower metrics_;
     double config_time_ = unknown_number;
     std::string live_text_;
-    double live_changed_ =
-        unknown_number;  // when this reader saw live.json change (its own clock); NaN: it saw no change
+    double live_changed_ = unknown_number;  // when this reader saw live.json change, by its own clock; NaN: never
     std::int64_t metrics_position_ = -1;
     double metrics_changed_ = unknown_number;
     std::vector<std::string> recent_lines_;  // ring buffer of the last step records
