@@ -84,7 +84,7 @@ int run_alone(const gpas::Chosen& chosen) {
     }
 }
 
-// The one line about a command line that cannot be parsed.
+// Reports a command line that cannot be parsed, in one line. Returns the exit code.
 int refuse(const CLI::App& app, int argc, char** argv, const CLI::ParseError& error) {
     std::vector<std::string> names;
     for (const CLI::App* command : app.get_subcommands({}))

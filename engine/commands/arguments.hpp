@@ -1,4 +1,4 @@
-// Arguments that several commands share.
+// Command-line arguments that several commands share.
 #pragma once
 
 #include "io/config/load.hpp"
@@ -11,7 +11,7 @@
 
 namespace gpas {
 
-// CONFIG... key=value..., in any mixture.
+// CONFIG... key=value..., in any order.
 struct ConfigArgument {
     std::vector<std::string> words;
     LoadedConfig load() const {

@@ -1,4 +1,5 @@
-// One file per subcommand. Each adds itself to the parser and, when it was chosen, sets what is to be run.
+// The subcommands, one file each. add_NAME() adds the subcommand to the parser; if the user chose it, parsing sets the
+// functions of Chosen that main() then calls.
 #pragma once
 
 #include "parallel/watch/watcher.hpp"
@@ -13,11 +14,12 @@ namespace gpas {
 
 class MpiSession;
 
-// What the parser chose: exactly one of them.
+// The chosen subcommand: exactly one of `alone` and `parallel` is set.
 struct Chosen {
-    std::function<void()> alone;                // needs no other ranks
-    std::function<void(MpiSession&)> parallel;  // under mpirun or srun, or as a job of one rank
-    std::function<WatchSettings()> watch = [] { return WatchSettings(); };  // of parallel's ranks, before MPI is up
+    std::function<void()> alone;                // a command without MPI
+    std::function<void(MpiSession&)> parallel;  // a command under mpirun or srun, or as a job of one rank
+    // For `parallel`: settings of the watchers, which start before MPI is initialised.
+    std::function<WatchSettings()> watch = [] { return WatchSettings(); };
 };
 
 void add_train(CLI::App& app, Chosen& chosen);

@@ -28,7 +28,7 @@ struct Source {
     fail(ExitCode::usage, "{}: {}", path.string(), why);
 }
 
-// Formats that others write, and how to get here from them.
+// Refuses known formats of other programs, with advice on how to convert them.
 void refuse_known(const fs::path& path) {
     const std::string extension = path.extension().string();
     if (fs::exists(path / "latest_checkpointed_iteration.txt") || path.filename().string().starts_with("mp_rank_") ||

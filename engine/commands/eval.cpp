@@ -24,7 +24,7 @@ struct Options {
     std::shared_ptr<ModelArgument> model;
     bool baseline = false;
     bool all = false;
-    std::string paper;  // BATCHxGPUS; empty: not asked for
+    std::string paper;  // --paper BATCHxGPUS; empty: option not given
 };
 
 void print_line(const char* name, double loss) {

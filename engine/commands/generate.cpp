@@ -61,12 +61,12 @@ void run(const Options& options, MpiSession& mpi) {
 
     std::vector<std::int32_t> prompt = tokenizer.encode(options.prompt);
     if (prompt.empty())
-        prompt.push_back(tokenizer.eos_id() >= 0 ? tokenizer.eos_id() : 0);  // a document begins after one
+        prompt.push_back(tokenizer.eos_id() >= 0 ? tokenizer.eos_id() : 0);  // in training, documents follow an eos
     std::vector<std::int32_t> tokens;
     std::string printed;
     std::fputs(options.prompt.c_str(), stdout);
     generate(replica, prompt, options.tokens, tokenizer.eos_id(), sampling, [&](std::int32_t token) {
-        // A character may be made of several byte tokens: it is printed when the last of them has come.
+        // Several byte tokens can make one character: print it once it is complete.
         tokens.push_back(token);
         const std::string text = tokenizer.decode(tokens);
         if (text.size() <= printed.size() || text.ends_with("\uFFFD")) return;

@@ -14,19 +14,19 @@
 namespace gpas {
 namespace {
 
-// Commands that --help shows.
+// The commands that --help shows.
 std::vector<const CLI::App*> commands_of(const CLI::App& app) {
     return app.get_subcommands([](const CLI::App* command) { return !command->get_group().empty(); });
 }
 
-// Options with a name such as --quick; positional arguments have none.
+// The command's options with a name such as --quick, without positional arguments.
 std::vector<const CLI::Option*> options_of(const CLI::App& command) {
     return command.get_options([](const CLI::Option* option) { return !option->get_lnames().empty(); });
 }
 
 bool takes_value(const CLI::Option& option) { return option.get_items_expected_max() > 0; }
 
-// With `before` in front of each character of `special`, and newlines as spaces.
+// Puts `before` in front of each character of `special`, and replaces newlines by spaces.
 std::string escaped(std::string_view text, std::string_view special, std::string_view before) {
     std::string result;
     for (const char c : text) {
@@ -36,7 +36,7 @@ std::string escaped(std::string_view text, std::string_view special, std::string
     return result;
 }
 
-// In single quotes of a shell.
+// The text in single quotes for a shell, with newlines replaced by spaces.
 std::string shell_quoted(std::string_view text) {
     std::string result = "'";
     for (const char c : text) result += c == '\'' ? std::string("'\\''") : std::string(1, c == '\n' ? ' ' : c);
@@ -46,7 +46,7 @@ std::string shell_quoted(std::string_view text) {
 std::string roff(std::string_view text) {
     std::string result;
     for (const char c : text) result += c == '\\' ? "\\e" : c == '-' ? "\\-" : std::string(1, c);
-    // A line that begins with one of these would be a request of roff.
+    // roff takes a line that begins with one of these characters as a request.
     if (result.starts_with('.') || result.starts_with('\'')) result.insert(0, "\\&");
     return result;
 }

@@ -1,4 +1,4 @@
-// The man page and the completions of shells, made from what the parser knows, so that no option can be missing there.
+// Generates the man page and shell completions from the parser's options, so that they list every option.
 #pragma once
 
 #include <string>
@@ -14,7 +14,7 @@ std::string bash_completion(const CLI::App& app);  // for share/bash-completion/
 std::string zsh_completion(const CLI::App& app);   // for share/zsh/site-functions/_gpas
 std::string fish_completion(const CLI::App& app);  // for share/fish/vendor_completions.d/gpas.fish
 
-// Adds `gpas help-files man|bash|zsh|fish`, which --help does not show: the build installs what it prints.
+// Adds `gpas help-files man|bash|zsh|fish`, which --help does not show. The build installs its output.
 struct Chosen;
 void add_help_files(CLI::App& app, Chosen& chosen);
 

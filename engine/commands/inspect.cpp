@@ -23,12 +23,12 @@ struct Options {
     InspectOptions inspect;
 };
 
-// The directory of checkpoints that this path names: itself, or `checkpoints` in it.
+// The checkpoint directory for this path: `checkpoints` in it if that exists (a run's directory), else the path.
 std::filesystem::path checkpoints_of(const std::filesystem::path& path) {
     return std::filesystem::is_directory(path / "checkpoints") ? path / "checkpoints" : path;
 }
 
-// A run or checkpoint directory stands for the newest complete checkpoint of its current branch.
+// The file itself; for a run or checkpoint directory, the newest complete checkpoint of its current branch.
 std::filesystem::path checkpoint_of(const std::string& path) {
     if (!std::filesystem::is_directory(path)) return path;
     std::vector<std::string> notes;
@@ -46,7 +46,7 @@ std::string steps_text(std::span<const std::int64_t> steps) {
                        fmt::join(steps.last(shown), ", "));
 }
 
-// The branches of a run: what it has now, and what has been set aside.
+// Prints the run's branches: the steps of the current branch, and of those that were set aside.
 void print_branches(const std::string& path) {
     if (!std::filesystem::is_directory(path)) return;
     const std::filesystem::path directory = checkpoints_of(path);

@@ -34,7 +34,7 @@ Words sorted(const ModelArgument& argument) {
     return words;
 }
 
-// A directory stands for the newest complete checkpoint of its current branch.
+// The file itself; for a directory, the newest complete checkpoint of its current branch.
 fs::path checkpoint_at(const fs::path& path, std::vector<std::string>& notes) {
     if (!fs::is_directory(path)) return path;
     const fs::path inside = path / "checkpoints";

@@ -1,4 +1,4 @@
-// What `gpas eval` and `gpas generate` read: a trained model with a configuration to go with it.
+// The argument of `gpas eval` and `gpas generate`: a trained model and its configuration.
 #pragma once
 
 #include "engine/commands/arguments.hpp"
@@ -11,7 +11,7 @@
 
 namespace gpas {
 
-// [CONFIG...] [CHECKPOINT or run directory] [key=value...], and --checkpoint, which names one too.
+// [CONFIG...] [CHECKPOINT or run directory] [key=value...]; the checkpoint can also be given by --checkpoint.
 struct ModelArgument {
     std::vector<std::string> words;
     std::string checkpoint = "auto";
@@ -20,14 +20,14 @@ struct ModelArgument {
 std::shared_ptr<ModelArgument> add_model_argument(CLI::App& command);
 
 struct ChosenModel {
-    LoadedConfig config;                // its model is the checkpoint's
+    LoadedConfig config;                // with the model of the checkpoint
     std::filesystem::path file;         // the checkpoint
-    std::string tokenizer_fingerprint;  // as the checkpoint has it; empty: it was trained without a tokenizer
+    std::string tokenizer_fingerprint;  // from the checkpoint; empty: the model was trained without a tokenizer
 };
 
-// With a configuration: its run's newest checkpoint, or the one that is named. Without: the configuration in the
-// checkpoint. Rank 0 prints to stderr what differs from the checkpoint (take_model in engine/run/same_run.hpp).
-// AgreedError on every rank; collective.
+// If a configuration is given: takes the named checkpoint, or else the newest one of the configuration's run. If not:
+// takes the configuration from the checkpoint. Rank 0 prints to stderr how the configuration differs from the
+// checkpoint's (take_model in engine/run/same_run.hpp). Collective; AgreedError on every rank.
 ChosenModel choose_model(Communicator& world, const ModelArgument& argument);
 
 }  // namespace gpas

@@ -9,13 +9,13 @@
 namespace gpas {
 namespace {
 
-// Parses like a key of the configuration with this type and range.
+// Adds an option whose value is parsed like a configuration key of this type and range.
 CLI::Option* add_value(CLI::App& command, const std::string& name, const KeySpec& key, const ConfigValue& now,
                        const std::string& help, const std::function<void(const ConfigValue&)>& set) {
     const auto parse = [name, key, set](const std::string& text) {
         try {
             set(read_value(key, {.kind = ConfigNode::Kind::scalar, .text = text, .entries = {}}));
-        } catch (const std::exception&) {  // which names a place in a file
+        } catch (const std::exception&) {  // its text names a place in a file, which an option does not have
             throw CLI::ValidationError(name,
                                        fmt::format("found {}, expected {}", quote_found(text), describe_type(key)));
         }

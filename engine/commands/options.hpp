@@ -1,5 +1,5 @@
-// Options whose values are checked before a command runs: numbers in a range, names of a list. Help shows their
-// defaults.
+// Command-line options whose values are checked before a command runs: numbers in a range, and names from a list. The
+// help shows their defaults.
 #pragma once
 
 #include "io/config/schema.hpp"
@@ -13,15 +13,16 @@
 
 namespace gpas {
 
-// `target` holds the default. Written as in a configuration: 1000, 1_000 or 1e3. NaN, Inf, fractions and what lies
-// outside the range are refused in one line that names the option, what was found and what was expected.
+// target: on entry the default; parsing writes the option's value (=). Values are written as in a configuration file:
+// 1000, 1_000 or 1e3. Parsing refuses NaN, Inf, fractions (for integers) and values outside the range, with one line
+// that names the option, the value found and the values expected.
 CLI::Option* add_integer(CLI::App& command, const std::string& name, std::int64_t& target, ValueRange range,
                          const std::string& help);
 CLI::Option* add_real(CLI::App& command, const std::string& name, double& target, ValueRange range,
                       const std::string& help);
 CLI::Option* add_seed(CLI::App& command, const std::string& name, std::uint64_t& target, const std::string& help);
 
-// One of the names; nothing else of the enumeration shows in the help. `target` is an Enum, or an optional one.
+// An option whose value is one of the names in `choices`. Target: Enum or std::optional<Enum>.
 template <class Enum, class Target>
 CLI::Option* add_choice(CLI::App& command, const std::string& name, Target& target,
                         const std::vector<std::pair<std::string, Enum>>& choices, const std::string& help) {

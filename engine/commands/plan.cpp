@@ -62,12 +62,13 @@ DeviceFigures device_of(const Options& options) {
     return device;
 }
 
-// A GPU if one is named: its kernels take other temporaries, and feed-forward columns are padded.
+// The device to plan for: a GPU if --gpu or compute.device names one. GPU kernels need other scratch memory than CPU
+// kernels, and on a GPU feed-forward columns are padded.
 Device planned_device(const Options& options, const LoadedConfig& config) {
     return !options.gpu.empty() || config.values.compute.device == DeviceKind::cuda ? Device::cuda : Device::cpu;
 }
 
-// What the time is predicted for. On a CPU: ranks like those that were measured.
+// The hardware that the time is predicted for. On a CPU: ranks on a processor like the one that was measured.
 struct Target {
     Device device = Device::cpu;
     DeviceFigures figures;
@@ -113,7 +114,7 @@ void print_mesh(const RunConfig& config, const RunPlan& plan) {
          config.data.sequence_length, plan.mesh.data, plan.pipeline.micro_batches, config.training.micro_batch_size);
 }
 
-// What stands on a GPU beside the arenas, at most.
+// Prints the upper bound of GPU memory in addition to the arenas.
 void print_overhead(const RunConfig& config, const RunPlan& plan, int per_node) {
     const GpuOverhead beside = gpu_overhead(plan.mesh, per_node, config.model.tied_embeddings);
     line("  beside that     {} of the GPU at most: context {}, kernels {}, cuBLASLt {}{}",
@@ -252,7 +253,7 @@ void print_search(const Options& options, const LoadedConfig& config, const Targ
     }
 }
 
-// The configuration's own layout; with --search it need not be possible.
+// Prints the plan of the configuration's own layout. With --search that layout may be impossible.
 void print_own_layout(const Options& options, const LoadedConfig& config, const Target& target, int threads) {
     try {
         const RunPlan plan = plan_run(config, options.ranks, threads, target.device);

@@ -23,7 +23,7 @@ struct Options {
     std::optional<std::string> json_key;
 };
 
-// A share above this is worth a warning: one token or character in a hundred.
+// A larger share of unknown tokens or lost characters gets a warning: 1 %.
 constexpr double notable_share = 0.01;
 
 void report_loss(const PrepareReport& report) {

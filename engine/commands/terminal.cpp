@@ -17,7 +17,7 @@ namespace {
 
 constexpr int watched[] = {SIGINT, SIGTERM, SIGHUP, SIGTSTP, SIGWINCH};
 
-// Blocked but within wait(), so that none is missed.
+// Signals that have arrived. They are blocked except during wait(), so that none is lost.
 volatile std::sig_atomic_t ended = 0, stopped = 0, resized = 0;
 
 void note(int signal) {
@@ -29,7 +29,7 @@ void note(int signal) {
         ended = 1;
 }
 
-// False where nobody reads any more.
+// False if stdout cannot be written any more (the reader has closed it).
 bool write_all(std::string_view text) {
     while (!text.empty()) {
         const ssize_t n = write(STDOUT_FILENO, text.data(), text.size());
@@ -93,13 +93,13 @@ void Terminal::leave() noexcept {
 
 void Terminal::stop() {
     leave();
-    raise(SIGSTOP);  // goes on here once the shell says so
+    raise(SIGSTOP);  // returns after SIGCONT
     enter();
 }
 
 void Terminal::draw(const std::vector<std::string>& lines) {
-    // Terminals that know synchronised output (2026) show a frame at once; the others pass over it. Each line is
-    // written over the old one and its rest erased, so nothing is blank in between.
+    // With synchronised output (mode 2026) a terminal shows the frame at once; other terminals ignore the sequence.
+    // Each line overwrites the old one and then erases the rest of the line, so that the screen does not flicker.
     std::string frame = "\x1b[?2026h\x1b[H";
     for (std::size_t i = 0; i < lines.size(); ++i) frame += (i > 0 ? "\r\n" : "") + lines[i] + "\x1b[K";
     frame += "\x1b[J\x1b[?2026l";

@@ -1,4 +1,4 @@
-// A terminal that is drawn over and over, in plain ANSI escapes, and given back as it was.
+// A full-screen terminal display by ANSI escape sequences. The destructor restores the terminal's previous state.
 #pragma once
 
 #include <csignal>
@@ -16,11 +16,12 @@ struct TerminalSize {
     std::size_t rows = 24;
 };
 
-// Of the terminal on stdout, else as $COLUMNS and $LINES say, else 80 x 24.
+// The size of the terminal on stdout; if stdout is no terminal: $COLUMNS and $LINES, else 80 x 24.
 TerminalSize terminal_size();
 
-// The alternate screen, without cursor; keys come one by one and unseen where stdin is a terminal. SIGINT, SIGTERM and
-// SIGHUP end wait(), SIGTSTP stops the program with the terminal as it was. One at a time, on the main thread.
+// Switches to the alternate screen without cursor. If stdin is a terminal, keys are read one by one without echo.
+// SIGINT, SIGTERM and SIGHUP end wait(); SIGTSTP restores the terminal and stops the program until SIGCONT. Create at
+// most one object at a time, on the main thread. Not thread-safe.
 class Terminal {
 public:
     Terminal();
@@ -28,13 +29,13 @@ public:
     Terminal(const Terminal&) = delete;
     Terminal& operator=(const Terminal&) = delete;
 
-    // In place, in one write. Error(environment) where stdout can't be written.
+    // Replaces the screen's content, in one write. Error(environment) if stdout cannot be written.
     void draw(const std::vector<std::string>& lines);
 
     enum class Wake { time, key, resized, end };
-    // For so many seconds, or until there is something to do.
+    // Waits up to `seconds` seconds for a key, a change of the terminal's size or a signal. Returns the event.
     Wake wait(double seconds);
-    char key() const { return key_; }  // after Wake::key
+    char key() const { return key_; }  // the key, if wait() returned Wake::key
 
 private:
     void enter();
@@ -44,7 +45,7 @@ private:
     bool keys_ = false;
     char key_ = 0;
     termios saved_ = {};
-    sigset_t outside_ = {};  // the signals that were blocked before
+    sigset_t outside_ = {};  // signals that were blocked before the constructor; blocked during wait()
 };
 
 }  // namespace gpas

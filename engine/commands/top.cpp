@@ -1,4 +1,4 @@
-// Shows the state of a run from its files alone, again and again.
+// `gpas top`: shows the state of a run, read from its files only, and refreshes it periodically.
 #include "base/error.hpp"
 #include "base/wall_clock.hpp"
 #include "engine/commands/command.hpp"
@@ -37,7 +37,7 @@ std::filesystem::path directory_of(const std::vector<std::string>& words) {
     return load_config(split.files, split.overrides).values.directory;
 }
 
-// A run of another version may have a configuration that this one does not read.
+// The model's number of parameters; -1 if there is no config.yaml, or if this version cannot read it.
 std::int64_t parameters_of(const std::filesystem::path& directory) {
     try {
         const std::filesystem::path file = directory / "config.yaml";

@@ -25,7 +25,7 @@ double quantile(std::vector<double>& numbers, double share) {
     return *at;
 }
 
-// In eighths of a row, at least one, so that every value is seen; 0: none.
+// Height of a value in eighths of a row: at least 1, so that every value is visible; 0 for NaN and Inf.
 int eighths(double value, ChartRange range, std::size_t rows) {
     if (!std::isfinite(value)) return 0;
     const int most = 8 * int(rows);

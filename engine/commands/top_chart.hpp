@@ -1,4 +1,4 @@
-// Curves and bars of Unicode blocks.
+// Curves and bars drawn with Unicode block characters.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,8 @@
 
 namespace gpas {
 
-// `columns` values, each the median of its share of the given ones (which repeat where they are fewer): a spike of a
-// few steps leaves no trace. NaN where the share holds no number.
+// Reduces `values` to `columns` values: each is the median of its share of the values, so that a spike of a few steps
+// is not visible. If there are fewer values than columns, values repeat. NaN if a share has no finite number.
 std::vector<double> resampled(std::span<const double> values, std::size_t columns);
 
 struct ChartRange {
@@ -17,17 +17,17 @@ struct ChartRange {
     double high = 0.0;
 };
 
-// From the smallest to all but the largest twentieth: what a loss begins with, or ends in, does not flatten the rest.
-// NaN without numbers.
+// From the minimum to the 95 % quantile, so that the high loss at the beginning, or at divergence, does not flatten the
+// rest of the curve. NaN if there is no finite number.
 ChartRange chart_range(std::span<const double> values);
 
-// One character a value, ▁ to █ from low to high, a space for NaN.
+// One character per value: ▁ to █ from low to high, a space for NaN.
 std::string sparkline(std::span<const double> values, ChartRange range);
 
-// The same over `rows` lines, the top one first.
+// A sparkline that is `rows` lines high; the top line is first.
 std::vector<std::string> chart(std::span<const double> values, ChartRange range, std::size_t rows);
 
-// So many columns, of which a share is filled, to an eighth of a column.
+// A progress bar of `columns` columns, filled to `share` (0 to 1) with a resolution of an eighth of a column.
 struct Bar {
     std::string filled;
     std::string rest;

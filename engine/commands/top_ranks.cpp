@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t wide_columns = 120;
 constexpr std::size_t most_waits = 64;
 
-// Within four or five columns as long as it is less than a day.
+// Seconds as a text of at most five columns, if they are less than a day.
 std::string seconds_text(double seconds) {
     if (!std::isfinite(seconds)) return "?";
     if (seconds < 0.9995) return fmt::format("{:.0f}ms", 1e3 * seconds);
@@ -27,7 +27,7 @@ std::string seconds_text(double seconds) {
 
 std::string whole_text(std::int64_t number) { return number < 0 ? "" : std::to_string(number); }
 
-// Without the domain.
+// The host name without its domain.
 std::string short_host(const std::string& host) { return printable(host.substr(0, host.find('.'))); }
 
 Span note_span(const RankNote& note) {
@@ -38,7 +38,7 @@ Span note_span(const RankNote& note) {
     return {};
 }
 
-// Larger stands out more.
+// Order of problems: larger is more important. {3: silent, 2: behind, 1: slow, 0: no problem; amount}
 std::pair<int, double> interest(const RankNote& note) {
     if (note.silent_seconds > 0) return {3, note.silent_seconds};
     if (note.behind > 0) return {2, double(note.behind)};
@@ -124,7 +124,7 @@ Line rank_line(const RankView& rank, const RankNote& note, const Widths& w) {
                       w, note.any() ? note_span(note).style : Style::plain);
 }
 
-// Hosts, how many ranks are in which phase (most first), and what stands out.
+// Number of ranks and hosts, number of ranks per phase (the largest first), and number of ranks per kind of problem.
 Line summary(const std::vector<RankView>& ranks, const std::vector<RankNote>& notes, std::size_t hosts) {
     std::map<std::string, std::int64_t> phases;
     for (const RankView& rank : ranks) ++phases[printable(rank.phase)];
@@ -148,7 +148,7 @@ Line summary(const std::vector<RankView>& ranks, const std::vector<RankNote>& no
     return {{"ranks   ", Style::faint}, {text}, {trouble, number(3) > 0 ? Style::bad : Style::warning}};
 }
 
-// Which are shown where there are more than fit: in the order of ranks.
+// Indices of the `most` ranks to show: the most important problems, then the first ranks; in the order of ranks.
 std::vector<std::size_t> chosen(const std::vector<RankNote>& notes, std::size_t most) {
     std::vector<std::size_t> order(notes.size());
     std::iota(order.begin(), order.end(), std::size_t(0));
@@ -177,7 +177,7 @@ std::vector<RankNote> rank_notes(const RunView& view) {
         const RankView& rank = ranks[i];
         if (rank.silent_seconds >= limit / 4) notes[i].silent_seconds = rank.silent_seconds;
         notes[i].given_up = rank.silent_seconds >= limit;
-        // A pipeline's stages may be a step apart.
+        // Pipeline stages may differ by one step without a problem.
         if (rank.step >= 0 && rank.step + 1 < first) notes[i].behind = first - rank.step;
         notes[i].slowness = slowness[i];
     }

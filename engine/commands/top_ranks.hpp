@@ -1,4 +1,4 @@
-// The part of the screen of `gpas top` that tells what each rank does.
+// The part of the screen of `gpas top` that shows the work of each rank.
 #pragma once
 
 #include "engine/commands/top_text.hpp"
@@ -6,21 +6,21 @@
 
 namespace gpas {
 
-// What stands out about a rank. At most one of these is shown, the first that holds.
+// Problems of a rank. The screen shows the first one only: silent, then behind, then slow.
 struct RankNote {
-    double silent_seconds = 0.0;  // no sign of life for that long; 0: not worth telling
-    bool given_up = false;        // for longer than watch.silent_seconds
-    std::int64_t behind = 0;      // steps behind the first rank, 0: at most one
-    double slowness = 0.0;        // slowness_of() with watch.straggler_factor
+    double silent_seconds = 0.0;  // without a heartbeat for this long; 0: less than a quarter of watch.silent_seconds
+    bool given_up = false;        // silent for at least watch.silent_seconds
+    std::int64_t behind = 0;      // steps behind the first rank; 0: at most one step
+    double slowness = 0.0;        // slowness_of() with watch.straggler_factor; 0: not slow
 
     bool any() const { return silent_seconds > 0 || behind > 0 || slowness > 0; }
 };
 
-// In the order of live.ranks.
+// One note per rank, in the order of view.live->ranks.
 std::vector<RankNote> rank_notes(const RunView& view);
 
-// A summary, a heading, and one line a rank, in at most `rows` lines; where they do not fit, those that stand out, then
-// the first ones, and how many are left out.
+// A summary, a heading, and one line per rank, in at most `rows` lines. If not all ranks fit: the ranks with problems,
+// then the first ranks, and a last line with the number of ranks left out.
 std::vector<Line> rank_lines(const RunView& view, std::size_t columns, std::size_t rows);
 
 }  // namespace gpas

@@ -15,12 +15,12 @@ namespace gpas {
 namespace {
 
 constexpr std::size_t label_columns = 8;
-constexpr std::size_t wide_columns = 160;  // fields stand in two columns
+constexpr std::size_t wide_columns = 160;  // from this width on, fields are in two columns
 constexpr std::size_t tall_rows = 40;
 constexpr std::size_t short_rows = 30;
-constexpr double stale_seconds = 30.0;  // live.json is written about every two
+constexpr double stale_seconds = 30.0;  // live.json is written about every 2 s
 
-// "a · b · c" out of parts that are empty where there is nothing to tell.
+// "a · b · c" from the parts that are not empty; "unknown" if all are empty.
 Line joined(const std::vector<Span>& parts) {
     Line line;
     for (const Span& part : parts) {
@@ -43,7 +43,7 @@ std::string known(double number, fmt::format_string<Args...> format, Args&&... a
     return std::isfinite(number) ? fmt::format(format, std::forward<Args>(args)...) : "";
 }
 
-// The lines of one frame, from the top; each function is one part of it.
+// Builds the lines of one frame, from top to bottom; each function makes one part of the screen.
 class Screen {
 public:
     Screen(const RunView& view, const ScreenOptions& options) : view_(view), o_(options) {
@@ -55,7 +55,7 @@ public:
         add_progress();
         const std::vector<Line> facts = field_lines(), notes = note_lines();
         const std::size_t ranks = view_.live ? view_.live->ranks.size() : 0;
-        // Two blank lines, and the rank table's summary and heading.
+        // Also taken: two blank lines, and the rank table's summary and heading.
         const std::size_t taken = lines_.size() + 1 + facts.size() + notes.size() + 3;
         add_loss(chart_rows(o_.rows > taken ? o_.rows - taken : 0, ranks));
         lines_.insert(lines_.end(), facts.begin(), facts.end());
@@ -68,7 +68,7 @@ public:
     }
 
 private:
-    // Of `room` lines that the chart and the ranks share.
+    // Number of lines for the loss chart, of `room` lines that the chart and the rank table share.
     std::size_t chart_rows(std::size_t room, std::size_t ranks) const {
         const std::size_t least = std::min<std::size_t>(std::max<std::size_t>(o_.rows / 7, 1), room);
         const std::size_t most = std::max(least, o_.rows / 4);
@@ -131,8 +131,8 @@ private:
         return view_.live->ranks[0].seconds.total();
     }
 
-    // As the run itself expected with its last record, less what has passed since; of a run that does not say, from the
-    // mean of recent steps.
+    // The estimate in the run's last record minus the time since then. If the record has no estimate: remaining steps
+    // times the mean of recent steps.
     double seconds_left() const {
         if (std::isfinite(last_.seconds_left))
             return std::max(0.0, last_.seconds_left - (has_news() ? view_.record_age : 0.0));
@@ -246,7 +246,7 @@ private:
                                          {fmt::format("{} kept, {}", c.count, bytes_text(c.bytes))}}));
     }
 
-    // A curve over the layers for each site that has gates.
+    // Gate values as one curve over the layers per kind of site (attention, MLP) that has gates.
     Line gates_field() const {
         std::vector<std::string> sites;
         for (const GateView& gate : view_.gates)
@@ -273,8 +273,8 @@ private:
         return labelled("gates", line);
     }
 
-    // Shares of the recent steps on rank 0. A record has the training seconds of its own step, but all evaluations and
-    // saves since the record before.
+    // Division of the recent steps' time on rank 0. A record has the training seconds of its own step, but the seconds
+    // of all evaluations and saves since the previous record.
     Line time_field() const {
         constexpr std::pair<const char*, double StepView::*> parts[] = {
             {"data", &StepView::seconds_data},          {"compute", &StepView::seconds_compute},
@@ -326,11 +326,11 @@ private:
         return labelled(label, joined(parts));
     }
 
-    // What happened: the last events, newest first, and the last failure.
+    // The last failure, and the last events, newest first.
     std::vector<Line> note_lines() const {
         std::vector<Line> lines;
         if (view_.failure) {
-            // One from before this start was dealt with.
+            // A failure from before this start is over: shown in a faint style.
             const bool old = view_.live && view_.failure->time < view_.live->started;
             lines.push_back(
                 labelled("failure", joined({{ago(view_.failure->time), Style::faint},

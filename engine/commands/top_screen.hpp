@@ -1,4 +1,4 @@
-// What `gpas top` shows: from what is known about a run to lines of text.
+// Formats the state of a run as the lines of the `gpas top` screen.
 #pragma once
 
 #include "io/metrics/run_view.hpp"
@@ -16,7 +16,7 @@ struct ScreenOptions {
     std::int64_t parameters = -1;  // of the model; -1: unknown
 };
 
-// At most so many lines of at most so many columns, without newlines.
+// At most options.rows lines of at most options.columns columns, without newlines. Pure.
 std::vector<std::string> top_screen(const RunView& view, const ScreenOptions& options);
 
 }  // namespace gpas

@@ -6,11 +6,11 @@ namespace gpas {
 namespace {
 
 struct Character {
-    char32_t code = 0;  // 0: not UTF-8
+    char32_t code = 0;  // 0: invalid UTF-8
     std::size_t bytes = 1;
 };
 
-// The one that starts at `at`.
+// The character that starts at byte `at`.
 Character character(std::string_view text, std::size_t at) {
     const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[at + i]); };
     const unsigned char first = byte(0);
@@ -32,7 +32,7 @@ bool is_control(char32_t c) {
            (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF;
 }
 
-// Coarse: whole blocks of Unicode.
+// Width of a character, approximated by whole Unicode blocks.
 std::size_t columns_of_code(char32_t c) {
     if (c >= 0x300 && c < 0x370) return 0;
     const bool wide = (c >= 0x1100 && c < 0x1160) || (c >= 0x2E80 && c < 0xA4D0) || (c >= 0xAC00 && c < 0xD7A4) ||
@@ -138,7 +138,7 @@ std::string rendered(const Line& line, std::size_t columns, bool color) {
         if (styled) result += "\x1b[0m";
         if (room == 0) break;
     }
-    // Only plain spaces at the end: nothing to see, and nothing to copy.
+    // Trailing spaces are invisible and a nuisance when text is copied.
     const std::size_t last = result.find_last_not_of(' ');
     result.resize(last == std::string::npos ? 0 : last + 1);
     return result;

@@ -1,4 +1,4 @@
-// Text with colours for a terminal, measured and cut in columns.
+// Styled text for a terminal, with widths measured in columns.
 #pragma once
 
 #include <cstddef>
@@ -17,24 +17,24 @@ struct Span {
 
 using Line = std::vector<Span>;
 
-// Columns that UTF-8 takes on a terminal: two for East Asian wide characters and emoji, none for combining marks.
+// Number of terminal columns of a UTF-8 text: two per East Asian wide character and emoji, none per combining mark.
 std::size_t columns_of(std::string_view text);
 std::size_t columns_of(const Line& line);
 
-// Control characters and what is not UTF-8 become '?': text from files must not steer the terminal.
+// Replaces control characters and invalid UTF-8 by '?', so that text from files cannot control the terminal.
 std::string printable(std::string_view text);
 
-// At most so many columns, "…" last where something was cut.
+// At most `columns` columns; ends with "…" if characters were removed.
 std::string cut(std::string_view text, std::size_t columns);
 
-// Exactly so many columns: cut, or spaces to its right (padded) or left (right_aligned).
+// Exactly `columns` columns: cut, or with spaces on the right (padded) or left (right_aligned).
 std::string padded(std::string_view text, std::size_t columns);
 std::string right_aligned(std::string_view text, std::size_t columns);
 
-// `left`, and `right` at the end of so many columns; the left gives way.
+// `left` on the left and `right` on the right of `columns` columns. If they do not fit, `left` is cut.
 Line spread(Line left, Line right, std::size_t columns);
 
-// Cut to so many columns; with `color`, styles as ANSI escapes.
+// The line as text, cut to `columns` columns; if `color`, with styles as ANSI escapes.
 std::string rendered(const Line& line, std::size_t columns, bool color);
 
 }  // namespace gpas

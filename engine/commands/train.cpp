@@ -15,7 +15,7 @@ void add_train(CLI::App& app, Chosen& chosen) {
             return WatchSettings{.takes_signals = true, .read = [config](WatchSettings& settings) {
                                      try {
                                          settings = watch_settings(config->load().values);
-                                     } catch (const std::exception&) {  // told later, by one rank for all
+                                     } catch (const std::exception&) {  // reported once, by load_on_all_ranks below
                                      }
                                  }};
         };

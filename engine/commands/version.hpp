@@ -1,12 +1,12 @@
-// What `gpas --version` prints.
+// The output of `gpas --version`.
 #pragma once
 
 #include <string>
 
 namespace gpas {
 
-// Lines without a newline at the end: version and commit, then the compiler, CUDA, the MPI library and HDF5. May be
-// called before MPI_Init.
+// Several lines, without a final newline: version and commit, compiler, CUDA, MPI library, HDF5. May be called before
+// MPI_Init.
 std::string version_text();
 
 }  // namespace gpas

@@ -31,7 +31,7 @@ void RehearsedNumbers::flip_a_bit() {
     std::uint32_t bits = 0;
     const Tensor value(&bits, first.dtype, {1});
     copy(context_, value, first);
-    bits ^= 1U << (first.dtype == Dtype::bf16 ? 6 : 22);  // the highest of the fraction
+    bits ^= 1U << (first.dtype == Dtype::bf16 ? 6 : 22);  // highest bit of the fraction
     copy(context_, first, value);
 }
 

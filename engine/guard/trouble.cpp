@@ -21,7 +21,7 @@ std::int64_t place_in_layer(const std::string& name) {
                                             "final_norm.",         "head."};
     for (std::size_t i = 0; i < std::size(order); ++i)
         if (name.find(order[i]) != std::string::npos) return std::int64_t(i) + 1;
-    return 0;  // the embedding, and a gate of the whole layer
+    return 0;  // the embedding, or the gate of a layer with one gate
 }
 
 std::int64_t forward_place(const ParameterSpec& spec) { return (spec.layer + 1) * 16 + place_in_layer(spec.name); }

@@ -59,7 +59,7 @@ bool has(const std::vector<std::string>& words, std::string_view word) {
 
 std::span<const DeviceFigures> device_table() { return table; }
 
-// Reached, not of data sheets: what NCCL's rings move, a GPU, one direction.
+// Rates that NCCL's rings reach per GPU in one direction, not those of data sheets.
 LinkFigures figures_of(LinkKind link) {
     switch (link) {
         case LinkKind::nvlink3:

@@ -13,31 +13,32 @@ namespace {
 
 constexpr std::int64_t mebibyte = std::int64_t(1) << 20;
 
-// docs/results/gpu.md, H200, driver 580: nvidia-smi showed 0.4 and 0.6 GiB more than the arenas of two runs of one
-// rank: the context, what the driver keeps, kernels, and cuBLASLt's workspace. Here the whole of it counts as context.
+// Measured (docs/results/gpu.md, H200, driver 580): nvidia-smi showed 0.4 and 0.6 GiB more than the arenas in two runs
+// of one rank. That is the sum of context, driver memory, kernels and cuBLASLt's workspace; here all of it counts as
+// context.
 constexpr std::int64_t context_bytes = 640 * mebibyte;
-// SASS of gpas' kernels and of the cuBLASLt and NCCL kernels that a run calls. A bound, not measured: the libraries
-// load lazily, and NCCL's whole device code is some 200 MiB per architecture.
+// SASS code of gpas' kernels and of the cuBLASLt and NCCL kernels that a run calls. A bound, not a measurement: the
+// libraries load kernels lazily, and all device code of NCCL is about 200 MiB per architecture.
 constexpr std::int64_t kernel_bytes = 256 * mebibyte;
 constexpr std::int64_t cublas_workspace_bytes = 32 * mebibyte;  // kernels/cuda/matmul.cpp
 constexpr std::int64_t pinned_bytes = 4 * mebibyte;             // kernels/cuda/gpu.cpp, PinnedBuffer
 
-// A connection of an NCCL channel: the receiver allocates 10 485 760 bytes (Simple 4 MiB, LL128 4.7 MiB, LL 0.5 MiB,
-// in pages of 2 MiB), the sender 2 097 152 (seen with NCCL_DEBUG_SUBSYS=ALLOC: github.com/NVIDIA/nccl/issues/1685,
-// 2025-04; sizes in NCCL's src/init.cc).
+// Per connection of an NCCL channel the receiver allocates 10 485 760 bytes (Simple 4 MiB, LL128 4.7 MiB, LL 0.5 MiB,
+// in pages of 2 MiB) and the sender 2 097 152 bytes. Source: output of NCCL_DEBUG_SUBSYS=ALLOC in
+// github.com/NVIDIA/nccl/issues/1685, 2025-04; sizes in NCCL's src/init.cc.
 constexpr std::int64_t receiving_bytes = 10 * mebibyte;
 constexpr std::int64_t sending_bytes = 2 * mebibyte;
-// Channels of a communicator at most: maxCTAs in parallel/nccl/nccl_session.cpp.
+// Most channels of a communicator: maxCTAs in parallel/nccl/nccl_session.cpp.
 constexpr std::int64_t collective_channels = 16;
 constexpr std::int64_t message_channels = 4;
-// Connections of a channel in each direction: one of the ring, and of the tree one with two ranks, two with more: 24
-// and 36 MiB. Four A100, whose NVLink NCCL drives with 24 channels, took 544 MiB with two ranks, 23 a channel, and 688
-// MiB with more, 29 (issue 964, 2023-08).
+// Connections of a channel per direction: one of the ring, and for the tree one with two ranks or two with more ranks.
+// That is 24 or 36 MiB per channel. For comparison (NCCL issue 964, 2023-08): on A100 GPUs, with 24 channels, NCCL
+// used 544 MiB with two ranks (23 MiB per channel) and 688 MiB with more ranks (29 MiB per channel).
 constexpr std::int64_t connections_of_two = 2, connections_of_more = 3;
-// NVLink SHARP, from three ranks of a node on: 16 channels x 2 x 8 steps of 128 KiB for each rank of the node
+// NVLink SHARP, used with three or more ranks in a node: 16 channels x 2 x 8 steps of 128 KiB per rank of the node
 // (NCCL's src/transport/nvls.cc).
 constexpr std::int64_t nvls_bytes_of_peer = 32 * mebibyte;
-// A pool for messages over the network: 16 steps of at most 512 KiB for each channel (NCCL's src/transport/net.cc).
+// Buffers for messages over the network: 16 steps of at most 512 KiB per channel (NCCL's src/transport/net.cc).
 constexpr std::int64_t network_bytes_of_channel = 8 * mebibyte;
 
 std::int64_t collective_bytes(int ranks, int in_a_node) {
@@ -62,11 +63,12 @@ GpuOverhead gpu_overhead(MeshSize mesh, int gpus_per_node, bool tied_embeddings)
     const int tensor_in_node = std::min(mesh.tensor, gpus_per_node);
     add(collective_bytes(mesh.tensor, tensor_in_node));
     add(collective_bytes(mesh.data, std::min(mesh.data, std::max(1, gpus_per_node / tensor_in_node))));
-    // Where neither of them has all ranks (group_of_all), all ranks have one of their own.
+    // If neither the tensor nor the data group has all ranks (group_of_all), there is a communicator of all ranks.
     if (mesh.ranks() > std::max(mesh.tensor, mesh.data))
         add(collective_bytes(mesh.ranks(), std::min(mesh.ranks(), gpus_per_node)));
     if (mesh.pipeline == 1) return overhead;
-    // A communicator to each neighbour and from each, in both directions of the pipeline; each carries one way.
+    // Per direction of the pipeline (forward, backward) one communicator to send to a neighbour and one to receive from
+    // the other neighbour.
     const bool leaves_node = mesh.ranks() > gpus_per_node;
     const std::int64_t network = leaves_node ? message_channels * network_bytes_of_channel : 0;
     for (int direction = 0; direction < 2; ++direction) {

@@ -24,7 +24,7 @@ double measured_rate(Device device, int threads, Dtype dtype, std::int64_t side)
     const Tensor w = arena.allocate(dtype, {side, side});
     fill(context, x, 0.5F);
     fill(context, w, 0.25F);
-    matmul(context, y, x, w);  // compiles it
+    matmul(context, y, x, w);  // warm-up: the first call compiles the kernel
     context.synchronize();
     std::vector<double> rates;
     const Stopwatch total;
@@ -45,7 +45,7 @@ Peak measured_peak(Device device, int threads, Dtype dtype) {
                 true};
     } catch (const Error& error) {
         if (device == Device::cpu) throw;
-        return {0.0, fmt::format("unknown: {}", error.what()), false};  // the model has taken the memory
+        return {0.0, fmt::format("unknown: {}", error.what()), false};  // the model uses all memory
     }
 }
 

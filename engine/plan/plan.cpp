@@ -8,8 +8,8 @@
 namespace gpas {
 namespace {
 
-// How often something of the size of the residual stream travels over the tensor group in a micro-batch. What each
-// number counts stands in attention.cpp, mlp.cpp, head.cpp and model.cpp.
+// Number of collectives over the tensor group per micro-batch, on tensors of the size of the residual stream. The
+// collectives are in attention.cpp, mlp.cpp, head.cpp and model.cpp.
 struct StreamTransfers {
     double all_reduce = 0.0;
     double all_gather = 0.0;
@@ -26,7 +26,8 @@ StreamTransfers layer_transfers(const ModelShape& shape) {
     const bool selective = shape.recompute == Recompute::selective;
     const double forwards = full ? 2.0 : 1.0;
     if (!shape.sequence_parallel) return {.all_reduce = 2.0 * forwards + 2.0};
-    // Backward gathers the output's gradient (again for late weight gradients) and the input.
+    // Per sub-layer backward gathers the output's gradient and the input, and with split_backward the output's gradient
+    // once more.
     const double gathers = 2.0 * forwards + (selective ? 2.0 : 0.0) + 4.0 + (shape.split_backward ? 2.0 : 0.0);
     return {.all_gather = gathers, .reduce_scatter = 2.0 * forwards + 2.0};
 }

@@ -7,7 +7,7 @@
 namespace gpas {
 namespace {
 
-// From 1 at q = 0 to 0 at q = 1.
+// The decay f(q) of the wsd schedule: f(0) = 1, f(1) = 0.
 double wsd_shape(DecayShape shape, double q) {
     switch (shape) {
         case DecayShape::linear: return 1.0 - q;
@@ -18,7 +18,7 @@ double wsd_shape(DecayShape shape, double q) {
     return 0.0;
 }
 
-// How far k has come from `begin` to `end`, from 0 to 1.
+// (k - begin) / (end - begin), limited to [0, 1].
 double progress(std::int64_t k, std::int64_t begin, std::int64_t end) {
     if (end <= begin) return 1.0;
     return std::clamp(double(k - begin) / double(end - begin), 0.0, 1.0);
