@@ -20,6 +20,7 @@ CLI::Option* add_integer(CLI::App& command, const std::string& name, std::int64_
                          const std::string& help);
 CLI::Option* add_real(CLI::App& command, const std::string& name, double& target, ValueRange range,
                       const std::string& help);
+// Any 64-bit unsigned number.
 CLI::Option* add_seed(CLI::App& command, const std::string& name, std::uint64_t& target, const std::string& help);
 
 // An option whose value is one of the names in `choices`. Target: Enum or std::optional<Enum>.

@@ -24,6 +24,7 @@ struct LogitsDifference {
     std::int64_t same_top = 0;  // number of positions at which a and b have the same most likely token
     std::int64_t positions = 0;
 };
+// a, b: logits [positions, vocab_size], as logits_of() returns them.
 LogitsDifference compare_logits(const std::vector<float>& a, const std::vector<float>& b, std::int64_t vocab_size);
 
 }  // namespace gpas

@@ -22,6 +22,7 @@ enum class StepAction {
 // The action of an event: "skip", "roll_back" or "stop"; "" for `update` and `no_tokens`.
 const char* event_action_of(StepAction action);
 
+// The action that the configuration asks for on an event.
 StepAction action_on(TrainingConfig::OnBadNumbers policy);
 StepAction action_on(GuardConfig::OnSpike policy);
 StepAction action_on(GuardConfig::OnDifferentWeights policy);

@@ -3,7 +3,7 @@
 //
 // One layer, as pre_gpas has it. Other architectures place norms and gates differently (io/config/architecture.hpp).
 //   T = batch · sequence   R: rows between sub-layers: T, or ⌈T/t⌉ with sequence parallelism over t tensor ranks
-//   C = hidden_size; per rank: A = heads · head_dim, Q = (heads + 2 kv_heads) · head_dim, F feed-forward columns
+//   C = hidden_size; of this rank: A = heads · head_dim, Q = (heads + 2 kv_heads) · head_dim, F feed-forward columns
 //   N: RMSNorm   G(x) = (1 - s(g)) x, the gate   [AG], [RS]: all-gather R -> T, reduce-scatter T -> R over the tensor
 //   ranks with sequence parallelism; without it [AG] moves nothing and [RS] is an all-reduce (R = T)
 // forward                                          backward, from db = d = gradient of h + b of the MLP [R,C]
@@ -17,11 +17,12 @@
 //   act = silu(gate) ⊙ up           [T,F]            dn        = [RS] dqkv · Wqkv                         [R,C]
 //   b   = [RS] act · Wdownᵀ         [R,C]            dWout    += ([AG] db)ᵀ o;    dWqkv     += dqkvᵀ ([AG] n)
 //   h   = G(h + b)                  [R,C]            d         = N'(dn) + d, then G' of the layer before  [R,C]
-// Stored is h + b; whoever reads the stream applies its gate. Backward computes n again from h and the saved 1/rms.
+// Stored is h + b; the reader of the stream applies its gate. Backward computes n again from h and the saved 1/rms.
 // G' (GPAS, arXiv 2506.22049): dg += -s'(g) Σ d ⊙ (h + b); d passes unscaled with stop_gradient, else times 1 - s(g).
 // Gradients of norm weights += too. With sequence parallelism they and dg are sums over a rank's R rows only;
-// GradientSync sums them over the tensor ranks once per step.
-// Weights of a rank: Wqkv [Q,C], Wgate_up [2F,C] (column-parallel); Wout [C,A], Wdown [C,F] (row-parallel).
+// GradientSync sums them over the tensor ranks once per step. Zero-bubble schedules run the dW lines later.
+// Weights of a rank: Wqkv [Q,C], Wgate_up [2F,C] (column-parallel); Wout [C,A], Wdown [C,F] (row-parallel); embedding
+// and head [V',C] (vocabulary-parallel). First h = [RS] embedding rows; last logits = ([AG] N(h)) · Wheadᵀ in chunks.
 #pragma once
 
 #include "engine/model/attention.hpp"
@@ -97,8 +98,12 @@ private:
     // Waits until the weights that the layer's forward pass reads are gathered, those of the norm after it included.
     void await_weights_of(std::size_t layer) const;
     Layer make_layer(std::int64_t layer, ParameterStore& store, const ModelArenas& arenas) const;
+    // h [R,C] = this rank's rows of embedding[tokens], summed over the tensor-parallel ranks.
     void embed(Context& context, Tensor h, Tensor tokens);
+    // Gradient of the embedding += rows of d [R,C].
     void embed_backward(Context& context, Tensor d, Tensor tokens);
+    // Both sub-layers. next: the norm that reads the layer's output first. normed: as in ResidualSite, on entry for
+    // this layer's first norm, on return for `next`.
     GatedStream forward_layer(Context& context, Layer& layer, GatedStream h, const SavedNorm* next, bool& normed,
                               Tensor segment_begin);
     Moments token_moments(Context& context, ResidualStream h) const;

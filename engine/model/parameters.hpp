@@ -15,7 +15,7 @@
 
 namespace gpas {
 
-enum class ParameterKind { matrix, embedding, norm, gate };
+enum class ParameterKind { matrix, embedding, norm, gate };  // embedding: also the LM head
 
 struct Initialiser {
     double constant = 0.0;  // value of every element if `stddev` is empty
@@ -38,7 +38,7 @@ struct ParameterSpec {
     bool copy = false;
     Initialiser initialiser;
 
-    std::int64_t elements() const;
+    std::int64_t elements() const;  // of the global tensor
 };
 
 // A contiguous part of the model: what one chunk (virtual stage) of a pipeline stage computes.
@@ -58,9 +58,9 @@ std::vector<ParameterSpec> parameter_specs(const ModelConfig& model, const Optim
 std::vector<ParameterSpec> parameter_specs(const ModelConfig& model, const OptimizerConfig& optimizer,
                                            const std::vector<ModelPart>& parts);
 
-std::int64_t heads_of_kv(const ModelConfig& model);  // number of KV heads: kv_heads, or heads if kv_heads is 0
-std::int64_t head_dim(const ModelConfig& model);     // head_dim, or hidden_size / heads if head_dim is 0
-std::int64_t parameter_count(const ModelConfig& model);
+std::int64_t heads_of_kv(const ModelConfig& model);      // number of KV heads: kv_heads, or heads if kv_heads is 0
+std::int64_t head_dim(const ModelConfig& model);         // head_dim, or hidden_size / heads if head_dim is 0
+std::int64_t parameter_count(const ModelConfig& model);  // elements of the whole model, tied embeddings counted once
 
 // A store's place among the ranks, and what the store holds.
 struct StoreShape {

@@ -23,7 +23,7 @@ using Findings = std::vector<Finding>;
 using Hosts = std::vector<std::string>;  // host name per rank
 
 std::vector<std::string> nodes_of(const Hosts& hosts);  // distinct hosts, in the order of their first ranks
-std::vector<int> ranks_of(const Hosts& hosts, const std::string& host);
+std::vector<int> ranks_of(const Hosts& hosts, const std::string& host);  // ranks on a host, ascending
 // "rank 3 (n2)", "ranks 0-3, 7 (n1, n2)"
 std::string ranks_text(const std::vector<int>& ranks, const Hosts& hosts);
 
@@ -68,6 +68,7 @@ struct NodeMemory : RankMemory {
 };
 // Per node: the sum of what its ranks need, and the smallest available_bytes of its ranks, which they share.
 std::vector<NodeMemory> memory_of_nodes(const std::vector<RankMemory>& ranks, const Hosts& hosts);
+// Nodes that need more host memory, or more of /dev/shm, than is available.
 Findings judge_memory(const std::vector<NodeMemory>& nodes, const Hosts& hosts);
 
 struct CheckpointRule {

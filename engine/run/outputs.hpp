@@ -35,6 +35,7 @@ public:
     void write(const Record& record) {
         if (metrics_) metrics_->write(record);
     }
+    // Syncs all metrics records to disk; called before each save.
     void flush();
     // True if a later start of the run has taken the directory over.
     bool owned_by_another() const { return live_ && live_->owned_by_another(); }

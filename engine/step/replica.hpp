@@ -96,7 +96,9 @@ public:
     // Bytes of the arenas, without scratch. Equal to the plan; otherwise the constructor throws.
     std::int64_t used_bytes() const { return kept_.used_bytes() + recomputed_.peak_bytes(); }
 
-    // One micro-batch, on a replica that has the whole model (see Model). Both losses are Σ over tokens.
+    // One micro-batch, on a replica that has the whole model (see Model). loss() and loss_and_backward() return Σ of
+    // the tokens' losses; the latter adds the gradients of factor · Σ to the gradient buffers (+=). logits_at(): logits
+    // [batch, V] fp32 = those of one position, tokens [T] int32.
     double loss(const TokenRows& rows, std::vector<Moments>* moments = nullptr);
     double loss_and_backward(const TokenRows& rows, float factor);
     void logits_at(Tensor logits, Tensor tokens, std::int64_t position);
@@ -142,6 +144,7 @@ std::unique_ptr<Context> make_context(const ReplicaShape& shape);
 // Views of a batch, which must outlive them. segment_begin is absent unless mask_documents.
 TokenRows rows_of(Batch& batch, bool mask_documents);
 
+// The dtype of weights and activations for compute.dtype.
 Dtype storage_dtype(ComputeDtype dtype);
 
 }  // namespace gpas
