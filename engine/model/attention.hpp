@@ -22,8 +22,9 @@ public:
     // dn = gradient of n        dn, db [R,C]; db: gradient of b
     void backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db,
                         Tensor segment_begin);
-    // weight gradients (fp32) += n: the same bits as in forward. Call it directly after backward_input, with the same
-    // db: work still holds the gathered db. If the shape splits backward: at any later time, db absent.
+    // dWqkv [Q,C] and dWout [C, heads·head_dim], fp32: +=. n [R,C]: the same bits as in forward. Call it directly after
+    // backward_input, with the same db: work still holds the gathered db. If the shape splits backward: at any later
+    // time, db absent.
     void backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db);
 
 private:

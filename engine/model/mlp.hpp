@@ -20,8 +20,9 @@ public:
     void forward_inner(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n);
     // dn = gradient of n        dn, db [R,C]; db: gradient of b. Once per forward: it overwrites the saved gate_up.
     void backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db);
-    // weight gradients (fp32) += n: the same bits as in forward. Call it directly after backward_input, with the same
-    // db: work still holds the gathered db. If the shape splits backward: at any later time, db absent.
+    // dWgate_up [2F,C] and dWdown [C,F], fp32: +=. n [R,C]: the same bits as in forward. Call it directly after
+    // backward_input, with the same db: work still holds the gathered db. If the shape splits backward: at any later
+    // time, db absent.
     void backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db);
 
 private:

@@ -19,7 +19,7 @@ enum class ParameterKind { matrix, embedding, norm, gate };  // embedding: also 
 
 struct Initialiser {
     double constant = 0.0;  // value of every element if `stddev` is empty
-    // N(0, std²): one stddev for all elements, or one per index of axis 1 (of attention.qkv: query heads…, key, value).
+    // N(0, stddev²): one for all elements, or one per index of axis 1 (of attention.qkv: query heads…, key, value).
     std::vector<double> stddev;
 };
 

@@ -27,8 +27,8 @@ struct Resumed {
 
 struct RunStart {
     std::optional<Resumed> resumed;  // nothing: the run starts from initial weights
-    // Rank 0: step of the checkpoint in the current branch's directory that the new branch begins with; -1: the branch
-    // begins with another file or with initial weights.
+    // Rank 0: step of the checkpoint in the run's directory that the branch (new or continued) began with; -1: it began
+    // with another file or with initial weights.
     std::int64_t base_step = -1;
     bool begins_branch = false;  // checkpoint.resume asks for a new branch; false: the start continues the current one
 };
@@ -36,8 +36,8 @@ struct RunStart {
 // Loads the state that checkpoint.resume asks for. `never` or a path begins a new branch, with one exception: if the
 // same command has begun the current branch and not completed it, the command was restarted after a stop, and the start
 // continues that branch. In a job it also continues a completed branch, so that the remaining jobs of a chain find
-// nothing to do. If a checkpoint of the current branch is damaged, the one before it is used; AgreedError(bad_file) if
-// all are damaged (the run never restarts from step 0 by itself). Refuses the checkpoint of another run, as
+// nothing to do. If a checkpoint of the current branch is damaged, the one before it is used. If all are damaged,
+// `auto` throws AgreedError(bad_file) and does not restart from step 0. Refuses the checkpoint of another run, as
 // check_same_run does. notes: lines for the log are appended.
 RunStart resume_run(const RunParts& run, std::vector<std::string>& notes);
 

@@ -18,7 +18,8 @@ namespace gpas {
 
 class RunSaves {
 public:
-    // Keeps references to all arguments but identity. say: called with lines for the log, on every rank. Collective.
+    // Keeps references to all arguments but identity and say. say: called with lines for the log, on every rank.
+    // Collective.
     RunSaves(Communicator& world, const RunConfig& config, const RunIdentity& identity, Context& context,
              const ParameterStore& store, std::function<void(const std::string&)> say);
     ~RunSaves();
@@ -36,9 +37,9 @@ public:
     bool written() const;
     // Waits for the save under way, if there is one, and completes it. Collective.
     void settle();
-    // For retention (retention.hpp), which keeps these files: the step of the checkpoint in the directory that the
-    // state was loaded from, and of the one that the branch began with (-1: another source); and the step up to which
-    // replicas were compared and found equal.
+    // Facts for retention (retention.hpp): the step of the checkpoint in the directory that the state was loaded from,
+    // and of the checkpoint that the branch began with (-1: another source); and the step up to which replicas were
+    // compared and found equal.
     void resumed_from(std::int64_t step) { retention_.resumed_from(step); }
     void branch_began_at(std::int64_t step) { retention_.branch_began_at(step); }
     void trust_up_to(std::int64_t step) { retention_.trust_up_to(step); }
@@ -56,7 +57,7 @@ private:
     void take_memory();
     bool ask_all();
     void start(const Progress& progress, const RunMemory& memory);
-    void finish();
+    void finish();  // completes the save under way; collective
     void failed(const AgreedError& error, std::int64_t step);
     void before_renaming(std::int64_t step) const;
     void remove_old();

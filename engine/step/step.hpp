@@ -1,5 +1,6 @@
-// One training step: gradient of the mean loss over the tokens of the global batch (micro-batches over the
-// data-parallel ranks and through the pipeline), checks of the numbers, clipping, AdamW.
+// One training step: gradient of the mean loss of the global batch (over its tokens, or over its micro-batches:
+// training.loss_mean), computed in micro-batches over the data-parallel ranks and through the pipeline; checks of the
+// numbers; clipping; AdamW.
 #pragma once
 
 #include "engine/guard/rehearsed_numbers.hpp"
@@ -24,8 +25,8 @@ struct StepResult {
     std::vector<EventMetrics> events;  // bad numbers, spikes, different weights, with actions; the same on every rank
     double loss = 0.0;                 // mean over the loss tokens of the global batch; 0 if loss_tokens is 0
     std::int64_t loss_tokens = 0;      // of the global batch
-    double gradient_norm = 0.0;        // L2 norm of the gradient of all parameters, before clipping
-    double gate_gradient_norm = 0.0;   // L2 norm of the gradient of all gates, before clipping
+    double gradient_norm = 0.0;        // L2 norm of the mean gradient of all parameters, before clipping
+    double gate_gradient_norm = 0.0;   // L2 norm of the mean gradient of all gates, before any clipping
     double learning_rate = 0.0;
     bool clipped = false;
     bool gates_clipped = false;
@@ -86,7 +87,7 @@ private:
     bool replicas_agree(const StepInput& input, StepResult& result);
     bool differs_when_recomputed(const StepInput& input, StepResult& result, const Computed& first,
                                  const std::string& what);
-    // The ranks of one copy of the model: pipeline stages and tensor-parallel ranks with this rank's data rank.
+    // All ranks of the copy of the model that `rank` belongs to: pipeline stages and tensor-parallel ranks.
     std::vector<int> ranks_of_copy(int rank) const;
     void handle(StepResult& result, EventMetrics event, StepAction action);
     void forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce);
