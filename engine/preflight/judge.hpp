@@ -51,8 +51,8 @@ Findings judge_equal(const Fact& fact, const std::vector<std::string>& values, c
 // The first few keys in which two dump_config() texts differ: "training.steps is 20, not 10; seed is 7, not 1".
 std::string config_differences(const std::string& mine, const std::string& theirs);
 
-// Clocks that differ by more than most_clock_seconds from the median of all clocks (rank 0's may be the wrong one).
-// offsets, bounds: as in Clocks, seconds.
+// Clocks that differ from the median of all clocks by more than most_clock_seconds + the error bound. (Rank 0's clock
+// may be the wrong one.) offsets, bounds: as in Clocks, seconds.
 Findings judge_clocks(const std::vector<double>& offsets, const std::vector<double>& bounds, const Hosts& hosts);
 constexpr double most_clock_seconds = 1.0;
 

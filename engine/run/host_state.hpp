@@ -33,7 +33,8 @@ public:
     HostState(const HostState&) = delete;
     HostState& operator=(const HostState&) = delete;
 
-    // One entry per tensor of the whole model, on every rank; a rank's slabs of a tensor can be empty.
+    // Hyperslabs of the tensors of the whole model. On every rank each tensor has at least one entry; it is empty if
+    // the rank has no element of the tensor.
     std::vector<StateTensor> tensors() const;
     void download();  // copies = pieces
     void upload();    // pieces = copies
