@@ -117,7 +117,7 @@ std::string serve_device(Mesh& mesh, Context& context, ShareGpu share, bool tens
         group = nccl.serves ? make_nccl_communicator(std::move(group), context, use, name, session)
                             : make_staged_communicator(std::move(group), context, messages);
     };
-    // All ranks create their groups in this order, one group after the other, so that creation cannot deadlock.
+    // The same order on all ranks, one group after the other: creating a group is a collective.
     serve(mesh.tensor, tensor_exchanges ? NcclUse::collectives_and_exchanges : NcclUse::collectives, "tensor");
     serve(mesh.data, NcclUse::collectives, "data");
     serve(mesh.pipeline_forward, NcclUse::messages_to_next, "pipeline forward");

@@ -28,11 +28,11 @@ ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, 
 // Error(usage) if the device has no kernels for this model.
 void check_device(const ModelConfig& model, const ModelShape& shape, Device device);
 
-// Sets up the groups of the mesh for memory of the context's device: NCCL, or copies through the host if NCCL cannot be
-// used. No effect on the CPU. share: whether NCCL may be used by ranks that share a GPU. tensor_exchanges: the tensor
-// group also calls start_exchange(). messages: how groups without NCCL send device memory. Returns a line for the log:
-// the transport, with the reason or the NCCL version. Collective over the world; Error(environment) on every rank, see
-// nccl_ability().
+// Sets up the groups of the mesh for memory of the context's device: with NCCL, or with MPI through the host if NCCL
+// cannot be used. No effect on the CPU. share: whether NCCL may be used by ranks that share a GPU. tensor_exchanges:
+// the tensor group also calls start_exchange(). messages: how point-to-point messages of groups without NCCL are sent.
+// Returns a line for the log: the transport, with the reason or the NCCL version. Collective over the world;
+// Error(environment) on every rank, see nccl_ability().
 std::string serve_device(Mesh& mesh, Context& context, ShareGpu share, bool tensor_exchanges = false,
                          GpuMessages messages = mpi_takes_gpu_memory() ? GpuMessages::direct : GpuMessages::copied);
 
