@@ -10,7 +10,7 @@
 
 namespace gpas {
 
-// What becomes of a step.
+// The outcome of a step.
 enum class StepAction {
     update,     // The weights are updated.
     skip,       // Bad numbers or a spike: the weights stay as they are, and the run continues.
@@ -27,7 +27,7 @@ StepAction action_on(TrainingConfig::OnBadNumbers policy);
 StepAction action_on(GuardConfig::OnSpike policy);
 StepAction action_on(GuardConfig::OnDifferentWeights policy);
 
-// Of a whole step, after the sums over the ranks.
+// The numbers of a whole step, after the sums over the ranks.
 struct StepNumbers {
     double loss = 0.0;           // mean over the loss tokens of the global batch
     double gradient_norm = 0.0;  // L2, before clipping

@@ -83,7 +83,7 @@ GatedStream Model::forward_layer(Context& context, Layer& layer, GatedStream h, 
     return h;
 }
 
-// Of the stream's token rows, without the padding rows of sequence parallelism.
+// Moments of the stream's token rows, without the padding rows of sequence parallelism.
 Moments Model::token_moments(Context& context, ResidualStream h) const {
     const std::int64_t rows = shape_.token_rows();
     if (rows == 0) return {};

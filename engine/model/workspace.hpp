@@ -49,6 +49,7 @@ AttentionShape attention_shape(const ModelConfig& model, const ModelShape& shape
 std::int64_t ffn_columns(const ModelConfig& model, const ModelShape& shape);
 Range vocabulary_rows(const ModelConfig& model, const ModelShape& shape);
 
+// All tensors come from one arena; see ModelShape for T, R and t, attention.hpp and mlp.hpp for the other names.
 struct Workspace {
     Workspace(const ModelConfig& model, const ModelShape& shape, bool with_head, Arena& arena);
 

@@ -79,8 +79,8 @@ struct CheckpointRule {
 };
 // The largest number of checkpoints that the directory holds at the same time.
 std::int64_t most_checkpoints(const CheckpointRule& rule);
-// Whether the checkpoints of a run fit. needed_bytes: of all of them; there_bytes: of checkpoints already in the
-// directory; free_bytes: of its file system.
+// One finding if the checkpoints of a run do not fit. needed_bytes: of all of them; there_bytes: of checkpoints already
+// in the directory; free_bytes: of its file system.
 Findings judge_space(const std::string& directory, double needed_bytes, double there_bytes, double free_bytes);
 
 // A file that all ranks read. states: per rank "4096 bytes", or `unreadable` + reason; all should be equal.

@@ -49,7 +49,7 @@ public:
     // At the end of the run: waits up to 60 s for the verification of old checkpoints, and removes those that retention
     // does not keep.
     void tidy();
-    // Whether after_step() will start a save at this step.
+    // True if after_step() starts a save at this step.
     bool is_due(std::int64_t step, bool last) const;
 
 private:

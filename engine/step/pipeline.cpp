@@ -47,7 +47,7 @@ private:
 class GradientBuffers {
 public:
     explicit GradientBuffers(const std::vector<Tensor>& buffers) : free_(buffers) {}
-    // Whether a buffer is free, or becomes free when a send completes.
+    // True if take() can return a buffer: one is free, or becomes free when a send completes.
     bool any() const { return !free_.empty() || !leaving_.empty(); }
     Tensor take() {
         if (free_.empty()) collect();

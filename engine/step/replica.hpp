@@ -29,7 +29,7 @@ struct ReplicaPlan {
     }
 };
 
-// What a rank holds. A function of configuration, mesh and the rank's place only.
+// The parts, sizes and device of a Replica. A function of configuration, mesh and the rank's place only.
 struct ReplicaShape {
     ModelConfig model;
     OptimizerConfig optimizer;
