@@ -8,7 +8,7 @@
 //   ranks with sequence parallelism; without it [AG] moves nothing and [RS] is an all-reduce (R = T)
 // forward                                          backward, from db = d = gradient of h + b of the MLP [R,C]
 //   n   = N(h)                      [R,C]            dact      = [AG] db · Wdown                          [T,F]
-//   qkv = rope([AG] n · Wqkvᵀ)      [T,Q]            dgate_up  = swiglu'(dact), act computed again        [T,2F]
+//   qkv = rope([AG] n · Wqkvᵀ)      [T,Q]            dgate_up  = swiglu'(dact, gate_up); act again        [T,2F]
 //   o   = attention(qkv), lse       [T,A]            dn        = [RS] dgate_up · Wgate_up                 [R,C]
 //   b   = [RS] o · Woutᵀ            [R,C]            dWdown   += ([AG] db)ᵀ act;  dWgate_up += dgate_upᵀ ([AG] n)
 //   h   = G(h + b)                  [R,C]            d         = N'(dn) + d, then G': db of attention     [R,C]

@@ -18,8 +18,8 @@ double head_forward_flops(const ModelConfig& model);
 std::vector<Range> stage_layers(const ModelConfig& model, std::int64_t sequence, std::int64_t stages,
                                 const std::vector<std::int64_t>& given);
 
-// The parts of pipeline stage `stage` of `pipeline`, one per chunk (virtual pipeline stage, as in Megatron's interleaved
-// schedule): chunk c is model stage c · pipeline + stage, whose layers are layers[c · pipeline + stage].
+// The parts of pipeline stage `stage` of `pipeline`, one per chunk (virtual pipeline stage, as in Megatron's
+// interleaved schedule): chunk c is model stage c · pipeline + stage, whose layers are layers[c · pipeline + stage].
 std::vector<ModelPart> parts_of_stage(const std::vector<Range>& layers, std::int64_t stage, std::int64_t pipeline);
 
 }  // namespace gpas
