@@ -120,7 +120,8 @@ void add_header_differences(std::string& report, const CheckpointHeader& a, cons
     for_each_field(a, [&](const char* name, const auto& value) { texts.push_back(field_text(name, value)); });
     std::size_t i = 0;
     for_each_field(b, [&](const char* name, const auto& value) {
-        const std::string left = texts[i++], right = field_text(name, value);
+        const std::string& left = texts[i++];
+        const std::string right = field_text(name, value);
         if (left == right) return;
         report += left.find('\n') == std::string::npos && right.find('\n') == std::string::npos
                       ? fmt::format("{:<22} {} | {}\n", name, left, right)
