@@ -1,9 +1,7 @@
 #include "base/error.hpp"
+#include "base/host_name.hpp"
 #include "parallel/nccl/nccl_ability.hpp"
 
-#include <unistd.h>
-
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -15,12 +13,10 @@ namespace gpas {
 std::int64_t host_identity() {
     if (const char* given = std::getenv("NCCL_HOSTID"); given != nullptr && *given != '\0')
         return std::int64_t(std::hash<std::string>()(given));
-    std::array<char, 256> name{};
-    gethostname(name.data(), name.size() - 1);
     std::ifstream file("/proc/sys/kernel/random/boot_id");
     std::string boot;
     std::getline(file, boot);
-    return std::int64_t(std::hash<std::string>()(name.data() + boot));
+    return std::int64_t(std::hash<std::string>()(host_name() + boot));
 }
 
 std::int64_t parse_bus_id(const std::string& text) {

@@ -1,6 +1,7 @@
 #include "parallel/watch/rank_board.hpp"
 
 #include "base/fixed_text.hpp"
+#include "base/host_name.hpp"
 #include "parallel/comm_log.hpp"
 
 #include <fmt/format.h>
@@ -56,7 +57,7 @@ void open_board(RankBoard& board, int rank, int size) {
     board.size = size;
     board.pid = getpid();
     board.process_start = process_start_ticks(board.pid);
-    gethostname(board.host, sizeof board.host - 1);
+    copy_text(board.host, host_name());
     board.made_nanoseconds = monotonic_nanoseconds();
     board.moved_nanoseconds = board.made_nanoseconds;
     board.heartbeat_nanoseconds = board.made_nanoseconds;
