@@ -42,6 +42,8 @@ std::int64_t monotonic_nanoseconds() {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(since).count();
 }
 
+double seconds_since(std::int64_t nanoseconds) { return double(monotonic_nanoseconds() - nanoseconds) * 1e-9; }
+
 std::int64_t process_start_ticks(pid_t pid) {
     std::ifstream file(fmt::format("/proc/{}/stat", pid));
     const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());

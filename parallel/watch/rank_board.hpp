@@ -104,7 +104,8 @@ static_assert(std::is_trivially_copyable_v<RankStatus>);
 // Adds (+=) the seconds of one step. Training thread only; any thread or process may read at the same time.
 void add_step(RankBoard& board, const PhaseSeconds& seconds);
 
-std::int64_t monotonic_nanoseconds();  // steady clock; all processes of a node share its zero
+std::int64_t monotonic_nanoseconds();            // steady clock; all processes of a node share its zero
+double seconds_since(std::int64_t nanoseconds);  // since a time of monotonic_nanoseconds()
 // A snapshot. Any thread or process. now_nanoseconds: from monotonic_nanoseconds().
 RankStatus read_status(const RankBoard& board, std::int64_t now_nanoseconds);
 // "step 12, micro-batch 1, forward", "step 12, reduction, waiting 3.2 s in all_reduce of gradients over data (…)"

@@ -7,27 +7,16 @@
 
 #include "parallel/comm_log.hpp"
 #include "parallel/communicator.hpp"
-#include "parallel/watch/finding.hpp"
 #include "parallel/watch/last_acts.hpp"
 #include "parallel/watch/launch.hpp"
 #include "parallel/watch/stop_signals.hpp"
+#include "parallel/watch/watch_settings.hpp"
 
-#include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace gpas {
-
-struct WatchSettings {
-    WatchLimits limits;
-    std::filesystem::path directory;  // the run's; reports are written to <directory>/failures. Empty: only to stderr
-    bool takes_signals = false;       // true: signals request a stop (stop_signals.hpp). false: they end the process
-    // Fills in limits and directory from the configuration. read_settings() calls it when the rank is already watched,
-    // so that a rank that hangs in a file system is detected. Empty: the settings are complete.
-    std::function<void(WatchSettings&)> read = {};
-};
 
 class Watcher {
 public:
