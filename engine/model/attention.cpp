@@ -20,9 +20,9 @@ Attention::Attention(const ModelConfig& model, std::int64_t layer, const ModelSh
                      .dqkv = kept.allocate(shape.dtype, {tokens, shape_.qkv_columns()})};
 }
 
-void Attention::forward_inner(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n,
-                              Tensor segment_begin) {
-    tensor.gather_into(context, n, work.whole_input, "attention input", [&](Tensor n_rows, Range range) {
+void Attention::forward_inner(const LayerContext& shared, Tensor n, Tensor segment_begin) {
+    const auto& [context, group, work] = shared;
+    group.gather_into(context, n, work.whole_input, "attention input", [&](Tensor n_rows, Range range) {
         matmul(context, saved_.qkv.slice(range.begin, range.end), n_rows, w_.qkv);
     });
     work.look(context, "attention.qkv", saved_.qkv);
@@ -31,37 +31,38 @@ void Attention::forward_inner(Context& context, const TensorParallel& tensor, Wo
     work.look(context, "attention", saved_.o);
 }
 
-void Attention::forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor b, Tensor n,
-                        Tensor segment_begin) {
-    forward_inner(context, tensor, work, n, segment_begin);
+void Attention::forward(const LayerContext& shared, Tensor b, Tensor n, Tensor segment_begin) {
+    const auto& [context, group, work] = shared;
+    forward_inner(shared, n, segment_begin);
     const auto product = [&](Tensor partial, Range range) {
         matmul(context, partial, saved_.o.slice(range.begin, range.end), w_.out);
     };
     const auto look = [&](Tensor partial) { work.look(context, "attention.out", partial); };  // this rank's term
-    tensor.reduce_from(context, b, work.partial, work.whole_input, "attention output", product, look);
+    group.reduce_from(context, b, work.partial, work.whole_input, "attention output", product, look);
 }
 
-void Attention::backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db,
-                               Tensor segment_begin) {
+void Attention::backward_input(const LayerContext& shared, Tensor dn, Tensor db, Tensor segment_begin) {
+    const auto& [context, group, work] = shared;
     const Tensor dqkv = deferred_.dqkv ? deferred_.dqkv : work.dqkv;
     if (deferred_.db) cast(context, deferred_.db, db);
     const auto dx_of_out = [&](Tensor db_rows, Range range) {
         matmul_dx(context, work.d_o.slice(range.begin, range.end), db_rows, w_.out);  // b = o Woutᵀ
     };
-    tensor.gather_into(context, db, work.whole_doutput, "gradient of attention output", dx_of_out);
+    group.gather_into(context, db, work.whole_doutput, "gradient of attention output", dx_of_out);
     attention_backward(context, dqkv, work.d_o, saved_.o, saved_.lse, saved_.qkv, shape_, segment_begin);
     rope(context, dqkv, shape_, work.cos, work.sin, true);
     const auto product = [&](Tensor partial, Range range) {
         matmul_dx(context, partial, dqkv.slice(range.begin, range.end), w_.qkv);  // qkv = n Wqkvᵀ
     };
-    tensor.reduce_from(context, dn, work.partial, work.whole_input, "gradient of attention input", product);
+    group.reduce_from(context, dn, work.partial, work.whole_input, "gradient of attention input", product);
 }
 
-void Attention::backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db) {
+void Attention::backward_weight(const LayerContext& shared, Tensor n, Tensor db) {
+    const auto& [context, group, work] = shared;
     const Tensor dqkv = deferred_.dqkv ? deferred_.dqkv : work.dqkv;
-    const Tensor db_all = deferred_.db ? tensor.gather(deferred_.db, work.whole_doutput, "gradient of attention output")
-                                       : tensor.gathered(db, work.whole_doutput);
-    const Tensor n_all = tensor.gather_beside(n, work.whole_input, "attention input", [&] {
+    const Tensor db_all = deferred_.db ? group.gather(deferred_.db, work.whole_doutput, "gradient of attention output")
+                                       : group.gathered(db, work.whole_doutput);
+    const Tensor n_all = group.gather_beside(n, work.whole_input, "attention input", [&] {
         matmul_dw(context, dw_.out, db_all, saved_.o);  // b = o Woutᵀ
     });
     matmul_dw(context, dw_.qkv, dqkv, n_all);  // qkv = n Wqkvᵀ

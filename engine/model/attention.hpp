@@ -15,17 +15,15 @@ public:
               Arena& saved, Arena& kept);
 
     // b = Attention(n)          b, n [R,C]   segment_begin [T] int32 or absent
-    void forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor b, Tensor n,
-                 Tensor segment_begin);
+    void forward(const LayerContext& shared, Tensor b, Tensor n, Tensor segment_begin);
     // The part of forward() that writes the saved activations, without the product with Wout (for recomputation).
-    void forward_inner(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor segment_begin);
+    void forward_inner(const LayerContext& shared, Tensor n, Tensor segment_begin);
     // dn = gradient of n        dn, db [R,C]; db: gradient of b
-    void backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db,
-                        Tensor segment_begin);
+    void backward_input(const LayerContext& shared, Tensor dn, Tensor db, Tensor segment_begin);
     // dWqkv [Q,C] and dWout [C, heads·head_dim], fp32: +=. n [R,C]: the same bits as in forward. Call it directly after
     // backward_input, with the same db: work still holds the gathered db. If the shape splits backward: at any later
     // time, db absent.
-    void backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db);
+    void backward_weight(const LayerContext& shared, Tensor n, Tensor db);
 
 private:
     struct Weights {

@@ -13,15 +13,14 @@ public:
 
     // work.loss [1] fp64 += Σ over tokens of -log softmax(n wᵀ)[label], the same on every tensor-parallel rank
     // n [R,C]   labels [T] int32, -1: not in the loss
-    void loss(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor labels);
+    void loss(const LayerContext& shared, Tensor n, Tensor labels);
     // The same loss, and the gradients of factor · Σ:  dn = …;  dw += … (fp32)       dn [R,C] may be n
-    void loss_and_backward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor n,
-                           Tensor labels, float factor);
+    void loss_and_backward(const LayerContext& shared, Tensor dn, Tensor n, Tensor labels, float factor);
     // logits = n wᵀ             logits [rows,V] fp32   n [rows,C]        Needs a tensor group of one rank.
     void logits(Context& context, Tensor logits, Tensor n);
 
 private:
-    void chunk_forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor labels);
+    void chunk_forward(const LayerContext& shared, Tensor n, Tensor labels);
 
     Tensor w_, dw_;           // [V', C]: this rank's rows
     std::int64_t first_row_;  // in the vocabulary, of this rank's rows

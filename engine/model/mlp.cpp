@@ -17,29 +17,32 @@ Mlp::Mlp(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, 
                      .act = kept.allocate(shape.dtype, {shape.tokens(), columns})};
 }
 
-void Mlp::forward_inner(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n) {
-    tensor.gather_into(context, n, work.whole_input, "MLP input", [&](Tensor n_rows, Range range) {
+void Mlp::forward_inner(const LayerContext& shared, Tensor n) {
+    const auto& [context, group, work] = shared;
+    group.gather_into(context, n, work.whole_input, "MLP input", [&](Tensor n_rows, Range range) {
         matmul(context, gate_up_.slice(range.begin, range.end), n_rows, w_.gate_up);
     });
     work.look(context, "mlp.gate_up", gate_up_);
 }
 
-void Mlp::forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor b, Tensor n) {
-    forward_inner(context, tensor, work, n);
+void Mlp::forward(const LayerContext& shared, Tensor b, Tensor n) {
+    const auto& [context, group, work] = shared;
+    forward_inner(shared, n);
     swiglu(context, work.act, gate_up_);
     work.look(context, "mlp.swiglu", work.act);
     const auto product = [&](Tensor partial, Range range) {
         matmul(context, partial, work.act.slice(range.begin, range.end), w_.down);
     };
     const auto look = [&](Tensor partial) { work.look(context, "mlp.down", partial); };  // this rank's term
-    tensor.reduce_from(context, b, work.partial, work.whole_input, "MLP output", product, look);
+    group.reduce_from(context, b, work.partial, work.whole_input, "MLP output", product, look);
 }
 
-void Mlp::backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db) {
+void Mlp::backward_input(const LayerContext& shared, Tensor dn, Tensor db) {
+    const auto& [context, group, work] = shared;
     const Tensor act = deferred_.act ? deferred_.act : work.act;
     const Tensor dgate_up = gate_up_;  // in place: gate_up is not read again after swiglu_backward
     if (deferred_.db) cast(context, deferred_.db, db);
-    tensor.gather_into(context, db, work.whole_doutput, "gradient of MLP output", [&](Tensor db_rows, Range range) {
+    group.gather_into(context, db, work.whole_doutput, "gradient of MLP output", [&](Tensor db_rows, Range range) {
         matmul_dx(context, work.dact.slice(range.begin, range.end), db_rows, w_.down);  // b = act Wdownᵀ
     });
     swiglu(context, act, gate_up_);  // computed again: cheaper than keeping [T,F] from the forward pass
@@ -47,15 +50,16 @@ void Mlp::backward_input(Context& context, const TensorParallel& tensor, Workspa
     const auto product = [&](Tensor partial, Range range) {
         matmul_dx(context, partial, dgate_up.slice(range.begin, range.end), w_.gate_up);  // gate_up = n Wgate_upᵀ
     };
-    tensor.reduce_from(context, dn, work.partial, work.whole_input, "gradient of MLP input", product);
+    group.reduce_from(context, dn, work.partial, work.whole_input, "gradient of MLP input", product);
 }
 
-void Mlp::backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db) {
+void Mlp::backward_weight(const LayerContext& shared, Tensor n, Tensor db) {
+    const auto& [context, group, work] = shared;
     const Tensor act = deferred_.act ? deferred_.act : work.act;
     const Tensor dgate_up = gate_up_;
-    const Tensor db_all = deferred_.db ? tensor.gather(deferred_.db, work.whole_doutput, "gradient of MLP output")
-                                       : tensor.gathered(db, work.whole_doutput);
-    const Tensor n_all = tensor.gather_beside(n, work.whole_input, "MLP input", [&] {
+    const Tensor db_all = deferred_.db ? group.gather(deferred_.db, work.whole_doutput, "gradient of MLP output")
+                                       : group.gathered(db, work.whole_doutput);
+    const Tensor n_all = group.gather_beside(n, work.whole_input, "MLP input", [&] {
         matmul_dw(context, dw_.down, db_all, act);  // b = act Wdownᵀ
     });
     matmul_dw(context, dw_.gate_up, dgate_up, n_all);  // gate_up = n Wgate_upᵀ

@@ -15,15 +15,15 @@ public:
         Arena& kept);
 
     // b = Mlp(n)                b, n [R,C]
-    void forward(Context& context, const TensorParallel& tensor, Workspace& work, Tensor b, Tensor n);
+    void forward(const LayerContext& shared, Tensor b, Tensor n);
     // The part of forward() that writes the saved activation gate_up (for recomputation).
-    void forward_inner(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n);
+    void forward_inner(const LayerContext& shared, Tensor n);
     // dn = gradient of n        dn, db [R,C]; db: gradient of b. Once per forward: it overwrites the saved gate_up.
-    void backward_input(Context& context, const TensorParallel& tensor, Workspace& work, Tensor dn, Tensor db);
+    void backward_input(const LayerContext& shared, Tensor dn, Tensor db);
     // dWgate_up [2F,C] and dWdown [C,F], fp32: +=. n [R,C]: the same bits as in forward. Call it directly after
     // backward_input, with the same db: work still holds the gathered db. If the shape splits backward: at any later
     // time, db absent.
-    void backward_weight(Context& context, const TensorParallel& tensor, Workspace& work, Tensor n, Tensor db);
+    void backward_weight(const LayerContext& shared, Tensor n, Tensor db);
 
 private:
     struct Weights {

@@ -17,9 +17,10 @@ ScratchShape scratch_shape(const ModelConfig& config, const ModelShape& shape, i
             .threads = threads};
 }
 
-Model::Model(const ModelConfig& config, const ModelPart& part, const ModelShape& shape, ParameterStore& store,
-             Workspace& work, const TensorParallel& tensor, const ModelArenas& arenas)
-    : config_(config), part_(part), shape_(shape), work_(&work), tensor_(&tensor), store_(&store) {
+Model::Model(const ModelConfig& config, const ModelPart& part, const ModelShape& shape, const ModelResources& resources,
+             const ModelArenas& arenas)
+    : config_(config), part_(part), shape_(shape), resources_(resources) {
+    ParameterStore& store = resources.store;
     if (part.embedding) {
         const std::size_t i = store.index_of("embedding.weight");
         embedding_ = store.compute(i);
@@ -27,7 +28,7 @@ Model::Model(const ModelConfig& config, const ModelPart& part, const ModelShape&
     }
     layers_.reserve(std::size_t(part.layers.size()));
     for (std::int64_t layer = part.layers.begin; layer < part.layers.end; ++layer)
-        layers_.push_back(make_layer(layer, store, arenas));
+        layers_.push_back(make_layer(layer, arenas));
     if (part.head) {
         final_norm_ = saved_norm(config, "final_norm.weight", store, shape.rows(), arenas.kept);
         head_.emplace(config, shape, store);
@@ -36,7 +37,8 @@ Model::Model(const ModelConfig& config, const ModelPart& part, const ModelShape&
     }
 }
 
-Model::Layer Model::make_layer(std::int64_t layer, ParameterStore& store, const ModelArenas& arenas) const {
+Model::Layer Model::make_layer(std::int64_t layer, const ModelArenas& arenas) const {
+    ParameterStore& store = resources_.store;
     const Arena::Scope scope(arenas.recomputed);  // the next layer reuses the same bytes
     const Recompute recompute = shape_.recompute;
     Arena& site = recompute == Recompute::full ? arenas.recomputed : arenas.kept;
@@ -49,38 +51,40 @@ Model::Layer Model::make_layer(std::int64_t layer, ParameterStore& store, const 
 }
 
 const SavedNorm* Model::norm_after(std::size_t layer) const {
-    if (layer + 1 < layers_.size()) return layers_[layer + 1].attention_site.pre_norm();
-    return part_.head ? &final_norm_ : nullptr;
+    return layer + 1 < layers_.size() ? layers_[layer + 1].attention_site.pre_norm() : nullptr;
 }
 
 // Vocabulary parallel: h = 0 for the tokens whose embedding row another rank has, so the sum over ranks is exact.
-void Model::embed(Context& context, Tensor h, Tensor tokens) {
-    const Tensor partial = tensor_->partial(h, work_->partial);
+void Model::embed(const LayerContext& shared, Tensor h, Tensor tokens) {
+    const auto& [context, group, work] = shared;
+    const Tensor partial = group.partial(h, work.partial);
     embedding(context, partial, embedding_, tokens, vocabulary_rows(config_, shape_).begin);
-    if (work_->probe != nullptr) work_->probe->enter(-1, "");
-    work_->look(context, "embedding", partial);
-    tensor_->reduce(h, work_->partial, "embedding");
+    if (work.probe != nullptr) work.probe->enter(-1, "");
+    work.look(context, "embedding", partial);
+    group.reduce(h, work.partial, "embedding");
 }
 
-void Model::embed_backward(Context& context, Tensor d, Tensor tokens) {
-    const Tensor d_all = tensor_->gather(d, work_->whole_doutput, "gradient of embedding");
+void Model::embed_backward(const LayerContext& shared, Tensor d, Tensor tokens) {
+    const auto& [context, group, work] = shared;
+    const Tensor d_all = group.gather(d, work.whole_doutput, "gradient of embedding");
     embedding_backward(context, dembedding_, d_all, tokens, vocabulary_rows(config_, shape_).begin);
 }
 
-GatedStream Model::forward_layer(Context& context, Layer& layer, GatedStream h, const SavedNorm* next, bool& normed,
-                                 Tensor segment_begin) {
-    Tensor n = layer.attention_site.enter(context, h, normed, *work_);
-    work_->look(context, "attention's pre-norm", n);
-    layer.attention.forward(context, *tensor_, *work_, layer.attention_site.branch_output(*work_), n, segment_begin);
-    h = layer.attention_site.leave(context, layer.mlp_site.pre_norm(), normed, *work_);
-    work_->look(context, "attention's residual sum", h.stream.x);
+Handover Model::forward_layer(const LayerContext& shared, Layer& layer, const Handover& before, const SavedNorm* next,
+                              Tensor segment_begin) {
+    const auto& [context, group, work] = shared;
+    Tensor n = layer.attention_site.enter(shared, before);
+    work.look(context, "attention's pre-norm", n);
+    layer.attention.forward(shared, layer.attention_site.branch_output(work), n, segment_begin);
+    const Handover middle = layer.attention_site.leave(shared, layer.mlp_site.pre_norm());
+    work.look(context, "attention's residual sum", middle.h.stream.x);
 
-    n = layer.mlp_site.enter(context, h, normed, *work_);
-    work_->look(context, "mlp's pre-norm", n);
-    layer.mlp.forward(context, *tensor_, *work_, layer.mlp_site.branch_output(*work_), n);
-    h = layer.mlp_site.leave(context, next, normed, *work_);
-    work_->look(context, "mlp's residual sum", h.stream.x);
-    return h;
+    n = layer.mlp_site.enter(shared, middle);
+    work.look(context, "mlp's pre-norm", n);
+    layer.mlp.forward(shared, layer.mlp_site.branch_output(work), n);
+    const Handover after = layer.mlp_site.leave(shared, next);
+    work.look(context, "mlp's residual sum", after.h.stream.x);
+    return after;
 }
 
 // Moments of the stream's token rows, without the padding rows of sequence parallelism.
@@ -92,129 +96,120 @@ Moments Model::token_moments(Context& context, ResidualStream h) const {
 }
 
 void Model::await_weights_of(std::size_t layer) const {
-    store_->await_layer(part_.layers.begin + std::int64_t(layer));
-    if (layer + 1 < layers_.size())
-        store_->await_layer(part_.layers.begin + std::int64_t(layer) + 1);
-    else if (part_.head)
-        store_->await_weights();
+    resources_.store.await_layer(part_.layers.begin + std::int64_t(layer));
+    if (layer + 1 < layers_.size()) resources_.store.await_layer(part_.layers.begin + std::int64_t(layer) + 1);
 }
 
 Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std::vector<Moments>* stream_moments) {
-    work_->normed_by = nullptr;
-    if (part_.embedding) store_->await_layer(-1);
-    if (part_.embedding) embed(context, input, rows.tokens);
-    GatedStream h{.stream = {.x = input}};
-    bool normed = false;
+    const LayerContext shared = this->shared(context);
+    NumberProbe* probe = shared.work.probe;
+    if (part_.embedding) resources_.store.await_layer(-1);
+    if (part_.embedding) embed(shared, input, rows.tokens);
+    Handover handover{.h = {.stream = {.x = input}}};
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const std::int64_t layer = part_.layers.begin + std::int64_t(i);
         const cuda::Range range(context, "layer {} forward", layer);
-        if (work_->probe != nullptr) work_->probe->enter(layer, fmt::format("layers.{}.", layer));
+        if (probe != nullptr) probe->enter(layer, fmt::format("layers.{}.", layer));
         await_weights_of(i);
-        h = forward_layer(context, layers_[i], h, norm_after(i), normed, rows.segment_begin);
+        handover = forward_layer(shared, layers_[i], handover, norm_after(i), rows.segment_begin);
         if (stream_moments == nullptr) continue;
         stream_moments->push_back(token_moments(context, layers_[i].attention_site.output()));
         stream_moments->push_back(token_moments(context, layers_[i].mlp_site.output()));
     }
-    last_ = h;
-    if (part_.head) {
-        store_->await_weights();
-        if (!normed) rmsnorm(context, work_->normed, final_norm_.rstd, h.stream, final_norm_.norm);
-        work_->normed_by = this;
-        return h.stream.x;
-    }
-    if (!sent_) return h.stream.x;
-    apply_gate(context, sent_, h.stream);
+    last_ = handover.h;
+    if (!sent_) return last_.stream.x;
+    apply_gate(context, sent_, last_.stream);
     return sent_;
 }
 
-Tensor Model::final_norm(Context& context) {
-    if (work_->normed_by != this)  // work.normed was overwritten since: another micro-batch has run
-        rmsnorm_replay(context, work_->normed, final_norm_.rstd, last_.stream, final_norm_.norm);
-    work_->normed_by = nullptr;  // the caller may overwrite it (the head writes dn there)
-    return work_->normed;
+Tensor Model::normed_output(const LayerContext& shared) {
+    resources_.store.await_weights();
+    rmsnorm(shared.context, shared.work.normed, final_norm_.rstd, last_.stream, final_norm_.norm);
+    return shared.work.normed;
 }
 
 void Model::loss(Context& context, const TokenRows& rows) {
+    const LayerContext shared = this->shared(context);
     const cuda::Range range(context, "head forward");
-    const Tensor n = final_norm(context);
-    if (work_->probe != nullptr) work_->probe->enter(config_.layers, "");
-    work_->look(context, "final_norm", n);
-    head_->loss(context, *tensor_, *work_, n, rows.labels);
+    const Tensor n = normed_output(shared);
+    if (shared.work.probe != nullptr) shared.work.probe->enter(config_.layers, "");
+    shared.work.look(context, "final_norm", n);
+    head_->loss(shared, n, rows.labels);
 }
 
 void Model::loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor, const LayerDone& done) {
     constexpr Residual no_shortcut{.alpha = 0.0F};
+    const LayerContext shared = this->shared(context);
     const cuda::Range range(context, "head forward and backward");
-    const Tensor n = final_norm(context);
-    head_->loss_and_backward(context, *tensor_, *work_, d, n, rows.labels, factor);
+    const Tensor n = normed_output(shared);
+    head_->loss_and_backward(shared, d, n, rows.labels, factor);
     rmsnorm_backward(context, d, final_norm_.dw, {.stream = last_.dgate}, d, no_shortcut, last_.stream,
                      final_norm_.rstd, final_norm_.norm);
     if (done) done(config_.layers);
 }
 
 void Model::logits_at(Context& context, Tensor logits, std::int64_t position) {
-    const Tensor n = final_norm(context);
+    const Tensor n = normed_output(shared(context));
     head_->logits(context, logits, n.slice(position * shape_.batch, (position + 1) * shape_.batch));
 }
 
-void Model::recompute_layer(Context& context, Layer& layer, Tensor segment_begin) {
+void Model::recompute_layer(const LayerContext& shared, Layer& layer, Tensor segment_begin) {
     if (shape_.recompute != Recompute::full) return;
-    bool normed = false;
-    forward_layer(context, layer, layer.attention_site.input(), nullptr, normed, segment_begin);
+    forward_layer(shared, layer, {.h = layer.attention_site.input()}, nullptr, segment_begin);
 }
 
-void Model::backward_layer(Context& context, Layer& layer, Tensor d, Tensor segment_begin) {
+void Model::backward_layer(const LayerContext& shared, Layer& layer, Tensor d, Tensor segment_begin) {
     const bool inner_again = shape_.recompute == Recompute::selective;
-    recompute_layer(context, layer, segment_begin);
-    Tensor db = layer.mlp_site.backward_leave(context, d, *work_);
-    Tensor n = shape_.split_backward ? Tensor{} : layer.mlp_site.replay_input(context, *work_);
-    if (inner_again) layer.mlp.forward_inner(context, *tensor_, *work_, n);
-    layer.mlp.backward_input(context, *tensor_, *work_, work_->dinput, db);
-    if (!shape_.split_backward) layer.mlp.backward_weight(context, *tensor_, *work_, n, db);
-    layer.mlp_site.backward_enter(context, d, work_->dinput);
+    const Tensor dinput = shared.work.dinput;
+    recompute_layer(shared, layer, segment_begin);
+    Tensor db = layer.mlp_site.backward_leave(shared, d);
+    Tensor n = shape_.split_backward ? Tensor{} : layer.mlp_site.replay_input(shared);
+    if (inner_again) layer.mlp.forward_inner(shared, n);
+    layer.mlp.backward_input(shared, dinput, db);
+    if (!shape_.split_backward) layer.mlp.backward_weight(shared, n, db);
+    layer.mlp_site.backward_enter(shared.context, d, dinput);
 
-    db = layer.attention_site.backward_leave(context, d, *work_);
-    n = shape_.split_backward ? Tensor{} : layer.attention_site.replay_input(context, *work_);
-    if (inner_again) layer.attention.forward_inner(context, *tensor_, *work_, n, segment_begin);
-    layer.attention.backward_input(context, *tensor_, *work_, work_->dinput, db, segment_begin);
-    if (!shape_.split_backward) layer.attention.backward_weight(context, *tensor_, *work_, n, db);
-    layer.attention_site.backward_enter(context, d, work_->dinput);
+    db = layer.attention_site.backward_leave(shared, d);
+    n = shape_.split_backward ? Tensor{} : layer.attention_site.replay_input(shared);
+    if (inner_again) layer.attention.forward_inner(shared, n, segment_begin);
+    layer.attention.backward_input(shared, dinput, db, segment_begin);
+    if (!shape_.split_backward) layer.attention.backward_weight(shared, n, db);
+    layer.attention_site.backward_enter(shared.context, d, dinput);
 }
 
 // Backward of apply_gate at the end of forward: d, the gradient of the gated stream, becomes the gradient of its x.
 void Model::leave_backward(Context& context, Tensor d) {
-    if (!part_.head && sent_) residual_backward(context, d, {.stream = last_.dgate}, {}, {}, last_.stream);
+    if (sent_) residual_backward(context, d, {.stream = last_.dgate}, {}, {}, last_.stream);
 }
 
-void Model::backward_stream(Context& context, const TokenRows& rows, Tensor d, const LayerDone& done) {
-    work_->normed_by = nullptr;
-    leave_backward(context, d);
+void Model::backward_stream(const LayerContext& shared, const TokenRows& rows, Tensor d, const LayerDone& done) {
+    leave_backward(shared.context, d);
     for (std::size_t i = layers_.size(); i-- > 0;) {
-        const cuda::Range range(context, "layer {} backward", part_.layers.begin + std::int64_t(i));
-        backward_layer(context, layers_[i], d, rows.segment_begin);
+        const cuda::Range range(shared.context, "layer {} backward", part_.layers.begin + std::int64_t(i));
+        backward_layer(shared, layers_[i], d, rows.segment_begin);
         if (done) done(part_.layers.begin + std::int64_t(i));
     }
-    if (part_.embedding) embed_backward(context, d, rows.tokens);
+    if (part_.embedding) embed_backward(shared, d, rows.tokens);
 }
 
 void Model::backward(Context& context, const TokenRows& rows, Tensor d, const LayerDone& done) {
-    backward_stream(context, rows, d, shape_.split_backward ? LayerDone{} : done);
+    backward_stream(shared(context), rows, d, shape_.split_backward ? LayerDone{} : done);
     if (shape_.split_backward) return backward_weight(context, done);
     if (done && part_.embedding) done(-1);
 }
 
-void Model::backward_input(Context& context, const TokenRows& rows, Tensor d) { backward_stream(context, rows, d, {}); }
+void Model::backward_input(Context& context, const TokenRows& rows, Tensor d) {
+    backward_stream(shared(context), rows, d, {});
+}
 
 void Model::backward_weight(Context& context, const LayerDone& done) {
     require(shape_.split_backward, "the weight gradients were computed with the input's");
-    work_->normed_by = nullptr;
+    const LayerContext shared = this->shared(context);
     for (std::size_t i = layers_.size(); i-- > 0;) {
         const cuda::Range range(context, "layer {} backward (weights)", part_.layers.begin + std::int64_t(i));
         Layer& layer = layers_[i];
-        Tensor n = layer.mlp_site.replay_input(context, *work_);
-        layer.mlp.backward_weight(context, *tensor_, *work_, n, {});
-        n = layer.attention_site.replay_input(context, *work_);
-        layer.attention.backward_weight(context, *tensor_, *work_, n, {});
+        layer.mlp.backward_weight(shared, layer.mlp_site.replay_input(shared), {});
+        layer.attention.backward_weight(shared, layer.attention_site.replay_input(shared), {});
         if (done) done(part_.layers.begin + std::int64_t(i));
     }
     if (done && part_.embedding) done(-1);

@@ -50,17 +50,23 @@ struct ModelArenas {
     Arena& recomputed;  // activations of one layer that backward computes again; all layers use the same bytes
 };
 
+// What the models of a rank share (one model per micro-batch in flight and chunk of a pipeline stage).
+struct ModelResources {
+    ParameterStore& store;
+    Workspace& work;
+    const TensorParallel& group;  // the tensor-parallel ranks
+};
+
 class Model {
 public:
     // Called in backward once the gradients of the parameters of a layer (ParameterSpec::layer: -1 is the embedding,
     // `layers` the final norm and head) are complete for this micro-batch.
     using LayerDone = std::function<void(std::int64_t layer)>;
 
-    // Keeps views into `store`, `work` and `tensor`, which must outlive the model. The models of a rank (one per
-    // micro-batch in flight and chunk of a pipeline stage) run one at a time; they share all three but not their
-    // activations.
-    Model(const ModelConfig& config, const ModelPart& part, const ModelShape& shape, ParameterStore& store,
-          Workspace& work, const TensorParallel& tensor, const ModelArenas& arenas);
+    // Everything in `resources` must outlive the model. The models of a rank run one at a time, because they share
+    // `resources`. Each has its own activations.
+    Model(const ModelConfig& config, const ModelPart& part, const ModelShape& shape, const ModelResources& resources,
+          const ModelArenas& arenas);
 
     // Returns the residual stream [R,C] after this part: the gated stream, which the next stage gets; or, if the part
     // has the head, the stored sum, whose gate the final norm applies. input [R,C]: the stream that the previous stage
@@ -95,32 +101,33 @@ private:
         ResidualSite mlp_site;
         Mlp mlp;
     };
+    LayerContext shared(Context& context) const { return {context, resources_.group, resources_.work}; }
     // Waits until the weights that the layer's forward pass reads are gathered, those of the norm after it included.
     void await_weights_of(std::size_t layer) const;
-    Layer make_layer(std::int64_t layer, ParameterStore& store, const ModelArenas& arenas) const;
+    Layer make_layer(std::int64_t layer, const ModelArenas& arenas) const;
     // h [R,C] = this rank's rows of embedding[tokens], summed over the tensor-parallel ranks.
-    void embed(Context& context, Tensor h, Tensor tokens);
+    void embed(const LayerContext& shared, Tensor h, Tensor tokens);
     // Gradient of the embedding += rows of d [R,C].
-    void embed_backward(Context& context, Tensor d, Tensor tokens);
-    // Both sub-layers. next: the norm that reads the layer's output first. normed: as in ResidualSite, on entry for
-    // this layer's first norm, on return for `next`.
-    GatedStream forward_layer(Context& context, Layer& layer, GatedStream h, const SavedNorm* next, bool& normed,
-                              Tensor segment_begin);
+    void embed_backward(const LayerContext& shared, Tensor d, Tensor tokens);
+    // Both sub-layers. before: the output of the layer before. next: the norm through which the next layer reads this
+    // layer's output, or null.
+    Handover forward_layer(const LayerContext& shared, Layer& layer, const Handover& before, const SavedNorm* next,
+                           Tensor segment_begin);
     Moments token_moments(Context& context, ResidualStream h) const;
-    void recompute_layer(Context& context, Layer& layer, Tensor segment_begin);
-    void backward_layer(Context& context, Layer& layer, Tensor d, Tensor segment_begin);
-    void backward_stream(Context& context, const TokenRows& rows, Tensor d, const LayerDone& done);
-    // The norm of this part that reads a layer's output first; null: no norm reads it, or it is on the next stage.
+    void recompute_layer(const LayerContext& shared, Layer& layer, Tensor segment_begin);
+    void backward_layer(const LayerContext& shared, Layer& layer, Tensor d, Tensor segment_begin);
+    void backward_stream(const LayerContext& shared, const TokenRows& rows, Tensor d, const LayerDone& done);
+    // The norm of the next layer of this part that reads this layer's output; null: the output is read without a norm,
+    // or it leaves the layers of this part.
     const SavedNorm* norm_after(std::size_t layer) const;
-    Tensor final_norm(Context& context);  // the final norm's output [R,C], in work.normed
+    // work.normed [R,C] = N(stream after the last layer), with N the final norm. Returns work.normed.
+    Tensor normed_output(const LayerContext& shared);
     void leave_backward(Context& context, Tensor d);
 
     ModelConfig config_;
     ModelPart part_;
     ModelShape shape_;
-    Workspace* work_;
-    const TensorParallel* tensor_;
-    const ParameterStore* store_;
+    ModelResources resources_;
     Tensor embedding_, dembedding_;  // [V',C]: this rank's rows
     std::vector<Layer> layers_;
     SavedNorm final_norm_;

@@ -50,36 +50,38 @@ ResidualSite::ResidualSite(const ModelConfig& model, std::int64_t layer, const s
     if (dg && store.specs()[i].trainable) dgate_ = dg.as<float>();
 }
 
-Tensor ResidualSite::enter(Context& context, GatedStream h, bool normed, const Workspace& work) {
-    input_ = h;
+Tensor ResidualSite::enter(const LayerContext& shared, const Handover& before) {
+    input_ = before.h;
+    const ResidualStream& stream = input_.stream;
     if (!row_.pre_norm) {
-        require(!h.stream.gate, "a row without a pre-norm reads an ungated stream");
-        return h.stream.x;
+        require(!stream.gate, "a row without a pre-norm reads an ungated stream");
+        return stream.x;
     }
-    if (!normed) rmsnorm(context, work.normed, pre_.rstd, h.stream, pre_.norm);
-    return work.normed;
+    if (before.normed) return before.normed;
+    rmsnorm(shared.context, shared.work.normed, pre_.rstd, stream, pre_.norm);
+    return shared.work.normed;
 }
 
-GatedStream ResidualSite::leave(Context& context, const SavedNorm* next, bool& normed, const Workspace& work) {
+Handover ResidualSite::leave(const LayerContext& shared, const SavedNorm* next) {
+    const auto& [context, group, work] = shared;
     const Residual terms = residual_terms();
     if (row_.branch_norm) rmsnorm(context, work.branch, branch_norm_.rstd, {branch_, {}}, branch_norm_.norm);
     if (row_.sum_norm) {
         residual_rmsnorm(context, x2_, normed_sum_, sum_.rstd, terms, input_.stream, work.branch, {}, sum_.norm);
-        normed = false;
         output_ = {.stream = {.x = normed_sum_}};
-        return output_;
+        return {.h = output_};
     }
     output_ = {.stream = {.x = x2_, .gate = sum_gate_}, .dgate = sum_gate_ ? dgate_ : nullptr};
-    normed = next != nullptr;
-    if (next != nullptr)
-        residual_rmsnorm(context, x2_, work.normed, next->rstd, terms, input_.stream, work.branch, sum_gate_,
-                         next->norm);
-    else
+    if (next == nullptr) {
         residual(context, x2_, terms, input_.stream, work.branch);
-    return output_;
+        return {.h = output_};
+    }
+    residual_rmsnorm(context, x2_, work.normed, next->rstd, terms, input_.stream, work.branch, sum_gate_, next->norm);
+    return {.h = output_, .normed = work.normed};
 }
 
-Tensor ResidualSite::backward_leave(Context& context, Tensor d, const Workspace& work) {
+Tensor ResidualSite::backward_leave(const LayerContext& shared, Tensor d) {
+    const auto& [context, group, work] = shared;
     if (row_.sum_norm)  // h = N(x2)
         rmsnorm_backward(context, d, sum_.dw, {}, d, no_shortcut, {x2_, {}}, sum_.rstd, sum_.norm);
     if (!row_.branch_norm) return d;
@@ -89,10 +91,10 @@ Tensor ResidualSite::backward_leave(Context& context, Tensor d, const Workspace&
     return work.branch;
 }
 
-Tensor ResidualSite::replay_input(Context& context, const Workspace& work) {
+Tensor ResidualSite::replay_input(const LayerContext& shared) {
     if (!row_.pre_norm) return input_.stream.x;
-    rmsnorm_replay(context, work.normed, pre_.rstd, input_.stream, pre_.norm);
-    return work.normed;
+    rmsnorm_replay(shared.context, shared.work.normed, pre_.rstd, input_.stream, pre_.norm);
+    return shared.work.normed;
 }
 
 void ResidualSite::backward_enter(Context& context, Tensor d, Tensor dinput) {

@@ -17,6 +17,14 @@ struct GatedStream {
     float* dgate = nullptr;
 };
 
+// What a sub-layer hands to the next one.
+struct Handover {
+    GatedStream h;
+    // [R,C] N(h), where N is the norm through which the next sub-layer reads h. Absent: not computed. Otherwise it is
+    // work.normed, which the next sub-layer's branch may overwrite.
+    Tensor normed;
+};
+
 // A norm, its gradient, and the statistics that its backward needs.
 struct SavedNorm {
     Norm norm;
@@ -39,22 +47,22 @@ public:
 
     // Forward: enter(), the branch, leave(). Backward: backward_leave(), the branch's backward, backward_enter().
 
-    // Returns the branch's input [R,C]: work.normed = N(h), or h itself if the row has no pre-norm. Keeps a view of h
-    // for backward. normed: work.normed already holds N(h), since the previous site's leave() wrote it.
-    Tensor enter(Context& context, GatedStream h, bool normed, const Workspace& work);
+    // Returns the branch's input [R,C]: N(h), or h itself if the row has no pre-norm. Writes N(h) to work.normed if
+    // `before` does not hold it. Keeps a view of h for backward.
+    Tensor enter(const LayerContext& shared, const Handover& before);
     // The tensor [R,C] that the branch must write its output b to.
     Tensor branch_output(const Workspace& work) const { return row_.branch_norm ? branch_ : work.branch; }
-    // Returns the stream after the sub-layer. next: the norm that reads this stream first, or null. If the row has no
-    // norm on the sum, work.normed = next(stream) is computed in the same pass over memory, and `normed` becomes true;
-    // otherwise `normed` becomes false.
-    GatedStream leave(Context& context, const SavedNorm* next, bool& normed, const Workspace& work);
+    // Returns the stream after the sub-layer. next: the norm through which the next sub-layer reads the stream, or
+    // null. If the row has no norm on the sum, work.normed = next(stream) is computed in the same pass over memory and
+    // returned too.
+    Handover leave(const LayerContext& shared, const SavedNorm* next);
 
     // Returns the gradient [R,C] of the branch's output, in d itself or in work.branch. d [R,C]: on entry the gradient
     // of x of the stream after the site; on return the gradient of the sum x2.
-    Tensor backward_leave(Context& context, Tensor d, const Workspace& work);
+    Tensor backward_leave(const LayerContext& shared, Tensor d);
     // Computes the branch's input [R,C] again (work.normed, or the stream), for weight gradients and recomputation:
     // the same bits as in the forward pass.
-    Tensor replay_input(Context& context, const Workspace& work);
+    Tensor replay_input(const LayerContext& shared);
     // dinput [R,C]: gradient of the branch's input. d [R,C]: on entry the gradient of x2, on return the gradient of x
     // of the stream before the site. Gradients of the pre-norm and of gates +=.
     void backward_enter(Context& context, Tensor d, Tensor dinput);

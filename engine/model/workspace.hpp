@@ -89,9 +89,13 @@ struct Workspace {
     void look(Context& context, const char* name, Tensor x) const {
         if (probe != nullptr) probe->look(context, name, x);
     }
+};
 
-    // The model whose final norm's output is in `normed`; null: `normed` holds something else.
-    const void* normed_by = nullptr;
+// What all layers of a rank use. Every sub-layer gets it in each call and keeps no part of it.
+struct LayerContext {
+    Context& context;             // the device, threads and scratch memory
+    const TensorParallel& group;  // the tensor-parallel ranks
+    Workspace& work;
 };
 
 }  // namespace gpas

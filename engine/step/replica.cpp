@@ -125,7 +125,8 @@ ReplicaMemory::ReplicaMemory(const ReplicaShape& shape, const TensorParallel& te
     for (std::size_t chunk = 0; chunk < shape.parts.size(); ++chunk) {
         models.emplace_back();
         for (std::int64_t slot = 0; slot < shape.in_flight[chunk]; ++slot)
-            models.back().emplace_back(shape.model, shape.parts[chunk], shape.compute, store, work, tensor,
+            models.back().emplace_back(shape.model, shape.parts[chunk], shape.compute,
+                                       ModelResources{.store = store, .work = work, .group = tensor},
                                        ModelArenas{.kept = memory, .recomputed = recomputed});
     }
     const auto stream = [&] {
