@@ -63,24 +63,4 @@ std::vector<std::string> truncation_lines(const RunData& data) {
     return lines;
 }
 
-GpasMetrics gpas_view(const RunConfig& config, std::int64_t step, const StepResult& result) {
-    GpasMetrics view{.step = step};
-    std::size_t gate = 0;
-    for (const ParameterSpec& spec : parameter_specs(config.model, config.optimizer)) {
-        if (spec.kind != ParameterKind::gate) continue;
-        const double raw = double(result.gates[gate++]);
-        const bool own = config.model.gate.per_sublayer;
-        const char* site = !own ? "layer" : spec.name.find(".mlp.") != std::string::npos ? "mlp" : "attention";
-        view.gates.push_back({.layer = spec.layer,
-                              .site = site,
-                              .raw = raw,
-                              .value = gate_value(config.model.gate.function, raw, config.model.gate.scale)});
-    }
-    for (std::size_t i = 0; i < result.stream.size(); ++i)
-        view.variances.push_back({.layer = std::int64_t(i / 2),
-                                  .site = i % 2 == 0 ? "attention" : "mlp",
-                                  .variance = result.stream[i].variance()});
-    return view;
-}
-
 }  // namespace gpas

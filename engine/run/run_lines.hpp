@@ -1,10 +1,8 @@
-// Lines that describe a run in the log, and the GPAS record of a step for the metrics file.
+// Lines that describe a run in the log.
 #pragma once
 
 #include "engine/step/replica.hpp"
-#include "engine/step/step.hpp"
 #include "io/data/batch.hpp"
-#include "io/metrics/metrics.hpp"
 #include "parallel/mesh.hpp"
 
 #include <string>
@@ -20,7 +18,5 @@ std::string advice_on(const std::string& event);
 
 // The outcome of data.truncated_end: auto, one line per training source whose documents are truncated.
 std::vector<std::string> truncation_lines(const RunData& data);
-// Gates and stream variances of a step that ran with StepInput::with_gpas_view.
-GpasMetrics gpas_view(const RunConfig& config, std::int64_t step, const StepResult& result);
 
 }  // namespace gpas

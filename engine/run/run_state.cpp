@@ -12,6 +12,14 @@
 
 namespace gpas {
 
+Progress progress_after_step(const Progress& before, const RunConfig& config, bool updated) {
+    const std::int64_t samples = config.training.global_batch_size;
+    return {.step = before.step + 1,
+            .updates = before.updates + (updated ? 1 : 0),
+            .consumed_samples = before.consumed_samples + samples,
+            .consumed_tokens = before.consumed_tokens + samples * config.data.sequence_length};
+}
+
 std::filesystem::path checkpoint_directory(const RunConfig& config) {
     return std::filesystem::path(config.directory) / "checkpoints";
 }

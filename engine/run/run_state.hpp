@@ -21,6 +21,8 @@ struct Progress {
     std::int64_t consumed_samples = 0;
     std::int64_t consumed_tokens = 0;
 };
+// The progress after one more step. updated: the step updated the weights.
+Progress progress_after_step(const Progress& before, const RunConfig& config, bool updated);
 
 // Attributes of a checkpoint besides the progress.
 struct RunIdentity {
