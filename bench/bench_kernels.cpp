@@ -254,14 +254,14 @@ void Bench::stream(const Shape& shape, Memory& memory) {
     const Norm norm{.w = memory.constant(dtype_, {c}, 1.0F)};
     const Gate gate{.g = gates.as<float>()};
     const ResidualStream h{.x = x, .gate = gate};
-    const Residual joined{.alpha = 1.0F};
+    const ResidualArgs with_norm{.x2 = x2, .n = n, .rstd = rstd, .h = h, .b = b, .out = gate, .norm = norm};
     const std::int64_t pass = x.bytes();
     time("rmsnorm", text, moves(2 * pass + 4 * t), [&] { rmsnorm(context_, n, rstd, h, norm); });
-    time("residual_rmsnorm", text, moves(4 * pass + 4 * t),
-         [&] { residual_rmsnorm(context_, x2, n, rstd, joined, h, b, gate, norm); });
+    time("residual_rmsnorm", text, moves(4 * pass + 4 * t), [&] { residual(context_, with_norm); });
     rmsnorm(context_, n, rstd, h, norm);
-    time("rmsnorm_backward", text, moves(4 * pass + 4 * t),
-         [&] { rmsnorm_backward(context_, d, dw, {.stream = dgates.as<float>()}, b, joined, h, rstd, norm); });
+    const RmsnormBackwardArgs backward{
+        .d = d, .dw = dw, .dgate = {.stream = dgates.as<float>()}, .dn = b, .h = h, .rstd = rstd, .norm = norm};
+    time("rmsnorm_backward", text, moves(4 * pass + 4 * t), [&] { rmsnorm_backward(context_, backward); });
 }
 
 void Bench::feed_forward(const Shape& shape, Memory& memory) {
@@ -292,9 +292,10 @@ void Bench::attend(const Shape& shape, Memory& memory) {
          [&] { rope(context_, qkv, a, cos, sin, false); });
     // Per pair of a query and a visible key: two products of length head_dim in forward, and five in backward.
     const std::int64_t pairs = a.batch * a.heads * a.sequence * (a.sequence + 1) / 2;
-    time("attention", text, multiplies(pairs, 2, a.head_dim), [&] { attention(context_, o, lse, qkv, a, {}); });
-    time("attention_backward", text, multiplies(pairs, 5, a.head_dim),
-         [&] { attention_backward(context_, dqkv, d_o, o, lse, qkv, a, {}); });
+    time("attention", text, multiplies(pairs, 2, a.head_dim),
+         [&] { attention(context_, {.o = o, .lse = lse, .qkv = qkv, .shape = a}); });
+    const AttentionBackwardArgs backward{.dqkv = dqkv, .d_o = d_o, .o = o, .lse = lse, .qkv = qkv, .shape = a};
+    time("attention_backward", text, multiplies(pairs, 5, a.head_dim), [&] { attention_backward(context_, backward); });
 }
 
 void Bench::embed(const Shape& shape, Memory& memory) {
@@ -324,8 +325,10 @@ void Bench::loss(const Shape& shape, Memory& memory) {
         const Tensor stats = memory.empty(Dtype::fp32, {t, 3}), dlogits = memory.empty(dtype_, {t, v});
         time("cross_entropy_stats", text, moves(logits.bytes()),
              [&] { cross_entropy_stats(context_, stats, logits, labels, 0); });
+        const CrossEntropyBackwardArgs backward{
+            .dlogits = dlogits, .logits = logits, .stats = stats, .labels = labels, .factor = 1.0F / float(t)};
         time("cross_entropy_backward", text, moves(logits.bytes() + dlogits.bytes()),
-             [&] { cross_entropy_backward(context_, dlogits, logits, stats, labels, 0, 1.0F / float(t)); });
+             [&] { cross_entropy_backward(context_, backward); });
     }
 }
 

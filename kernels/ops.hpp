@@ -9,6 +9,7 @@
 // No operation allocates memory: temporaries come from context.scratch().
 // Each operation checks shapes at its entry. Error(internal) names the operation and the tensors that it got.
 // Only one thread at a time may call operations on a Context.
+// An operation with many parameters takes them as one struct. A call may leave out the members with a default.
 #pragma once
 
 #include "kernels/context.hpp"
@@ -77,12 +78,19 @@ struct Residual {
 void rmsnorm(Context&, Tensor n, Tensor rstd, ResidualStream h, Norm norm);
 // n = norm(h) from the rstd that the forward pass saved (rstd is read, not written). n has the forward pass's bits.
 void rmsnorm_replay(Context&, Tensor n, Tensor rstd, ResidualStream h, Norm norm);
-// x2 = alpha G(h) + b, rounded to x2's dtype        x2, b [T,C]; x2 may be b
-void residual(Context&, Tensor x2, Residual r, ResidualStream h, Tensor b);
-// x2 as residual() writes it, and n = norm(G_out(x2)) of the rounded x2, in one pass. G_out is the gate `out`.
-// x2, n, b [T,C]   rstd [T] fp32
-void residual_rmsnorm(Context&, Tensor x2, Tensor n, Tensor rstd, Residual r, ResidualStream h, Tensor b, Gate out,
-                      Norm norm);
+// x2 = alpha G(h) + b, rounded to x2's dtype. If n is present, the same pass also writes n = norm(G_out(x2)), computed
+// from the rounded x2. G_out is the gate `out`.
+struct ResidualArgs {
+    Tensor x2;         // [T,C]; may be b
+    Tensor n = {};     // [T,C]; absent: only x2 is written, and rstd, out and norm are not read
+    Tensor rstd = {};  // [T] fp32
+    Residual r = {};
+    ResidualStream h;  // [T,C]
+    Tensor b;          // [T,C]
+    Gate out = {};
+    Norm norm = {};
+};
+void residual(Context&, const ResidualArgs&);
 
 // Where a backward operation adds (+=) the gradients of its two gates: fp32 scalars in the memory of the context's
 // device. Null: the gate is absent or frozen.
@@ -92,20 +100,33 @@ struct GateGradients {
 };
 
 // Backward of a sub-layer's norm and shortcut together. Forward: n = norm(h), branch = f(n), x2 = alpha G(h) + branch.
-//   in: d = gradient of x2, dn = gradient of n        out: d = gradient of h.x
 //   d_h = alpha · (r.shortcut.stop_gradient ? 1 : k_shortcut) · d + Jᵀ dn      (J: Jacobian of the norm)
 //   d   = d_h · (h.gate.stop_gradient ? 1 : k)
 //   dw += scale · Σ_t dn ⊙ h · rstd
 //   dgate.stream   += -s'(g) Σ d_h ⊙ h.x          (g of h.gate)
 //   dgate.shortcut += -s'(g) Σ alpha d ⊙ h        (g of r.shortcut; d as it came in)
-// d, dn, h.x [T,C]   rstd [T] fp32   dw [C] fp32, absent: not computed
 // alpha == 0: a norm without a shortcut. d is then only written, and dn may be d.
-void rmsnorm_backward(Context&, Tensor d, Tensor dw, GateGradients dgate, Tensor dn, Residual r, ResidualStream h,
-                      Tensor rstd, Norm norm);
-// rmsnorm_backward() for a sub-layer without a norm before its branch. db [T,C] is the gradient of the branch's input
-// h; an absent db counts as 0.
+struct RmsnormBackwardArgs {
+    Tensor d;        // [T,C] in: gradient of x2; out: gradient of h.x
+    Tensor dw = {};  // [C] fp32; absent: not computed
+    GateGradients dgate = {};
+    Tensor dn;  // [T,C] gradient of n
+    Residual r = {};
+    ResidualStream h;  // [T,C]
+    Tensor rstd;       // [T] fp32, of the forward pass
+    Norm norm;
+};
+void rmsnorm_backward(Context&, const RmsnormBackwardArgs&);
+// rmsnorm_backward() for a sub-layer without a norm before its branch.
 //   d_h = alpha · (r.shortcut.stop_gradient ? 1 : k_shortcut) · d + db;   d = d_h · (h.gate.stop_gradient ? 1 : k)
-void residual_backward(Context&, Tensor d, GateGradients dgate, Tensor db, Residual r, ResidualStream h);
+struct ResidualBackwardArgs {
+    Tensor d;  // [T,C] in: gradient of x2; out: gradient of h.x
+    GateGradients dgate = {};
+    Tensor db = {};  // [T,C] gradient of the branch's input h; absent: 0
+    Residual r = {};
+    ResidualStream h;  // [T,C]
+};
+void residual_backward(Context&, const ResidualBackwardArgs&);
 // y = k x: the stream as a plain tensor, for code that does not know gates        y, h.x [T,C]; y may be h.x
 void apply_gate(Context&, Tensor y, ResidualStream h);
 
@@ -153,14 +174,25 @@ void rope_table(Context&, Tensor cos, Tensor sin, const RopeFrequencies& frequen
 void rope(Context&, Tensor qkv, AttentionShape shape, Tensor cos, Tensor sin, bool inverse);
 
 // o = softmax(q kᵀ/√head_dim) v, causal. Position t of a sample attends to positions u in [segment_begin[t], t].
-// o [T, heads·head_dim]   lse [batch·heads, sequence] fp32: log Σ exp of the scaled scores   qkv after RoPE
-// segment_begin [T] int32, in row order: position of the first token of the row's document; absent: 0 for every row.
 // As in FlashAttention, no T×T array is stored.
-void attention(Context&, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape, Tensor segment_begin);
-// dqkv = gradient of qkv (after RoPE), from d_o = gradient of o and from o and lse of the forward pass.
-// dqkv must not be qkv.
-void attention_backward(Context&, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape,
-                        Tensor segment_begin);
+struct AttentionArgs {
+    Tensor o;    // [T, heads·head_dim]
+    Tensor lse;  // [batch·heads, sequence] fp32: log Σ exp of the scaled scores
+    Tensor qkv;  // [T, qkv_columns] after RoPE
+    AttentionShape shape;
+    // [T] int32, in row order: position of the first token of the row's document; absent: 0 for every row
+    Tensor segment_begin = {};
+};
+void attention(Context&, const AttentionArgs&);
+// dqkv = gradient of qkv (after RoPE)
+struct AttentionBackwardArgs {
+    Tensor dqkv;         // [T, qkv_columns]; must not be qkv
+    Tensor d_o;          // [T, heads·head_dim] gradient of o
+    Tensor o, lse, qkv;  // of the forward pass
+    AttentionShape shape;
+    Tensor segment_begin = {};
+};
+void attention_backward(Context&, const AttentionBackwardArgs&);
 
 // ---- feed-forward --------------------------------------------------------------------------------------------------
 
@@ -181,9 +213,15 @@ void cross_entropy_combine(Context&, Tensor stats, Tensor parts);
 // sum += Σ over labels ≠ -1 of max + log(Σ exp(logit - max)) - logit of the label     sum [1] fp64   stats [T,3] fp32
 void cross_entropy_loss(Context&, Tensor sum, Tensor stats, Tensor labels);
 // dlogits = (softmax - onehot(label)) · factor; rows with label -1 become 0
-// dlogits [T,V'] fp32 (may be logits) or bf16   logits [T,V'] fp32   stats: over all columns
-void cross_entropy_backward(Context&, Tensor dlogits, Tensor logits, Tensor stats, Tensor labels,
-                            std::int64_t first_column, float factor);
+struct CrossEntropyBackwardArgs {
+    Tensor dlogits;  // [T,V'] fp32 (may be logits) or bf16
+    Tensor logits;   // [T,V'] fp32
+    Tensor stats;    // [T,3] fp32, over all columns
+    Tensor labels;   // [T] int32; -1: no label
+    std::int64_t first_column = 0;
+    float factor = 1.0F;
+};
+void cross_entropy_backward(Context&, const CrossEntropyBackwardArgs&);
 
 // ---- optimizer, and operations on all elements of tensors of any shape ---------------------------------------------
 

@@ -1,8 +1,5 @@
+#include "kernels/backend.hpp"
 #include "kernels/check_shapes.hpp"
-#include "kernels/cpu/attention.hpp"
-#include "kernels/cpu/rope.hpp"
-#include "kernels/cuda/attention.hpp"
-#include "kernels/cuda/rope.hpp"
 #include "kernels/ops.hpp"
 
 #include <algorithm>
@@ -58,27 +55,25 @@ void rope_table(Context& context, Tensor cos, Tensor sin, const RopeFrequencies&
 void rope(Context& context, Tensor qkv, AttentionShape shape, Tensor cos, Tensor sin, bool inverse) {
     check_shapes(holds(shape, qkv) && is_table(cos, shape) && is_table(sin, shape), "rope",
                  {{"qkv", qkv}, {"cos", cos}, {"sin", sin}});
-    context.on_cpu() ? cpu::rope(context, qkv, shape, cos, sin, inverse)
-                     : cuda::rope(context, qkv, shape, cos, sin, inverse);
+    backend_of(context).rope(context, qkv, shape, cos, sin, inverse);
 }
 
-void attention(Context& context, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape, Tensor segment_begin) {
+void attention(Context& context, const AttentionArgs& args) {
+    const auto& [o, lse, qkv, shape, segment_begin] = args;
     check_shapes(
         holds(shape, qkv) && is_output(o, shape, qkv) && is_lse(lse, shape) && is_segment(segment_begin, shape),
         "attention", {{"o", o}, {"lse", lse}, {"qkv", qkv}, {"segment_begin", segment_begin}});
-    context.on_cpu() ? cpu::attention(context, o, lse, qkv, shape, segment_begin)
-                     : cuda::attention(context, o, lse, qkv, shape, segment_begin);
+    backend_of(context).attention(context, args);
 }
 
-void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv,
-                        AttentionShape shape, Tensor segment_begin) {
+void attention_backward(Context& context, const AttentionBackwardArgs& args) {
+    const auto& [dqkv, d_o, o, lse, qkv, shape, segment_begin] = args;
     check_shapes(
         holds(shape, qkv) && same(dqkv, qkv) && dqkv.data != qkv.data && is_output(o, shape, qkv) && same(d_o, o) &&
             is_lse(lse, shape) && is_segment(segment_begin, shape),
         "attention_backward",
         {{"dqkv", dqkv}, {"d_o", d_o}, {"o", o}, {"lse", lse}, {"qkv", qkv}, {"segment_begin", segment_begin}});
-    context.on_cpu() ? cpu::attention_backward(context, dqkv, d_o, o, lse, qkv, shape, segment_begin)
-                     : cuda::attention_backward(context, dqkv, d_o, o, lse, qkv, shape, segment_begin);
+    backend_of(context).attention_backward(context, args);
 }
 
 }  // namespace gpas

@@ -1,6 +1,5 @@
+#include "kernels/backend.hpp"
 #include "kernels/check_shapes.hpp"
-#include "kernels/cpu/flat.hpp"
-#include "kernels/cuda/flat.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/ops.hpp"
 
@@ -21,37 +20,37 @@ void adamw(Context& context, std::span<const AdamwPiece> pieces, const AdamwStep
                      "adamw",
                      {{"w", w}, {"m", m}, {"v", v}, {"compute", compute}, {"gradient", gradient}, {"factor", factor}});
     }
-    context.on_cpu() ? cpu::adamw(context, pieces, step) : cuda::adamw(context, pieces, step);
+    backend_of(context).adamw(context, pieces, step);
 }
 
 void squared_norm(Context& context, Tensor sum, std::span<const Tensor> xs) {
     for (const Tensor& x : xs) check_shapes(is_sum(sum) && is_floating(x), "squared_norm", {{"sum", sum}, {"x", x}});
-    context.on_cpu() ? cpu::squared_norm(context, sum, xs) : cuda::squared_norm(context, sum, xs);
+    backend_of(context).squared_norm(context, sum, xs);
 }
 
 std::int64_t first_non_finite(Context& context, Tensor x) {
     check_shapes(is_floating(x), "first_non_finite", {{"x", x}});
-    return context.on_cpu() ? cpu::first_non_finite(context, x) : cuda::first_non_finite(context, x);
+    return backend_of(context).first_non_finite(context, x);
 }
 
 std::uint64_t fingerprint(Context& context, Tensor x) {
     check_shapes(is_floating(x), "fingerprint", {{"x", x}});
-    return context.on_cpu() ? cpu::fingerprint(context, x) : cuda::fingerprint(context, x);
+    return backend_of(context).fingerprint(context, x);
 }
 
 void cast(Context& context, Tensor y, Tensor x) {
     check_shapes(is_floating(x) && is_floating(y) && x.elements() == y.elements(), "cast", {{"y", y}, {"x", x}});
-    context.on_cpu() ? cpu::cast(context, y, x) : cuda::cast(context, y, x);
+    backend_of(context).cast(context, y, x);
 }
 
 void fill(Context& context, Tensor x, float value) {
     check_shapes(is_floating(x), "fill", {{"x", x}});
-    context.on_cpu() ? cpu::fill(context, x, value) : cuda::fill(context, x, value);
+    backend_of(context).fill(context, x, value);
 }
 
 void scale(Context& context, Tensor y, float factor) {
     check_shapes(is_floating(y), "scale", {{"y", y}});
-    context.on_cpu() ? cpu::scale(context, y, factor) : cuda::scale(context, y, factor);
+    backend_of(context).scale(context, y, factor);
 }
 
 // The host draws the numbers for every device, so a seed gives bitwise the same initial weights on CPU and GPU.

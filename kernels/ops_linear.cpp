@@ -1,6 +1,6 @@
+#include "kernels/backend.hpp"
 #include "kernels/check_shapes.hpp"
 #include "kernels/cpu/matmul.hpp"
-#include "kernels/cuda/matmul.hpp"
 #include "kernels/ops.hpp"
 
 namespace gpas {
@@ -13,24 +13,21 @@ void matmul(Context& context, Tensor y, Tensor x, Tensor w) {
     check_shapes(is_floating(x) && is_floating(y) && w && w.dtype == x.dtype && (y.dtype == x.dtype || is_fp32(y)) &&
                      x.columns() == w.columns() && y.rows() == x.rows() && y.columns() == w.rows(),
                  "matmul", {{"y", y}, {"x", x}, {"w", w}});
-    context.on_cpu() ? cpu::product(context, cpu::plain(y), cpu::plain(x), cpu::transposed(w), false)
-                     : cuda::matmul(context, y, x, w);
+    backend_of(context).matmul(context, y, x, w);
 }
 
 void matmul_dx(Context& context, Tensor dx, Tensor dy, Tensor w) {
     check_shapes(is_floating(dx) && dy && w && dy.dtype == dx.dtype && w.dtype == dx.dtype &&
                      dy.columns() == w.rows() && dx.rows() == dy.rows() && dx.columns() == w.columns(),
                  "matmul_dx", {{"dx", dx}, {"dy", dy}, {"w", w}});
-    context.on_cpu() ? cpu::product(context, cpu::plain(dx), cpu::plain(dy), cpu::plain(w), false)
-                     : cuda::matmul_dx(context, dx, dy, w);
+    backend_of(context).matmul_dx(context, dx, dy, w);
 }
 
 void matmul_dw(Context& context, Tensor dw, Tensor dy, Tensor x) {
     check_shapes(is_fp32(dw) && is_floating(dy) && x && x.dtype == dy.dtype && dw.rows() == dy.columns() &&
                      dw.columns() == x.columns() && dy.rows() == x.rows(),
                  "matmul_dw", {{"dw", dw}, {"dy", dy}, {"x", x}});
-    context.on_cpu() ? cpu::product(context, cpu::plain(dw), cpu::transposed(dy), cpu::plain(x), true)
-                     : cuda::matmul_dw(context, dw, dy, x);
+    backend_of(context).matmul_dw(context, dw, dy, x);
 }
 
 }  // namespace gpas

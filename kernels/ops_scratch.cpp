@@ -1,7 +1,6 @@
 #include "base/cgroup.hpp"
-#include "kernels/cpu/attention.hpp"
 #include "kernels/cpu/blocks.hpp"
-#include "kernels/cpu/flat.hpp"
+#include "kernels/cpu/scratch_sizes.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/scratch_sizes.hpp"
 #include "kernels/ops.hpp"

@@ -22,7 +22,7 @@ std::unique_ptr<Transfer> TensorParallel::start_term(Tensor whole, Tensor terms,
 void TensorParallel::add_terms(Context& context, Tensor y, Tensor whole, Tensor terms, const Transfers& rounds) const {
     for (std::size_t i = 0; i < rounds.size(); ++i) {
         rounds[i]->wait();
-        residual(context, y, {}, {.x = block(terms, std::int64_t(i))}, i == 0 ? block(whole, rank()) : y);
+        residual(context, {.x2 = y, .h = {.x = block(terms, std::int64_t(i))}, .b = i == 0 ? block(whole, rank()) : y});
     }
 }
 

@@ -27,7 +27,8 @@ void Attention::forward_inner(const LayerContext& shared, Tensor n, Tensor segme
     });
     work.look(context, "attention.qkv", saved_.qkv);
     rope(context, saved_.qkv, shape_, work.cos, work.sin, false);
-    attention(context, saved_.o, saved_.lse, saved_.qkv, shape_, segment_begin);
+    attention(context,
+              {.o = saved_.o, .lse = saved_.lse, .qkv = saved_.qkv, .shape = shape_, .segment_begin = segment_begin});
     work.look(context, "attention", saved_.o);
 }
 
@@ -49,7 +50,13 @@ void Attention::backward_input(const LayerContext& shared, Tensor dn, Tensor db,
         matmul_dx(context, work.d_o.slice(range.begin, range.end), db_rows, w_.out);  // b = o Woutᵀ
     };
     group.gather_into(context, db, work.whole_doutput, "gradient of attention output", dx_of_out);
-    attention_backward(context, dqkv, work.d_o, saved_.o, saved_.lse, saved_.qkv, shape_, segment_begin);
+    attention_backward(context, {.dqkv = dqkv,
+                                 .d_o = work.d_o,
+                                 .o = saved_.o,
+                                 .lse = saved_.lse,
+                                 .qkv = saved_.qkv,
+                                 .shape = shape_,
+                                 .segment_begin = segment_begin});
     rope(context, dqkv, shape_, work.cos, work.sin, true);
     const auto product = [&](Tensor partial, Range range) {
         matmul_dx(context, partial, dqkv.slice(range.begin, range.end), w_.qkv);  // qkv = n Wqkvᵀ

@@ -47,7 +47,12 @@ void Head::loss_and_backward(const LayerContext& shared, Tensor dn, Tensor n, Te
         const Tensor stats = work.stats.slice(0, end - begin);
         const Tensor dlogits = work.dlogits.slice(0, end - begin);
         chunk_forward(shared, n_all.slice(begin, end), labels.slice(begin, end));
-        cross_entropy_backward(context, dlogits, logits, stats, labels.slice(begin, end), first_row_, factor);
+        cross_entropy_backward(context, {.dlogits = dlogits,
+                                         .logits = logits,
+                                         .stats = stats,
+                                         .labels = labels.slice(begin, end),
+                                         .first_column = first_row_,
+                                         .factor = factor});
         matmul_dw(context, dw_, dlogits, n_all.slice(begin, end));  // logits = n wᵀ
         matmul_dx(context, partial.slice(begin, end), dlogits, w_);
     }

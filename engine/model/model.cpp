@@ -138,13 +138,18 @@ void Model::loss(Context& context, const TokenRows& rows) {
 }
 
 void Model::loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor, const LayerDone& done) {
-    constexpr Residual no_shortcut{.alpha = 0.0F};
     const LayerContext shared = this->shared(context);
     const cuda::Range range(context, "head forward and backward");
     const Tensor n = normed_output(shared);
     head_->loss_and_backward(shared, d, n, rows.labels, factor);
-    rmsnorm_backward(context, d, final_norm_.dw, {.stream = last_.dgate}, d, no_shortcut, last_.stream,
-                     final_norm_.rstd, final_norm_.norm);
+    rmsnorm_backward(context, {.d = d,
+                               .dw = final_norm_.dw,
+                               .dgate = {.stream = last_.dgate},
+                               .dn = d,
+                               .r = {.alpha = 0.0F},
+                               .h = last_.stream,
+                               .rstd = final_norm_.rstd,
+                               .norm = final_norm_.norm});
     if (done) done(config_.layers);
 }
 
@@ -179,7 +184,7 @@ void Model::backward_layer(const LayerContext& shared, Layer& layer, Tensor d, T
 
 // Backward of apply_gate at the end of forward: d, the gradient of the gated stream, becomes the gradient of its x.
 void Model::leave_backward(Context& context, Tensor d) {
-    if (sent_) residual_backward(context, d, {.stream = last_.dgate}, {}, {}, last_.stream);
+    if (sent_) residual_backward(context, {.d = d, .dgate = {.stream = last_.dgate}, .h = last_.stream});
 }
 
 void Model::backward_stream(const LayerContext& shared, const TokenRows& rows, Tensor d, const LayerDone& done) {

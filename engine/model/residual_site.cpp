@@ -5,13 +5,22 @@
 namespace gpas {
 namespace {
 
-constexpr Residual no_shortcut{.alpha = 0.0F};
-
 Gate gate_of(const ModelConfig& model, const Tensor& g) {
     return {.g = g.as<const float>(),
             .function = model.gate.function,
             .scale = float(model.gate.scale),
             .stop_gradient = model.gate.stop_gradient};
+}
+
+// Backward of n = N(x), with neither gate nor shortcut: dx = Jᵀ dn, and N's dw +=. dx may be dn.
+void plain_norm_backward(Context& context, Tensor dx, Tensor dn, Tensor x, const SavedNorm& saved) {
+    rmsnorm_backward(context, {.d = dx,
+                               .dw = saved.dw,
+                               .dn = dn,
+                               .r = {.alpha = 0.0F},
+                               .h = {.x = x},
+                               .rstd = saved.rstd,
+                               .norm = saved.norm});
 }
 
 }  // namespace
@@ -64,30 +73,41 @@ Tensor ResidualSite::enter(const LayerContext& shared, const Handover& before) {
 
 Handover ResidualSite::leave(const LayerContext& shared, const SavedNorm* next) {
     const auto& [context, group, work] = shared;
-    const Residual terms = residual_terms();
     if (row_.branch_norm) rmsnorm(context, work.branch, branch_norm_.rstd, {branch_, {}}, branch_norm_.norm);
     if (row_.sum_norm) {
-        residual_rmsnorm(context, x2_, normed_sum_, sum_.rstd, terms, input_.stream, work.branch, {}, sum_.norm);
+        residual(context, {.x2 = x2_,
+                           .n = normed_sum_,
+                           .rstd = sum_.rstd,
+                           .r = residual_terms(),
+                           .h = input_.stream,
+                           .b = work.branch,
+                           .norm = sum_.norm});
         output_ = {.stream = {.x = normed_sum_}};
         return {.h = output_};
     }
     output_ = {.stream = {.x = x2_, .gate = sum_gate_}, .dgate = sum_gate_ ? dgate_ : nullptr};
     if (next == nullptr) {
-        residual(context, x2_, terms, input_.stream, work.branch);
+        residual(context, {.x2 = x2_, .r = residual_terms(), .h = input_.stream, .b = work.branch});
         return {.h = output_};
     }
-    residual_rmsnorm(context, x2_, work.normed, next->rstd, terms, input_.stream, work.branch, sum_gate_, next->norm);
+    residual(context, {.x2 = x2_,
+                       .n = work.normed,
+                       .rstd = next->rstd,
+                       .r = residual_terms(),
+                       .h = input_.stream,
+                       .b = work.branch,
+                       .out = sum_gate_,
+                       .norm = next->norm});
     return {.h = output_, .normed = work.normed};
 }
 
 Tensor ResidualSite::backward_leave(const LayerContext& shared, Tensor d) {
     const auto& [context, group, work] = shared;
     if (row_.sum_norm)  // h = N(x2)
-        rmsnorm_backward(context, d, sum_.dw, {}, d, no_shortcut, {x2_, {}}, sum_.rstd, sum_.norm);
+        plain_norm_backward(context, d, d, x2_, sum_);
     if (!row_.branch_norm) return d;
     // b = N₂(branch)
-    rmsnorm_backward(context, work.branch, branch_norm_.dw, {}, d, no_shortcut, {branch_, {}}, branch_norm_.rstd,
-                     branch_norm_.norm);
+    plain_norm_backward(context, work.branch, d, branch_, branch_norm_);
     return work.branch;
 }
 
@@ -100,9 +120,16 @@ Tensor ResidualSite::replay_input(const LayerContext& shared) {
 void ResidualSite::backward_enter(Context& context, Tensor d, Tensor dinput) {
     const GateGradients dgate{.stream = input_.dgate, .shortcut = shortcut_ ? dgate_ : nullptr};
     if (row_.pre_norm)  // n = N(h), x2 = alpha h + b
-        rmsnorm_backward(context, d, pre_.dw, dgate, dinput, residual_terms(), input_.stream, pre_.rstd, pre_.norm);
+        rmsnorm_backward(context, {.d = d,
+                                   .dw = pre_.dw,
+                                   .dgate = dgate,
+                                   .dn = dinput,
+                                   .r = residual_terms(),
+                                   .h = input_.stream,
+                                   .rstd = pre_.rstd,
+                                   .norm = pre_.norm});
     else  // x2 = alpha G(h) + F(h)
-        residual_backward(context, d, dgate, dinput, residual_terms(), input_.stream);
+        residual_backward(context, {.d = d, .dgate = dgate, .db = dinput, .r = residual_terms(), .h = input_.stream});
 }
 
 }  // namespace gpas

@@ -1,7 +1,8 @@
-#include "kernels/cpu/attention.hpp"
+#include "kernels/backend.hpp"
 
 #include "kernels/cpu/attention_tiles.hpp"
 #include "kernels/cpu/blocks.hpp"
+#include "kernels/cpu/scratch_sizes.hpp"
 #include "kernels/cpu/visit.hpp"
 
 #include <omp.h>
@@ -220,7 +221,8 @@ std::int64_t attention_scratch_bytes(AttentionShape shape, int threads) {
     return threads * backward_slab_elements(AttentionPlaces(shape)) * 4 + Arena::alignment_bytes;
 }
 
-void attention(Context& context, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape, Tensor segment_begin) {
+void attention(Context& context, const AttentionArgs& args) {
+    const auto& [o, lse, qkv, shape, segment_begin] = args;
     const Arena::Scope scope(context.scratch());
     const AttentionPlaces places(shape);
     const std::int64_t slab = forward_slab_elements(places);
@@ -235,8 +237,8 @@ void attention(Context& context, Tensor o, Tensor lse, Tensor qkv, AttentionShap
     });
 }
 
-void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv,
-                        AttentionShape shape, Tensor segment_begin) {
+void attention_backward(Context& context, const AttentionBackwardArgs& args) {
+    const auto& [dqkv, d_o, o, lse, qkv, shape, segment_begin] = args;
     const Arena::Scope scope(context.scratch());
     const AttentionPlaces places(shape);
     const std::int64_t slab = backward_slab_elements(places);

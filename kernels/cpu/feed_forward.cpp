@@ -1,4 +1,4 @@
-#include "kernels/cpu/feed_forward.hpp"
+#include "kernels/backend.hpp"
 
 #include "kernels/cpu/blocks.hpp"
 #include "kernels/cpu/vector_math.hpp"

@@ -1,7 +1,8 @@
-#include "kernels/cpu/flat.hpp"
+#include "kernels/backend.hpp"
 
 #include "kernels/adamw_factors.hpp"
 #include "kernels/cpu/blocks.hpp"
+#include "kernels/cpu/scratch_sizes.hpp"
 #include "kernels/cpu/vector_math.hpp"
 #include "kernels/cpu/visit.hpp"
 #include "kernels/math.hpp"

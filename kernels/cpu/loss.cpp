@@ -1,4 +1,4 @@
-#include "kernels/cpu/loss.hpp"
+#include "kernels/backend.hpp"
 
 #include "kernels/cpu/blocks.hpp"
 #include "kernels/cpu/vector_math.hpp"
@@ -74,8 +74,8 @@ void cross_entropy_loss(Context&, Tensor sum, Tensor stats, Tensor labels) {
         if (labels.as<std::int32_t>()[t] >= 0) total += (double(row[0]) - double(row[2])) + std::log(double(row[1]));
 }
 
-void cross_entropy_backward(Context& context, Tensor dlogits, Tensor logits, Tensor stats, Tensor labels,
-                            std::int64_t first_column, float factor) {
+void cross_entropy_backward(Context& context, const CrossEntropyBackwardArgs& args) {
+    const auto& [dlogits, logits, stats, labels, first_column, factor] = args;
     const std::int64_t columns = logits.columns();
     const RowBlocks blocks(logits.rows());
     visit_float(dlogits.dtype, [&](auto tag) {

@@ -1,7 +1,9 @@
+// Matrix products by oneDNN. The blocks of a product do not depend on the number of threads, so results do not either.
 #include "kernels/cpu/matmul.hpp"
 
 #include "base/error.hpp"
 #include "base/error_of.hpp"
+#include "kernels/backend.hpp"
 #include "kernels/cpu/parallel_for.hpp"
 
 #include <omp.h>
@@ -13,6 +15,16 @@
 
 namespace gpas::cpu {
 namespace {
+
+// A matrix as oneDNN describes it: element (i, j) is at data + i · row_stride + j · column_stride (in elements).
+struct MatrixView {
+    void* data = nullptr;
+    Dtype dtype = Dtype::fp32;
+    std::int64_t rows = 0;
+    std::int64_t columns = 0;
+    std::int64_t row_stride = 0;
+    std::int64_t column_stride = 1;
+};
 
 // Largest block of the result. Each block packs its part of b, so a block has enough rows to make that a small share of
 // its work. It is small enough that a typical micro-batch gives several blocks. Measured on the shapes of the 71M model
@@ -125,10 +137,10 @@ struct MatmulCache::Impl {
 MatmulCache::MatmulCache() : impl_(std::make_unique<Impl>()) {}
 MatmulCache::~MatmulCache() = default;
 
+namespace {
+
 MatrixView plain(const Tensor& x) { return {x.data, x.dtype, x.rows(), x.columns(), x.columns(), 1}; }
 MatrixView transposed(const Tensor& x) { return {x.data, x.dtype, x.columns(), x.rows(), 1, x.columns()}; }
-
-namespace {
 
 // c = a b, or c += a b if accumulate, for dtypes whose products oneDNN supports on this processor.
 void native_product(Context& context, const MatrixView& c, const MatrixView& a, const MatrixView& b, bool accumulate) {
@@ -213,14 +225,11 @@ void product_of_widened(Context& context, const MatrixView& c, const MatrixView&
     narrow(context, c, cache.wide_c);
 }
 
-}  // namespace
-
-void product(Context& context, MatrixView c, MatrixView a, MatrixView b, bool accumulate) {
+// c = a b, or c += a b if `accumulate`. c is plain(), and fp32 if `accumulate`. bf16 products are summed in fp32.
+void product(Context& context, const MatrixView& c, const MatrixView& a, const MatrixView& b, bool accumulate) {
     const bool native = a.dtype == Dtype::fp32 || context.matmul_cache().impl().native_bf16;
     native ? native_product(context, c, a, b, accumulate) : product_of_widened(context, c, a, b, accumulate);
 }
-
-namespace {
 
 // oneDNN's reference implementation ("ref") does not count.
 bool ask_for_bf16_matmul() {
@@ -239,6 +248,18 @@ bool ask_for_bf16_matmul() {
 bool has_bf16_matmul() {
     static const bool has = ask_for_bf16_matmul();
     return has;
+}
+
+void matmul(Context& context, Tensor y, Tensor x, Tensor w) {
+    product(context, plain(y), plain(x), transposed(w), false);
+}
+
+void matmul_dx(Context& context, Tensor dx, Tensor dy, Tensor w) {
+    product(context, plain(dx), plain(dy), plain(w), false);
+}
+
+void matmul_dw(Context& context, Tensor dw, Tensor dy, Tensor x) {
+    product(context, plain(dw), transposed(dy), plain(x), true);
 }
 
 }  // namespace gpas::cpu

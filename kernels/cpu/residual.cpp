@@ -1,4 +1,4 @@
-#include "kernels/cpu/residual.hpp"
+#include "kernels/backend.hpp"
 
 #include "kernels/cpu/blocks.hpp"
 #include "kernels/cpu/vector_math.hpp"
@@ -138,9 +138,8 @@ void add_partial_rows(Context& context, float* dw, const float* partial, std::in
     });
 }
 
-}  // namespace
-
-void rmsnorm(Context& context, Tensor n, Tensor rstd, ResidualStream h, Norm norm, bool replay) {
+// n = norm(h). replay: rstd is read; otherwise it is computed and written.
+void normalise(Context& context, Tensor n, Tensor rstd, ResidualStream h, Norm norm, bool replay) {
     const std::int64_t columns = n.columns();
     const float k = factor(h.gate);
     float* statistics = rstd.as<float>();
@@ -157,8 +156,18 @@ void rmsnorm(Context& context, Tensor n, Tensor rstd, ResidualStream h, Norm nor
     });
 }
 
-void residual(Context& context, Tensor x2, Tensor n, Tensor rstd, Residual r, ResidualStream h, Tensor b, Gate out,
-              Norm norm) {
+}  // namespace
+
+void rmsnorm(Context& context, Tensor n, Tensor rstd, ResidualStream h, Norm norm) {
+    normalise(context, n, rstd, h, norm, false);
+}
+
+void rmsnorm_replay(Context& context, Tensor n, Tensor rstd, ResidualStream h, Norm norm) {
+    normalise(context, n, rstd, h, norm, true);
+}
+
+void residual(Context& context, const ResidualArgs& args) {
+    const auto& [x2, n, rstd, r, h, b, out, norm] = args;
     const std::int64_t columns = x2.columns();
     const float c = r.alpha * factor(r.shortcut) * factor(h.gate);
     const float k_out = factor(out);
@@ -183,8 +192,8 @@ void residual(Context& context, Tensor x2, Tensor n, Tensor rstd, Residual r, Re
     });
 }
 
-void rmsnorm_backward(Context& context, Tensor d, Tensor dw, GateGradients dgate, Tensor dn, Residual r,
-                      ResidualStream h, Tensor rstd, Norm norm) {
+void rmsnorm_backward(Context& context, const RmsnormBackwardArgs& args) {
+    const auto& [d, dw, dgate, dn, r, h, rstd, norm] = args;
     const Arena::Scope scope(context.scratch());
     const std::int64_t columns = d.columns();
     const RowBlocks blocks(d.rows());
@@ -208,7 +217,8 @@ void rmsnorm_backward(Context& context, Tensor d, Tensor dw, GateGradients dgate
     add_gate_gradients(dgate, r, h, sums, blocks.count);
 }
 
-void residual_backward(Context& context, Tensor d, GateGradients dgate, Tensor db, Residual r, ResidualStream h) {
+void residual_backward(Context& context, const ResidualBackwardArgs& args) {
+    const auto& [d, dgate, db, r, h] = args;
     const Arena::Scope scope(context.scratch());
     const std::int64_t columns = d.columns();
     const RowBlocks blocks(d.rows());

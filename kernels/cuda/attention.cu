@@ -1,10 +1,11 @@
 // Attention: chooses between the kernels and launches them.
-#include "kernels/cuda/attention.hpp"
+#include "kernels/backend.hpp"
 
 #include "kernels/cuda/attention_any.cuh"
 #include "kernels/cuda/attention_backward.cuh"
 #include "kernels/cuda/attention_forward.cuh"
 #include "kernels/cuda/launch_rows.hpp"
+#include "kernels/cuda/limits.hpp"
 #include "kernels/cuda/scratch.hpp"
 
 #include <cmath>
@@ -108,7 +109,8 @@ const std::int32_t* segments(const Tensor& begin) { return begin ? begin.as<std:
 
 }  // namespace
 
-void attention(Context& context, Tensor o, Tensor lse, Tensor qkv, AttentionShape shape, Tensor segment_begin) {
+void attention(Context& context, const AttentionArgs& args) {
+    const auto& [o, lse, qkv, shape, segment_begin] = args;
     const auto with = [&](auto zero) {
         using T = decltype(zero);
         if constexpr (std::is_same_v<T, bf16>)
@@ -120,8 +122,8 @@ void attention(Context& context, Tensor o, Tensor lse, Tensor qkv, AttentionShap
     qkv.dtype == Dtype::bf16 ? with(bf16()) : with(float());
 }
 
-void attention_backward(Context& context, Tensor dqkv, Tensor d_o, Tensor o, Tensor lse, Tensor qkv,
-                        AttentionShape shape, Tensor segment_begin) {
+void attention_backward(Context& context, const AttentionBackwardArgs& args) {
+    const auto& [dqkv, d_o, o, lse, qkv, shape, segment_begin] = args;
     const auto with = [&](auto zero) {
         using T = decltype(zero);
         backward<T>(context, {dqkv.as<T>(), d_o.as<T>(), o.as<T>(), lse.as<float>(), qkv.as<T>(), shape,

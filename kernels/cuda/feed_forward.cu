@@ -1,5 +1,5 @@
 // Embedding and SwiGLU. Bound by memory bandwidth.
-#include "kernels/cuda/feed_forward.hpp"
+#include "kernels/backend.hpp"
 
 #include "kernels/cuda/launch_flat.hpp"
 

@@ -1,6 +1,6 @@
 // AdamW, and operations on all elements of tensors of any shape. Bound by memory bandwidth: AdamW reads and writes 30
 // bytes per parameter in bf16 runs (28 in fp32), squared_norm() reads 4 bytes per element of an fp32 gradient.
-#include "kernels/cuda/flat.hpp"
+#include "kernels/backend.hpp"
 
 #include "kernels/adamw_factors.hpp"
 #include "kernels/cuda/launch_flat.hpp"

@@ -1,6 +1,6 @@
 // Cross entropy over chunks of logits. Bound by memory bandwidth: the statistics read the logits once; backward reads
 // the logits once and writes their gradient once.
-#include "kernels/cuda/loss.hpp"
+#include "kernels/backend.hpp"
 
 #include "kernels/cuda/launch_flat.hpp"
 
@@ -137,8 +137,8 @@ void cross_entropy_loss(Context& context, Tensor sum, Tensor stats, Tensor label
            labels.as<std::int32_t>(), labels.elements());
 }
 
-void cross_entropy_backward(Context& context, Tensor dlogits, Tensor logits, Tensor stats, Tensor labels,
-                            std::int64_t first_column, float factor) {
+void cross_entropy_backward(Context& context, const CrossEntropyBackwardArgs& args) {
+    const auto& [dlogits, logits, stats, labels, first_column, factor] = args;
     if (logits.rows() == 0) return;
     const bool vectors = aligned_16({logits.data, dlogits.data}) && logits.columns() % 4 == 0;
     const auto with = [&](auto zero) {

@@ -1,6 +1,8 @@
+// Matrix products by cuBLASLt.
 #include "kernels/cuda/matmul.hpp"
 
 #include "base/error.hpp"
+#include "kernels/backend.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/matmul_impl.hpp"
 

@@ -1,19 +1,14 @@
-// CUDA backend of matrix products, by cuBLASLt, and the choice of cuBLASLt's algorithms. Contracts of the products:
-// kernels/ops.hpp.
+// The choice of cuBLASLt's algorithms for the matrix products of the CUDA backend.
 #pragma once
 
+#include "kernels/context.hpp"
 #include "kernels/cuda/matmul_choices.hpp"
-#include "kernels/ops.hpp"
 
 #include <span>
 #include <string>
 #include <vector>
 
 namespace gpas::cuda {
-
-void matmul(Context&, Tensor y, Tensor x, Tensor w);
-void matmul_dx(Context&, Tensor dx, Tensor dy, Tensor w);
-void matmul_dw(Context&, Tensor dw, Tensor dy, Tensor x);
 
 // The machine that choices of algorithms are valid for, in one line: name of the GPU and version of cuBLASLt.
 std::string matmul_machine(Context&);

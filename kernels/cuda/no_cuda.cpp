@@ -1,16 +1,11 @@
 // Replaces the CUDA backend in a build without CUDA: a function that needs a GPU throws Error(environment). No Context
 // can be on a GPU in such a build, so of these functions only the choice of a device is ever called.
 #include "base/error.hpp"
-#include "kernels/cuda/attention.hpp"
-#include "kernels/cuda/feed_forward.hpp"
-#include "kernels/cuda/flat.hpp"
+#include "kernels/backend.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "kernels/cuda/loss.hpp"
+#include "kernels/cuda/limits.hpp"
 #include "kernels/cuda/matmul.hpp"
 #include "kernels/cuda/profiling.hpp"
-#include "kernels/cuda/residual.hpp"
-#include "kernels/cuda/rope.hpp"
-#include "kernels/cuda/update.hpp"
 
 namespace gpas::cuda {
 namespace {
@@ -70,45 +65,10 @@ void Range::end() {}
 void start_profiler() { refuse(); }
 void stop_profiler() { refuse(); }
 
-void rmsnorm(Context&, Tensor, Tensor, ResidualStream, Norm, bool) { refuse(); }
-void residual(Context&, Tensor, Tensor, Tensor, Residual, ResidualStream, Tensor, Gate, Norm) { refuse(); }
-void rmsnorm_backward(Context&, Tensor, Tensor, GateGradients, Tensor, Residual, ResidualStream, Tensor, Norm) {
-    refuse();
-}
-void residual_backward(Context&, Tensor, GateGradients, Tensor, Residual, ResidualStream) { refuse(); }
-void apply_gate(Context&, Tensor, ResidualStream) { refuse(); }
-Moments moments(Context&, ResidualStream) { refuse(); }
+const Backend& backend() { refuse(); }
 std::int64_t widest_row(Dtype, std::int64_t) { refuse(); }
-
-void attention(Context&, Tensor, Tensor, Tensor, AttentionShape, Tensor) { refuse(); }
-void attention_backward(Context&, Tensor, Tensor, Tensor, Tensor, Tensor, AttentionShape, Tensor) { refuse(); }
 std::string attention_refusal(AttentionShape) { refuse(); }
-void rope(Context&, Tensor, AttentionShape, Tensor, Tensor, bool) { refuse(); }
 
-void embedding(Context&, Tensor, Tensor, Tensor, std::int64_t) { refuse(); }
-void embedding_backward(Context&, Tensor, Tensor, Tensor, std::int64_t) { refuse(); }
-void swiglu(Context&, Tensor, Tensor) { refuse(); }
-void swiglu_backward(Context&, Tensor, Tensor, Tensor) { refuse(); }
-
-void cross_entropy_stats(Context&, Tensor, Tensor, Tensor, std::int64_t) { refuse(); }
-void cross_entropy_combine(Context&, Tensor, Tensor) { refuse(); }
-void cross_entropy_loss(Context&, Tensor, Tensor, Tensor) { refuse(); }
-void cross_entropy_backward(Context&, Tensor, Tensor, Tensor, Tensor, std::int64_t, float) { refuse(); }
-
-void step_sums(Context&, Tensor, Tensor, Tensor, Tensor, const StepTerms&) { refuse(); }
-void decide_update(Context&, Tensor, Tensor, const UpdateRule&) { refuse(); }
-
-void adamw(Context&, std::span<const AdamwPiece>, const AdamwStep&) { refuse(); }
-void squared_norm(Context&, Tensor, std::span<const Tensor>) { refuse(); }
-std::int64_t first_non_finite(Context&, Tensor) { refuse(); }
-std::uint64_t fingerprint(Context&, Tensor) { refuse(); }
-void cast(Context&, Tensor, Tensor) { refuse(); }
-void fill(Context&, Tensor, float) { refuse(); }
-void scale(Context&, Tensor, float) { refuse(); }
-
-void matmul(Context&, Tensor, Tensor, Tensor) { refuse(); }
-void matmul_dx(Context&, Tensor, Tensor, Tensor) { refuse(); }
-void matmul_dw(Context&, Tensor, Tensor, Tensor) { refuse(); }
 std::string matmul_machine(Context&) { refuse(); }
 std::vector<MatmulChoice> fastest_matmuls(Context&, std::span<const MatmulKey>) { refuse(); }
 void take_matmul_choices(Context&, MatmulChoices) { refuse(); }

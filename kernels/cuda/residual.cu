@@ -2,11 +2,12 @@
 // weights and gates. Bound by memory bandwidth: each input [T,C] is read once and each output [T,C] is written once,
 // because a row stays in registers between the two passes over it (statistics, then result).
 // Measured speed: docs/results/gpu.md.
-#include "kernels/cuda/residual.hpp"
+#include "kernels/backend.hpp"
 
 #include "kernels/cuda/device/gate.cuh"
 #include "kernels/cuda/launch_flat.hpp"
 #include "kernels/cuda/launch_rows.hpp"
+#include "kernels/cuda/limits.hpp"
 #include "kernels/cuda/scratch.hpp"
 #include "kernels/cuda/scratch_sizes.hpp"
 
@@ -303,9 +304,8 @@ std::int64_t blocks_for_elements(std::int64_t elements, int v) {
     return std::clamp<std::int64_t>((elements + a_block - 1) / a_block, 1, most_row_blocks);
 }
 
-}  // namespace
-
-void rmsnorm(Context& context, Tensor n, Tensor rstd, ResidualStream h, Norm norm, bool replay) {
+// n = norm(h). replay: rstd is read; otherwise it is computed and written.
+void normalise(Context& context, Tensor n, Tensor rstd, ResidualStream h, Norm norm, bool replay) {
     const std::int64_t columns = n.columns();
     if (n.rows() == 0) return;
     visit_row_layout(n.dtype, columns, aligned_16({n.data, h.x.data, norm.w.data}), [&](auto layout) {
@@ -317,8 +317,18 @@ void rmsnorm(Context& context, Tensor n, Tensor rstd, ResidualStream h, Norm nor
     });
 }
 
-void residual(Context& context, Tensor x2, Tensor n, Tensor rstd, Residual r, ResidualStream h, Tensor b, Gate out,
-              Norm norm) {
+}  // namespace
+
+void rmsnorm(Context& context, Tensor n, Tensor rstd, ResidualStream h, Norm norm) {
+    normalise(context, n, rstd, h, norm, false);
+}
+
+void rmsnorm_replay(Context& context, Tensor n, Tensor rstd, ResidualStream h, Norm norm) {
+    normalise(context, n, rstd, h, norm, true);
+}
+
+void residual(Context& context, const ResidualArgs& args) {
+    const auto& [x2, n, rstd, r, h, b, out, norm] = args;
     const std::int64_t columns = x2.columns();
     if (x2.rows() == 0) return;
     const bool aligned = aligned_16({x2.data, n.data, h.x.data, b.data, norm.w.data});
@@ -332,8 +342,8 @@ void residual(Context& context, Tensor x2, Tensor n, Tensor rstd, Residual r, Re
     });
 }
 
-void rmsnorm_backward(Context& context, Tensor d, Tensor dw, GateGradients dgate, Tensor dn, Residual r,
-                      ResidualStream h, Tensor rstd, Norm norm) {
+void rmsnorm_backward(Context& context, const RmsnormBackwardArgs& args) {
+    const auto& [d, dw, dgate, dn, r, h, rstd, norm] = args;
     const std::int64_t columns = d.columns();
     const std::int64_t rows = d.rows();
     if (rows == 0) return;
@@ -353,7 +363,8 @@ void rmsnorm_backward(Context& context, Tensor d, Tensor dw, GateGradients dgate
     finish(context, dw, dgate, parts, blocks, h.gate, r.shortcut);
 }
 
-void residual_backward(Context& context, Tensor d, GateGradients dgate, Tensor db, Residual r, ResidualStream h) {
+void residual_backward(Context& context, const ResidualBackwardArgs& args) {
+    const auto& [d, dgate, db, r, h] = args;
     const std::int64_t elements = d.elements();
     if (elements == 0) return;
     const Arena::Scope scope(context.scratch());

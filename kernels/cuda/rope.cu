@@ -1,6 +1,6 @@
 // Rotary position embedding in place on packed qkv. Bound by memory bandwidth: query and key heads are read and written
 // once.
-#include "kernels/cuda/rope.hpp"
+#include "kernels/backend.hpp"
 
 #include "kernels/cuda/launch_flat.hpp"
 

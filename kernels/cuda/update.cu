@@ -1,6 +1,6 @@
 // Computes a few numbers per step with one thread; bound by the latency of a launch. The GPU computes these numbers,
 // because otherwise the host would have to wait for the sums that they depend on.
-#include "kernels/cuda/update.hpp"
+#include "kernels/backend.hpp"
 
 #include "kernels/cuda/launch_rows.hpp"
 #include "kernels/update_decision.hpp"

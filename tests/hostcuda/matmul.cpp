@@ -3,7 +3,7 @@
 #include "kernels/cuda/matmul.hpp"
 
 #include "base/error.hpp"
-#include "kernels/cpu/matmul.hpp"
+#include "kernels/backend.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/cuda/matmul_plans.hpp"
 #include "tests/hostcuda/device_memory.hpp"
@@ -33,17 +33,17 @@ void require_choice(Context& context, const MatmulKey& key) {
 void matmul(Context& context, Tensor y, Tensor x, Tensor w) {
     require_choice(context, key_of_matmul(y, x, w));
     const hostcuda::DeviceAccess access;
-    cpu::product(context, cpu::plain(y), cpu::plain(x), cpu::transposed(w), false);
+    cpu::matmul(context, y, x, w);
 }
 void matmul_dx(Context& context, Tensor dx, Tensor dy, Tensor w) {
     require_choice(context, key_of_matmul_dx(dx, dy, w));
     const hostcuda::DeviceAccess access;
-    cpu::product(context, cpu::plain(dx), cpu::plain(dy), cpu::plain(w), false);
+    cpu::matmul_dx(context, dx, dy, w);
 }
 void matmul_dw(Context& context, Tensor dw, Tensor dy, Tensor x) {
     require_choice(context, key_of_matmul_dw(dw, dy, x));
     const hostcuda::DeviceAccess access;
-    cpu::product(context, cpu::plain(dw), cpu::transposed(dy), cpu::plain(x), true);
+    cpu::matmul_dw(context, dw, dy, x);
 }
 
 std::string matmul_machine(Context&) { return "the host, no cuBLASLt"; }

@@ -127,11 +127,14 @@ TEST(Faults, of_the_residual_stream_are_noticed) {
         },
         3);
     expect_all_noticed(
-        "residual_rmsnorm",
+        "residual with a norm",
         [](Context& c, Bench& b) {
-            residual_rmsnorm(c, b.out(Dtype::fp32, {rows, columns}), b.out(Dtype::fp32, {rows, columns}),
-                             b.out(Dtype::fp32, {rows}), {}, {b.in(Dtype::fp32, {rows, columns}), {}},
-                             b.in(Dtype::fp32, {rows, columns}), {}, {b.in(Dtype::fp32, {columns})});
+            residual(c, {.x2 = b.out(Dtype::fp32, {rows, columns}),
+                         .n = b.out(Dtype::fp32, {rows, columns}),
+                         .rstd = b.out(Dtype::fp32, {rows}),
+                         .h = {b.in(Dtype::fp32, {rows, columns}), {}},
+                         .b = b.in(Dtype::fp32, {rows, columns}),
+                         .norm = {b.in(Dtype::fp32, {columns})}});
         },
         3);
     expect_all_noticed(
@@ -142,9 +145,14 @@ TEST(Faults, of_the_residual_stream_are_noticed) {
             const Tensor w = b.in(Dtype::bf16, {columns}), rstd = b.out(Dtype::fp32, {rows});
             const Tensor dg = b.added_to(Dtype::fp32, {2});
             rmsnorm(c, b.out(Dtype::bf16, {rows, columns}), rstd, {x, stream}, {w});
-            rmsnorm_backward(c, b.added_to(Dtype::bf16, {rows, columns}), b.added_to(Dtype::fp32, {columns}),
-                             {dg.as<float>(), dg.as<float>() + 1}, b.in(Dtype::bf16, {rows, columns}), {1.5F, shortcut},
-                             {x, stream}, rstd, {w});
+            rmsnorm_backward(c, {.d = b.added_to(Dtype::bf16, {rows, columns}),
+                                 .dw = b.added_to(Dtype::fp32, {columns}),
+                                 .dgate = {dg.as<float>(), dg.as<float>() + 1},
+                                 .dn = b.in(Dtype::bf16, {rows, columns}),
+                                 .r = {1.5F, shortcut},
+                                 .h = {x, stream},
+                                 .rstd = rstd,
+                                 .norm = {w}});
         },
         5);
     expect_all_noticed(
@@ -152,8 +160,10 @@ TEST(Faults, of_the_residual_stream_are_noticed) {
         [](Context& c, Bench& b) {
             const Tensor g = b.in(Dtype::fp32, {1}), x = b.in(Dtype::bf16, {rows, columns});
             const Tensor dg = b.added_to(Dtype::fp32, {1}), sums = b.out(Dtype::fp64, {2});
-            residual_backward(c, b.added_to(Dtype::bf16, {rows, columns}), {dg.as<float>(), nullptr},
-                              b.in(Dtype::bf16, {rows, columns}), {}, {x, {g.as<float>()}});
+            residual_backward(c, {.d = b.added_to(Dtype::bf16, {rows, columns}),
+                                  .dgate = {.stream = dg.as<float>()},
+                                  .db = b.in(Dtype::bf16, {rows, columns}),
+                                  .h = {x, {g.as<float>()}}});
             const Moments m = moments(c, {x, {g.as<float>()}});
             sums.as<double>()[0] = m.sum;
             sums.as<double>()[1] = m.sum_of_squares;
@@ -195,7 +205,8 @@ TEST(Faults, of_the_loss_are_noticed) {
             const Tensor stats = b.out(Dtype::fp32, {30, 3});
             cross_entropy_stats(c, stats, logits, labels, 0);
             cross_entropy_loss(c, b.added_to(Dtype::fp64, {1}), stats, labels);
-            cross_entropy_backward(c, b.out(Dtype::bf16, {30, 2500}), logits, stats, labels, 0, 1.0F);
+            cross_entropy_backward(
+                c, {.dlogits = b.out(Dtype::bf16, {30, 2500}), .logits = logits, .stats = stats, .labels = labels});
         },
         5);
     expect_all_noticed(
@@ -278,9 +289,13 @@ TEST(Faults, of_attention_are_noticed) {
                 const AttentionShape shape{.sequence = 140, .batch = 1, .heads = 2, .kv_heads = 1, .head_dim = 64};
                 const Tensor qkv = b.in(dtype, {140, shape.qkv_columns()});
                 const Tensor o = b.out(dtype, {140, 128}), lse = b.out(Dtype::fp32, {2, 140});
-                attention(c, o, lse, qkv, shape, {});
-                attention_backward(c, b.out(dtype, {140, shape.qkv_columns()}), b.in(dtype, {140, 128}), o, lse, qkv,
-                                   shape, {});
+                attention(c, {.o = o, .lse = lse, .qkv = qkv, .shape = shape});
+                attention_backward(c, {.dqkv = b.out(dtype, {140, shape.qkv_columns()}),
+                                       .d_o = b.in(dtype, {140, 128}),
+                                       .o = o,
+                                       .lse = lse,
+                                       .qkv = qkv,
+                                       .shape = shape});
             },
             8);
 }

@@ -158,8 +158,14 @@ struct AttentionRun {
                 .device = test_device};
     }
     OwnedTensor segments() const { return view(first); }
-    void forward(Tensor segment_begin) { attention(context, o, lse, qkv, s, segment_begin); }
-    void backward(Tensor segment_begin) { attention_backward(context, dqkv, d_o, o, lse, qkv, s, segment_begin); }
+    void forward(Tensor segment_begin) {
+        attention(context, {.o = o, .lse = lse, .qkv = qkv, .shape = s, .segment_begin = segment_begin});
+    }
+    void backward(Tensor segment_begin) {
+        attention_backward(
+            context,
+            {.dqkv = dqkv, .d_o = d_o, .o = o, .lse = lse, .qkv = qkv, .shape = s, .segment_begin = segment_begin});
+    }
 
     AttentionShape s;
     OwnedTensor qkv, d_o, o, lse, dqkv;
@@ -271,7 +277,8 @@ TEST(Attention, of_a_prefix_is_the_prefix_of_attention) {
 
 std::string message_of_backward(AttentionRun& run, Tensor dqkv, AttentionShape s) {
     try {
-        attention_backward(run.context, dqkv, run.d_o, run.o, run.lse, run.qkv, s, {});
+        attention_backward(run.context,
+                           {.dqkv = dqkv, .d_o = run.d_o, .o = run.o, .lse = run.lse, .qkv = run.qkv, .shape = s});
     } catch (const Error& error) {
         return error.what();
     }
@@ -287,7 +294,8 @@ TEST(Attention, names_what_does_not_fit) {
     EXPECT_EQ(message_of_backward(run, run.dqkv, {4, 1, 2, 2, 6}), refused);
     EXPECT_EQ(message_of_backward(run, run.dqkv, {4, 1, 4, 0, 6}), refused);  // and no division by zero
     EXPECT_EQ(message_of_backward(run, run.dqkv, {4, 1, 6, 1, 3}), refused);  // no pairs to rotate
-    EXPECT_THROW(attention(run.context, run.o, run.lse, run.qkv, {4, 1, 2, 2, 6}, {}), Error);
+    const AttentionArgs unfit{.o = run.o, .lse = run.lse, .qkv = run.qkv, .shape = {4, 1, 2, 2, 6}};
+    EXPECT_THROW(attention(run.context, unfit), Error);
 }
 
 }  // namespace

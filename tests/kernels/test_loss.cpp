@@ -50,7 +50,9 @@ TEST(CrossEntropy, loss_and_gradient_are_those_of_the_reference) {
                 Context context(2, poisoned_scratch(scratch_size));
                 cross_entropy_stats(context, stats, logits, view(labels), 0);
                 const double loss = loss_of(context, stats, view(labels));
-                cross_entropy_backward(context, dlogits, logits, stats, view(labels), 0, 0.5F);
+                cross_entropy_backward(
+                    context,
+                    {.dlogits = dlogits, .logits = logits, .stats = stats, .labels = view(labels), .factor = 0.5F});
 
                 Vec gradient;
                 const double expected = reference::cross_entropy(gradient, logits.values(), labels, s.vocabulary);
@@ -75,8 +77,8 @@ TEST(CrossEntropy, works_in_place_and_clears_rows_without_a_label_whatever_they_
     logits.set(19 + 6, NAN);
     Context context(1, poisoned_scratch(scratch_size));
     cross_entropy_stats(context, stats, logits, view(labels), 0);
-    cross_entropy_backward(context, separate, logits, stats, view(labels), 0, 1.0F);
-    cross_entropy_backward(context, logits, logits, stats, view(labels), 0, 1.0F);
+    for (const Tensor dlogits : {separate.tensor(), logits.tensor()})
+        cross_entropy_backward(context, {.dlogits = dlogits, .logits = logits, .stats = stats, .labels = view(labels)});
     EXPECT_EQ(logits.bytes(), separate.bytes());
     for (std::int64_t i = 19; i < 38; ++i) EXPECT_EQ(logits.at(i), 0.0);
     EXPECT_TRUE(std::isfinite(loss_of(context, stats, view(labels))));
@@ -184,7 +186,7 @@ TEST(Loss, gives_the_same_bits_for_one_to_four_threads) {
         std::vector<std::int32_t> ids(301, 5);
         Context context(threads, poisoned_scratch(scratch_size));
         cross_entropy_stats(context, stats, logits, view(labels), 0);
-        cross_entropy_backward(context, logits, logits, stats, view(labels), 0, 1.0F);
+        cross_entropy_backward(context, {.dlogits = logits, .logits = logits, .stats = stats, .labels = view(labels)});
         embedding_backward(context, dw, dh, view(ids), 0);
         const std::vector<std::vector<std::byte>> bytes{stats.bytes(), logits.bytes(), dw.bytes()};
         if (threads == 1) first = bytes;

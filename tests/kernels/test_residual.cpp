@@ -153,18 +153,25 @@ TEST(Residual, adds_the_branch_to_the_gated_stream_and_the_fused_form_gives_the_
         Inputs in(c);
         Context context(2, poisoned_scratch(scratch_size));
         const Residual terms{1.5F, in.other};
-        residual(context, in.x2, terms, {in.x, in.gate}, in.b);
+        residual(context, {.x2 = in.x2, .r = terms, .h = {in.x, in.gate}, .b = in.b});
         const Vec shortcut = times(in.x.values(), 1.5 * factor(in.other) * factor(in.gate));
         expect_near(in.x2, plus(shortcut, in.b.values()), plus(absolute(shortcut), absolute(in.b.values())), 6.0, "x2");
 
         OwnedTensor fused(c.dtype, {c.size.rows, c.size.columns});
         OwnedTensor separate(c.dtype, {c.size.rows, c.size.columns});
         OwnedTensor rstd(Dtype::fp32, {c.size.rows});
-        residual_rmsnorm(context, fused, in.n, in.rstd, terms, {in.x, in.gate}, in.b, in.gate, {in.w});
+        residual(context, {.x2 = fused,
+                           .n = in.n,
+                           .rstd = in.rstd,
+                           .r = terms,
+                           .h = {in.x, in.gate},
+                           .b = in.b,
+                           .out = in.gate,
+                           .norm = {in.w}});
         rmsnorm(context, separate, rstd, {fused, in.gate}, {in.w});
         EXPECT_EQ(fused.bytes(), in.x2.bytes());
         EXPECT_EQ(separate.bytes(), in.n.bytes());
-        residual(context, in.b, terms, {in.x, in.gate}, in.b);  // x2 may be b
+        residual(context, {.x2 = in.b, .r = terms, .h = {in.x, in.gate}, .b = in.b});  // x2 may be b
         EXPECT_EQ(in.b.bytes(), fused.bytes());
     });
 }
@@ -194,8 +201,14 @@ TEST(RmsnormBackward, gives_the_gradients_of_stream_weight_and_both_gates) {
         rmsnorm(context, in.n, in.rstd, {in.x, in.gate}, norm);
         const Vec x = in.x.values(), d = in.d.values(), dn = in.dn.values();
         const OwnedScalar dstream(3.0), dshortcut(-2.0);
-        rmsnorm_backward(context, in.d, in.dw, {dstream.address(), dshortcut.address()}, in.dn, terms, {in.x, in.gate},
-                         in.rstd, norm);
+        rmsnorm_backward(context, {.d = in.d,
+                                   .dw = in.dw,
+                                   .dgate = {dstream.address(), dshortcut.address()},
+                                   .dn = in.dn,
+                                   .r = terms,
+                                   .h = {in.x, in.gate},
+                                   .rstd = in.rstd,
+                                   .norm = norm});
 
         const double k = factor(in.gate);
         Vec dw(std::size_t(c.size.columns), 0.25);
@@ -239,11 +252,15 @@ TEST(RmsnormBackward, without_a_shortcut_does_not_read_d_and_may_work_in_place) 
         Context context(2, poisoned_scratch(scratch_size));
         rmsnorm(context, in.n, in.rstd, {in.x, {}}, {in.w});
         OwnedTensor poisoned(dtype, {65, 511});  // full of NaN
-        rmsnorm_backward(context, poisoned, {}, {}, in.dn, {.alpha = 0.0F}, {in.x, {}}, in.rstd, {in.w});
-        rmsnorm_backward(context, in.dn, {}, {}, in.dn, {.alpha = 0.0F}, {in.x, {}}, in.rstd, {in.w});
+        RmsnormBackwardArgs args{
+            .d = poisoned, .dn = in.dn, .r = {.alpha = 0.0F}, .h = {in.x, {}}, .rstd = in.rstd, .norm = {in.w}};
+        rmsnorm_backward(context, args);
+        args.d = in.dn;
+        rmsnorm_backward(context, args);
         EXPECT_EQ(in.dn.bytes(), poisoned.bytes());
         for (const double value : poisoned.values()) ASSERT_TRUE(std::isfinite(value));
-        EXPECT_THROW(rmsnorm_backward(context, in.d, {}, {}, in.d, {}, {in.x, {}}, in.rstd, {in.w}), Error);
+        args.r = {};
+        EXPECT_THROW(rmsnorm_backward(context, args), Error);
     }
 }
 
@@ -253,8 +270,11 @@ TEST(ResidualBackward, gives_the_gradients_of_stream_and_both_gates) {
         Context context(2, poisoned_scratch(scratch_size));
         const Vec x = in.x.values(), d = in.d.values();
         const OwnedScalar dstream(0.0), dshortcut(0.0);
-        residual_backward(context, in.d, {dstream.address(), dshortcut.address()}, in.dn, {1.5F, in.other},
-                          {in.x, in.gate});
+        residual_backward(context, {.d = in.d,
+                                    .dgate = {dstream.address(), dshortcut.address()},
+                                    .db = in.dn,
+                                    .r = {1.5F, in.other},
+                                    .h = {in.x, in.gate}});
         const double k = factor(in.gate);
         const double let_through = 1.5 * (c.gates.stop_gradient ? 1.0 : factor(in.other));
         const Vec dh = plus(times(d, let_through), in.dn.values());
@@ -277,13 +297,18 @@ TEST(Gpas, passes_the_gradient_through_bit_by_bit) {
         Context context(2, poisoned_scratch(scratch_size));
         const auto before = in.d.bytes();
         const OwnedScalar dg(0.0);
-        residual_backward(context, in.d, {dg.address(), nullptr}, {}, {}, {in.x, in.gate});
+        residual_backward(context, {.d = in.d, .dgate = {.stream = dg.address()}, .h = {in.x, in.gate}});
         EXPECT_EQ(in.d.bytes(), before);
         EXPECT_NE(double(dg), 0.0);
 
         rmsnorm(context, in.n, in.rstd, {in.x, in.gate}, {in.w});
         fill(context, in.dn, 0.0F);
-        rmsnorm_backward(context, in.d, {}, {dg.address(), nullptr}, in.dn, {}, {in.x, in.gate}, in.rstd, {in.w});
+        rmsnorm_backward(context, {.d = in.d,
+                                   .dgate = {.stream = dg.address()},
+                                   .dn = in.dn,
+                                   .h = {in.x, in.gate},
+                                   .rstd = in.rstd,
+                                   .norm = {in.w}});
         EXPECT_EQ(in.d.bytes(), before);
     }
 }
@@ -327,9 +352,22 @@ TEST(Residual, gives_the_same_bits_for_one_to_four_threads) {
             Context context(threads, poisoned_scratch(scratch_size));
             OwnedTensor gates(Dtype::fp32, {2}, {0.0, 0.0});
             float* dg = gates.tensor().as<float>();
-            residual_rmsnorm(context, in.x2, in.n, in.rstd, {1.5F, in.other}, {in.x, in.gate}, in.b, in.gate, {in.w});
-            rmsnorm_backward(context, in.d, in.dw, {dg, dg + 1}, in.dn, {1.5F, in.other}, {in.x2, in.gate}, in.rstd,
-                             {in.w});
+            residual(context, {.x2 = in.x2,
+                               .n = in.n,
+                               .rstd = in.rstd,
+                               .r = {1.5F, in.other},
+                               .h = {in.x, in.gate},
+                               .b = in.b,
+                               .out = in.gate,
+                               .norm = {in.w}});
+            rmsnorm_backward(context, {.d = in.d,
+                                       .dw = in.dw,
+                                       .dgate = {dg, dg + 1},
+                                       .dn = in.dn,
+                                       .r = {1.5F, in.other},
+                                       .h = {in.x2, in.gate},
+                                       .rstd = in.rstd,
+                                       .norm = {in.w}});
             const std::vector<std::vector<std::byte>> bytes{in.x2.bytes(), in.n.bytes(), in.d.bytes(), in.dw.bytes(),
                                                             gates.bytes()};
             if (threads == 1) first = bytes;
