@@ -112,16 +112,16 @@ double other_threads_seconds() {
 }
 
 // Nanoseconds that the communication log takes per blocking call.
-double log_nanoseconds(CommLog& log) {
+double log_nanoseconds(RankShared& rank) {
     constexpr int calls = 200000;
     const std::string group = "data", data = "fp32[16777216]";
     const Stopwatch watch;
     for (int i = 0; i < calls; ++i) {
-        log.enter(Phase::forward, i, 1);
-        const std::int64_t call = log.begin(group, "all_reduce", "gradients", data);
-        log.wait(call);
-        log.end(call);
-        log.waited();
+        rank.progress.enter(Phase::forward, i, 1);
+        const std::int64_t call = rank.calls.begin(group, "all_reduce", "gradients", data);
+        rank.progress.wait(call);
+        rank.calls.end(call);
+        rank.progress.waited();
     }
     return 1e9 * watch.seconds() / calls;
 }
@@ -149,11 +149,11 @@ void compare_watching(const Options& options, const MpiSession& mpi, const RunCo
         const Stopwatch whole;
         for (int i = 0; i < options.steps; ++i, ++number) {
             world.barrier("the next step");
-            const std::int64_t calls_before = world.log().board().call_count;
+            const std::int64_t calls_before = world.board().call_count;
             const Stopwatch watch;
             step.run(
                 {.step = number, .update = number + 1, .first_sample = number * config.training.global_batch_size});
-            calls = world.log().board().call_count - calls_before;
+            calls = world.board().call_count - calls_before;
             if (block >= 2) seconds[on].push_back(watch.seconds());
         }
         busy[on] += other_threads_seconds() - busy_before;
@@ -164,7 +164,7 @@ void compare_watching(const Options& options, const MpiSession& mpi, const RunCo
         "{{\"ranks\":{},\"on\":[{:.6f}],\"off\":[{:.6f}],\"other_threads\":[{:.7f},{:.7f}],\"calls_per_step\":{},\"log_"
         "nanoseconds_per_call\":{:.1f}}}\n",
         world.size(), fmt::join(seconds[1], ","), fmt::join(seconds[0], ","), busy[1] / elapsed[1],
-        busy[0] / elapsed[0], calls, log_nanoseconds(world.log()));
+        busy[0] / elapsed[0], calls, log_nanoseconds(world.shared()));
 }
 
 void run(const Options& options, const MpiSession& mpi) {

@@ -4,7 +4,7 @@
 #pragma once
 
 #include "kernels/tensor.hpp"
-#include "parallel/comm_log.hpp"
+#include "parallel/board/rank_shared.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -27,11 +27,10 @@ public:
     virtual bool finished() = 0;
 };
 
-// Every rank of the group calls each collective, in the same order and with the same sizes. If log().settings.verify is
-// set, MPI groups compare the calls of their ranks before each collective except barrier(). If the calls differ,
+// Every rank of the group calls each collective, in the same order and with the same sizes. If waits().verify is set, MPI groups compare the calls of their ranks before each collective except barrier(). If the calls differ,
 // Error(internal) lists the calls of the first 8 ranks.
 // `what` names the tensor in reports; pass a string literal. Sizes are not limited: MPI
-// sends messages of more than 2^28 elements in pieces. A wait that exceeds log().settings.timeout_seconds (0: no limit)
+// sends messages of more than 2^28 elements in pieces. A wait that exceeds waits().timeout_seconds (0: no limit)
 // throws Error(environment), which names the call, the ranks that wait as well, and the ranks that are missing.
 // Not thread-safe: the training thread makes all calls.
 class Communicator {
@@ -41,8 +40,12 @@ public:
     virtual int rank() const = 0;
     virtual int size() const = 0;
 
-    // This rank's log of its last calls, and the settings for waits. All groups that were split off one world share it.
-    virtual CommLog& log() = 0;
+    // What all groups of this rank share. The functions below return its parts.
+    virtual RankShared& shared() = 0;
+    RankBoard& board() { return shared().board; }           // what this rank is doing, for other processes
+    RankProgress& progress() { return shared().progress; }  // sets what this rank is doing
+    CallLog& calls() { return shared().calls; }             // the log of this rank's last calls
+    WaitSettings& waits() { return shared().waits; }
     // Seconds that the host has waited so far in this group's blocking calls and in wait() of its transfers. With NCCL
     // only host values count, because the host does not wait for GPU tensors.
     double waited_seconds() const { return waited_seconds_; }

@@ -21,7 +21,7 @@ class SelfCommunicator final : public Communicator {
 public:
     int rank() const override { return 0; }
     int size() const override { return 1; }
-    CommLog& log() override { return log_; }
+    RankShared& shared() override { return shared_; }
     void all_reduce(Tensor, ReduceOp, const char*) override {}
     void all_reduce(double*, std::int64_t, ReduceOp, const char*) override {}
     void all_reduce(std::int64_t*, std::int64_t, ReduceOp, const char*) override {}
@@ -54,7 +54,7 @@ public:
     std::unique_ptr<Communicator> duplicate() override { return make_self_communicator(); }
 
 private:
-    CommLog log_;
+    RankShared shared_;
 };
 
 }  // namespace

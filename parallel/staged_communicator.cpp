@@ -119,7 +119,7 @@ public:
 
     int rank() const override { return host_->rank(); }
     int size() const override { return host_->size(); }
-    CommLog& log() override { return host_->log(); }
+    RankShared& shared() override { return host_->shared(); }
 
     void all_reduce(Tensor data, ReduceOp op, const char* what) override {
         start_all_reduce(data, op, what)->wait();

@@ -22,7 +22,7 @@ void add_preflight(CLI::App& app, Chosen& chosen) {
     command->callback([&chosen, config, options] {
         chosen.parallel = [config, options](MpiSession& mpi) {
             std::unique_ptr<Communicator> world = mpi.world();
-            world->log().settings.timeout_seconds = options->wait_seconds;
+            world->waits().timeout_seconds = options->wait_seconds;
             const LoadedConfig loaded = agree(*world, [&] { return config->load(); });
             preflight::run(loaded, std::move(world), mpi, *options);
         };

@@ -2,7 +2,6 @@
 
 #include "base/error.hpp"
 #include "kernels/ops.hpp"
-#include "parallel/watch/rehearsal.hpp"
 
 #include <bit>
 #include <cmath>
@@ -11,18 +10,16 @@ namespace gpas {
 
 void RehearsedNumbers::before_step(std::int64_t step) {
     factor_ = 1.0;
-    Rehearsal* rehearsal = log_.rehearsal.get();
-    if (rehearsal == nullptr) return;
-    const auto wants = [&](Rehearsal::Action action) { return rehearsal->wants(action, log_.board(), step); };
+    if (rehearsal_ == nullptr) return;
+    const auto wants = [&](Rehearsal::Action action) { return rehearsal_->wants(action, board_, step); };
     if (wants(Rehearsal::Action::nan)) factor_ = std::nan("");
-    if (wants(Rehearsal::Action::spike) || wants(Rehearsal::Action::transient)) factor_ = rehearsal->factor();
+    if (wants(Rehearsal::Action::spike) || wants(Rehearsal::Action::transient)) factor_ = rehearsal_->factor();
     if (wants(Rehearsal::Action::flip)) flip_a_bit();
-    if (wants(Rehearsal::Action::set)) set_a_weight(rehearsal->tensor(), float(rehearsal->factor()));
+    if (wants(Rehearsal::Action::set)) set_a_weight(rehearsal_->tensor(), float(rehearsal_->factor()));
 }
 
 void RehearsedNumbers::before_recomputation() {
-    const Rehearsal* rehearsal = log_.rehearsal.get();
-    if (rehearsal != nullptr && rehearsal->action() == Rehearsal::Action::transient) factor_ = 1.0;
+    if (rehearsal_ != nullptr && rehearsal_->action() == Rehearsal::Action::transient) factor_ = 1.0;
 }
 
 void RehearsedNumbers::flip_a_bit() {
@@ -37,7 +34,8 @@ void RehearsedNumbers::flip_a_bit() {
 
 void RehearsedNumbers::set_a_weight(const std::string& name, float value) {
     if (!store_.contains(name))
-        fail(ExitCode::usage, "GPAS_REHEARSE: rank {} has no tensor '{}'; expected one of its weights", rank_, name);
+        fail(ExitCode::usage, "GPAS_REHEARSE: rank {} has no tensor '{}'; expected one of its weights",
+             board_.rank.load(), name);
     const Tensor weights = store_.compute(store_.index_of(name));
     const Tensor first = weights.view({weights.elements()}).slice(0, 1);
     std::uint32_t bits = std::bit_cast<std::uint32_t>(value);

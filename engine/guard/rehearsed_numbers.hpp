@@ -1,9 +1,9 @@
-// Injects failures into one rank's numbers on request (GPAS_REHEARSE, parallel/watch/rehearsal.hpp), to test the guard.
+// Injects failures into one rank's numbers on request (GPAS_REHEARSE, parallel/board/rehearsal.hpp), to test the guard.
 #pragma once
 
 #include "engine/model/parameters.hpp"
 #include "kernels/context.hpp"
-#include "parallel/comm_log.hpp"
+#include "parallel/board/rehearsal.hpp"
 
 #include <cstdint>
 #include <string>
@@ -13,9 +13,10 @@ namespace gpas {
 // Without GPAS_REHEARSE nothing here does anything, and factor() is 1.
 class RehearsedNumbers {
 public:
-    // Keeps references to all of them. rank: of the world.
-    RehearsedNumbers(CommLog& log, Context& context, ParameterStore& store, int rank)
-        : log_(log), context_(context), store_(store), rank_(rank) {}
+    // Keeps references to all arguments.
+    // rehearsal: null if there is nothing to inject. board: this rank's.
+    RehearsedNumbers(Rehearsal* rehearsal, const RankBoard& board, Context& context, ParameterStore& store)
+        : rehearsal_(rehearsal), board_(board), context_(context), store_(store) {}
 
     // Before a step (from 1): changes a weight of this rank, or factor(), if the step is the one that was asked for.
     // Error(usage) if this rank has no tensor of the name that was asked for.
@@ -29,10 +30,10 @@ private:
     void flip_a_bit();
     void set_a_weight(const std::string& name, float value);
 
-    CommLog& log_;
+    Rehearsal* rehearsal_;
+    const RankBoard& board_;
     Context& context_;
     ParameterStore& store_;
-    int rank_;
     double factor_ = 1.0;
 };
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/phase_seconds.hpp"
-#include "parallel/watch/rank_board.hpp"
+#include "parallel/board/rank_board.hpp"
 
 #include <map>
 #include <span>

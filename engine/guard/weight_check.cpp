@@ -70,7 +70,7 @@ std::string ranks_text(Communicator& world, const std::vector<int>& ranks) {
     std::vector<std::string> texts;
     for (const int rank :
          std::vector<int>(ranks.begin(), ranks.begin() + std::ptrdiff_t(std::min(most, ranks.size())))) {
-        std::string host = world.log().board().host;
+        std::string host = world.board().host;
         broadcast(world, host, rank, "a host name");
         texts.push_back(host.empty() ? fmt::format("{}", rank) : fmt::format("{} (on {})", rank, host));
     }

@@ -399,8 +399,7 @@ private:
 void run(const LoadedConfig& config, std::unique_ptr<Communicator> world, const MpiSession& mpi,
          const Options& options) {
     const double configured = config.values.parallel.timeout_seconds;
-    world->log().settings.timeout_seconds =
-        configured > 0 ? std::min(configured, options.wait_seconds) : options.wait_seconds;
+    world->waits().timeout_seconds = configured > 0 ? std::min(configured, options.wait_seconds) : options.wait_seconds;
     Preflight(config, *world, mpi, options).run();
 }
 

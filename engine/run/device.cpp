@@ -108,7 +108,7 @@ std::string serve_device(Mesh& mesh, Context& context, ShareGpu share, bool tens
     if (context.on_cpu() || mesh.world->size() == 1) return {};
     const GpuAddress mine{host_identity(), parse_bus_id(cuda::pci_bus_id(cuda::chosen_device()))};
     const NcclAbility nccl = nccl_ability(*mesh.world, mine, share == ShareGpu::nccl);
-    const auto session = nccl.serves ? make_nccl_session(context, mesh.world->log()) : nullptr;
+    const auto session = nccl.serves ? make_nccl_session(context, mesh.world->shared()) : nullptr;
     int streams = 1;  // the compute stream
     const auto serve = [&](std::unique_ptr<Communicator>& group, NcclUse use, const char* name) {
         if (!group || group->size() == 1) return;

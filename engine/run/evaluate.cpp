@@ -48,7 +48,7 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
     std::vector<Batch> batches;
     std::int64_t next = mesh.place.data;  // micro-batch of this rank
     for (std::int64_t round = 0; round < rounds; ++round) {
-        mesh.world->log().enter(Phase::evaluation);
+        mesh.world->progress().enter(Phase::evaluation);
         if (stop && any_rank(*mesh.world, stop())) {
             interrupted = true;
             break;
@@ -59,8 +59,8 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
             if (batches.back().samples < micro) batches.back() = padded_batch(batches.back(), micro);
         }
         if (batches.empty()) continue;
-        sums[0] += pipeline.evaluate(
-            {.batches = batches, .mask_documents = mask_documents, .step = mesh.world->log().board().step});
+        sums[0] +=
+            pipeline.evaluate({.batches = batches, .mask_documents = mask_documents, .step = mesh.world->board().step});
         for (const Batch& batch : batches) sums[1] += double(batch.loss_tokens);
         if (progress) progress(double(std::min(count, next)) / double(count));
     }

@@ -19,7 +19,7 @@ void Evaluations::after_step(std::int64_t step, bool last) {
 
 Evaluated Evaluations::evaluate(std::int64_t step) {
     if (!pending_) return {};
-    setup_.world().log().enter(Phase::evaluation, step);
+    setup_.world().progress().enter(Phase::evaluation, step);
     const cuda::Range range(*setup_.context, "evaluation");
     std::optional<ProgressBar> bar;
     if (setup_.world().rank() == 0) bar.emplace("evaluating", 1000, "");

@@ -89,7 +89,7 @@ PaperEvaluation evaluate_as_paper(Replica& replica, Mesh& mesh, const PipelineSh
             const auto end = std::min(parts.size(), i + std::size_t(at_once));
             std::vector<Batch> some(parts.begin() + std::ptrdiff_t(i), parts.begin() + std::ptrdiff_t(end));
             loss += pipeline.evaluate(
-                {.batches = some, .mask_documents = mask_documents, .step = mesh.world->log().board().step});
+                {.batches = some, .mask_documents = mask_documents, .step = mesh.world->board().step});
         }
         return loss;
     };

@@ -75,10 +75,10 @@ public:
 private:
     Communicator& world() const { return setup_.world(); }
     ParameterStore& store() const { return setup_.replica->store; }
-    void enter(Phase phase) const { world().log().enter(phase, progress_.step); }
+    void enter(Phase phase) const { world().progress().enter(phase, progress_.step); }
 
     void prepare() {
-        world().log().board().stage = setup_.mesh.place.pipeline;
+        world().board().stage = setup_.mesh.place.pipeline;
         identity_ = identity_of(setup_);
         agree(world(), [&] {
             outputs_.take_directory();
@@ -87,7 +87,7 @@ private:
         log_.say_all(setup_lines(setup_, step_.micro_batches()));
         require_headroom(world());  // without memory libhdf5 can crash, too
         load_state();
-        world().log().set_place(progress_.step, -1);  // for live.json and reports of the watcher
+        world().progress().set_place(progress_.step, -1);  // for live.json and reports of the watcher
         agree(world(), [&] { outputs_.open(identity_.config_text, progress_.step); });
         make_saves();
         begin_at(start_.resumed);
@@ -165,7 +165,7 @@ private:
                         .arena_bytes = setup_.replica->plan().total_bytes()});
         stop_if_hopeless(result);
         longest_seconds_ = watch.seconds() + waits_.evaluation + waits_.checkpoint;
-        add_step(world().log().board(), result.seconds);
+        add_step(world().board(), result.seconds);
         return result;
     }
 
@@ -314,9 +314,9 @@ void train(const LoadedConfig& config, std::unique_ptr<Communicator> world, int 
         return check_for_world(config, world->size());
     });
     const ParallelConfig& parallel = config.values.parallel;
-    world->log().settings = {.timeout_seconds = parallel.timeout_seconds,
-                             .verify = parallel.verify_collectives,
-                             .directory = config.values.directory};
+    world->waits() = {.timeout_seconds = parallel.timeout_seconds,
+                      .verify = parallel.verify_collectives,
+                      .directory = config.values.directory};
     Watcher* watcher = session != nullptr ? &session->watcher() : nullptr;
     if (watcher != nullptr) connect_watchers(*world, *session);
     // run() throws the same AgreedError on every rank. It is thrown again after the Trainer is destroyed, so that the

@@ -95,7 +95,7 @@ public:
 
     void run(const std::vector<PipelineAction>& actions) {
         for (std::size_t k = 0; k < actions.size(); ++k) {
-            mesh_.world->log().enter(phase_of(actions[k]), pass_.step, actions[k].micro_batch);
+            mesh_.world->progress().enter(phase_of(actions[k]), pass_.step, actions[k].micro_batch);
             if (!receiving_) receive(actions[k], allow(actions[k]));
             const std::optional<Tensor> arrived = take_received();
             // The next input may arrive while this action is computed, so its buffer is provided before. The receive
@@ -109,7 +109,7 @@ public:
             for (Sending& sending : chunk.sending)
                 if (sending) sending->wait();
         gradients_.wait();
-        mesh_.world->log().set_place(pass_.step, -1);
+        mesh_.world->progress().set_place(pass_.step, -1);
     }
 
 private:

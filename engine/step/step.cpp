@@ -37,7 +37,7 @@ TrainingStep::TrainingStep(const RunConfig& config, Replica& replica, const Samp
       sync_(replica, mesh),
       read_(replica.context, replica.memory().work.step_numbers.elements()),
       clock_(replica.context),
-      rehearsed_(mesh.world->log(), replica.context, replica.store, mesh.world->rank()) {
+      rehearsed_(mesh.world->progress().rehearsal(), mesh.world->board(), replica.context, replica.store) {
     require(micro_batches_ * config.training.micro_batch_size * mesh.size.data == config.training.global_batch_size,
             "global batch of {} samples over {} ranks in micro-batches of {}", config.training.global_batch_size,
             mesh.size.data, config.training.micro_batch_size);
@@ -213,7 +213,7 @@ void TrainingStep::compute(const StepInput& input, StepResult& result, std::vect
     const double waited_before = waited_seconds(mesh_);
     forward_backward(input.step, moments, true);
     clock_.computed(result.seconds, waited_seconds(mesh_) - waited_before);
-    mesh_.world->log().enter(Phase::reduction);
+    mesh_.world->progress().enter(Phase::reduction);
     const cuda::Range reduction(replica_.context, "reduction of gradients");
     sync_.finish();
     if (moments != nullptr) gather_stream(result, *moments);
@@ -336,9 +336,9 @@ StepResult TrainingStep::run(const StepInput& input) {
     StepResult result;
     result.learning_rate =
         learning_rate(config_.schedule, config_.optimizer.learning_rate, config_.training.steps, input.step + 1);
-    CommLog& log = mesh_.world->log();
+    RankProgress& progress = mesh_.world->progress();
     Stopwatch watch;
-    log.enter(Phase::data, input.step + 1);
+    progress.enter(Phase::data, input.step + 1);
     rehearsed_.before_step(input.step + 1);
     load_batches(input.first_sample);
     result.seconds.data += watch.lap();
@@ -347,7 +347,7 @@ StepResult TrainingStep::run(const StepInput& input) {
     const GuardConfig& guard = config_.guard;
     const bool compares = guard.weights_every > 0 && (input.step + 1) % guard.weights_every == 0;
     compute(input, result, input.with_gpas_view ? &moments : nullptr, rule_of(input, !compares));
-    log.enter(Phase::optimizer);
+    progress.enter(Phase::optimizer);
     update_weights(result, input.update, true);
     result.seconds.optimizer += clock_.lap();
     const Computed first = numbers(result);
@@ -363,7 +363,7 @@ StepResult TrainingStep::run(const StepInput& input) {
     require(!first.taken || result.action == StepAction::update,
             "the device has taken an update that the host refuses");
     if (result.action == StepAction::update) {
-        log.enter(Phase::optimizer);
+        progress.enter(Phase::optimizer);
         if (!first.taken) update_weights(result, input.update, false);
         result.seconds.optimizer += watch.lap();
         replica_.store.start_gather(*mesh_.data);

@@ -2,7 +2,7 @@
 // "owner" names the start of the run that owns the directory. docs/watching.md describes the file.
 #pragma once
 
-#include "parallel/watch/rank_board.hpp"
+#include "parallel/board/rank_board.hpp"
 
 #include <array>
 #include <condition_variable>

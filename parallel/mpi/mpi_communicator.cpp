@@ -131,13 +131,13 @@ MPI_Op MpiCommunicator::reduction(ReduceOp op, Dtype dtype) const {
 }
 
 std::unique_ptr<MpiRequests> MpiCommunicator::begin(const char* op, const char* what, std::string data) {
-    const std::int64_t call = job_->log.begin(name_, op, what, std::move(data));
+    const std::int64_t call = job_->rank.calls.begin(name_, op, what, std::move(data));
     return std::make_unique<MpiRequests>(job_, waited_seconds_, call);
 }
 
 std::unique_ptr<MpiRequests> MpiCommunicator::begin_collective(const char* op, const char* what, std::string data) {
     auto requests = begin(op, what, std::move(data));
-    if (size_ > 1 && job_->log.settings.verify) verify(requests->call());
+    if (size_ > 1 && job_->rank.waits.verify) verify(requests->call());
     return requests;
 }
 
@@ -145,7 +145,7 @@ std::unique_ptr<MpiRequests> MpiCommunicator::begin_collective(const char* op, c
 // maximum equals the minimum, which is -max(-hash). One all-reduce gives both. If they differ, an all-gather collects
 // the texts for the message.
 void MpiCommunicator::verify(std::int64_t call) {
-    CommCall mine = job_->log.call(call);
+    CommCall mine = job_->rank.calls.call(call);
     mine.step = mine.micro_batch = -1;  // pipeline stages may be at different steps and micro-batches
     const std::string text = text_of(mine);
     const std::int64_t hash = std::int64_t(std::hash<std::string>()(text) >> 1);

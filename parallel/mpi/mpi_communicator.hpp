@@ -26,7 +26,7 @@ public:
 
     int rank() const override { return rank_; }
     int size() const override { return size_; }
-    CommLog& log() override { return job_->log; }
+    RankShared& shared() override { return job_->rank; }
     MPI_Comm handle() const { return comm_; }
 
     void all_reduce(Tensor data, ReduceOp op, const char* what) override;
@@ -49,7 +49,7 @@ private:
     void set_up();
     // Logs a call and returns its requests, of which there are none yet.
     std::unique_ptr<MpiRequests> begin(const char* op, const char* what, std::string data);
-    // As begin(), for a collective: if settings.verify is set, first compares the calls of the group's ranks.
+    // As begin(), for a collective: if waits().verify is set, first compares the calls of the group's ranks.
     std::unique_ptr<MpiRequests> begin_collective(const char* op, const char* what, std::string data);
     void verify(std::int64_t call);
     std::unique_ptr<MpiRequests> start_reduction(void* data, std::int64_t elements, MPI_Datatype type, MPI_Op op,

@@ -43,7 +43,7 @@ std::string ranks_text(const std::vector<int>& ranks) {
 
 MpiJob::MpiJob(MPI_Comm world) { set_up(world); }
 
-MpiJob::MpiJob(MPI_Comm world, RankBoard& board) : log(board), watched_(true) { set_up(world); }
+MpiJob::MpiJob(MPI_Comm world, RankBoard& board) : rank(board), watched_(true) { set_up(world); }
 
 void MpiJob::set_up(MPI_Comm world) {
     check_mpi(MPI_Comm_dup(world, &questions_), "MPI_Comm_dup", "the channel for questions");
@@ -63,8 +63,8 @@ void MpiJob::wait_until(const std::function<bool()>& done, std::int64_t call) {
     const Clock::time_point start = Clock::now();
     double next_answers = 0.5;
     // A watcher can name the missing rank, so it gets time to report first.
-    const double limit = log.settings.timeout_seconds * (watched_ ? 1.2 : 1.0);
-    log.wait(call);
+    const double limit = rank.waits.timeout_seconds * (watched_ ? 1.2 : 1.0);
+    rank.progress.wait(call);
     for (std::int64_t tries = 0; !done(); ++tries) {
         const double waited = seconds_since(start);
         if (limit > 0 && waited > limit) give_up(call);
@@ -74,7 +74,7 @@ void MpiJob::wait_until(const std::function<bool()>& done, std::int64_t call) {
         }
         pause(tries, waited);
     }
-    log.waited();
+    rank.progress.waited();
 }
 
 void MpiJob::answer_questions(std::int64_t call) {
@@ -82,7 +82,7 @@ void MpiJob::answer_questions(std::int64_t call) {
     MPI_Status status;
     while (MPI_Iprobe(MPI_ANY_SOURCE, question, questions_, &asked, &status) == MPI_SUCCESS && asked != 0) {
         MPI_Recv(nullptr, 0, MPI_BYTE, status.MPI_SOURCE, question, questions_, MPI_STATUS_IGNORE);
-        answers_.emplace_back(text_of(log.call(call)).substr(0, longest_answer_bytes), MPI_REQUEST_NULL);
+        answers_.emplace_back(text_of(rank.calls.call(call)).substr(0, longest_answer_bytes), MPI_REQUEST_NULL);
         auto& [text, request] = answers_.back();
         MPI_Isend(text.data(), int(text.size()), MPI_BYTE, status.MPI_SOURCE, answer, questions_, &request);
     }
@@ -94,13 +94,13 @@ void MpiJob::answer_questions(std::int64_t call) {
 
 void MpiJob::give_up(std::int64_t call) {
     failed_ = true;
-    const std::filesystem::path file = log.write(rank_);
+    const std::filesystem::path file = rank.calls.write(rank.waits.directory, rank_);
     std::vector<MPI_Request> requests;
-    for (int rank = 0; rank < size_; ++rank)
-        if (rank != rank_) MPI_Isend(nullptr, 0, MPI_BYTE, rank, question, questions_, &requests.emplace_back());
+    for (int other = 0; other < size_; ++other)
+        if (other != rank_) MPI_Isend(nullptr, 0, MPI_BYTE, other, question, questions_, &requests.emplace_back());
 
     std::map<int, std::string> answers;
-    const double grace_seconds = std::clamp(log.settings.timeout_seconds / 4.0, 0.5, 5.0);
+    const double grace_seconds = std::clamp(rank.waits.timeout_seconds / 4.0, 0.5, 5.0);
     const Clock::time_point start = Clock::now();
     while (seconds_since(start) < grace_seconds && std::int64_t(answers.size()) < size_ - 1) {
         answer_questions(call);
@@ -120,16 +120,16 @@ void MpiJob::give_up(std::int64_t call) {
 
     std::map<std::string, std::vector<int>> waiting;
     std::vector<int> silent;
-    for (int rank = 0; rank < size_; ++rank) {
-        if (rank == rank_) continue;
-        const auto found = answers.find(rank);
+    for (int other = 0; other < size_; ++other) {
+        if (other == rank_) continue;
+        const auto found = answers.find(other);
         if (found == answers.end())
-            silent.push_back(rank);
+            silent.push_back(other);
         else
-            waiting[found->second].push_back(rank);
+            waiting[found->second].push_back(other);
     }
     std::string text = fmt::format("{} has not finished within {} s (parallel.timeout_seconds)",
-                                   text_of(log.call(call)), log.settings.timeout_seconds);
+                                   text_of(rank.calls.call(call)), rank.waits.timeout_seconds);
     if (!silent.empty()) text += fmt::format("; no answer from {} (left, died or busy elsewhere)", ranks_text(silent));
     for (const auto& [what, ranks] : waiting) text += fmt::format("; waiting too: {} in {}", ranks_text(ranks), what);
     if (!file.empty()) text += fmt::format("; last calls in {}", file.string());

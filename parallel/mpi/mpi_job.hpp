@@ -1,9 +1,9 @@
-// The state that all MPI groups of this rank share: the call log, and the wait with a timeout. After a timeout a rank
+// The state that all MPI groups of this rank share: RankShared, and the wait with a timeout. After a timeout a rank
 // asks all others in which call they wait. Only one thread may call MPI (MPI_THREAD_FUNNELED), so a rank answers such
 // questions only while it waits itself.
 #pragma once
 
-#include "parallel/comm_log.hpp"
+#include "parallel/board/rank_shared.hpp"
 
 #include <mpi.h>
 
@@ -23,10 +23,10 @@ public:
     MpiJob(const MpiJob&) = delete;
     MpiJob& operator=(const MpiJob&) = delete;
 
-    CommLog log;
+    RankShared rank;
 
     // Returns when done() is true; done() is polled, and must call MPI_Test or similar. After
-    // log.settings.timeout_seconds (1.2 × that if a watcher reads the board; 0: no limit) it asks all ranks for the
+    // rank.waits.timeout_seconds (1.2 × that if a watcher reads the board; 0: no limit) it asks all ranks for the
     // call in which they wait, and throws Error(environment). The message names this call, the calls of the ranks that
     // answer, and the ranks that do not.
     void wait_until(const std::function<bool()>& done, std::int64_t call);

@@ -28,7 +28,7 @@ public:
     // Usage: started(MPI_Isend(…, next())). next() adds a request, started() checks the result.
     MPI_Request* next() { return &requests_.emplace_back(MPI_REQUEST_NULL); }
     void started(int code) {
-        if (code != MPI_SUCCESS) check_mpi(code, "MPI", text_of(job_->log.call(call_)).c_str());
+        if (code != MPI_SUCCESS) check_mpi(code, "MPI", text_of(job_->rank.calls.call(call_)).c_str());
     }
     // The next request is a receive of exactly `count` elements; otherwise wait() throws Error(internal). A call either
     // has an expectation for each of its requests, or none.
@@ -44,7 +44,7 @@ public:
         const int code = MPI_Testall(int(requests_.size()), requests_.data(), &done, statuses_.data());
         if (done == 0 && code == MPI_SUCCESS) return false;
         over_ = true;
-        job_->log.end(call_);
+        job_->rank.calls.end(call_);
         settle(code);
         return true;
     }
@@ -56,7 +56,7 @@ public:
 
 private:
     void settle(int code) {
-        const std::string call = text_of(job_->log.call(call_));
+        const std::string call = text_of(job_->rank.calls.call(call_));
         for (const MPI_Status& status : statuses_)
             if (code == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS && status.MPI_ERROR != MPI_ERR_PENDING)
                 code = status.MPI_ERROR;

@@ -1,8 +1,8 @@
 #include "base/error.hpp"
+#include "parallel/board/rehearsal.hpp"
 #include "parallel/communicator.hpp"
 #include "parallel/mpi/mpi_communicator.hpp"
 #include "parallel/mpi/mpi_handle.hpp"
-#include "parallel/watch/rehearsal.hpp"
 #include "parallel/watch/watcher.hpp"
 
 #include <cstdlib>
@@ -23,7 +23,7 @@ MpiSession::MpiSession(int* argc, char*** argv) : MpiSession(argc, argv, WatchSe
 MpiSession::MpiSession(int* argc, char*** argv, const WatchSettings& watch)
     : watcher_(std::make_unique<Watcher>(launch_of_environment(), watch)) {
     watcher_->read_settings();
-    rehearsal_ = Rehearsal::of_environment(watcher_->launch());
+    rehearsal_ = Rehearsal::of_environment(watcher_->launch().attempt);
     if (rehearsal_) rehearsal_->at(watcher_->board());
     check_launch(watcher_->launch(), 0);
     int provided = 0;
@@ -58,8 +58,8 @@ MpiSession::~MpiSession() {
 std::unique_ptr<Communicator> MpiSession::world() const {
     // A duplicate, so that other libraries' messages on MPI_COMM_WORLD never match ours.
     std::unique_ptr<Communicator> world = MpiCommunicator(MPI_COMM_WORLD, watcher_->board()).duplicate();
-    world->log().rehearsal = rehearsal_;
-    world->log().last_acts = watcher_->last_acts();
+    world->progress().set_rehearsal(rehearsal_);
+    world->shared().last_acts = watcher_->last_acts();
     return world;
 }
 

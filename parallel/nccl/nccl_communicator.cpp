@@ -87,7 +87,7 @@ public:
 
     int rank() const override { return host_->rank(); }
     int size() const override { return host_->size(); }
-    CommLog& log() override { return host_->log(); }
+    RankShared& shared() override { return host_->shared(); }
 
     void all_reduce(Tensor data, ReduceOp op, const char* what) override { start_all_reduce(data, op, what)->wait(); }
     void all_reduce(double* values, std::int64_t count, ReduceOp op, const char* what) override {
@@ -253,13 +253,13 @@ private:
                                       Call call, Kind kind, const CudaEvent& after) {
         require(channel != nullptr, "{} of {}: the group {} carries other calls", op, what, name_);
         const cuda::Range range(names_work_, "{} of {} over {}", op, what, name_);
-        const std::int64_t number = log().begin(name_, op, what, data.describe());
+        const std::int64_t number = calls().begin(name_, op, what, data.describe());
         return std::make_unique<StreamTransfer>(session_->enqueue({channel, std::move(call)}, number, after, kind),
                                                 gpu_);
     }
 
     std::unique_ptr<Communicator> host_;
-    std::shared_ptr<NcclSession> session_;  // destroyed before host_, whose log it uses
+    std::shared_ptr<NcclSession> session_;  // destroyed before host_, whose RankShared it uses
     std::shared_ptr<cuda::Gpu> gpu_;
     std::string name_;
     bool names_work_;  // NVTX ranges for a profiler
@@ -271,13 +271,13 @@ private:
 
 }  // namespace
 
-std::shared_ptr<NcclSession> make_nccl_session(Context& context, CommLog& log) {
-    return std::make_shared<NcclSession>(context.shared_gpu(), log);
+std::shared_ptr<NcclSession> make_nccl_session(Context& context, RankShared& rank) {
+    return std::make_shared<NcclSession>(context.shared_gpu(), rank);
 }
 
 std::unique_ptr<Communicator> make_nccl_communicator(std::unique_ptr<Communicator> host, Context& context, NcclUse use,
                                                      const char* name, std::shared_ptr<NcclSession> session) {
-    if (!session) session = make_nccl_session(context, host->log());
+    if (!session) session = make_nccl_session(context, host->shared());
     return std::make_unique<NcclCommunicator>(std::move(host), std::move(session), context, use, name);
 }
 

@@ -18,7 +18,7 @@ enum class NcclUse { collectives, collectives_and_exchanges, messages_to_next, m
 // which calls the GPU has finished (nccl_session.hpp). `log`: the log of the groups; it must outlive the session.
 // Error(environment) if the NCCL library is missing.
 class NcclSession;
-std::shared_ptr<NcclSession> make_nccl_session(Context& context, CommLog& log);
+std::shared_ptr<NcclSession> make_nccl_session(Context& context, RankShared& rank);
 
 // Makes an NCCL group of the ranks of `host`. Collective; all ranks of the job make their groups in the same order.
 // `session`: null makes a session for this group only. `name` is for reports.

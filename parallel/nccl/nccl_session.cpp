@@ -1,7 +1,6 @@
 #include "parallel/nccl/nccl_session.hpp"
 
 #include "base/error.hpp"
-#include "parallel/watch/last_acts.hpp"
 
 #include <algorithm>
 #include <exception>
@@ -36,17 +35,17 @@ void name(Config& config, const std::string& group) {
 
 }  // namespace
 
-NcclSession::NcclSession(std::shared_ptr<cuda::Gpu> gpu, CommLog& log) : gpu_(std::move(gpu)), log_(log) {
+NcclSession::NcclSession(std::shared_ptr<cuda::Gpu> gpu, RankShared& rank) : gpu_(std::move(gpu)), rank_(rank) {
     cuda::check(cudaGetDevice(&device_), "cudaGetDevice");
     scratch_ = cuda::allocate(scratch_bytes);
     gpu_->add_watcher(this, [this](double seconds) { watch_synchronize(seconds); });
-    if (log_.last_acts) log_.last_acts->add(this, [this] { abort_all(); });
+    if (rank_.last_acts) rank_.last_acts->add(this, [this] { abort_all(); });
     watcher_ = std::thread([this] { look_after_calls(); });
 }
 
 NcclSession::~NcclSession() {
     gpu_->remove_watcher(this);
-    if (log_.last_acts) log_.last_acts->remove(this);
+    if (rank_.last_acts) rank_.last_acts->remove(this);
     // An exception unwinds the stack: it is the reason why the rank ends. So abort, but do not report a GPU failure.
     if (!failed_ && std::uncaught_exceptions() > 0) abort_all();
     if (!failed_) finalize_all();
@@ -56,7 +55,7 @@ NcclSession::~NcclSession() {
     }
     changed_.notify_all();
     watcher_.join();
-    log_.set_gpu_call(0);
+    rank_.board.gpu_call.store(0, std::memory_order_relaxed);
     if (failed_) return;  // kernels may still run: their streams and memory must stay until the process ends
     for (const auto& channel : channels_) cudaStreamDestroy(channel->stream);
     cuda::release(scratch_);
@@ -70,7 +69,7 @@ ncclUniqueId NcclSession::new_id() {
 
 std::vector<NcclChannel*> NcclSession::open(const std::vector<Member>& members) {
     check();
-    const std::int64_t call = log_.begin(members.front().group, "start", "NCCL", "");
+    const std::int64_t call = rank_.calls.begin(members.front().group, "start", "NCCL", "");
     std::vector<NcclChannel*> opened;
     {
         const std::lock_guard calls(calls_);
@@ -93,12 +92,12 @@ std::vector<NcclChannel*> NcclSession::open(const std::vector<Member>& members) 
         check_call(nccl_.ncclGroupEnd(), "ncclGroupEnd");
     }
     wait_until_ready(opened, call, true);
-    log_.end(call);
+    rank_.calls.end(call);
     return opened;
 }
 
 void NcclSession::connect(const std::vector<Work>& first_calls) {
-    const std::int64_t call = log_.begin(first_calls.front().channel->group, "connect", "NCCL", "");
+    const std::int64_t call = rank_.calls.begin(first_calls.front().channel->group, "connect", "NCCL", "");
     std::vector<NcclChannel*> channels;
     for (const Work& work : first_calls) channels.push_back(work.channel);
     {
@@ -110,7 +109,7 @@ void NcclSession::connect(const std::vector<Work>& first_calls) {
     }
     wait_until_ready(channels, call, true);
     const Clock::time_point start = Clock::now();
-    log_.wait(call);
+    rank_.progress.wait(call);
     for (const NcclChannel* channel : channels) {
         const std::shared_ptr<CudaEvent> done = events_->take();
         done->record(channel->stream);
@@ -118,12 +117,12 @@ void NcclSession::connect(const std::vector<Work>& first_calls) {
             check();
             if (limit_seconds() > 0.0 && seconds_since(start) > limit_seconds())
                 fail_with(fmt::format("NCCL: {} did not end within {} s (parallel.timeout_seconds)",
-                                      text_of(log_.call(call)), log_.settings.timeout_seconds));
+                                      text_of(rank_.calls.call(call)), rank_.waits.timeout_seconds));
             std::this_thread::sleep_for(std::chrono::microseconds(50));
         }
     }
-    log_.waited();
-    log_.end(call);
+    rank_.progress.waited();
+    rank_.calls.end(call);
 }
 
 std::shared_ptr<CudaCompletion> NcclSession::enqueue(const Work& work, std::int64_t call, const CudaEvent& after,
@@ -134,7 +133,7 @@ std::shared_ptr<CudaCompletion> NcclSession::enqueue(const Work& work, std::int6
     {
         const std::lock_guard calls(calls_);
         check();
-        check_call(work.call(*work.channel), text_of(log_.call(call)).c_str());
+        check_call(work.call(*work.channel), text_of(rank_.calls.call(call)).c_str());
     }
     wait_until_ready({work.channel}, call, false);
     const auto done = std::make_shared<CudaCompletion>(events_->take(), work.channel->stream);
@@ -171,22 +170,22 @@ void NcclSession::wait_until_ready(const std::vector<NcclChannel*>& channels, st
             const ncclResult_t state = state_of(*channel);
             check();
             if (state == ncclSuccess) break;
-            check_call(state, text_of(log_.call(call)).c_str());
-            if (!std::exchange(shown, true) && show_waiting) log_.wait(call);
+            check_call(state, text_of(rank_.calls.call(call)).c_str());
+            if (!std::exchange(shown, true) && show_waiting) rank_.progress.wait(call);
             if (limit_seconds() > 0.0 && seconds_since(start) > limit_seconds())
                 fail_with(
                     fmt::format("NCCL: {} did not end within {} s (parallel.timeout_seconds): a rank is missing "
                                 "or cannot be reached",
-                                text_of(log_.call(call)), log_.settings.timeout_seconds));
+                                text_of(rank_.calls.call(call)), rank_.waits.timeout_seconds));
             std::this_thread::sleep_for(std::chrono::microseconds(50));
         }
-    if (shown && show_waiting) log_.waited();
+    if (shown && show_waiting) rank_.progress.waited();
 }
 
 // --- failures
 
 // 1.2 × the timeout, so that the ranks' watchers, which can name the missing rank, report first.
-double NcclSession::limit_seconds() const { return 1.2 * log_.settings.timeout_seconds; }
+double NcclSession::limit_seconds() const { return 1.2 * rank_.waits.timeout_seconds; }
 
 void NcclSession::check() const {
     if (!failed_) return;
@@ -208,7 +207,7 @@ void NcclSession::give_up(const std::string& why) noexcept {
         failed_ = true;
     }
     abort_all();
-    log_.gpu_failed(why);
+    mark_gpu_failed(rank_.board, why);
 }
 
 // Aborts each communicator on its own thread: an abort frees memory, and CUDA then waits for the kernels of all other
@@ -286,13 +285,13 @@ void NcclSession::collect_finished() {
                 oldest = oldest == 0 ? first.call : std::min(oldest, first.call);
                 break;
             }
-            log_.end(first.call);
+            rank_.calls.end(first.call);
             const std::lock_guard lock(mutex_);
             channels_[i]->pending.pop_front();
             progress_ = Clock::now();
         }
     }
-    log_.set_gpu_call(oldest);
+    rank_.board.gpu_call.store(oldest, std::memory_order_relaxed);
 }
 
 void NcclSession::look_for_errors() {
@@ -321,7 +320,7 @@ void NcclSession::look_for_stall() {
     }
     if (stalled)
         give_up(fmt::format("NCCL: nothing ended on the GPU within {} s (parallel.timeout_seconds){}",
-                            log_.settings.timeout_seconds, unfinished()));
+                            rank_.waits.timeout_seconds, unfinished()));
 }
 
 // "; unfinished: all_reduce of gradients over data (…) and 3 more, …": the oldest call of each channel.
@@ -331,7 +330,7 @@ std::string NcclSession::unfinished() const {
     for (const auto& channel : channels_) {
         if (channel->pending.empty()) continue;
         text += fmt::format("{}{}", text.empty() ? "; unfinished: " : ", ",
-                            text_of(log_.call(channel->pending.front().call)));
+                            text_of(rank_.calls.call(channel->pending.front().call)));
         if (channel->pending.size() > 1) text += fmt::format(" and {} more", channel->pending.size() - 1);
     }
     return text;
@@ -347,7 +346,7 @@ void NcclSession::watch_synchronize(double seconds) {
         if (seconds_since(progress_) <= limit_seconds()) return;
     }
     fail_with(fmt::format("the GPU has not ended its work within {} s (parallel.timeout_seconds){}",
-                          log_.settings.timeout_seconds, unfinished()));
+                          rank_.waits.timeout_seconds, unfinished()));
 }
 
 // --- the end
@@ -356,7 +355,7 @@ void NcclSession::watch_synchronize(double seconds) {
 // communicator for a peer that waits in another one: a deadlock.
 void NcclSession::finalize_all() {
     if (channels_.empty()) return;
-    const std::int64_t call = log_.begin("", "finalize", "NCCL", "");
+    const std::int64_t call = rank_.calls.begin("", "finalize", "NCCL", "");
     const double timeout = limit_seconds() > 0.0 ? std::min(limit_seconds(), finalize_seconds) : finalize_seconds;
     const auto bad = [](ncclResult_t state) { return state != ncclSuccess && state != ncclInProgress; };
     bool quiet = true;
@@ -379,7 +378,7 @@ void NcclSession::finalize_all() {
         const std::lock_guard calls(calls_);
         for (const auto& channel : channels_) nccl_.ncclCommDestroy(std::exchange(channel->comm, nullptr));
     }
-    log_.end(call);
+    rank_.calls.end(call);
 }
 
 }  // namespace gpas

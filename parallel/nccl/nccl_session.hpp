@@ -4,7 +4,7 @@
 #pragma once
 
 #include "kernels/cuda/gpu.hpp"
-#include "parallel/comm_log.hpp"
+#include "parallel/board/rank_shared.hpp"
 #include "parallel/nccl/cuda_events.hpp"
 #include "parallel/nccl/nccl_library.hpp"
 
@@ -39,9 +39,9 @@ struct NcclChannel {
 // Thread safety: the training thread makes all calls; any thread may call abort_all() and failed().
 class NcclSession {
 public:
-    // Uses the current CUDA device of this thread. The log must outlive the session. Error(environment) if the NCCL
+    // Uses the current CUDA device of this thread. `rank` must outlive the session. Error(environment) if the NCCL
     // library is missing.
-    NcclSession(std::shared_ptr<cuda::Gpu> gpu, CommLog& log);
+    NcclSession(std::shared_ptr<cuda::Gpu> gpu, RankShared& rank);
     // Finalizes all communicators, waits until all have finished, destroys them. Aborts them instead if an exception is
     // unwinding the stack, or if finalizing fails or takes too long. After a failure they are already aborted.
     ~NcclSession();
@@ -49,7 +49,6 @@ public:
     NcclSession& operator=(const NcclSession&) = delete;
 
     const Nccl& nccl() const { return nccl_; }
-    CommLog& log() { return log_; }
     ncclUniqueId new_id();  // ncclGetUniqueId. Error(environment)
 
     // How many multiprocessors (SMs) a communicator's kernels may occupy: 1/8 of the GPU for collectives, 1/32 for
@@ -115,7 +114,7 @@ private:
 
     const Nccl nccl_ = load_nccl();
     std::shared_ptr<cuda::Gpu> gpu_;
-    CommLog& log_;
+    RankShared& rank_;
     int device_ = 0;
     void* scratch_ = nullptr;
     std::shared_ptr<CudaEventPool> events_ = std::make_shared<CudaEventPool>();

@@ -7,7 +7,7 @@ namespace gpas {
 
 NcclAbility nccl_ability(Communicator&, GpuAddress, bool) { return {.note = "this gpas was built without NCCL"}; }
 
-std::shared_ptr<NcclSession> make_nccl_session(Context&, CommLog&) {
+std::shared_ptr<NcclSession> make_nccl_session(Context&, RankShared&) {
     fail(ExitCode::internal, "this gpas was built without NCCL");
 }
 

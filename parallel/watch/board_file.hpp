@@ -1,7 +1,7 @@
 // Boards in the shared memory of a node: this rank's own, and those of the node's other ranks.
 #pragma once
 
-#include "parallel/watch/rank_board.hpp"
+#include "parallel/board/rank_board.hpp"
 
 #include <filesystem>
 #include <map>

@@ -1,6 +1,6 @@
 #include "parallel/watch/failure_report.hpp"
 
-#include "parallel/comm_log.hpp"
+#include "parallel/board/call_log.hpp"
 #include "parallel/watch/stack_trace.hpp"
 
 #include <fmt/chrono.h>

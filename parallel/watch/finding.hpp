@@ -1,7 +1,7 @@
 // How a rank can be lost, and the rules by which watchers decide it.
 #pragma once
 
-#include "parallel/watch/rank_board.hpp"
+#include "parallel/board/rank_board.hpp"
 
 #include <map>
 #include <optional>

@@ -1,8 +1,8 @@
 #include "parallel/watch/job_end.hpp"
 
+#include "base/direct_output.hpp"
 #include "base/error.hpp"
 #include "parallel/watch/detection.hpp"
-#include "parallel/watch/direct_output.hpp"
 #include "parallel/watch/stack_trace.hpp"
 
 #include <fmt/format.h>

@@ -2,8 +2,8 @@
 // processes. Not thread-safe: the watcher guards it with the mutex of its WatchState.
 #pragma once
 
+#include "parallel/board/last_acts.hpp"
 #include "parallel/watch/failure_report.hpp"
-#include "parallel/watch/last_acts.hpp"
 #include "parallel/watch/watch_state.hpp"
 
 #include <cstdint>

@@ -2,7 +2,7 @@
 // thread to its board, in a signal handler. The process that asks converts them to function names.
 #pragma once
 
-#include "parallel/watch/rank_board.hpp"
+#include "parallel/board/rank_board.hpp"
 
 #include <string>
 #include <vector>

@@ -1,7 +1,7 @@
 #include "parallel/watch/stop_signals.hpp"
 
+#include "base/direct_output.hpp"
 #include "base/error.hpp"
-#include "parallel/watch/direct_output.hpp"
 
 #include <signal.h>
 #include <sys/signalfd.h>

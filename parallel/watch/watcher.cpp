@@ -61,17 +61,15 @@ public:
     }
 
     void begin_mpi() {
-        CommLog log(board());
-        init_call_ = log.begin("", "MPI_Init", "all ranks", "");
-        log.wait(init_call_);
+        init_call_ = CallLog(board()).begin("", "MPI_Init", "all ranks", "");
+        RankProgress(board()).wait(init_call_);
     }
 
     void joined(int rank, int size, int ranks_here) {
         stacks_.watch_crashes();
         if (init_call_ > 0) {
-            CommLog log(board());
-            log.waited();
-            log.end(init_call_);
+            RankProgress(board()).waited();
+            CallLog(board()).end(init_call_);
         }
         const std::lock_guard lock(mutex_);
         state_.joined = true;

@@ -5,9 +5,9 @@
 // watcher also receives the signals that request a stop.
 #pragma once
 
-#include "parallel/comm_log.hpp"
+#include "parallel/board/last_acts.hpp"
+#include "parallel/board/rank_board.hpp"
 #include "parallel/communicator.hpp"
-#include "parallel/watch/last_acts.hpp"
 #include "parallel/watch/launch.hpp"
 #include "parallel/watch/stop_signals.hpp"
 #include "parallel/watch/watch_settings.hpp"

@@ -40,7 +40,7 @@ public:
     explicit LateGathers(std::unique_ptr<Communicator> inner) : inner_(std::move(inner)) {}
     int rank() const override { return inner_->rank(); }
     int size() const override { return inner_->size(); }
-    CommLog& log() override { return inner_->log(); }
+    RankShared& shared() override { return inner_->shared(); }
     void all_reduce(Tensor t, ReduceOp op, const char* what) override { inner_->all_reduce(t, op, what); }
     void all_reduce(double* v, std::int64_t n, ReduceOp op, const char* what) override {
         inner_->all_reduce(v, n, op, what);

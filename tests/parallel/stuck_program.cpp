@@ -1,7 +1,7 @@
 // A job in which one rank does not do as the others: how it ends is what test_stuck.py looks at.
 #include "base/error.hpp"
+#include "parallel/board/last_acts.hpp"
 #include "parallel/mpi/mpi_communicator.hpp"
-#include "parallel/watch/last_acts.hpp"
 #include "parallel/watch/watcher.hpp"
 
 #include <chrono>
@@ -16,11 +16,11 @@ int main(int argc, char** argv) {
     const std::string kind = argc > 2 ? argv[1] : "";
     MpiSession session(&argc, &argv);
     auto group = session.world();
-    group->log().settings.timeout_seconds = kind == "loses its GPU" ? 30.0 : 1.0;
-    group->log().settings.verify = kind != "sizes, unverified";
-    group->log().settings.directory = argv[2];
-    group->log().set_place(7, 2);
-    group->log().last_acts->add(&session, [&] { std::fprintf(stderr, "LAST ACT of rank %d\n", group->rank()); });
+    group->waits().timeout_seconds = kind == "loses its GPU" ? 30.0 : 1.0;
+    group->waits().verify = kind != "sizes, unverified";
+    group->waits().directory = argv[2];
+    group->progress().set_place(7, 2);
+    group->shared().last_acts->add(&session, [&] { std::fprintf(stderr, "LAST ACT of rank %d\n", group->rank()); });
     if (kind == "loses its GPU") session.watcher().connect(*group, 1);
     const bool odd = group->rank() == group->size() - 1;
     std::vector<float> values(1000);
@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
         if (odd && kind == "exits") std::_Exit(0);
         if (odd && kind == "sleeps") std::this_thread::sleep_for(std::chrono::seconds(30));
         if (odd && kind == "loses its GPU")
-            group->log().gpu_failed("NCCL: unfinished: all_reduce of gradients over data");
+            mark_gpu_failed(group->board(), "NCCL: unfinished: all_reduce of gradients over data");
         if (odd && kind == "loses its GPU") throw Error(ExitCode::environment, "what the watcher tells better");
         if (odd && kind == "elsewhere")
             group->barrier("a checkpoint");

@@ -205,14 +205,14 @@ TEST(Communicator, ranks_that_call_different_things_are_told_so) {
 
 TEST(Communicator, the_log_knows_the_last_calls) {
     auto group = world();
-    group->log().set_place(12, 3);
+    group->progress().set_place(12, 3);
     double number = 1.0;
     for (int i = 0; i < 300; ++i) group->all_reduce(&number, 1, ReduceOp::max, "numbers");
     if (group->size() == 1) return;
-    const std::vector<CommCall> calls = group->log().last();
-    ASSERT_EQ(calls.size(), CommLog::capacity);
+    const std::vector<CommCall> calls = group->calls().last();
+    ASSERT_EQ(calls.size(), CallLog::capacity);
     EXPECT_EQ(text_of(calls.back()), "all_reduce of numbers over world (fp64[1], step 12, micro-batch 3)");
-    EXPECT_EQ(calls.back().number, calls.front().number + std::int64_t(CommLog::capacity) - 1);
+    EXPECT_EQ(calls.back().number, calls.front().number + std::int64_t(CallLog::capacity) - 1);
     EXPECT_GE(calls.back().end_seconds, calls.back().start_seconds);
 }
 

@@ -26,7 +26,7 @@ public:
     explicit ShowingGroup(Seen seen) : seen_(std::move(seen)) {}
     int rank() const override { return 0; }
     int size() const override { return 2; }
-    CommLog& log() override { return self_->log(); }
+    RankShared& shared() override { return self_->shared(); }
     void all_reduce(Tensor data, ReduceOp, const char*) override { seen_(data); }
     void all_reduce(double*, std::int64_t, ReduceOp, const char*) override {}
     void all_reduce(std::int64_t*, std::int64_t, ReduceOp, const char*) override {}

@@ -110,8 +110,8 @@ TEST(Threads, a_rank_that_does_not_come_is_named) {
     std::mutex lock;
     std::vector<std::string> reports;
     run_as_threads(3, [&](Communicator& world) {
-        world.log().settings.timeout_seconds = 0.2;
-        world.log().set_place(4, 1);
+        world.waits().timeout_seconds = 0.2;
+        world.progress().set_place(4, 1);
         if (world.rank() == 1) return;
         const std::string text = message_of([&] { world.barrier("a checkpoint"); });
         const std::scoped_lock guard(lock);

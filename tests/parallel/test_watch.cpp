@@ -1,12 +1,13 @@
 // The parts of the watchers that need no lost ranks; tests/program/failures.py loses them.
 #include "base/error.hpp"
-#include "parallel/comm_log.hpp"
+#include "parallel/board/call_log.hpp"
+#include "parallel/board/last_acts.hpp"
+#include "parallel/board/rank_shared.hpp"
+#include "parallel/board/rehearsal.hpp"
 #include "parallel/watch/board_file.hpp"
 #include "parallel/watch/failure_report.hpp"
 #include "parallel/watch/finding.hpp"
-#include "parallel/watch/last_acts.hpp"
 #include "parallel/watch/link.hpp"
-#include "parallel/watch/rehearsal.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>
@@ -88,15 +89,16 @@ TEST(Judge, lets_ranks_stand_still_as_long_as_nobody_waits_for_them) {
 TEST(Board, shows_phase_place_and_the_call_that_is_waited_in) {
     RankBoard board;
     open_board(board, 2, 4);
-    CommLog log(board);
-    log.enter(Phase::forward, 12, 1);
+    CallLog log(board);
+    RankProgress progress(board);
+    progress.enter(Phase::forward, 12, 1);
     const std::int64_t call = log.begin("data", "all_reduce", "gradients", "fp32[1024]");
     RankStatus status = read_status(board, monotonic_nanoseconds());
     EXPECT_EQ(text_of(status), "step 12, micro-batch 1, forward");
-    log.wait(call);
+    progress.wait(call);
     status = read_status(board, monotonic_nanoseconds());
     EXPECT_STREQ(status.call, "all_reduce of gradients over data (fp32[1024], step 12, micro-batch 1)");
-    log.waited();
+    progress.waited();
     log.end(call);
     EXPECT_EQ(read_status(board, monotonic_nanoseconds()).call[0], '\0');
     EXPECT_EQ(status.pid, getpid());
@@ -104,17 +106,18 @@ TEST(Board, shows_phase_place_and_the_call_that_is_waited_in) {
 }
 
 TEST(Board, shows_the_call_that_its_gpu_has_not_finished_unless_the_rank_waits_in_another) {
-    CommLog log;
+    RankShared rank;
+    CallLog& log = rank.calls;
     const std::int64_t on_gpu = log.begin("data", "all_reduce", "gradients", "fp32[8]");
     const std::int64_t waited = log.begin("world", "barrier", "a checkpoint", "");
-    const auto shown = [&] { return std::string(read_status(log.board(), monotonic_nanoseconds()).call); };
+    const auto shown = [&] { return std::string(read_status(rank.board, monotonic_nanoseconds()).call); };
     EXPECT_EQ(shown(), "");
-    log.set_gpu_call(on_gpu);
+    rank.board.gpu_call = on_gpu;
     EXPECT_EQ(shown(), "all_reduce of gradients over data (fp32[8])");
-    log.wait(waited);
+    rank.progress.wait(waited);
     EXPECT_EQ(shown(), "barrier of a checkpoint over world");
-    log.waited();
-    log.set_gpu_call(0);
+    rank.progress.waited();
+    rank.board.gpu_call = 0;
     EXPECT_EQ(shown(), "");
 }
 

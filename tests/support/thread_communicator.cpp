@@ -100,12 +100,12 @@ T combine(ReduceOp op, T a, T b) {
 
 class ThreadCommunicator final : public Communicator {
 public:
-    ThreadCommunicator(std::shared_ptr<Group> group, int rank, std::shared_ptr<CommLog> log)
-        : group_(std::move(group)), rank_(rank), log_(std::move(log)) {}
+    ThreadCommunicator(std::shared_ptr<Group> group, int rank, std::shared_ptr<RankShared> shared)
+        : group_(std::move(group)), rank_(rank), shared_(std::move(shared)) {}
 
     int rank() const override { return rank_; }
     int size() const override { return int(group_->members.size()); }
-    CommLog& log() override { return *log_; }
+    RankShared& shared() override { return *shared_; }
 
     void all_reduce(Tensor data, ReduceOp op, const char* what) override {
         switch (data.dtype) {
@@ -198,7 +198,7 @@ public:
         const std::scoped_lock guard(group_->process->lock);
         std::shared_ptr<Group>& child = group_->children[{round, color}];
         if (!child) child = std::make_shared<Group>(group_->process, members, name);
-        return std::make_unique<ThreadCommunicator>(child, place, log_);
+        return std::make_unique<ThreadCommunicator>(child, place, shared_);
     }
     std::unique_ptr<Communicator> duplicate() override { return split(0, rank_, group_->name.c_str()); }
 
@@ -263,9 +263,9 @@ private:
     void wait(std::unique_lock<std::mutex>& lock, std::int64_t call, Condition&& condition) {
         Process& process = *group_->process;
         const auto start = std::chrono::steady_clock::now();
-        process.waits_in[std::size_t(world_rank())] = text_of(log_->call(call));
+        process.waits_in[std::size_t(world_rank())] = text_of(shared_->calls.call(call));
         const auto ended = [&] { return condition() || process.failed; };
-        const double limit = log_->settings.timeout_seconds;
+        const double limit = shared_->waits.timeout_seconds;
         bool in_time = true;
         if (limit > 0)
             in_time = process.changed.wait_for(lock, std::chrono::duration<double>(limit), ended);
@@ -274,13 +274,13 @@ private:
         waited_seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
         if (!condition()) give_up(call, in_time);
         process.waits_in[std::size_t(world_rank())].clear();
-        log_->end(call);
+        shared_->calls.end(call);
     }
 
     [[noreturn]] void give_up(std::int64_t call, bool others_failed) {
         Process& process = *group_->process;
-        const std::string text = text_of(log_->call(call));
-        log_->write(world_rank());
+        const std::string text = text_of(shared_->calls.call(call));
+        shared_->calls.write(shared_->waits.directory, world_rank());
         if (others_failed) fail(ExitCode::environment, "{} was ended: another rank has failed", text);
         std::string others;
         for (std::size_t r = 0; r < process.waits_in.size(); ++r) {
@@ -290,23 +290,23 @@ private:
                           : fmt::format("; waiting too: rank {} in {}", r, process.waits_in[r]);
         }
         fail(ExitCode::environment, "{} has not finished within {} s (parallel.timeout_seconds){}", text,
-             log_->settings.timeout_seconds, others);
+             shared_->waits.timeout_seconds, others);
     }
 
     // Each rank stores `data` in the table. When all ranks have done so, each rank calls look() with the lock held.
     template <class Look>
     void meet(const char* op, const char* what, const std::string& text, const void* data, Look&& look) {
-        const std::int64_t call = log_->begin(group_->name, op, what, text);
+        const std::int64_t call = shared_->calls.begin(group_->name, op, what, text);
         Group& group = *group_;
         std::unique_lock lock(group.process->lock);
-        CommCall mine = log_->call(call);
+        CommCall mine = shared_->calls.call(call);
         mine.step = mine.micro_batch = -1;
         group.offers[std::size_t(rank_)] = {text_of(mine), data};
         arrive(lock, call);
         std::string differences;
         const bool same = std::all_of(group.offers.begin(), group.offers.end(),
                                       [&](const Offer& offer) { return offer.call == group.offers[0].call; });
-        if (!same && log_->settings.verify)
+        if (!same && shared_->waits.verify)
             for (std::size_t r = 0; r < group.offers.size(); ++r)
                 differences += fmt::format("{}rank {} of the group calls {}", r ? "; " : "", r, group.offers[r].call);
         if (differences.empty()) look();
@@ -328,8 +328,8 @@ private:
 
     std::unique_ptr<Transfer> post(bool sends, Tensor data, int peer, const char* what) {
         const std::int64_t call =
-            log_->begin(group_->name, sends ? "send" : "receive", what,
-                        fmt::format("{} {} rank {}", data.describe(), sends ? "to" : "from", peer));
+            shared_->calls.begin(group_->name, sends ? "send" : "receive", what,
+                                 fmt::format("{} {} rank {}", data.describe(), sends ? "to" : "from", peer));
         const std::scoped_lock guard(group_->process->lock);
         Mailbox& box = group_->mail[sends ? std::pair(rank_, peer) : std::pair(peer, rank_)];
         // The oldest message without this end, or a new message.
@@ -353,8 +353,8 @@ private:
         }
         const auto settle = [this, mail, sends, call] {
             if (!sends && mail->sent_bytes != mail->wanted_bytes)
-                fail(ExitCode::internal, "{}: {} bytes came, expected {}", text_of(log_->call(call)), mail->sent_bytes,
-                     mail->wanted_bytes);
+                fail(ExitCode::internal, "{}: {} bytes came, expected {}", text_of(shared_->calls.call(call)),
+                     mail->sent_bytes, mail->wanted_bytes);
         };
         return std::make_unique<MailTransfer>(
             [this, mail] {
@@ -370,7 +370,7 @@ private:
 
     std::shared_ptr<Group> group_;
     int rank_;
-    std::shared_ptr<CommLog> log_;
+    std::shared_ptr<RankShared> shared_;
 };
 
 }  // namespace
@@ -385,7 +385,7 @@ void run_as_threads(int ranks, const std::function<void(Communicator& world)>& b
     std::vector<std::thread> threads;
     for (int r = 0; r < ranks; ++r)
         threads.emplace_back([&, r] {
-            ThreadCommunicator world(group, r, std::make_shared<CommLog>());
+            ThreadCommunicator world(group, r, std::make_shared<RankShared>());
             try {
                 body(world);
             } catch (...) {

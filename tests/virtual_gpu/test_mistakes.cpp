@@ -38,7 +38,7 @@ public:
         : rank_(world.rank()),
           context_(1, Arena(1 << 18, Device_cuda())),
           arena_(1 << 18, Device_cuda()),
-          session_(make_nccl_session(context_, world.log())) {
+          session_(make_nccl_session(context_, world.shared())) {
         data_ = make_nccl_communicator(world.duplicate(), context_, NcclUse::collectives, "data", session_);
         forward_ = make_nccl_communicator(world.duplicate(), context_, NcclUse::messages_to_next, "forward", session_);
         backward_ =
@@ -143,7 +143,7 @@ Outcome run_job(double timeout_seconds) {
     try {
         run_as_threads(ranks, [&](Communicator& world) {
             cuda::choose_device(world.rank());
-            world.log().settings.timeout_seconds = timeout_seconds;
+            world.waits().timeout_seconds = timeout_seconds;
             Job job(world);
             if (world.rank() == erring_rank)
                 for (const Kind& kind : kinds) outcome.first[kind.mistake] = places(kind.mistake, erring_rank);

@@ -40,7 +40,7 @@ void set_step(State& state, std::int64_t step) {
 
 int run(const path& directory) {
     const auto group = world();
-    group->log().settings.timeout_seconds = 30;
+    group->waits().timeout_seconds = 30;
     std::ofstream(directory / fmt::format("pid_{}", group->rank())) << ::getpid();
     State state = my_state(*group);
     BackgroundVerify verify;

@@ -1,7 +1,6 @@
-#include "parallel/comm_log.hpp"
+#include "parallel/board/call_log.hpp"
 
 #include "base/fixed_text.hpp"
-#include "parallel/watch/rehearsal.hpp"
 
 #include <fmt/format.h>
 
@@ -89,76 +88,32 @@ std::vector<CommCall> read_calls(const RankBoard& board) {
     return calls;
 }
 
-CommLog::CommLog() : own_(std::make_unique<RankBoard>()), board_(own_.get()) {
-    board_->made_nanoseconds = monotonic_nanoseconds();
-}
-
-CommLog::CommLog(RankBoard& board) : board_(&board) {}
-
-double CommLog::now() {
-    const std::int64_t nanoseconds = monotonic_nanoseconds();
-    board_->moved_nanoseconds.store(nanoseconds, std::memory_order_relaxed);
-    return double(nanoseconds - board_->made_nanoseconds) * 1e-9;
-}
-
-void CommLog::enter(Phase phase, std::int64_t step, std::int64_t micro_batch) {
-    now();
-    board_->phase.store(phase, std::memory_order_relaxed);
-    set_place(step, micro_batch);
-    if (rehearsal) rehearsal->at(*board_);
-}
-
-void CommLog::enter(Phase phase) { enter(phase, board_->step.load(std::memory_order_relaxed)); }
-
-void CommLog::set_place(std::int64_t step, std::int64_t micro_batch) {
-    board_->step.store(step, std::memory_order_relaxed);
-    board_->micro_batch.store(micro_batch, std::memory_order_relaxed);
-}
-
-std::int64_t CommLog::begin(const std::string& group, const char* op, const char* what, const std::string& data) {
-    const std::int64_t number = board_->call_count.load(std::memory_order_relaxed) + 1;
-    CallRecord& record = place_of(*board_, number);
+std::int64_t CallLog::begin(const std::string& group, const char* op, const char* what, const std::string& data) {
+    const std::int64_t number = board_.call_count.load(std::memory_order_relaxed) + 1;
+    CallRecord& record = place_of(board_, number);
     record.number.exchange(0, std::memory_order_acq_rel);  // invalid before any field changes: see the seqlock above
-    record.step = board_->step.load(std::memory_order_relaxed);
-    record.micro_batch = board_->micro_batch.load(std::memory_order_relaxed);
-    record.start_seconds = now();
+    record.step = board_.step.load(std::memory_order_relaxed);
+    record.micro_batch = board_.micro_batch.load(std::memory_order_relaxed);
+    record.start_seconds = mark_progress(board_);
     record.end_seconds.store(-1.0, std::memory_order_relaxed);
     copy_text(record.group, group);
     copy_text(record.op, op);
     copy_text(record.what, what);
     copy_text(record.data, data);
     record.number.store(number, std::memory_order_release);
-    board_->call_count.store(number, std::memory_order_release);
+    board_.call_count.store(number, std::memory_order_release);
     return number;
 }
 
-void CommLog::end(std::int64_t number) {
-    CallRecord& record = place_of(*board_, number);
+void CallLog::end(std::int64_t number) {
+    CallRecord& record = place_of(board_, number);
     if (record.number.load(std::memory_order_relaxed) == number)
-        record.end_seconds.store(now(), std::memory_order_relaxed);
+        record.end_seconds.store(mark_progress(board_), std::memory_order_relaxed);
 }
 
-void CommLog::wait(std::int64_t number) {
-    now();
-    board_->waiting.store(number, std::memory_order_relaxed);
-    if (rehearsal) rehearsal->at(*board_);
-}
-
-void CommLog::waited() {
-    now();
-    board_->waiting.store(0, std::memory_order_relaxed);
-}
-
-void CommLog::set_gpu_call(std::int64_t number) { board_->gpu_call.store(number, std::memory_order_relaxed); }
-
-void CommLog::gpu_failed(const std::string& why) {
-    copy_text(board_->gpu_trouble, why);
-    board_->gpu_failed.store(true, std::memory_order_release);
-}
-
-std::filesystem::path CommLog::write(int rank) const {
-    if (settings.directory.empty()) return {};
-    const std::filesystem::path path = settings.directory / fmt::format("calls_rank_{}.txt", rank);
+std::filesystem::path CallLog::write(const std::filesystem::path& directory, int rank) const {
+    if (directory.empty()) return {};
+    const std::filesystem::path path = directory / fmt::format("calls_rank_{}.txt", rank);
     std::ofstream file(path);
     for (const CommCall& call : last())
         file << fmt::format("{:>8} {:>12.6f} {} {}\n", call.number, call.start_seconds,

@@ -1,8 +1,8 @@
-#include "parallel/watch/rank_board.hpp"
+#include "parallel/board/rank_board.hpp"
 
 #include "base/fixed_text.hpp"
 #include "base/host_name.hpp"
-#include "parallel/comm_log.hpp"
+#include "parallel/board/call_log.hpp"
 
 #include <fmt/format.h>
 
@@ -14,6 +14,7 @@
 #include <iterator>
 
 namespace gpas {
+
 const char* name_of(Phase phase) {
     switch (phase) {
         case Phase::start_up: return "start-up";
@@ -27,6 +28,17 @@ const char* name_of(Phase phase) {
         case Phase::end: return "end";
     }
     return "unknown";
+}
+
+double mark_progress(RankBoard& board) {
+    const std::int64_t nanoseconds = monotonic_nanoseconds();
+    board.moved_nanoseconds.store(nanoseconds, std::memory_order_relaxed);
+    return double(nanoseconds - board.made_nanoseconds) * 1e-9;
+}
+
+void mark_gpu_failed(RankBoard& board, const std::string& why) {
+    copy_text(board.gpu_trouble, why);
+    board.gpu_failed.store(true, std::memory_order_release);
 }
 
 void add_step(RankBoard& board, const PhaseSeconds& seconds) {

@@ -1,6 +1,6 @@
 // The board: what one rank is doing, in memory that all processes of the node share. Other processes can therefore read
 // it when the rank hangs or has died. The rank itself writes the board. Another process writes only `frame_count` = 0,
-// when it requests the rank's stack, and `doomed` and `ended`, when the job ends. Readers use no lock: comm_log.cpp
+// when it requests the rank's stack, and `doomed` and `ended`, when the job ends. Readers use no lock: call_log.cpp
 // describes how they detect a CallRecord that is being written.
 #pragma once
 
@@ -29,7 +29,7 @@ enum class RankState : std::int32_t {
     crashed,   // a signal such as SIGSEGV
 };
 
-// One call of a communicator. A seqlock guards it: comm_log.cpp.
+// One call of a communicator. A seqlock guards it: call_log.cpp.
 struct CallRecord {
     std::atomic<std::int64_t> number = 0;  // 1, 2, … in the order of this rank's calls; 0: being written
     std::int64_t step = -1;                // training step, from 1; -1: outside a step
@@ -79,7 +79,7 @@ struct RankBoard {
     std::array<CallRecord, calls_kept> calls;  // ring buffer: call n is at index n % calls_kept
 };
 static_assert(std::is_standard_layout_v<RankBoard> && std::atomic<double>::is_always_lock_free &&
-              std::atomic<RankState>::is_always_lock_free);
+              std::atomic<std::uint64_t>::is_always_lock_free && std::atomic<RankState>::is_always_lock_free);
 
 // A snapshot of a board. Watchers send it over TCP; it stays valid when the rank has died.
 struct RankStatus {
@@ -101,6 +101,11 @@ struct RankStatus {
 };
 static_assert(std::is_trivially_copyable_v<RankStatus>);
 
+// Sets moved_nanoseconds: the rank has made progress. Returns the seconds since the board was made. Any thread.
+double mark_progress(RankBoard& board);
+// Records that this rank's NCCL calls failed and were aborted. The rank's watcher then reports it and ends the job.
+// `why` is cut to 399 bytes. Any thread.
+void mark_gpu_failed(RankBoard& board, const std::string& why);
 // Adds (+=) the seconds of one step. Training thread only; any thread or process may read at the same time.
 void add_step(RankBoard& board, const PhaseSeconds& seconds);
 

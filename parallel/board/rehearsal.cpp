@@ -1,7 +1,7 @@
-#include "parallel/watch/rehearsal.hpp"
+#include "parallel/board/rehearsal.hpp"
 
+#include "base/direct_output.hpp"
 #include "base/error.hpp"
-#include "parallel/watch/direct_output.hpp"
 
 #include <signal.h>
 #include <unistd.h>
@@ -68,11 +68,11 @@ Rehearsal::Rehearsal(const std::string& text) : text_(text) {
     }
 }
 
-std::shared_ptr<Rehearsal> Rehearsal::of_environment(const Launch& launch) {
+std::shared_ptr<Rehearsal> Rehearsal::of_environment(std::int64_t attempt) {
     const char* text = std::getenv("GPAS_REHEARSE");
     if (text == nullptr || *text == '\0') return nullptr;
     auto rehearsal = std::make_shared<Rehearsal>(text);
-    return rehearsal->attempt_ == launch.attempt ? rehearsal : nullptr;
+    return rehearsal->attempt_ == attempt ? rehearsal : nullptr;
 }
 
 bool Rehearsal::is_here(const RankBoard& board) const {

@@ -1,4 +1,4 @@
-#include "parallel/watch/direct_output.hpp"
+#include "base/direct_output.hpp"
 
 #include <poll.h>
 #include <unistd.h>

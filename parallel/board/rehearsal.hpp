@@ -3,8 +3,7 @@
 // condition that is left out is always met.
 #pragma once
 
-#include "parallel/watch/launch.hpp"
-#include "parallel/watch/rank_board.hpp"
+#include "parallel/board/rank_board.hpp"
 
 #include <memory>
 #include <string>
@@ -29,9 +28,9 @@ public:
 
     // Error(usage) if the text cannot be parsed.
     explicit Rehearsal(const std::string& text);
-    // Parses GPAS_REHEARSE. Null if it is not set, or if its attempt= (default 0) is not the job's attempt.
-    // Error(usage).
-    static std::shared_ptr<Rehearsal> of_environment(const Launch& launch);
+    // Parses GPAS_REHEARSE. Null if it is not set, or if its attempt= (default 0) is not `attempt`, the number of
+    // restarts of the job so far. Error(usage).
+    static std::shared_ptr<Rehearsal> of_environment(std::int64_t attempt);
 
     // Called when the rank enters a phase or begins to wait. Performs kill, stop, exit, crash, spin or slow if the
     // conditions are met. Prints a line to stderr first, except for slow.
