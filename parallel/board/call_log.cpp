@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 #include <fstream>
 
 namespace gpas {
@@ -17,35 +18,45 @@ namespace {
 // readers copy a record without a lock, and check afterwards that the writer did not change it meanwhile.
 //
 // Writer: begin() on the training thread, and no other code, fills a record.
-//   1. number = 0: the record is invalid from now on.
-//   2. Write all other fields.
-//   3. number = n: the record is valid and holds call n.
-//   4. call_count = n.
+//   1. number = 0 (relaxed): the record is invalid from now on.
+//   2. Store end_seconds and all words (each a release store).
+//   3. number = n (release): the record is valid and holds call n.
+//   4. call_count = n (release).
 // Reader: read_call(), on any thread of any process of the node.
-//   1. number == n? If not, the record does not hold call n: it is being written, or a later call has overwritten it.
-//   2. Copy the fields.
-//   3. number == n again? If not, the writer began to overwrite the record during the copy: discard the copy.
+//   1. number == n (acquire)? If not, the record does not hold call n: it is being written, or a later call has
+//      overwritten it.
+//   2. Load end_seconds and all words (each an acquire load).
+//   3. number == n again (relaxed)? If not, the writer began to overwrite the record during the copy: discard the copy.
 // Call numbers only grow, so a record that holds n in both tests has held call n between them. (A seqlock with an even
 // and an odd sequence number needs a retry; here an overwritten call is gone, so the reader reports it as such.)
 //
-// Memory orders:
-// - Step 3 of the writer is a release store and step 1 of the reader is an acquire load (the implicit load of an atomic
-//   is sequentially consistent): a reader that sees n sees all fields of call n.
-// - Step 1 of the writer must become visible before the fields change. A release store would not do, since it orders
-//   only what precedes it. The acquire half of the exchange keeps the field writes of step 2 behind it.
-// - Step 3 of the reader must be performed after the copy. Compilers do not move the copy past a sequentially
-//   consistent load, and x86-64 performs loads in order.
+// Why these memory orders suffice on every CPU:
+// - If the reader sees n in its step 1, this acquire load synchronizes with the writer's step 3: the reader sees all
+//   words of call n, or later ones.
+// - If the reader loads a later word, that acquire load synchronizes with the release store of the word. The store of 0
+//   in the writer's step 1 precedes it. So the reader sees 0 or a later number in its step 3, and discards the copy.
 // - call_count is released after number, so read_calls() never asks for a call that was not yet written.
-// On x86-64 these orders suffice. The C++ memory model requires more: relaxed atomic fields, a release fence after step
-// 1 of the writer, and an acquire fence before step 3 of the reader. A CPU with weak ordering, such as aarch64, needs
-// the two fences: without them a copy could mix two calls. Such a copy could make a report wrong, but cause no read out
-// of bounds: text_in() stops at the end of each array.
+// This is the form of Boehm, "Can seqlocks get along with programming language memory models?" (MSPC 2012), with
+// acquire loads and release stores of the data instead of fences: ThreadSanitizer does not know fences. On x86-64 both
+// are plain moves.
 //
-// end_seconds is atomic, and not part of the seqlock: end() sets it at any time, from any thread. The test of number in
-// end() drops the end of a call that has already been overwritten.
+// end() stores end_seconds at any time, from any thread. The test of number in end() drops the end of a call that has
+// already been overwritten. If begin() overwrites the record between this test and the store, the new call shows a
+// wrong end; this needs calls_kept calls within that moment.
 
 CallRecord& place_of(RankBoard& board, std::int64_t number) {
     return board.calls[std::size_t(number) % RankBoard::calls_kept];
+}
+
+void store_fields(CallRecord& record, const CallFields& fields) {
+    const auto words = std::bit_cast<CallRecord::Words>(fields);
+    for (std::size_t i = 0; i < words.size(); ++i) record.words[i].store(words[i], std::memory_order_release);
+}
+
+CallFields load_fields(const CallRecord& record) {
+    CallRecord::Words words;
+    for (std::size_t i = 0; i < words.size(); ++i) words[i] = record.words[i].load(std::memory_order_acquire);
+    return std::bit_cast<CallFields>(words);
 }
 
 }  // namespace
@@ -63,21 +74,21 @@ std::string text_of(const CommCall& call) {
 }
 
 CommCall read_call(const RankBoard& board, std::int64_t number) {
+    const CommCall lost{.number = number, .op = "a call", .what = "long ago"};
     const CallRecord& record = board.calls[std::size_t(number) % RankBoard::calls_kept];
-    CommCall call;
-    if (record.number == number)
-        call = {.number = number,
-                .group = text_in(record.group),
-                .op = text_in(record.op),
-                .what = text_in(record.what),
-                .data = text_in(record.data),
-                .step = record.step,
-                .micro_batch = record.micro_batch,
-                .start_seconds = record.start_seconds,
-                .end_seconds = record.end_seconds};
-    // The second test of the seqlock: the copy may be of a record that the writer was changing.
-    if (record.number != number) return {.number = number, .op = "a call", .what = "long ago"};
-    return call;
+    if (record.number.load(std::memory_order_acquire) != number) return lost;
+    const double end_seconds = record.end_seconds.load(std::memory_order_acquire);
+    const CallFields fields = load_fields(record);
+    if (record.number.load(std::memory_order_relaxed) != number) return lost;
+    return {.number = number,
+            .group = text_in(fields.group),
+            .op = text_in(fields.op),
+            .what = text_in(fields.what),
+            .data = text_in(fields.data),
+            .step = fields.step,
+            .micro_batch = fields.micro_batch,
+            .start_seconds = fields.start_seconds,
+            .end_seconds = end_seconds};
 }
 
 std::vector<CommCall> read_calls(const RankBoard& board) {
@@ -90,16 +101,17 @@ std::vector<CommCall> read_calls(const RankBoard& board) {
 
 std::int64_t CallLog::begin(const std::string& group, const char* op, const char* what, const std::string& data) {
     const std::int64_t number = board_.call_count.load(std::memory_order_relaxed) + 1;
+    CallFields fields{.step = board_.step.load(std::memory_order_relaxed),
+                      .micro_batch = board_.micro_batch.load(std::memory_order_relaxed),
+                      .start_seconds = mark_progress(board_)};
+    copy_text(fields.group, group);
+    copy_text(fields.op, op);
+    copy_text(fields.what, what);
+    copy_text(fields.data, data);
     CallRecord& record = place_of(board_, number);
-    record.number.exchange(0, std::memory_order_acq_rel);  // invalid before any field changes: see the seqlock above
-    record.step = board_.step.load(std::memory_order_relaxed);
-    record.micro_batch = board_.micro_batch.load(std::memory_order_relaxed);
-    record.start_seconds = mark_progress(board_);
-    record.end_seconds.store(-1.0, std::memory_order_relaxed);
-    copy_text(record.group, group);
-    copy_text(record.op, op);
-    copy_text(record.what, what);
-    copy_text(record.data, data);
+    record.number.store(0, std::memory_order_relaxed);
+    record.end_seconds.store(-1.0, std::memory_order_release);
+    store_fields(record, fields);
     record.number.store(number, std::memory_order_release);
     board_.call_count.store(number, std::memory_order_release);
     return number;

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <tuple>
 #include <type_traits>
 
 namespace gpas {
@@ -29,15 +30,22 @@ enum class RankState : std::int32_t {
     crashed,   // a signal such as SIGSEGV
 };
 
+// What the log stores about one call, apart from its number and its end. Longer texts are cut.
+struct CallFields {
+    std::int64_t step = -1;  // training step, from 1; -1: outside a step
+    std::int64_t micro_batch = -1;
+    double start_seconds = 0.0;  // since the board was made
+    char group[24] = "", op[24] = "", data[64] = "", what[56] = "";
+};
+static_assert(std::is_trivially_copyable_v<CallFields> && sizeof(CallFields) % sizeof(std::uint64_t) == 0);
+
 // One call of a communicator. A seqlock guards it: call_log.cpp.
 struct CallRecord {
-    std::atomic<std::int64_t> number = 0;  // 1, 2, … in the order of this rank's calls; 0: being written
-    std::int64_t step = -1;                // training step, from 1; -1: outside a step
-    std::int64_t micro_batch = -1;
-    double start_seconds = 0.0;                       // since the board was made
-    std::atomic<double> end_seconds = -1.0;           // -1: not finished
-    char group[24] = "", op[24] = "", data[64] = "";  // longer texts are cut
-    char what[56] = "";
+    using Words = std::array<std::uint64_t, sizeof(CallFields) / sizeof(std::uint64_t)>;
+
+    std::atomic<std::int64_t> number = 0;    // from 1; 0: being written
+    std::atomic<double> end_seconds = -1.0;  // since the board was made; -1: not finished
+    std::array<std::atomic<std::uint64_t>, std::tuple_size_v<Words>> words = {};  // the bytes of CallFields
 };
 
 struct RankBoard {
@@ -120,6 +128,6 @@ std::string text_of(const RankStatus& status);
 void open_board(RankBoard& board, int rank, int size);
 // When the process `pid` started, in clock ticks since boot; 0: there is no such process.
 std::int64_t process_start_ticks(pid_t pid);
-constexpr std::uint64_t board_magic = 0x67706173'626f3032;  // "gpasbo02"
+constexpr std::uint64_t board_magic = 0x67706173'626f3033;  // "gpasbo03"
 
 }  // namespace gpas

@@ -145,6 +145,36 @@ TEST(Threads, an_error_of_one_rank_ends_all) {
                  Error);
 }
 
+// The reader is often at the record that the writer is overwriting: read_calls() begins with the oldest call.
+TEST(CallLog, is_read_while_it_is_written_and_no_copy_mixes_two_calls) {
+    RankShared rank;
+    std::atomic<bool> over = false;
+    std::thread writer([&] {
+        for (std::int64_t n = 1; n <= 20000; ++n) {
+            const std::string number = std::to_string(n);
+            rank.progress.set_place(n, 2 * n);
+            rank.calls.end(rank.calls.begin(number, number.c_str(), number.c_str(), number));
+        }
+        over = true;
+    });
+    std::int64_t right = 0, wrong = 0;
+    const auto read = [&] {
+        for (const CommCall& call : rank.calls.last()) {
+            if (call.what == "long ago") continue;
+            const std::string number = std::to_string(call.number);
+            const bool same = call.group == number && call.op == number && call.what == number && call.data == number &&
+                              call.step == call.number && call.micro_batch == 2 * call.number;
+            ++(same ? right : wrong);
+        }
+    };
+    while (!over) read();
+    writer.join();
+    right = 0;
+    read();
+    EXPECT_EQ(right, std::int64_t(CallLog::capacity));
+    EXPECT_EQ(wrong, 0);
+}
+
 }  // namespace
 }  // namespace gpas
 
