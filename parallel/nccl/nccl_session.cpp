@@ -1,10 +1,10 @@
 #include "parallel/nccl/nccl_session.hpp"
 
 #include "base/error.hpp"
+#include "parallel/nccl/nccl_abort.hpp"
 
 #include <algorithm>
 #include <exception>
-#include <map>
 #include <utility>
 
 namespace gpas {
@@ -78,6 +78,7 @@ std::vector<NcclChannel*> NcclSession::open(const std::vector<Member>& members) 
         for (const Member& member : members) {
             auto channel = std::make_unique<NcclChannel>();
             channel->group = member.group;
+            channel->queue = pending_.add_queue();
             cuda::check(cudaStreamCreateWithFlags(&channel->stream, cudaStreamNonBlocking), "cudaStreamCreate");
             ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
             config.blocking = 0;
@@ -141,8 +142,7 @@ std::shared_ptr<CudaCompletion> NcclSession::enqueue(const Work& work, std::int6
         work.channel->sent = done;
     else
         done->record();
-    const std::lock_guard lock(mutex_);
-    work.channel->pending.push_back({call, done, Clock::now()});
+    pending_.add(work.channel->queue, call, done);
     return done;
 }
 
@@ -210,35 +210,17 @@ void NcclSession::give_up(const std::string& why) noexcept {
     mark_gpu_failed(rank_.board, why);
 }
 
-// Aborts each communicator on its own thread: an abort frees memory, and CUDA then waits for the kernels of all other
-// communicators, which end only when these are aborted, too (github.com/NVIDIA/nccl, pull request 564).
 void NcclSession::abort_all() noexcept {
-    struct Countdown {
-        std::mutex mutex;
-        std::condition_variable changed;
-        std::size_t left = 0;
-    };
     failed_ = true;  // from now on check() throws, so no new call begins
     const std::unique_lock calls(calls_, patience_of_calls);
-    const auto countdown = std::make_shared<Countdown>();
+    std::vector<ncclComm_t> communicators;
     {
         const std::lock_guard lock(mutex_);
         if (std::exchange(aborted_, true)) return;
-        for (const auto& channel : channels_) {
-            if (channel->comm == nullptr) continue;
-            const std::lock_guard counting(countdown->mutex);
-            ++countdown->left;
-            std::thread([countdown, abort = nccl_.ncclCommAbort, comm = channel->comm, device = device_] {
-                cudaSetDevice(device);
-                abort(comm);
-                const std::lock_guard counted(countdown->mutex);
-                --countdown->left;
-                countdown->changed.notify_all();
-            }).detach();
-        }
+        for (const auto& channel : channels_)
+            if (channel->comm != nullptr) communicators.push_back(channel->comm);
     }
-    std::unique_lock counting(countdown->mutex);
-    countdown->changed.wait_for(counting, patience_of_abort, [&] { return countdown->left == 0; });
+    abort_communicators(nccl_, communicators, device_, patience_of_abort);
 }
 
 // --- the thread
@@ -254,7 +236,7 @@ void NcclSession::look_after_calls() {
         }
         if (failed_) continue;
         try {
-            collect_finished();
+            pending_.collect_finished();
             if (Clock::now() - asked > between_questions) {
                 asked = Clock::now();
                 look_for_errors();
@@ -264,34 +246,6 @@ void NcclSession::look_after_calls() {
             // An error of CUDA or NCCL: the training thread gets it at its next call.
         }
     }
-}
-
-void NcclSession::collect_finished() {
-    std::int64_t oldest = 0;
-    std::size_t count = 0;
-    {
-        const std::lock_guard lock(mutex_);
-        count = channels_.size();
-    }
-    for (std::size_t i = 0; i < count; ++i) {
-        while (true) {
-            NcclChannel::Pending first;
-            {
-                const std::lock_guard lock(mutex_);
-                if (channels_[i]->pending.empty()) break;
-                first = channels_[i]->pending.front();
-            }
-            if (!first.done->reached()) {
-                oldest = oldest == 0 ? first.call : std::min(oldest, first.call);
-                break;
-            }
-            rank_.calls.end(first.call);
-            const std::lock_guard lock(mutex_);
-            channels_[i]->pending.pop_front();
-            progress_ = Clock::now();
-        }
-    }
-    rank_.board.gpu_call.store(oldest, std::memory_order_relaxed);
 }
 
 void NcclSession::look_for_errors() {
@@ -304,49 +258,24 @@ void NcclSession::look_for_errors() {
         const ncclResult_t state = state_of(*channel);
         if (state != ncclSuccess && state != ncclInProgress)
             give_up(fmt::format("NCCL: {} ({}) in the group {}{}", nccl_.ncclGetErrorString(state),
-                                nccl_.ncclGetLastError(nullptr), channel->group, unfinished()));
+                                nccl_.ncclGetLastError(nullptr), channel->group, pending_.text()));
     }
 }
 
 void NcclSession::look_for_stall() {
-    if (limit_seconds() <= 0.0) return;
-    bool stalled = false;
-    {
-        const std::lock_guard lock(mutex_);
-        for (const auto& channel : channels_)
-            stalled = stalled ||
-                      (!channel->pending.empty() && seconds_since(channel->pending.front().enqueued) > limit_seconds());
-        stalled = stalled && seconds_since(progress_) > limit_seconds();
-    }
-    if (stalled)
+    if (limit_seconds() > 0.0 && pending_.has_stalled(limit_seconds()))
         give_up(fmt::format("NCCL: nothing ended on the GPU within {} s (parallel.timeout_seconds){}",
-                            rank_.waits.timeout_seconds, unfinished()));
-}
-
-// "; unfinished: all_reduce of gradients over data (…) and 3 more, …": the oldest call of each channel.
-std::string NcclSession::unfinished() const {
-    const std::lock_guard lock(mutex_);
-    std::string text;
-    for (const auto& channel : channels_) {
-        if (channel->pending.empty()) continue;
-        text += fmt::format("{}{}", text.empty() ? "; unfinished: " : ", ",
-                            text_of(rank_.calls.call(channel->pending.front().call)));
-        if (channel->pending.size() > 1) text += fmt::format(" and {} more", channel->pending.size() - 1);
-    }
-    return text;
+                            rank_.waits.timeout_seconds, pending_.text()));
 }
 
 // Called while Context::synchronize() waits for the GPU, and at its end. Throws if the session has failed, because the
 // results of aborted calls must not be used, or if the GPU makes no progress for longer than the limit.
 void NcclSession::watch_synchronize(double seconds) {
     check();
-    if (limit_seconds() <= 0.0 || seconds <= limit_seconds()) return;
-    {
-        const std::lock_guard lock(mutex_);
-        if (seconds_since(progress_) <= limit_seconds()) return;
-    }
+    const double limit = limit_seconds();
+    if (limit <= 0.0 || seconds <= limit || pending_.seconds_since_progress() <= limit) return;
     fail_with(fmt::format("the GPU has not ended its work within {} s (parallel.timeout_seconds){}",
-                          rank_.waits.timeout_seconds, unfinished()));
+                          rank_.waits.timeout_seconds, pending_.text()));
 }
 
 // --- the end

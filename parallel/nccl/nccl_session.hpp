@@ -7,11 +7,11 @@
 #include "parallel/board/rank_shared.hpp"
 #include "parallel/nccl/cuda_events.hpp"
 #include "parallel/nccl/nccl_library.hpp"
+#include "parallel/nccl/pending_calls.hpp"
 
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -23,15 +23,10 @@ namespace gpas {
 
 // One NCCL communicator and the stream on which its work is enqueued. The session owns both.
 struct NcclChannel {
-    struct Pending {
-        std::int64_t call = 0;  // the call's number in the log
-        std::shared_ptr<CudaCompletion> done;
-        std::chrono::steady_clock::time_point enqueued;
-    };
     std::string group;
     ncclComm_t comm = nullptr;
     cudaStream_t stream = nullptr;
-    std::deque<Pending> pending;  // calls that the GPU has not finished, the oldest first
+    std::size_t queue = 0;  // of PendingCalls
     std::shared_ptr<CudaCompletion>
         sent;  // of a send that is the last call: its end may not be recorded yet. Else null
 };
@@ -101,12 +96,10 @@ private:
     [[noreturn]] void fail_with(const std::string& why);  // give_up(), then Error(environment)
     void give_up(const std::string& why) noexcept;        // aborts all communicators and reports it on the board
     double limit_seconds() const;
-    std::string unfinished() const;
 
     // The session's thread, and its three tasks: to end finished calls in the log, to query asynchronous errors of
     // NCCL, and to detect that the GPU finishes no call.
     void look_after_calls();
-    void collect_finished();
     void look_for_errors();
     void look_for_stall();
     void watch_synchronize(double seconds);
@@ -119,11 +112,11 @@ private:
     void* scratch_ = nullptr;
     std::shared_ptr<CudaEventPool> events_ = std::make_shared<CudaEventPool>();
 
+    PendingCalls pending_{rank_};
     std::recursive_timed_mutex calls_;  // held during each NCCL call: one call at a time
     mutable std::mutex mutex_;          // guards the members below
     std::vector<std::unique_ptr<NcclChannel>> channels_;
-    Clock::time_point progress_ = Clock::now();  // when the GPU last finished a call
-    std::string why_;                            // the reason of the failure
+    std::string why_;  // the reason of the failure
     std::atomic<bool> failed_ = false;
     bool aborted_ = false;
     bool ending_ = false;
