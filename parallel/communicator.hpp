@@ -15,7 +15,7 @@ namespace gpas {
 enum class ReduceOp { sum, max, min };
 
 // An operation that has been started and may be unfinished. Its buffers must not be touched until wait() has returned.
-// The destructor waits, too. With NCCL, wait() does not block the host: it makes the compute stream wait.
+// The destructor waits, too, with the same limit, but drops errors. With NCCL, wait() does not block the host: it makes the compute stream wait.
 class Transfer {
 public:
     virtual ~Transfer() = default;

@@ -7,6 +7,7 @@
 #include "parallel/mpi/mpi_job.hpp"
 
 #include <chrono>
+#include <exception>
 #include <memory>
 #include <string>
 #include <utility>
@@ -18,8 +19,17 @@ class MpiRequests final : public Transfer {
 public:
     MpiRequests(std::shared_ptr<MpiJob> job, double& waited_seconds, std::int64_t call)
         : job_(std::move(job)), waited_seconds_(waited_seconds), call_(call) {}
+    // Waits as wait() does, because MPI uses the buffers until the requests have finished. If they have not finished
+    // within the limit of wait(), the requests are abandoned, and the job has failed. This happens if an exception
+    // unwinds the stack and another rank therefore never makes its call: that exception is then the error to report, so
+    // the errors of this wait are dropped. (A watcher ends the job if the other rank is lost, but not if it ends
+    // normally without the call.)
     ~MpiRequests() override {
-        if (!over_ && !job_->failed()) MPI_Waitall(int(requests_.size()), requests_.data(), MPI_STATUSES_IGNORE);
+        if (over_ || job_->failed()) return;
+        try {
+            wait();
+        } catch (const std::exception&) {
+        }
     }
     MpiRequests(const MpiRequests&) = delete;
     MpiRequests& operator=(const MpiRequests&) = delete;

@@ -29,6 +29,10 @@ int main(int argc, char** argv) {
         group->barrier("the start");
         if (odd && kind == "returns") return 0;
         if (odd && kind == "exits") std::_Exit(0);
+        if (odd && kind == "throws during a receive") {
+            const auto never_sent = group->start_receive(all, 0, "activations");
+            throw Error(ExitCode::bad_file, "the rank's own error");
+        }
         if (odd && kind == "sleeps") std::this_thread::sleep_for(std::chrono::seconds(30));
         if (odd && kind == "loses its GPU")
             mark_gpu_failed(group->board(), "NCCL: unfinished: all_reduce of gradients over data");
