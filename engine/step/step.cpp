@@ -2,17 +2,13 @@
 
 #include "base/error.hpp"
 #include "base/stopwatch.hpp"
-#include "engine/guard/trouble.hpp"
-#include "engine/guard/weight_check.hpp"
+#include "engine/step/gathered_view.hpp"
 #include "engine/step/learning_rate.hpp"
 #include "kernels/cuda/profiling.hpp"
 
-#include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstddef>
 #include <cstring>
-#include <limits>
+#include <utility>
 
 namespace gpas {
 namespace {
@@ -37,6 +33,7 @@ TrainingStep::TrainingStep(const RunConfig& config, Replica& replica, const Samp
       sync_(replica, mesh),
       read_(replica.context, replica.memory().work.step_numbers.elements()),
       clock_(replica.context),
+      guard_(config, replica.context, replica.store, mesh),
       rehearsed_(mesh.world->progress().rehearsal(), mesh.world->board(), replica.context, replica.store) {
     require(micro_batches_ * config.training.micro_batch_size * mesh.size.data == config.training.global_batch_size,
             "global batch of {} samples over {} ranks in micro-batches of {}", config.training.global_batch_size,
@@ -140,73 +137,6 @@ void TrainingStep::update_weights(StepResult& result, std::int64_t update, bool 
     adamw(replica_.context, pieces, adam);
 }
 
-void TrainingStep::gather_stream(StepResult& result, const std::vector<Moments>& mine) {
-    const std::size_t sites = std::size_t(2 * config_.model.layers);
-    std::vector<double> values(3 * sites, 0.0);
-    std::size_t next = 0;
-    for (const ModelPart& part : replica_.shape().parts)
-        for (std::int64_t site = 2 * part.layers.begin; site < 2 * part.layers.end; ++site) {
-            const Moments& moments = mine[next++];
-            const std::size_t at = 3 * std::size_t(site);
-            values[at] = moments.sum;
-            values[at + 1] = moments.sum_of_squares;
-            values[at + 2] = double(moments.count);
-        }
-    const std::int64_t count = std::int64_t(values.size());
-    if (replica_.shape().compute.sequence_parallel)
-        mesh_.tensor->all_reduce(values.data(), count, ReduceOp::sum, "stream moments");
-    mesh_.pipeline_forward->all_reduce(values.data(), count, ReduceOp::sum, "stream moments");
-    for (std::size_t i = 0; i < sites; ++i)
-        result.stream.push_back({values[3 * i], values[3 * i + 1], std::int64_t(values[3 * i + 2])});
-}
-
-void TrainingStep::gather_gates(StepResult& result) {
-    const ParameterStore& store = replica_.store;
-    std::vector<double> values;
-    for (const ParameterSpec& spec : parameter_specs(config_.model, config_.optimizer)) {
-        if (spec.kind != ParameterKind::gate) continue;
-        float value = 0.0F;
-        if (store.contains(spec.name))
-            copy(replica_.context, Tensor(&value, Dtype::fp32, {1}), store.master(store.index_of(spec.name)));
-        values.push_back(double(value));
-    }
-    mesh_.pipeline_forward->all_reduce(values.data(), std::int64_t(values.size()), ReduceOp::sum, "gates");
-    result.gates.assign(values.begin(), values.end());
-}
-
-std::string TrainingStep::find_trouble(const StepInput& input, std::int64_t& rank) {
-    const auto samples_of = [&](std::int64_t micro_batch) {
-        const std::int64_t micro = config_.training.micro_batch_size;
-        const std::int64_t first = input.first_sample + (micro_batch * mesh_.size.data + mesh_.place.data) * micro;
-        return micro == 1 ? fmt::format("micro-batch {}, sample {}", micro_batch, first)
-                          : fmt::format("micro-batch {}, samples {} to {}", micro_batch, first, first + micro - 1);
-    };
-    const auto in_weights = [&] { return bad_weight(replica_.context, replica_.store); };
-    const auto in_forward = [&]() -> Trouble {
-        NumberProbe probe;
-        const double loss = pipeline_.evaluate({.batches = batches_,
-                                                .mask_documents = config_.data.mask_documents,
-                                                .step = input.step + 1,
-                                                .probe = &probe});
-        const NumberProbe::Found& found = probe.found();
-        if (found.position >= 0)
-            return {found.position, fmt::format("{} ({})", found.text, samples_of(found.micro_batch))};
-        if (!mesh_.last_stage() || std::isfinite(loss)) return {};
-        return {std::numeric_limits<std::int32_t>::max(), fmt::format("the loss is {}", number_text(loss))};
-    };
-    const auto in_backward = [&] {
-        forward_backward(input.step, nullptr, false);
-        return bad_gradient(replica_.context, replica_.store);
-    };
-    // In this order, since a bad number makes all later ones bad, on all ranks.
-    for (const std::function<Trouble()>& look : {std::function<Trouble()>(in_weights), {in_forward}, {in_backward}})
-        if (const auto found = first_of_all(mesh_, config_.parallel.order, look())) {
-            rank = found->rank;
-            return found->text;
-        }
-    return "only in the sum over ranks: a gradient overflowed fp32";
-}
-
 void TrainingStep::compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments,
                            const UpdateRule& rule) {
     clock_.begin();
@@ -216,7 +146,7 @@ void TrainingStep::compute(const StepInput& input, StepResult& result, std::vect
     mesh_.world->progress().enter(Phase::reduction);
     const cuda::Range reduction(replica_.context, "reduction of gradients");
     sync_.finish();
-    if (moments != nullptr) gather_stream(result, *moments);
+    if (moments != nullptr) result.stream = gather_stream(config_, replica_.shape(), mesh_, *moments);
     clock_.reduced(result.seconds);
     measure_gradients();
     result.seconds.optimizer += clock_.lap();
@@ -238,97 +168,29 @@ TrainingStep::Computed TrainingStep::numbers(StepResult& result) {
     result.gate_gradient_norm = found.gate_gradient_norm;
     result.clipped = found.clip < 1.0;
     result.gates_clipped = found.gate_clip < 1.0;
-    return {.own_loss = all[0],
-            .bits = {std::bit_cast<std::uint64_t>(result.loss), std::bit_cast<std::uint64_t>(result.gradient_norm)},
+    return {.numbers = {.whole = {result.loss, result.gradient_norm, result.loss_tokens}, .own_loss = all[0]},
             .taken = found.taken != 0.0};
 }
 
-void TrainingStep::handle(StepResult& result, EventMetrics event, StepAction action) {
-    if (event.action.empty()) event.action = event_action_of(action);
-    result.action = action;
-    result.events.push_back(std::move(event));
-}
-
-std::vector<int> TrainingStep::ranks_of_copy(int rank) const {
-    const MeshOrder order = config_.parallel.order;
-    std::vector<int> ranks;
-    for (int other = 0; other < mesh_.world->size(); ++other)
-        if (place_of(other, mesh_.size, order).data == place_of(rank, mesh_.size, order).data) ranks.push_back(other);
-    return ranks;
-}
-
-// Computes the step again. Bad data gives the same numbers again; hardware with transient failures does not, and then
-// the second result is used. `what`: the reason, for the event.
-bool TrainingStep::differs_when_recomputed(const StepInput& input, StepResult& result, const Computed& first,
-                                           const std::string& what) {
-    rehearsed_.before_recomputation();
-    const double loss = result.loss, norm = result.gradient_norm;
-    compute(input, result, nullptr, rule_of(input, false));
-    const Computed second = numbers(result);
-    if (std::equal(first.bits, first.bits + 2, second.bits)) return false;
-    const bool mine = std::bit_cast<std::uint64_t>(first.own_loss) != std::bit_cast<std::uint64_t>(second.own_loss);
-    std::int64_t rank = mine ? mesh_.world->rank() : mesh_.world->size();
-    mesh_.world->all_reduce(&rank, 1, ReduceOp::min, "the rank that computes differently");
-    const bool known = rank < mesh_.world->size();
-    const std::vector<int> suspects = known ? ranks_of_copy(int(rank)) : std::vector<int>{};
-    handle(result,
-           {.step = input.step + 1,
-            .event = "hardware",
-            .action = "recomputed",
-            .rank = suspects.size() == 1 ? rank : -1,
-            .text = fmt::format("{}, but computed again on the same data loss {:.9g} becomes {:.9g} and gradient norm "
-                                "{:.9g} becomes {:.9g}: {} computes wrongly now and then",
-                                what, loss, result.loss, norm, result.gradient_norm,
-                                suspects.size() == 1 ? fmt::format("the hardware of rank {}", rank)
-                                : known ? fmt::format("the hardware of one of ranks {}", fmt::join(suspects, ", "))
-                                        : "the hardware of some rank, in backward or in a message,")},
-           StepAction::update);
-    return true;
-}
-
-// Compares the replicas' weights that this step used, before the update. False: they differ; event and action are set.
-bool TrainingStep::replicas_agree(const StepInput& input, StepResult& result) {
-    const auto difference = compare_replicas(replica_.context, replica_.store, mesh_, config_.parallel.order);
-    result.replicas_agreed = !difference;
-    if (difference)
-        handle(result,
-               {.step = input.step + 1,
-                .event = "different_weights",
-                .rank = difference->ranks.size() == 1 ? difference->ranks.front() : -1,
-                .text = difference->text},
-               action_on(config_.guard.on_different_weights));
-    return result.replicas_agreed;
-}
-
-void TrainingStep::judge(const StepInput& input, StepResult& result, const Computed& first) {
-    const GuardConfig& guard = config_.guard;
-    const std::int64_t step = input.step + 1;
-    const auto suspicion_now = [&] {
-        return suspicion_of({result.loss, result.gradient_norm, result.loss_tokens}, input.spikes);
-    };
-    Suspicion suspicion = suspicion_now();
-    const bool compares = guard.weights_every > 0 && (suspicion || step % guard.weights_every == 0);
-    if (compares && !replicas_agree(input, result)) return;
-    if (!suspicion) return;
-    if (guard.recompute) {
-        if (differs_when_recomputed(input, result, first, suspicion.text)) {
-            suspicion = suspicion_now();
-            if (!suspicion) return;
-        } else {
-            suspicion.text +=
-                fmt::format(" (the same bits when computed again: samples {} to {} or the run itself, not hardware)",
-                            input.first_sample, input.first_sample + config_.training.global_batch_size - 1);
-        }
-    }
-    if (suspicion.bad) {
-        std::int64_t rank = -1;
-        const std::string text = suspicion.text + ": " + find_trouble(input, rank);
-        handle(result, {.step = step, .event = "bad_numbers", .rank = rank, .text = text},
-               action_on(config_.training.on_bad_numbers));
-    } else {
-        handle(result, {.step = step, .event = suspicion.spike.event, .text = suspicion.text},
-               action_on(guard.on_spike));
-    }
+void TrainingStep::judge(const StepInput& input, StepResult& result, const ComputedNumbers& first) {
+    const StepAgain again{.numbers =
+                              [&] {
+                                  rehearsed_.before_recomputation();
+                                  compute(input, result, nullptr, rule_of(input, false));
+                                  return numbers(result).numbers;
+                              },
+                          .forward =
+                              [&](NumberProbe& probe) {
+                                  return pipeline_.evaluate({.batches = batches_,
+                                                             .mask_documents = config_.data.mask_documents,
+                                                             .step = input.step + 1,
+                                                             .probe = &probe});
+                              },
+                          .gradients = [&] { forward_backward(input.step, nullptr, false); }};
+    Verdict verdict = guard_.judge({input.step + 1, input.first_sample, input.spikes}, first, again);
+    result.action = verdict.action;
+    result.events = std::move(verdict.events);
+    result.replicas_agreed = verdict.replicas_agreed;
 }
 
 StepResult TrainingStep::run(const StepInput& input) {
@@ -344,9 +206,8 @@ StepResult TrainingStep::run(const StepInput& input) {
     result.seconds.data += watch.lap();
     std::vector<Moments> moments;
     // A comparison of replicas must see the weights that this step has used.
-    const GuardConfig& guard = config_.guard;
-    const bool compares = guard.weights_every > 0 && (input.step + 1) % guard.weights_every == 0;
-    compute(input, result, input.with_gpas_view ? &moments : nullptr, rule_of(input, !compares));
+    const bool allowed = !guard_.compares_at(input.step + 1);
+    compute(input, result, input.with_gpas_view ? &moments : nullptr, rule_of(input, allowed));
     progress.enter(Phase::optimizer);
     update_weights(result, input.update, true);
     result.seconds.optimizer += clock_.lap();
@@ -355,7 +216,7 @@ StepResult TrainingStep::run(const StepInput& input) {
     result.seconds.communication += clock_.lap();
     const Stopwatch judging;
     const double counted = result.seconds.total();
-    judge(input, result, first);
+    judge(input, result, first.numbers);
     // AdamW with a gradient of zero would still move the weights, by their momentum and by weight decay.
     if (result.loss_tokens == 0 && result.action == StepAction::update) result.action = StepAction::no_tokens;
     result.seconds.optimizer += judging.seconds() - (result.seconds.total() - counted);
@@ -369,7 +230,7 @@ StepResult TrainingStep::run(const StepInput& input) {
         replica_.store.start_gather(*mesh_.data);
         result.seconds.communication += watch.lap();
     }
-    if (input.with_gpas_view) gather_gates(result);
+    if (input.with_gpas_view) result.gates = gather_gates(config_, replica_, mesh_);
     return result;
 }
 

@@ -4,8 +4,7 @@
 #pragma once
 
 #include "engine/guard/rehearsed_numbers.hpp"
-#include "engine/guard/spikes.hpp"
-#include "engine/guard/verdict.hpp"
+#include "engine/guard/step_guard.hpp"
 #include "engine/step/gradient_sync.hpp"
 #include "engine/step/pipeline.hpp"
 #include "engine/step/step_clock.hpp"
@@ -72,9 +71,8 @@ public:
 
 private:
     struct Computed {
-        double own_loss = 0.0;       // Σ of this rank
-        std::uint64_t bits[2] = {};  // bit patterns of the global loss and gradient norm
-        bool taken = false;          // the device decided for the update
+        ComputedNumbers numbers;
+        bool taken = false;  // the device decided for the update
     };
     void load_batches(std::int64_t first_sample);
     // compute() enqueues loss, gradient, their sums over the ranks and the device's decision on the update; numbers()
@@ -82,14 +80,8 @@ private:
     void compute(const StepInput& input, StepResult& result, std::vector<Moments>* moments, const UpdateRule& rule);
     Computed numbers(StepResult& result);
     UpdateRule rule_of(const StepInput& input, bool allowed) const;
-    // Sets action and events.
-    void judge(const StepInput& input, StepResult& result, const Computed& first);
-    bool replicas_agree(const StepInput& input, StepResult& result);
-    bool differs_when_recomputed(const StepInput& input, StepResult& result, const Computed& first,
-                                 const std::string& what);
-    // All ranks of the copy of the model that `rank` belongs to: pipeline stages and tensor-parallel ranks.
-    std::vector<int> ranks_of_copy(int rank) const;
-    void handle(StepResult& result, EventMetrics event, StepAction action);
+    // Sets action, events and replicas_agreed, and the numbers if the step is computed again (StepGuard::judge).
+    void judge(const StepInput& input, StepResult& result, const ComputedNumbers& first);
     void forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce);
     void count_votes(StepResult& result, const StepVote& vote);
     void measure_gradients();
@@ -101,12 +93,6 @@ private:
     Tensor own_loss() const { return replica_.memory().work.step_numbers.slice(0, 1); }
     Tensor sums() const { return replica_.memory().work.step_numbers.slice(1, 5); }
     Tensor decision() const { return replica_.memory().work.step_numbers.slice(5, 5 + update_numbers); }
-    void gather_stream(StepResult& result, const std::vector<Moments>& mine);
-    void gather_gates(StepResult& result);
-    // Computes the step again, without sums over the data-parallel ranks, to find the rank and tensor of the first bad
-    // number: in the weights, else in the forward pass in its order, else in the gradients in backward order. Returns
-    // a text that names them. rank = that rank; unchanged if it is not known.
-    std::string find_trouble(const StepInput& input, std::int64_t& rank);
 
     const RunConfig& config_;
     Replica& replica_;
@@ -118,6 +104,7 @@ private:
     GradientSync sync_;
     Readback read_;  // work.step_numbers
     StepClock clock_;
+    StepGuard guard_;
     RehearsedNumbers rehearsed_;
 };
 
