@@ -1,7 +1,8 @@
 #include "engine/commands/top_screen.hpp"
 
-#include "base/bytes_text.hpp"
 #include "engine/commands/top_chart.hpp"
+#include "engine/commands/top_fields.hpp"
+#include "engine/commands/top_parts.hpp"
 #include "engine/commands/top_ranks.hpp"
 #include "engine/commands/top_text.hpp"
 #include "io/metrics/text.hpp"
@@ -9,39 +10,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 namespace gpas {
 namespace {
 
-constexpr std::size_t label_columns = 8;
-constexpr std::size_t wide_columns = 160;  // from this width on, fields are in two columns
-constexpr std::size_t tall_rows = 40;
 constexpr std::size_t short_rows = 30;
 constexpr double stale_seconds = 30.0;  // live.json is written about every 2 s
-
-// "a · b · c" from the parts that are not empty; "unknown" if all are empty.
-Line joined(const std::vector<Span>& parts) {
-    Line line;
-    for (const Span& part : parts) {
-        if (part.text.empty()) continue;
-        if (!line.empty()) line.push_back({" · ", Style::faint});
-        line.push_back(part);
-    }
-    if (line.empty()) line.push_back({"unknown", Style::faint});
-    return line;
-}
-
-Line labelled(const char* label, const Line& text) {
-    Line line{{padded(label, label_columns), Style::faint}};
-    line.insert(line.end(), text.begin(), text.end());
-    return line;
-}
-
-template <class... Args>
-std::string known(double number, fmt::format_string<Args...> format, Args&&... args) {
-    return std::isfinite(number) ? fmt::format(format, std::forward<Args>(args)...) : "";
-}
 
 // Builds the lines of one frame, from top to bottom; each function makes one part of the screen.
 class Screen {
@@ -53,7 +27,7 @@ public:
     std::vector<Line> lines() {
         add_heading();
         add_progress();
-        const std::vector<Line> facts = field_lines(), notes = note_lines();
+        const std::vector<Line> facts = field_lines(view_, o_), notes = note_lines();
         const std::size_t ranks = view_.live ? view_.live->ranks.size() : 0;
         // Also taken: two blank lines, and the rank table's summary and heading.
         const std::size_t taken = lines_.size() + 1 + facts.size() + notes.size() + 3;
@@ -79,10 +53,6 @@ private:
     bool over() const { return view_.live && view_.live->over(); }
     bool at_the_end() const { return view_.total() > 0 && view_.step() >= view_.total(); }
 
-    std::string ago(double time) const {
-        return std::isfinite(time) ? duration_text(std::max(0.0, o_.now - time)) + " ago" : "";
-    }
-
     Line state() const {
         if (!view_.live) {
             if (at_the_end()) return {{"all steps done", Style::good}};
@@ -103,7 +73,7 @@ private:
         Line line{{name, live.state == "failed" ? Style::bad : Style::good}};
         if (live.exit_code == 75) line.push_back({" at a checkpoint, to go on", Style::warning});
         if (live.exit_code > 0) line.push_back({fmt::format(" · exit code {}", live.exit_code), Style::faint});
-        line.push_back({" · " + ago(live.time), Style::faint});
+        line.push_back({" · " + ago_text(live.time, o_.now), Style::faint});
         return line;
     }
 
@@ -125,19 +95,13 @@ private:
         lines_.emplace_back();
     }
 
-    double seconds_per_step() const {
-        const double recorded = view_.seconds_per_step();
-        if (std::isfinite(recorded) || !view_.live || view_.live->ranks.empty()) return recorded;
-        return view_.live->ranks[0].seconds.total();
-    }
-
     // The estimate in the run's last record minus the time since then. If the record has no estimate: remaining steps
     // times the mean of recent steps.
     double seconds_left() const {
         if (std::isfinite(last_.seconds_left))
             return std::max(0.0, last_.seconds_left - (has_news() ? view_.record_age : 0.0));
         const std::int64_t step = view_.step(), total = view_.total();
-        return total > 0 && step >= 0 ? double(total - step) * seconds_per_step() : unknown_number;
+        return total > 0 && step >= 0 ? double(total - step) * recent_seconds_per_step(view_) : unknown_number;
     }
 
     void add_progress() {
@@ -197,129 +161,10 @@ private:
         }
     }
 
-    Line evaluation_field() const {
-        if (!view_.evaluation) return labelled("eval", {{"none yet", Style::faint}});
-        const EvalView& e = *view_.evaluation;
-        const EvalView& best = *view_.best_evaluation;
-        return labelled("eval",
-                        joined({{e.tokens == 0 ? "no tokens" : known(e.loss, "{:.4f}", e.loss), Style::strong},
-                                {known(e.loss, "perplexity {}", perplexity_text(e.loss))},
-                                {fmt::format("at step {}", e.step)},
-                                {best.step == e.step ? "" : fmt::format("best {:.4f} at {}", best.loss, best.step)}}));
-    }
-
-    Line speed_field() const {
-        std::vector<double> speeds;
-        for (const StepView& record : view_.recent) speeds.push_back(record.tokens_per_second);
-        constexpr std::size_t most = 12;
-        const std::vector<double> shown = resampled(speeds, std::min(most, speeds.size()));
-        const double speed = last_.tokens_per_second, seconds = seconds_per_step();
-        return labelled("speed", joined({{known(speed, "{} tok/s", quantity_text(speed)), Style::strong},
-                                         {last_.mfu > 0 ? fmt::format("MFU {:.1f}%", 100.0 * last_.mfu) : ""},
-                                         {known(seconds, "{:.3g} s/step", seconds)},
-                                         {sparkline(shown, chart_range(shown)), Style::accent}}));
-    }
-
-    Line update_field() const {
-        return labelled(
-            "update",
-            joined({{known(last_.learning_rate, "lr {:.2e}", last_.learning_rate)},
-                    {known(last_.gradient_norm, "gradient norm {:.4g}", last_.gradient_norm),
-                     last_.clipped ? Style::warning : Style::plain},
-                    {last_.clipped ? "clipped" : "", Style::warning},
-                    {last_.gate_gradient_norm > 0 ? fmt::format("of gates {:.2g}", last_.gate_gradient_norm) : ""}}));
-    }
-
-    Line memory_field() const {
-        const double resident = last_.resident_bytes, planned = last_.arena_bytes;
-        return labelled(
-            "memory", joined({{known(resident, "{} resident", bytes_text(resident))},
-                              {known(planned, "{} planned (rank 0)", bytes_text(planned))},
-                              {known(last_.consumed_tokens, "{} tokens seen", quantity_text(last_.consumed_tokens))}}));
-    }
-
-    Line saved_field() const {
-        if (!view_.checkpoint) return labelled("saved", {{"no checkpoint yet", Style::faint}});
-        const CheckpointView& c = *view_.checkpoint;
-        return labelled("saved", joined({{printable(c.name), Style::strong},
-                                         {ago(c.time)},
-                                         {fmt::format("{} kept, {}", c.count, bytes_text(c.bytes))}}));
-    }
-
-    // Gate values as one curve over the layers per kind of site (attention, MLP) that has gates.
-    Line gates_field() const {
-        std::vector<std::string> sites;
-        for (const GateView& gate : view_.gates)
-            if (std::ranges::find(sites, gate.site) == sites.end()) sites.push_back(gate.site);
-        if (sites.empty()) return labelled("gates", {{"none recorded", Style::faint}});
-        const auto by_value = [](const GateView& a, const GateView& b) { return a.value < b.value; };
-        std::vector<GateView> numbers = view_.gates;
-        std::erase_if(numbers, [](const GateView& gate) { return !std::isfinite(gate.value); });
-        if (numbers.empty()) return labelled("gates", {{"NaN or Inf", Style::bad}});
-        const auto [least, most] = std::ranges::minmax_element(numbers, by_value);
-        std::set<std::int64_t> layers;
-        Line line;
-        for (const std::string& site : sites) {
-            std::vector<double> values;
-            for (const GateView& gate : view_.gates)
-                if (gate.site == site) values.push_back(gate.value), layers.insert(gate.layer);
-            const std::vector<double> shown = resampled(values, std::min<std::size_t>(values.size(), 24));
-            if (sites.size() > 1) line.push_back({printable(site) + " ", Style::faint});
-            line.push_back({sparkline(shown, {least->value, most->value}) + " ", Style::accent});
-        }
-        line.push_back({fmt::format("{} layers", layers.size()), Style::faint});
-        line.push_back({fmt::format(" · {:.3g} (layer {}) to {:.3g} (layer {})", least->value, least->layer,
-                                    most->value, most->layer)});
-        return labelled("gates", line);
-    }
-
-    // Division of the recent steps' time on rank 0. A record has the training seconds of its own step, but the seconds
-    // of all evaluations and saves since the previous record.
-    Line time_field() const {
-        constexpr std::pair<const char*, double StepView::*> parts[] = {
-            {"data", &StepView::seconds_data},          {"compute", &StepView::seconds_compute},
-            {"comm", &StepView::seconds_communication}, {"optimizer", &StepView::seconds_optimizer},
-            {"eval", &StepView::seconds_evaluation},    {"saving", &StepView::seconds_checkpoint}};
-        double total = 0.0;
-        std::vector<double> sums;
-        for (const auto& [name, member] : parts) {
-            double sum = 0.0;
-            const bool of_step = member != &StepView::seconds_evaluation && member != &StepView::seconds_checkpoint;
-            for (std::size_t i = 0; i < view_.recent.size(); ++i) {
-                const StepView& record = view_.recent[i];
-                const std::int64_t steps =
-                    i > 0 ? std::max<std::int64_t>(1, record.step - view_.recent[i - 1].step) : 1;
-                if (std::isfinite(record.*member)) sum += record.*member * (of_step ? double(steps) : 1.0);
-            }
-            sums.push_back(sum);
-            total += sum;
-        }
-        std::vector<Span> shares;
-        for (std::size_t i = 0; i < std::size(parts) && total > 0; ++i)
-            if (sums[i] / total >= 0.0005)
-                shares.push_back({fmt::format("{} {:.1f}%", parts[i].first, 100.0 * sums[i] / total)});
-        return labelled("time", joined(shares));
-    }
-
-    std::vector<Line> field_lines() const {
-        std::vector<Line> fields{evaluation_field(), speed_field(), update_field()};
-        if (o_.rows >= tall_rows || !view_.live) fields.push_back(time_field());
-        fields.insert(fields.end(), {saved_field(), memory_field(), gates_field()});
-        if (o_.columns < wide_columns) return fields;
-        std::vector<Line> pairs;
-        const std::size_t half = (fields.size() + 1) / 2, left_columns = o_.columns / 2;
-        for (std::size_t i = 0; i < half; ++i) {
-            Line line = spread(fields[i], {}, left_columns);
-            if (i + half < fields.size()) line.insert(line.end(), fields[i + half].begin(), fields[i + half].end());
-            pairs.push_back(line);
-        }
-        return pairs;
-    }
-
     Line event_line(const EventView& event, const char* label) const {
         std::vector<Span> parts{
             {fmt::format("step {}", event.step), Style::faint},
-            {ago(event.time), Style::faint},
+            {ago_text(event.time, o_.now), Style::faint},
             {printable(event.event) + (event.action.empty() ? "" : " → " + printable(event.action)), Style::warning},
             {event.rank >= 0 ? fmt::format("rank {}", event.rank) : ""},
             {printable(event.text)}};
@@ -333,7 +178,7 @@ private:
             // A failure from before this start is over: shown in a faint style.
             const bool old = view_.live && view_.failure->time < view_.live->started;
             lines.push_back(
-                labelled("failure", joined({{ago(view_.failure->time), Style::faint},
+                labelled("failure", joined({{ago_text(view_.failure->time, o_.now), Style::faint},
                                             {printable(view_.failure->first_line), old ? Style::faint : Style::bad},
                                             {"failures/" + printable(view_.failure->name), Style::faint}})));
         }
