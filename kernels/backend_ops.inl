@@ -19,6 +19,8 @@ OPERATION(residual)
 OPERATION(rmsnorm_backward)
 OPERATION(residual_backward)
 OPERATION(apply_gate)
+
+// cpu/residual.cpp, cuda/moments.cu
 OPERATION(moments)
 
 // cpu/rope.cpp, cuda/rope.cu

@@ -15,7 +15,7 @@ inline constexpr int any_threads = any_warps * warp_size;
 inline constexpr int any_largest_head = 128;
 inline constexpr int any_columns = any_largest_head / warp_size;  // columns of an accumulated row per lane, at most
 
-// Dynamic shared memory of the three attention_any kernels (struct AnyTiles). All rows are fp32 of pitch head_dim + 1
+// Dynamic shared memory of the three attention_any kernels (struct AnyBlock). All rows are fp32 of pitch head_dim + 1
 // elements, so that for an even head_dim the lanes of a warp, one row each, read 32 different banks.
 //
 //                            moving                      stationary
@@ -62,9 +62,9 @@ GPAS_DEVICE void add_weighted(float* acc, float weight, float* weights, const fl
     __syncwarp();
 #pragma unroll 4
     for (int j = 0; j < any_tile; ++j) {
-#pragma unroll
-        for (int i = 0; i < any_columns; ++i)
+        unrolled<any_columns>([&](int i) {
             if (lane + i * warp_size < dim) acc[i] += weights[j] * rows[j * (dim + 1) + lane + i * warp_size];
+        });
     }
 }
 
@@ -72,19 +72,50 @@ GPAS_DEVICE void add_weighted(float* acc, float weight, float* weights, const fl
 template <class T>
 GPAS_DEVICE void store_row(T* to, const float* acc, float factor, int dim) {
     const int lane = int(threadIdx.x) % warp_size;
-#pragma unroll
-    for (int i = 0; i < any_columns; ++i)
+    unrolled<any_columns>([&](int i) {
         if (lane + i * warp_size < dim) to[lane + i * warp_size] = from_float<T>(acc[i] * factor);
+    });
 }
 
-// See the map at any_shared_bytes().
-struct AnyTiles {
+// What a block of each of the three kernels has: its parts of shared memory (see the map at any_shared_bytes()), and its
+// stationary rows.
+struct AnyBlock {
     float *tile_a, *tile_b, *own_a, *own_b;
+    float* weights;      // of this warp, for add_weighted()
+    int dim;             // head_dim
+    std::int64_t first;  // position of the block's first stationary row
+    int lane, warp;
 };
-GPAS_DEVICE AnyTiles any_tiles(unsigned char* shared, int dim) {
+GPAS_DEVICE AnyBlock any_block(unsigned char* shared, float* all_weights, int dim) {
     auto* floats = reinterpret_cast<float*>(shared);
     const int row = dim + 1;
-    return {floats, floats + any_tile * row, floats + 2 * any_tile * row, floats + (2 * any_tile + any_rows) * row};
+    const int warp = int(threadIdx.x) / warp_size;
+    return {.tile_a = floats,
+            .tile_b = floats + any_tile * row,
+            .own_a = floats + 2 * any_tile * row,
+            .own_b = floats + (2 * any_tile + any_rows) * row,
+            .weights = all_weights + warp * warp_size,
+            .dim = dim,
+            .first = std::int64_t(blockIdx.x) * any_rows,
+            .lane = int(threadIdx.x) % warp_size,
+            .warp = warp};
+}
+// Loads the moving tiles that begin at position `begin`, from a to tile_a and from b to tile_b. Rows of a and b are
+// a_stride and b_stride elements apart.
+template <class T>
+GPAS_DEVICE void load_any_tiles(const AnyBlock& block, const T* a, std::int64_t a_stride, const T* b,
+                                std::int64_t b_stride, std::int64_t begin, std::int64_t sequence) {
+    load_rows(block.tile_a, a, a_stride, begin, any_tile, sequence, block.dim);
+    load_rows(block.tile_b, b, b_stride, begin, any_tile, sequence, block.dim);
+}
+// f(r, position, offset) for each stationary row r of this warp that is a row of the sequence. offset: of the row in
+// own_a and own_b. All lanes of a warp make the same calls.
+template <class F>
+GPAS_DEVICE void for_own_rows(const AnyBlock& block, std::int64_t sequence, F&& f) {
+    unrolled<any_rows_a_warp>([&](int r) {
+        const int row = block.warp * any_rows_a_warp + r;
+        if (block.first + row < sequence) f(r, block.first + row, row * (block.dim + 1));
+    });
 }
 
 constexpr float any_least = -3.0e38F;  // below every score, and finite
@@ -95,55 +126,43 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads) attention_any_kernel(T* o, float* lse
                                                                 const std::int32_t* segment_begin, float scale) {
     DYNAMIC_SHARED(shared);  // see the map at any_shared_bytes()
     SHARED_ARRAY(float, all_weights, any_threads);
-    float* const weights = all_weights + int(threadIdx.x) / warp_size * warp_size;
     const int dim = int(s.head_dim);
-    const AnyTiles tiles = any_tiles(shared, dim);
+    const AnyBlock block = any_block(shared, all_weights, dim);
+    const std::int64_t first = block.first;
     const std::int64_t sample = blockIdx.y / s.heads;
     const HeadRows at = head_rows(s, sample, blockIdx.y % s.heads);
-    const std::int64_t first = std::int64_t(blockIdx.x) * any_rows;
-    const int lane = int(threadIdx.x) % warp_size;
-    const int warp = int(threadIdx.x) / warp_size;
-    load_rows(tiles.own_a, qkv + at.q, at.qkv_stride, first, any_rows, s.sequence, dim);
+    load_rows(block.own_a, qkv + at.q, at.qkv_stride, first, any_rows, s.sequence, dim);
 
     float most[any_rows_a_warp];
     float sum[any_rows_a_warp];
     float acc[any_rows_a_warp][any_columns] = {};
-#pragma unroll
-    for (int r = 0; r < any_rows_a_warp; ++r) {
+    unrolled<any_rows_a_warp>([&](int r) {
         most[r] = any_least;
         sum[r] = 0.0F;
-    }
+    });
     for (std::int64_t begin = 0; begin < first + any_rows && begin < s.sequence; begin += any_tile) {
         __syncthreads();  // all threads have finished reading the previous tiles
-        load_rows(tiles.tile_a, qkv + at.k, at.qkv_stride, begin, any_tile, s.sequence, dim);
-        load_rows(tiles.tile_b, qkv + at.v, at.qkv_stride, begin, any_tile, s.sequence, dim);
+        load_any_tiles(block, qkv + at.k, at.qkv_stride, qkv + at.v, at.qkv_stride, begin, s.sequence);
         __syncthreads();
-#pragma unroll
-        for (int r = 0; r < any_rows_a_warp; ++r) {
-            const std::int64_t t = first + warp * any_rows_a_warp + r;
-            if (t >= s.sequence) continue;  // t is the same in all lanes of a warp
-            const std::int64_t u = begin + lane;
+        for_own_rows(block, s.sequence, [&](int r, std::int64_t t, int own) {
+            const std::int64_t u = begin + block.lane;
             const bool sees = first_seen(segment_begin, s, sample, t) <= u && u <= t;
-            const float* q = tiles.own_a + (warp * any_rows_a_warp + r) * (dim + 1);
-            const float score = sees ? scale * dot(q, tiles.tile_a + lane * (dim + 1), dim) : any_least;
+            const float* q = block.own_a + own;
+            const float score = sees ? scale * dot(q, block.tile_a + block.lane * (dim + 1), dim) : any_least;
             const float tile_most = warp_max(score);
             const float now = tile_most > most[r] ? tile_most : most[r];
             const float keep = expf(most[r] - now);
             const float p = sees ? expf(score - now) : 0.0F;
             sum[r] = sum[r] * keep + warp_sum(p);
             most[r] = now;
-#pragma unroll
-            for (int i = 0; i < any_columns; ++i) acc[r][i] *= keep;
-            add_weighted(acc[r], p, weights, tiles.tile_b, dim);
-        }
+            unrolled<any_columns>([&](int i) { acc[r][i] *= keep; });
+            add_weighted(acc[r], p, block.weights, block.tile_b, dim);
+        });
     }
-#pragma unroll
-    for (int r = 0; r < any_rows_a_warp; ++r) {
-        const std::int64_t t = first + warp * any_rows_a_warp + r;
-        if (t >= s.sequence) continue;
+    for_own_rows(block, s.sequence, [&](int r, std::int64_t t, int) {
         store_row(o + at.o + t * at.o_stride, acc[r], 1.0F / sum[r], dim);
-        if (lane == 0) lse[at.statistics + t] = most[r] + logf(sum[r]);
-    }
+        if (block.lane == 0) lse[at.statistics + t] = most[r] + logf(sum[r]);
+    });
 }
 
 // delta[sample · heads + head, t] = Σ do ⊙ o over the columns of the head. One warp per (head, t).
@@ -170,42 +189,32 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
                             const std::int32_t* segment_begin, float scale) {
     DYNAMIC_SHARED(shared);  // see the map at any_shared_bytes()
     SHARED_ARRAY(float, all_weights, any_threads);
-    float* const weights = all_weights + int(threadIdx.x) / warp_size * warp_size;
     const int dim = int(s.head_dim);
-    const AnyTiles tiles = any_tiles(shared, dim);
+    const AnyBlock block = any_block(shared, all_weights, dim);
+    const std::int64_t first = block.first;
     const std::int64_t sample = blockIdx.y / s.heads;
     const HeadRows at = head_rows(s, sample, blockIdx.y % s.heads);
-    const std::int64_t first = std::int64_t(blockIdx.x) * any_rows;
-    const int lane = int(threadIdx.x) % warp_size;
-    const int warp = int(threadIdx.x) / warp_size;
-    load_rows(tiles.own_a, qkv + at.q, at.qkv_stride, first, any_rows, s.sequence, dim);
-    load_rows(tiles.own_b, d_o + at.o, at.o_stride, first, any_rows, s.sequence, dim);
+    load_rows(block.own_a, qkv + at.q, at.qkv_stride, first, any_rows, s.sequence, dim);
+    load_rows(block.own_b, d_o + at.o, at.o_stride, first, any_rows, s.sequence, dim);
     float acc[any_rows_a_warp][any_columns] = {};
     for (std::int64_t begin = 0; begin < first + any_rows && begin < s.sequence; begin += any_tile) {
         __syncthreads();
-        load_rows(tiles.tile_a, qkv + at.k, at.qkv_stride, begin, any_tile, s.sequence, dim);
-        load_rows(tiles.tile_b, qkv + at.v, at.qkv_stride, begin, any_tile, s.sequence, dim);
+        load_any_tiles(block, qkv + at.k, at.qkv_stride, qkv + at.v, at.qkv_stride, begin, s.sequence);
         __syncthreads();
-#pragma unroll
-        for (int r = 0; r < any_rows_a_warp; ++r) {
-            const int own = (warp * any_rows_a_warp + r) * (dim + 1);
-            const std::int64_t t = first + warp * any_rows_a_warp + r;
-            if (t >= s.sequence) continue;
-            const std::int64_t u = begin + lane;
+        for_own_rows(block, s.sequence, [&](int r, std::int64_t t, int own) {
+            const std::int64_t u = begin + block.lane;
             float ds = 0.0F;
             if (first_seen(segment_begin, s, sample, t) <= u && u <= t) {
-                const float score = scale * dot(tiles.own_a + own, tiles.tile_a + lane * (dim + 1), dim);
+                const float score = scale * dot(block.own_a + own, block.tile_a + block.lane * (dim + 1), dim);
                 const float p = expf(score - lse[at.statistics + t]);
-                ds = p * (dot(tiles.own_b + own, tiles.tile_b + lane * (dim + 1), dim) - delta[at.statistics + t]);
+                ds =
+                    p * (dot(block.own_b + own, block.tile_b + block.lane * (dim + 1), dim) - delta[at.statistics + t]);
             }
-            add_weighted(acc[r], ds, weights, tiles.tile_a, dim);
-        }
+            add_weighted(acc[r], ds, block.weights, block.tile_a, dim);
+        });
     }
-#pragma unroll
-    for (int r = 0; r < any_rows_a_warp; ++r) {
-        const std::int64_t t = first + warp * any_rows_a_warp + r;
-        if (t < s.sequence) store_row(dqkv + at.q + t * at.qkv_stride, acc[r], scale, dim);
-    }
+    for_own_rows(block, s.sequence,
+                 [&](int r, std::int64_t t, int) { store_row(dqkv + at.q + t * at.qkv_stride, acc[r], scale, dim); });
 }
 
 // dk and dv (=) of 16 positions of one KV head, summed over all query heads of its group: dv = Σ p do,
@@ -216,52 +225,42 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
                              AttentionShape s, const std::int32_t* segment_begin, float scale) {
     DYNAMIC_SHARED(shared);  // see the map at any_shared_bytes()
     SHARED_ARRAY(float, all_weights, any_threads);
-    float* const weights = all_weights + int(threadIdx.x) / warp_size * warp_size;
     const int dim = int(s.head_dim);
-    const AnyTiles tiles = any_tiles(shared, dim);
+    const AnyBlock block = any_block(shared, all_weights, dim);
+    const std::int64_t first = block.first;
     const std::int64_t of_group = s.heads / s.kv_heads;
     const std::int64_t sample = blockIdx.y / s.kv_heads;
     const std::int64_t group = blockIdx.y % s.kv_heads;
     const HeadRows own_at = head_rows(s, sample, group * of_group);
-    const std::int64_t first = std::int64_t(blockIdx.x) * any_rows;
-    const int lane = int(threadIdx.x) % warp_size;
-    const int warp = int(threadIdx.x) / warp_size;
-    load_rows(tiles.own_a, qkv + own_at.k, own_at.qkv_stride, first, any_rows, s.sequence, dim);
-    load_rows(tiles.own_b, qkv + own_at.v, own_at.qkv_stride, first, any_rows, s.sequence, dim);
+    load_rows(block.own_a, qkv + own_at.k, own_at.qkv_stride, first, any_rows, s.sequence, dim);
+    load_rows(block.own_b, qkv + own_at.v, own_at.qkv_stride, first, any_rows, s.sequence, dim);
     float dk[any_rows_a_warp][any_columns] = {};
     float dv[any_rows_a_warp][any_columns] = {};
     for (std::int64_t head = group * of_group; head < (group + 1) * of_group; ++head) {
         const HeadRows at = head_rows(s, sample, head);
         for (std::int64_t begin = first / any_tile * any_tile; begin < s.sequence; begin += any_tile) {
             __syncthreads();
-            load_rows(tiles.tile_a, qkv + at.q, at.qkv_stride, begin, any_tile, s.sequence, dim);
-            load_rows(tiles.tile_b, d_o + at.o, at.o_stride, begin, any_tile, s.sequence, dim);
+            load_any_tiles(block, qkv + at.q, at.qkv_stride, d_o + at.o, at.o_stride, begin, s.sequence);
             __syncthreads();
-            const std::int64_t t = begin + lane;
-#pragma unroll
-            for (int r = 0; r < any_rows_a_warp; ++r) {
-                const int own = (warp * any_rows_a_warp + r) * (dim + 1);
-                const std::int64_t u = first + warp * any_rows_a_warp + r;
-                if (u >= s.sequence) continue;
+            const std::int64_t t = begin + block.lane;
+            for_own_rows(block, s.sequence, [&](int r, std::int64_t u, int own) {
                 float p = 0.0F;
                 float ds = 0.0F;
                 if (t < s.sequence && u <= t && first_seen(segment_begin, s, sample, t) <= u) {
-                    const float score = scale * dot(tiles.tile_a + lane * (dim + 1), tiles.own_a + own, dim);
+                    const float score = scale * dot(block.tile_a + block.lane * (dim + 1), block.own_a + own, dim);
                     p = expf(score - lse[at.statistics + t]);
-                    ds = p * (dot(tiles.tile_b + lane * (dim + 1), tiles.own_b + own, dim) - delta[at.statistics + t]);
+                    ds = p * (dot(block.tile_b + block.lane * (dim + 1), block.own_b + own, dim) -
+                              delta[at.statistics + t]);
                 }
-                add_weighted(dv[r], p, weights, tiles.tile_b, dim);
-                add_weighted(dk[r], ds, weights, tiles.tile_a, dim);
-            }
+                add_weighted(dv[r], p, block.weights, block.tile_b, dim);
+                add_weighted(dk[r], ds, block.weights, block.tile_a, dim);
+            });
         }
     }
-#pragma unroll
-    for (int r = 0; r < any_rows_a_warp; ++r) {
-        const std::int64_t u = first + warp * any_rows_a_warp + r;
-        if (u >= s.sequence) continue;
+    for_own_rows(block, s.sequence, [&](int r, std::int64_t u, int) {
         store_row(dqkv + own_at.k + u * own_at.qkv_stride, dk[r], scale, dim);
         store_row(dqkv + own_at.v + u * own_at.qkv_stride, dv[r], 1.0F, dim);
-    }
+    });
 }
 
 }  // namespace gpas::cuda

@@ -39,6 +39,54 @@ constexpr std::int64_t backward_shared_bytes() {
     return 2 * tile_bytes<D>(tile_rows<D>) + 4 * tile_bytes<D>(backward_positions);
 }
 
+// What a block of either kernel has: its parts of shared memory (see the map), and its stationary rows.
+template <int D>
+struct BackwardBlock {
+    static constexpr int moving_tile = backward_positions * tile_pitch<D>;  // elements
+    bf16 *own_a, *own_b;        // stationary rows: keys and values, or queries and gradients
+    bf16 *moving_a, *moving_b;  // two tiles each: queries and gradients, or keys and values
+    int first;                  // position of the block's first stationary row
+    int warp_row;               // this warp's first stationary row, counted from the block's first row
+};
+template <int D>
+GPAS_DEVICE BackwardBlock<D> backward_block(unsigned char* shared, int index) {
+    auto* const rows = reinterpret_cast<bf16*>(shared);
+    constexpr int own = tile_rows<D> * tile_pitch<D>;
+    return {.own_a = rows,
+            .own_b = rows + own,
+            .moving_a = rows + 2 * own,
+            .moving_b = rows + 2 * own + 2 * BackwardBlock<D>::moving_tile,
+            .first = index * tile_rows<D>,
+            .warp_row = int(threadIdx.x) / warp_size * warp_rows<D>};
+}
+
+// The rows of one head in global memory: the row of position p is at rows + p · stride (elements).
+struct HeadSource {
+    const bf16* rows;
+    std::int64_t stride;
+};
+// Start copying the stationary rows, or the moving tiles of a turn (cp.async), from a to part a and from b to part b.
+template <int D>
+GPAS_DEVICE void load_stationary(const BackwardBlock<D>& block, HeadSource a, HeadSource b, std::int64_t sequence) {
+    load_tile<D, tile_rows<D>>(block.own_a, a.rows, a.stride, block.first, sequence);
+    load_tile<D, tile_rows<D>>(block.own_b, b.rows, b.stride, block.first, sequence);
+}
+template <int D>
+GPAS_DEVICE void load_moving(const BackwardBlock<D>& block, int turn, HeadSource a, HeadSource b, std::int64_t begin,
+                             std::int64_t sequence) {
+    const int buffer = turn % 2 * BackwardBlock<D>::moving_tile;
+    load_tile<D, backward_positions>(block.moving_a + buffer, a.rows, a.stride, begin, sequence);
+    load_tile<D, backward_positions>(block.moving_b + buffer, b.rows, b.stride, begin, sequence);
+    cp_async_commit();
+}
+// scores = own · movingᵀ for the stationary rows of this warp. own: own_a or own_b; moving: one moving tile.
+template <int D>
+GPAS_DEVICE void dot_stationary(FragmentC (&scores)[row_groups<D>][backward_positions / 8],
+                                const BackwardBlock<D>& block, const bf16* own, const bf16* moving) {
+    dot_rows<D, row_groups<D>, backward_positions>(
+        scores, [&](int m, int column) { return left_operand<D>(own, block.warp_row + m * 16, column); }, moving);
+}
+
 // What the weights and their gradients need per query.
 struct QueryTerm {
     float lse;                // · log2 e, because the kernels compute exp as 2^x
@@ -81,35 +129,28 @@ GPAS_DEVICE QueryTile tile_after(const QueryTile& tile, int positions, int first
 // p = exp2(scale_log2 · p - lse). p is transposed: a row is a key, a column is a query.
 template <int N>
 GPAS_DEVICE void weights_of_keys(FragmentC (&p)[N / 8], const QueryTerms& terms, float scale_log2) {
-#pragma unroll
-    for (int n = 0; n < N / 8; ++n) {
+    unrolled<N / 8>([&](int n) {
         const TermPair lse = terms.lse[fragment_column(n, 0) / 2];
-#pragma unroll
-        for (int i = 0; i < 4; ++i) p[n].f[i] = exp2_fast(fmaf(p[n].f[i], scale_log2, -lse.v[i % 2]));
-    }
+        unrolled<4>([&](int i) { p[n].f[i] = exp2_fast(fmaf(p[n].f[i], scale_log2, -lse.v[i % 2])); });
+    });
 }
 // p = 0 if the query is before the key, or in a later document. first_key, first_query: positions of row 0, column 0.
 template <int N>
 GPAS_DEVICE void mask_weights_of_keys(FragmentC (&p)[N / 8], const QueryTerms& terms, int first_key, int first_query) {
-#pragma unroll
-    for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            const int key = first_key + fragment_row(i);
-            const int column = fragment_column(n, i);
-            const bool before = terms.first_seen[column] > key;
-            if (key > first_query + column || before) p[n].f[i] = 0.0F;
-        }
+    for_elements<N>([&](int n, int i) {
+        const int key = first_key + fragment_row(i);
+        const int column = fragment_column(n, i);
+        const bool before = terms.first_seen[column] > key;
+        if (key > first_query + column || before) p[n].f[i] = 0.0F;
+    });
 }
 // ds = p (dp - delta). On entry ds holds dp = do·v.
 template <int N>
 GPAS_DEVICE void score_gradients(FragmentC (&ds)[N / 8], const FragmentC (&p)[N / 8], const QueryTerms& terms) {
-#pragma unroll
-    for (int n = 0; n < N / 8; ++n) {
+    unrolled<N / 8>([&](int n) {
         const TermPair delta = terms.delta[fragment_column(n, 0) / 2];
-#pragma unroll
-        for (int i = 0; i < 4; ++i) ds[n].f[i] = p[n].f[i] * (ds[n].f[i] - delta.v[i % 2]);
-    }
+        unrolled<4>([&](int i) { ds[n].f[i] = p[n].f[i] * (ds[n].f[i] - delta.v[i % 2]); });
+    });
 }
 
 // dk and dv (=) of tile_rows<D> positions of one KV head, summed over all query heads of its group. Keys and values are
@@ -121,41 +162,33 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
                          AttentionShape s, const std::int32_t* segment_begin, float scale) {
     constexpr int M = row_groups<D>;
     constexpr int N = backward_positions;
-    constexpr int tile = N * tile_pitch<D>;
-    DYNAMIC_SHARED(shared);  // see the map at backward_shared_bytes()
-    auto* const keys = reinterpret_cast<bf16*>(shared);
-    bf16* const values = keys + tile_rows<D> * tile_pitch<D>;
-    bf16* const queries = values + tile_rows<D> * tile_pitch<D>;
-    bf16* const gradients = queries + 2 * tile;
+    DYNAMIC_SHARED(shared);                // see the map at backward_shared_bytes()
     SHARED_ARRAY(TermPair, lse_terms, N);  // these three arrays hold the terms of two tiles of N queries
     SHARED_ARRAY(TermPair, delta_terms, N);
     SHARED_ARRAY(std::int32_t, seen_terms, 2 * N);
 
     const std::int64_t of_group = s.heads / s.kv_heads;
     const std::int64_t sample = blockIdx.y / s.kv_heads;
-    const int first = int(blockIdx.x) * tile_rows<D>;  // block 0, whose keys the most queries attend to, starts first
-    const int warp_row = int(threadIdx.x) / warp_size * warp_rows<D>;
+    // Block 0, whose keys the most queries attend to, starts first.
+    const BackwardBlock<D> block = backward_block<D>(shared, int(blockIdx.x));
     const HeadRows own = head_rows(s, sample, blockIdx.y % s.kv_heads * of_group);
-    load_tile<D, tile_rows<D>>(keys, qkv + own.k, own.qkv_stride, first, s.sequence);
-    load_tile<D, tile_rows<D>>(values, qkv + own.v, own.qkv_stride, first, s.sequence);
+    load_stationary(block, {qkv + own.k, own.qkv_stride}, {qkv + own.v, own.qkv_stride}, s.sequence);
 
-    const int turns = int(of_group) * ((int(s.sequence) - first + N - 1) / N);
+    const int turns = int(of_group) * ((int(s.sequence) - block.first + N - 1) / N);
     const auto terms_of = [&](int turn) {
         const int buffer = turn % 2;
         return QueryTerms{lse_terms + buffer * N / 2, delta_terms + buffer * N / 2, seen_terms + buffer * N};
     };
     const auto fetch = [&](int turn, const QueryTile& next) {
-        const int buffer = turn % 2 * tile;
-        load_tile<D, N>(queries + buffer, qkv + own.q + next.head * D, own.qkv_stride, next.begin, s.sequence);
-        load_tile<D, N>(gradients + buffer, d_o + own.o + next.head * D, own.o_stride, next.begin, s.sequence);
-        cp_async_commit();
+        load_moving(block, turn, {qkv + own.q + next.head * D, own.qkv_stride},
+                    {d_o + own.o + next.head * D, own.o_stride}, next.begin, s.sequence);
     };
     const bool has_term = int(threadIdx.x) < N;
     const auto fetch_term = [&](const QueryTile& next) {
         return query_term(lse, delta, segment_begin, s, sample, own.statistics + next.head * s.sequence,
                           next.begin + int(threadIdx.x));
     };
-    QueryTile next{0, first};
+    QueryTile next{0, block.first};
     fetch(0, next);
     if (has_term) store_term(terms_of(0), int(threadIdx.x), fetch_term(next));
 
@@ -169,37 +202,33 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
         cp_async_wait<0>();
         __syncthreads();  // all tiles and terms of this turn have arrived; all threads have finished the previous turn
         if (more) {
-            next = tile_after(next, N, first, s.sequence);
+            next = tile_after(next, N, block.first, s.sequence);
             fetch(turn + 1, next);
             if (has_term) next_term = fetch_term(next);
         }
-        const int buffer = turn % 2 * tile;
+        const int buffer = turn % 2 * block.moving_tile;
+        const bf16* const queries = block.moving_a + buffer;
+        const bf16* const gradients = block.moving_b + buffer;
         const QueryTerms terms = terms_of(turn);
-        const bool masked = begin < first + tile_rows<D> || begin + N > s.sequence || segment_begin != nullptr;
+        const bool masked = begin < block.first + tile_rows<D> || begin + N > s.sequence || segment_begin != nullptr;
         FragmentC p[M][N / 8];
         FragmentC ds[M][N / 8];
-        dot_rows<D, M, N>(
-            p, [&](int m, int column) { return left_operand<D>(keys, warp_row + m * 16, column); }, queries + buffer);
-#pragma unroll
-        for (int m = 0; m < M; ++m) {
+        dot_stationary(p, block, block.own_a, queries);
+        unrolled<M>([&](int m) {
             weights_of_keys<N>(p[m], terms, scale_log2);
-            if (masked) mask_weights_of_keys<N>(p[m], terms, first + warp_row + m * 16, begin);
-        }
-        add_weighted_rows<D, M, N>(dv, p, gradients + buffer);
-        dot_rows<D, M, N>(
-            ds, [&](int m, int column) { return left_operand<D>(values, warp_row + m * 16, column); },
-            gradients + buffer);
-#pragma unroll
-        for (int m = 0; m < M; ++m) score_gradients<N>(ds[m], p[m], terms);
-        add_weighted_rows<D, M, N>(dk, ds, queries + buffer);
+            if (masked) mask_weights_of_keys<N>(p[m], terms, block.first + block.warp_row + m * 16, begin);
+        });
+        add_weighted_rows<D, M, N>(dv, p, gradients);
+        dot_stationary(ds, block, block.own_b, gradients);
+        unrolled<M>([&](int m) { score_gradients<N>(ds[m], p[m], terms); });
+        add_weighted_rows<D, M, N>(dk, ds, queries);
         if (more && has_term) store_term(terms_of(turn + 1), int(threadIdx.x), next_term);
     }
-#pragma unroll
-    for (int m = 0; m < M; ++m) {
-        const int row = first + warp_row + m * 16;
+    unrolled<M>([&](int m) {
+        const int row = block.first + block.warp_row + m * 16;
         store_rows<D>(dqkv + own.k, own.qkv_stride, dk[m], scale, scale, row, s.sequence);
         store_rows<D>(dqkv + own.v, own.qkv_stride, dv[m], 1.0F, 1.0F, row, s.sequence);
-    }
+    });
 }
 
 // One of the two rows of queries that a thread has per group of 16 rows (FragmentC).
@@ -211,29 +240,20 @@ struct QueryRow {
 // p = exp2(scale_log2 · p - lse). A row of p is a query, a column is a key.
 template <int N>
 GPAS_DEVICE void weights_of_queries(FragmentC (&p)[N / 8], const QueryRow (&rows)[2], float scale_log2) {
-#pragma unroll
-    for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-        for (int i = 0; i < 4; ++i) p[n].f[i] = exp2_fast(fmaf(p[n].f[i], scale_log2, -rows[i / 2].term.lse));
+    for_elements<N>([&](int n, int i) { p[n].f[i] = exp2_fast(fmaf(p[n].f[i], scale_log2, -rows[i / 2].term.lse)); });
 }
 // p = 0 for keys after the query and keys of earlier documents. first_key: position of column 0.
 template <int N>
 GPAS_DEVICE void mask_weights_of_queries(FragmentC (&p)[N / 8], const QueryRow (&rows)[2], int first_key) {
-#pragma unroll
-    for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            const int key = first_key + fragment_column(n, i);
-            if (key > rows[i / 2].position || key < rows[i / 2].term.first_seen) p[n].f[i] = 0.0F;
-        }
+    for_elements<N>([&](int n, int i) {
+        const int key = first_key + fragment_column(n, i);
+        if (key > rows[i / 2].position || key < rows[i / 2].term.first_seen) p[n].f[i] = 0.0F;
+    });
 }
 // ds = p (dp - delta). On entry ds holds dp = do·v.
 template <int N>
 GPAS_DEVICE void score_gradients(FragmentC (&ds)[N / 8], const FragmentC (&p)[N / 8], const QueryRow (&rows)[2]) {
-#pragma unroll
-    for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-        for (int i = 0; i < 4; ++i) ds[n].f[i] = p[n].f[i] * (ds[n].f[i] - rows[i / 2].term.delta);
+    for_elements<N>([&](int n, int i) { ds[n].f[i] = p[n].f[i] * (ds[n].f[i] - rows[i / 2].term.delta); });
 }
 
 // dq (=) of tile_rows<D> queries of one head. Queries are stationary. A row of a fragment is a query, a column is a
@@ -244,38 +264,25 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
                         AttentionShape s, const std::int32_t* segment_begin, float scale) {
     constexpr int M = row_groups<D>;
     constexpr int N = backward_positions;
-    constexpr int tile = N * tile_pitch<D>;
     DYNAMIC_SHARED(shared);  // see the map at backward_shared_bytes()
-    auto* const queries = reinterpret_cast<bf16*>(shared);
-    bf16* const gradients = queries + tile_rows<D> * tile_pitch<D>;
-    bf16* const keys = gradients + tile_rows<D> * tile_pitch<D>;
-    bf16* const values = keys + 2 * tile;
 
     const std::int64_t sample = blockIdx.y / s.heads;
     const HeadRows at = head_rows(s, sample, blockIdx.y % s.heads);
-    const int first = int(gridDim.x - 1 - blockIdx.x) * tile_rows<D>;  // blocks with the most keys start first
-    const int warp_row = int(threadIdx.x) / warp_size * warp_rows<D>;
-    load_tile<D, tile_rows<D>>(queries, qkv + at.q, at.qkv_stride, first, s.sequence);
-    load_tile<D, tile_rows<D>>(gradients, d_o + at.o, at.o_stride, first, s.sequence);
+    // Blocks with the most keys start first.
+    const BackwardBlock<D> block = backward_block<D>(shared, int(gridDim.x - 1 - blockIdx.x));
+    load_stationary(block, {qkv + at.q, at.qkv_stride}, {d_o + at.o, at.o_stride}, s.sequence);
 
     QueryRow rows[M][2];
-#pragma unroll
-    for (int m = 0; m < M; ++m)
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            const int position = first + warp_row + m * 16 + fragment_row(half * 2);
-            rows[m][half] = {position, query_term(lse, delta, segment_begin, s, sample, at.statistics, position)};
-        }
-    const int last = first + tile_rows<D> < s.sequence ? first + tile_rows<D> : int(s.sequence);
+    for_rows<M>([&](int m, int half) {
+        const int position = block.first + block.warp_row + m * 16 + fragment_row(half * 2);
+        rows[m][half] = {position, query_term(lse, delta, segment_begin, s, sample, at.statistics, position)};
+    });
+    const int end = block.first + tile_rows<D>;
+    const int last = end < s.sequence ? end : int(s.sequence);
     const int tiles = (last + N - 1) / N;
     const bf16* const k = qkv + at.k;
     const bf16* const v = k + D;  // equals qkv + at.v; written so that the compiler keeps one address for both
-    const auto fetch = [&](int j) {
-        const int buffer = j % 2 * tile;
-        load_tile<D, N>(keys + buffer, k, at.qkv_stride, j * N, s.sequence);
-        load_tile<D, N>(values + buffer, v, at.qkv_stride, j * N, s.sequence);
-        cp_async_commit();
-    };
+    const auto fetch = [&](int j) { load_moving(block, j, {k, at.qkv_stride}, {v, at.qkv_stride}, j * N, s.sequence); };
     fetch(0);
 
     FragmentC dq[M][D / 8] = {};
@@ -284,26 +291,25 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
         cp_async_wait<0>();
         __syncthreads();  // all threads' copies of tile j have arrived; all threads have finished reading tile j - 1
         if (j + 1 < tiles) fetch(j + 1);
-        const int buffer = j % 2 * tile;
-        const bool masked = (j + 1) * N > first || segment_begin != nullptr;
+        const int buffer = j % 2 * block.moving_tile;
+        const bf16* const keys = block.moving_a + buffer;
+        const bf16* const values = block.moving_b + buffer;
+        const bool masked = (j + 1) * N > block.first || segment_begin != nullptr;
         FragmentC p[M][N / 8];
         FragmentC ds[M][N / 8];
-        dot_rows<D, M, N>(
-            p, [&](int m, int column) { return left_operand<D>(queries, warp_row + m * 16, column); }, keys + buffer);
-        dot_rows<D, M, N>(
-            ds, [&](int m, int column) { return left_operand<D>(gradients, warp_row + m * 16, column); },
-            values + buffer);
-#pragma unroll
-        for (int m = 0; m < M; ++m) {
+        dot_stationary(p, block, block.own_a, keys);
+        dot_stationary(ds, block, block.own_b, values);
+        unrolled<M>([&](int m) {
             weights_of_queries<N>(p[m], rows[m], scale_log2);
             if (masked) mask_weights_of_queries<N>(p[m], rows[m], j * N);
             score_gradients<N>(ds[m], p[m], rows[m]);
-        }
-        add_weighted_rows<D, M, N>(dq, ds, keys + buffer);
+        });
+        add_weighted_rows<D, M, N>(dq, ds, keys);
     }
-#pragma unroll
-    for (int m = 0; m < M; ++m)
-        store_rows<D>(dqkv + at.q, at.qkv_stride, dq[m], scale, scale, first + warp_row + m * 16, s.sequence);
+    unrolled<M>([&](int m) {
+        store_rows<D>(dqkv + at.q, at.qkv_stride, dq[m], scale, scale, block.first + block.warp_row + m * 16,
+                      s.sequence);
+    });
 }
 
 }  // namespace gpas::cuda

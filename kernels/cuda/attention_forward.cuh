@@ -53,13 +53,10 @@ GPAS_DEVICE float quad_sum(float x) {
 // first_key: position of the tile's first key.
 template <int N>
 GPAS_DEVICE void mask_scores(FragmentC (&scores)[N / 8], const SoftmaxRow (&rows)[2], int first_key) {
-#pragma unroll
-    for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-        for (int i = 0; i < 4; ++i) {
-            const int key = first_key + fragment_column(n, i);
-            if (key > rows[i / 2].position || key < rows[i / 2].first_seen) scores[n].f[i] = masked_score;
-        }
+    for_elements<N>([&](int n, int i) {
+        const int key = first_key + fragment_column(n, i);
+        if (key > rows[i / 2].position || key < rows[i / 2].first_seen) scores[n].f[i] = masked_score;
+    });
 }
 
 // Online softmax. Replaces scores by weights exp(scale · (score - most)), with `most` the row's largest score so far
@@ -68,33 +65,28 @@ GPAS_DEVICE void mask_scores(FragmentC (&scores)[N / 8], const SoftmaxRow (&rows
 template <int D, int N>
 GPAS_DEVICE void online_softmax(FragmentC (&scores)[N / 8], FragmentC (&sum)[D / 8], SoftmaxRow (&rows)[2],
                                 float scale_log2) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
+    unrolled<2>([&](int half) {
         SoftmaxRow& row = rows[half];
+        const auto for_elements_of_row = [&](auto&& f) {
+            unrolled<N / 8>([&](int n) { unrolled<2>([&](int i) { f(scores[n].f[half * 2 + i]); }); });
+        };
         float most = row.most;
-#pragma unroll
-        for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-            for (int i = half * 2; i < half * 2 + 2; ++i) most = fmaxf(most, scores[n].f[i]);
+        for_elements_of_row([&](float& score) { most = fmaxf(most, score); });
         most = quad_max(most);
         const float base = most == masked_score ? 0.0F : most * scale_log2;  // all masked so far: every weight is 0
         const float keep = exp2_fast(fmaf(row.most, scale_log2, -base));
         float weights = 0.0F;
-#pragma unroll
-        for (int n = 0; n < N / 8; ++n)
-#pragma unroll
-            for (int i = half * 2; i < half * 2 + 2; ++i) {
-                scores[n].f[i] = exp2_fast(fmaf(scores[n].f[i], scale_log2, -base));
-                weights += scores[n].f[i];
-            }
+        for_elements_of_row([&](float& score) {
+            score = exp2_fast(fmaf(score, scale_log2, -base));
+            weights += score;
+        });
         row.sum = row.sum * keep + weights;  // over this lane's columns of the row
         row.most = most;
-#pragma unroll
-        for (int n = 0; n < D / 8; ++n) {
+        unrolled<D / 8>([&](int n) {
             sum[n].f[half * 2] *= keep;
             sum[n].f[half * 2 + 1] *= keep;
-        }
-    }
+        });
+    });
 }
 
 // The least first_seen of the queries first … first + ROWS - 1; every lane of the warp gets it.
@@ -144,49 +136,43 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     fetch(first_tile);
 
     SoftmaxRow rows[M][2];
-#pragma unroll
-    for (int m = 0; m < M; ++m)
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
-            SoftmaxRow& row = rows[m][half];
-            row.position = first + warp_row + m * 16 + fragment_row(half * 2);
-            if (row.position < s.sequence) row.first_seen = first_seen(segment_begin, s, sample, row.position);
-        }
+    for_rows<M>([&](int m, int half) {
+        SoftmaxRow& row = rows[m][half];
+        row.position = first + warp_row + m * 16 + fragment_row(half * 2);
+        if (row.position < s.sequence) row.first_seen = first_seen(segment_begin, s, sample, row.position);
+    });
     FragmentA q[M][D / 16];
     FragmentC sum[M][D / 8] = {};
     for (int j = first_tile; j < tiles; ++j) {
         cp_async_wait<0>();
         __syncthreads();  // all threads' copies of tile j have arrived; all threads have finished reading tile j - 1
         if (j == first_tile)
-#pragma unroll
-            for (int m = 0; m < M; ++m)
-#pragma unroll
-                for (int i = 0; i < D / 16; ++i) q[m][i] = left_operand<D>(queries, warp_row + m * 16, i * 16);
+            unrolled<M>([&](int m) {
+                unrolled<D / 16>([&](int i) { q[m][i] = left_operand<D>(queries, warp_row + m * 16, i * 16); });
+            });
         if (j + 1 < tiles) fetch(j + 1);
         const int buffer = j % 2 * tile;
         const bool masked = (j + 1) * forward_keys > first || segment_begin != nullptr;
         FragmentC scores[M][forward_keys / 8];
         dot_rows<D, M, forward_keys>(scores, [&](int m, int column) { return q[m][column / 16]; }, keys + buffer);
-#pragma unroll
+#pragma unroll  // not unrolled(): it costs two registers here (D = 48, sm_80)
         for (int m = 0; m < M; ++m) {
             if (masked) mask_scores<forward_keys>(scores[m], rows[m], j * forward_keys);
             online_softmax<D, forward_keys>(scores[m], sum[m], rows[m], scale_log2);
         }
         add_weighted_rows<D, M, forward_keys>(sum, scores, values + buffer);
     }
-#pragma unroll
-    for (int m = 0; m < M; ++m) {
+    unrolled<M>([&](int m) {
         float factor[2];
-#pragma unroll
-        for (int half = 0; half < 2; ++half) {
+        unrolled<2>([&](int half) {
             const SoftmaxRow& row = rows[m][half];
             const float total = quad_sum(row.sum);
             factor[half] = 1.0F / total;
             if (threadIdx.x % 4 == 0 && row.position < s.sequence)
                 lse[at.statistics + row.position] = row.most * scale_log2 * ln_of_2 + logf(total);
-        }
+        });
         store_rows<D>(o + at.o, at.o_stride, sum[m], factor[0], factor[1], first + warp_row + m * 16, s.sequence);
-    }
+    });
 }
 
 }  // namespace gpas::cuda

@@ -58,8 +58,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
         for (int m = 0; m < id_masks; ++m)
             for (unsigned left = equal[m]; left != 0; left &= left - 1) {
                 const auto pack = load_pack<V>(dh + (begin + m * warp_size + lowest_bit(left)) * columns + column);
-#pragma unroll
-                for (int v = 0; v < V; ++v) sum[v] += to_float(pack.v[v]);
+                unrolled<V>([&](int v) { sum[v] += to_float(pack.v[v]); });
             }
     }
     if (column >= columns) return;
@@ -93,11 +92,10 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     const auto gate = load_pack<V>(gate_up + at.at_gate);
     const auto up = load_pack<V>(gate_up + at.at_gate + columns);
     Pack<T, V> out;
-#pragma unroll
-    for (int v = 0; v < V; ++v) {
+    unrolled<V>([&](int v) {
         const float g = to_float(gate.v[v]);
         out.v[v] = from_float<T>(g * fast_sigmoid(g) * to_float(up.v[v]));
-    }
+    });
     store_pack(act + at.at_act, out);
 }
 
@@ -111,15 +109,14 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     auto gate = load_pack<V>(gate_up + at.at_gate);
     auto up = load_pack<V>(gate_up + at.at_gate + columns);
     const auto d = load_pack<V>(dact + at.at_act);
-#pragma unroll
-    for (int v = 0; v < V; ++v) {
+    unrolled<V>([&](int v) {
         const float g = to_float(gate.v[v]);
         const float u = to_float(up.v[v]);
         const float da = to_float(d.v[v]);
         const float s = fast_sigmoid(g);
         gate.v[v] = from_float<T>(da * u * s * (1.0F + g * (1.0F - s)));
         up.v[v] = from_float<T>(da * g * s);
-    }
+    });
     store_pack(dgate_up + at.at_gate, gate);
     store_pack(dgate_up + at.at_gate + columns, up);
 }

@@ -46,15 +46,14 @@ GPAS_DEVICE void adamw_elements(const AdamwEntry& e, const AdamwFactors& f, floa
     auto v = load_pack<V>(e.v + i);
     const auto raw = load_pack<V>(e.gradient + i);
     Pack<bf16, V> rounded;
-#pragma unroll
-    for (int j = 0; j < V; ++j) {
+    unrolled<V>([&](int j) {
         const float g = raw.v[j] * factor;
         m.v[j] = moved_average(f.first, m.v[j], g);
         v.v[j] = moved_average(f.second, v.v[j], g * g);
         const float update = (m.v[j] * f.first_correction) / (sqrtf(v.v[j] * f.second_correction) + f.epsilon);
         w.v[j] = w.v[j] - (f.rate * update + e.decay * w.v[j]);
         rounded.v[j] = bf16(w.v[j]);
-    }
+    });
     store_pack(e.w + i, w);
     store_pack(e.m + i, m);
     store_pack(e.v + i, v);
@@ -118,8 +117,7 @@ GPAS_DEVICE double squares_of(const SquaresEntry& e) {
     for (std::int64_t i = first * V; i < e.count; i += std::int64_t(e.blocks) * flat_threads * V) {
         const auto pack = load_pack<V>(x + i);
         float squares = 0.0F;
-#pragma unroll
-        for (int v = 0; v < V; ++v) squares += to_float(pack.v[v]) * to_float(pack.v[v]);
+        unrolled<V>([&](int v) { squares += to_float(pack.v[v]) * to_float(pack.v[v]); });
         sum += double(squares);
     }
     return sum;
@@ -206,8 +204,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) cast_kernel(To* y, const From* x, st
     if (i >= elements) return;
     const auto in = load_pack<V>(x + i);
     Pack<To, V> out;
-#pragma unroll
-    for (int v = 0; v < V; ++v) out.v[v] = from_float<To>(to_float(in.v[v]));
+    unrolled<V>([&](int v) { out.v[v] = from_float<To>(to_float(in.v[v])); });
     store_pack(y + i, out);
 }
 
@@ -216,8 +213,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) fill_kernel(T* x, float value, std::
     const std::int64_t i = flat_index(V);
     if (i >= elements) return;
     Pack<T, V> out;
-#pragma unroll
-    for (int v = 0; v < V; ++v) out.v[v] = from_float<T>(value);
+    unrolled<V>([&](int v) { out.v[v] = from_float<T>(value); });
     store_pack(x + i, out);
 }
 
@@ -226,8 +222,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) scale_kernel(T* y, float factor, std
     const std::int64_t i = flat_index(V);
     if (i >= elements) return;
     auto pack = load_pack<V>(y + i);
-#pragma unroll
-    for (int v = 0; v < V; ++v) pack.v[v] = from_float<T>(to_float(pack.v[v]) * factor);
+    unrolled<V>([&](int v) { pack.v[v] = from_float<T>(to_float(pack.v[v]) * factor); });
     store_pack(y + i, pack);
 }
 

@@ -2,7 +2,9 @@
 #pragma once
 
 #include "kernels/cuda/launch_rows.hpp"
+#include "kernels/cuda/scratch_sizes.hpp"
 
+#include <algorithm>
 #include <type_traits>
 
 namespace gpas::cuda {
@@ -30,6 +32,11 @@ void visit_flat(const Tensor& x, bool aligned, F&& f) {
 inline unsigned blocks_of(std::int64_t elements, int v) {
     const std::int64_t a_block = std::int64_t(flat_threads) * v;
     return unsigned((elements + a_block - 1) / a_block);
+}
+// Blocks of a kernel that sums over all elements, of which a thread loads v at once.
+inline std::int64_t blocks_for_elements(std::int64_t elements, int v) {
+    const std::int64_t a_block = std::int64_t(flat_threads) * v * 4;
+    return std::clamp<std::int64_t>((elements + a_block - 1) / a_block, 1, most_row_blocks);
 }
 // Index of this thread's first element, at v elements per thread.
 GPAS_DEVICE std::int64_t flat_index(int v) { return (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * v; }

@@ -48,8 +48,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_block) stats_kernel(float* stats, const float*
     Softmax mine;
     for (std::int64_t c = std::int64_t(threadIdx.x) * V; c < columns; c += std::int64_t(row_block) * V) {
         const auto pack = load_pack<V>(row + c);
-#pragma unroll
-        for (int v = 0; v < V; ++v) add(mine, pack.v[v]);
+        unrolled<V>([&](int v) { add(mine, pack.v[v]); });
     }
     const float most = block_max(mine.most, max_parts);
     const float sum = block_sum(mine.sum * fast_exp(mine.most - most), sum_parts);
@@ -105,13 +104,12 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_block)
     for (std::int64_t c = std::int64_t(threadIdx.x) * V; c < columns; c += std::int64_t(row_block) * V) {
         const auto in = load_pack<V>(logits + t * columns + c);
         Pack<T, V> out;
-#pragma unroll
-        for (int v = 0; v < V; ++v) {
+        unrolled<V>([&](int v) {
             // The gradient of a row without a label is set to 0. A product with 0 would turn Inf or NaN into NaN.
             float d = label >= 0 ? share * fast_exp(in.v[v] - most) : 0.0F;
             if (label >= 0 && c + v + first_column == label) d -= factor;
             out.v[v] = from_float<T>(d);
-        }
+        });
         store_pack(dlogits + t * columns + c, out);
     }
 }

@@ -1,18 +1,16 @@
-// Operations on the residual stream (sums, gates, RMSNorm). One kernel per operation; finish_kernel sums gradients of
-// weights and gates. Bound by memory bandwidth: each input [T,C] is read once and each output [T,C] is written once,
+// Operations on the residual stream (sums, gates, RMSNorm), one kernel each. Gradients of weights and gates are summed
+// in residual_sums.cuh. Bound by memory bandwidth: each input [T,C] is read once and each output [T,C] is written once,
 // because a row stays in registers between the two passes over it (statistics, then result).
 // Measured speed: docs/results/gpu.md.
 #include "kernels/backend.hpp"
 
-#include "kernels/cuda/device/gate.cuh"
 #include "kernels/cuda/launch_flat.hpp"
 #include "kernels/cuda/launch_rows.hpp"
 #include "kernels/cuda/limits.hpp"
-#include "kernels/cuda/scratch.hpp"
+#include "kernels/cuda/residual_sums.cuh"
 #include "kernels/cuda/scratch_sizes.hpp"
 
 #include <algorithm>
-#include <vector>
 
 namespace gpas::cuda {
 namespace {
@@ -29,9 +27,8 @@ GPAS_DEVICE void store_normed(typename L::T* n, const Pack<typename L::T, L::V>*
     for_row_packs<L>(columns, [&](int p, int column) {
         const auto weight = load_pack<L::V>(w + column);
         Pack<T, L::V> out;
-#pragma unroll
-        for (int v = 0; v < L::V; ++v)
-            out.v[v] = from_float<T>(to_float(weight.v[v]) * scale * (to_float(row[p].v[v]) * factor));
+        unrolled<L::V>(
+            [&](int v) { out.v[v] = from_float<T>(to_float(weight.v[v]) * scale * (to_float(row[p].v[v]) * factor)); });
         store_pack(n + column, out);
     });
 }
@@ -50,11 +47,10 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
     float squares = 0.0F;
     for_row_packs<L>(columns, [&](int p, int column) {
         in[p] = load_pack<L::V>(x + at + column);
-#pragma unroll
-        for (int v = 0; v < L::V; ++v) {
+        unrolled<L::V>([&](int v) {
             const float h = k * to_float(in[p].v[v]);
             squares += h * h;
-        }
+        });
     });
     float r;
     if (replay) {
@@ -83,12 +79,11 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
     for_row_packs<L>(columns, [&](int p, int column) {
         const auto vx = load_pack<L::V>(x + column);
         const auto vb = load_pack<L::V>(b + at + column);
-#pragma unroll
-        for (int v = 0; v < L::V; ++v) {
+        unrolled<L::V>([&](int v) {
             sum[p].v[v] = from_float<T>(c * to_float(vx.v[v]) + to_float(vb.v[v]));
             const float stored = k_out * to_float(sum[p].v[v]);
             squares += stored * stored;
-        }
+        });
         store_pack(x2 + at + column, sum[p]);
     });
     if (!WITH_NORM) return;
@@ -98,27 +93,6 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
 }
 
 // ---- backward -------------------------------------------------------------------------------------------------------
-
-// Partial sums of each block, in scratch memory (=). finish_kernel adds them up.
-struct Partials {
-    float* dw = nullptr;      // [blocks][C]; null: no weight gradient
-    double* gates = nullptr;  // [blocks][2]: Σ dy ⊙ x of the stream's gate and of the shortcut's gate; null: neither
-};
-
-// A thread's part of Partials::gates.
-struct GateSums {
-    float stream = 0.0F;    // Σ d_h ⊙ x
-    float shortcut = 0.0F;  // Σ d ⊙ x; store_gate_sums multiplies it by alpha · k
-};
-
-GPAS_DEVICE void store_gate_sums(const Partials& out, const GateSums& sums, float shortcut_factor, double* parts) {
-    const double stream = block_sum(double(sums.stream), parts);
-    __syncthreads();
-    const double shortcut = block_sum(double(sums.shortcut), parts);
-    if (threadIdx.x != 0) return;
-    out.gates[2 * std::int64_t(blockIdx.x)] = stream;
-    out.gates[2 * std::int64_t(blockIdx.x) + 1] = double(shortcut_factor) * shortcut;
-}
 
 // n = scale · w h rstd  ⇒  dh = rstd (g - h rstd² mean(g h)) with g = scale · w dn, h = k x.
 // A block processes rows block, block + blocks, …. A thread has the same columns of every row, so it sums the weight
@@ -146,8 +120,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
             vx[p] = load_pack<L::V>(x + at + column);
             vdn[p] = load_pack<L::V>(dn + at + column);
             const auto vw = load_pack<L::V>(w + column);
-#pragma unroll
-            for (int v = 0; v < L::V; ++v) dot += to_float(vdn[p].v[v]) * to_float(vw.v[v]) * to_float(vx[p].v[v]);
+            unrolled<L::V>([&](int v) { dot += to_float(vdn[p].v[v]) * to_float(vw.v[v]) * to_float(vx[p].v[v]); });
         });
         const float s = rstd[row];
         const float mean = block_sum(dot, parts + turn * warp_size) * scale * k / float(columns);
@@ -157,8 +130,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
             const auto vw = load_pack<L::V>(w + column);
             Pack<T, L::V> vd = {};
             if (r.alpha != 0.0F) vd = load_pack<L::V>(d + at + column);
-#pragma unroll
-            for (int v = 0; v < L::V; ++v) {
+            unrolled<L::V>([&](int v) {
                 const float xv = to_float(vx[p].v[v]);
                 const float dnv = to_float(vdn[p].v[v]);
                 float dh = push * (to_float(vw.v[v]) * dnv) - pull * xv;
@@ -169,7 +141,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(row_threads)
                 dw[p][v] += push * k * (dnv * xv);
                 sums.stream += dh * xv;
                 vd.v[v] = from_float<T>(dh * pass);
-            }
+            });
             store_pack(d + at + column, vd);
         });
     }
@@ -195,62 +167,17 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
         const auto vx = load_pack<V>(x + i);
         Pack<T, V> vdb = {};
         if (db != nullptr) vdb = load_pack<V>(db + i);
-#pragma unroll
-        for (int v = 0; v < V; ++v) {
+        unrolled<V>([&](int v) {
             const float xv = to_float(vx.v[v]);
             float dh = through * to_float(vd.v[v]);
             if (db != nullptr) dh += to_float(vdb.v[v]);
             sums.shortcut += to_float(vd.v[v]) * xv;
             sums.stream += dh * xv;
             vd.v[v] = from_float<T>(dh * pass);
-        }
+        });
         store_pack(d + i, vd);
     }
     if (out.gates != nullptr) store_gate_sums(out, sums, r.alpha * gate_factor(h.gate), gate_parts);
-}
-
-constexpr int finish_columns = 32;  // columns per block of finish_kernel
-constexpr int finish_groups = 16;   // threads per column
-
-// Adds up the blocks' partial sums in a fixed order. The last block computes the gradients of the gates (+=); every
-// other block computes dw (+=) of 32 columns.
-GPAS_KERNEL GPAS_MOST_THREADS(finish_columns* finish_groups)
-    finish_kernel(float* dw, GateGradients dgate, Partials parts, std::int64_t blocks, int columns, Gate stream,
-                  Gate shortcut) {
-    SHARED_ARRAY(double, sums, finish_columns* finish_groups);
-    const int lane = int(threadIdx.x) % finish_columns;
-    const int group = int(threadIdx.x) / finish_columns;
-    if (blockIdx.x + 1 == gridDim.x) {
-        if (parts.gates == nullptr || group > 1) return;  // warp 0: the stream's gate; warp 1: the shortcut's
-        double sum = 0.0;
-        for (std::int64_t block = lane; block < blocks; block += finish_columns) sum += parts.gates[2 * block + group];
-        sum = warp_sum(sum);
-        if (lane == 0 && group == 0) add_gate_gradient(dgate.stream, stream, sum);
-        if (lane == 0 && group == 1) add_gate_gradient(dgate.shortcut, shortcut, sum);
-        return;
-    }
-    const int column = int(blockIdx.x) * finish_columns + lane;
-    double sum = 0.0;
-    if (column < columns)
-        for (std::int64_t block = group; block < blocks; block += finish_groups)
-            sum += double(parts.dw[block * columns + column]);
-    sums[threadIdx.x] = sum;
-    __syncthreads();
-    if (group != 0 || column >= columns) return;
-    for (int other = 1; other < finish_groups; ++other) sum += sums[other * finish_columns + lane];
-    dw[column] += float(sum);
-}
-
-// Both addresses of dgate may be equal (a layer's two sub-layers share a gate); then the stream's sum is added first.
-// All kernels that add to gate gradients run on one CUDA stream, so two of them never add at the same time.
-void finish(Context& context, Tensor dw, GateGradients dgate, const Partials& parts, std::int64_t blocks, Gate stream,
-            Gate shortcut) {
-    const std::int64_t columns = dw ? dw.elements() : 0;
-    if (columns == 0 && parts.gates == nullptr) return;
-    launch(context.gpu(),
-           {.grid = unsigned((columns + finish_columns - 1) / finish_columns + 1),
-            .threads = finish_columns * finish_groups},
-           finish_kernel, dw ? dw.as<float>() : nullptr, dgate, parts, blocks, int(columns), stream, shortcut);
 }
 
 // ---- elementwise ----------------------------------------------------------------------------------------------------
@@ -262,46 +189,12 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) apply_gate_kernel(T* y, ResidualStre
     const std::int64_t i = flat_index(V);
     if (i >= elements) return;
     auto pack = load_pack<V>(x + i);
-#pragma unroll
-    for (int v = 0; v < V; ++v) pack.v[v] = from_float<T>(k * to_float(pack.v[v]));
+    unrolled<V>([&](int v) { pack.v[v] = from_float<T>(k * to_float(pack.v[v])); });
     store_pack(y + i, pack);
-}
-
-// parts[block] = (Σ k x, Σ k² x²) over the block's elements
-template <class T, int V>
-GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) moments_kernel(double* parts, ResidualStream h, std::int64_t elements) {
-    SHARED_ARRAY(double, first_parts, warp_size);
-    SHARED_ARRAY(double, second_parts, warp_size);
-    const T* x = static_cast<const T*>(h.x.data);
-    double first = 0.0;
-    double second = 0.0;
-    const std::int64_t step = std::int64_t(gridDim.x) * blockDim.x * V;
-    for (std::int64_t i = flat_index(V); i < elements; i += step) {
-        const auto pack = load_pack<V>(x + i);
-        float sum = 0.0F;
-        float squares = 0.0F;
-#pragma unroll
-        for (int v = 0; v < V; ++v) {
-            sum += to_float(pack.v[v]);
-            squares += to_float(pack.v[v]) * to_float(pack.v[v]);
-        }
-        first += double(sum);
-        second += double(squares);
-    }
-    const double k = double(gate_factor(h.gate));
-    first = block_sum(first, first_parts);
-    second = block_sum(second, second_parts);
-    if (threadIdx.x != 0) return;
-    parts[2 * std::int64_t(blockIdx.x)] = k * first;
-    parts[2 * std::int64_t(blockIdx.x) + 1] = k * k * second;
 }
 
 std::int64_t blocks_for_rows(std::int64_t rows) {
     return std::clamp<std::int64_t>((rows + rows_a_block - 1) / rows_a_block, 1, most_row_blocks);
-}
-std::int64_t blocks_for_elements(std::int64_t elements, int v) {
-    const std::int64_t a_block = std::int64_t(flat_threads) * v * 4;
-    return std::clamp<std::int64_t>((elements + a_block - 1) / a_block, 1, most_row_blocks);
 }
 
 // n = norm(h). replay: rstd is read; otherwise it is computed and written.
@@ -349,9 +242,7 @@ void rmsnorm_backward(Context& context, const RmsnormBackwardArgs& args) {
     if (rows == 0) return;
     const Arena::Scope scope(context.scratch());
     const std::int64_t blocks = blocks_for_rows(rows);
-    const bool gated = dgate.stream != nullptr || dgate.shortcut != nullptr;
-    const Partials parts{.dw = dw ? scratch_array<float>(context, blocks * columns) : nullptr,
-                         .gates = gated ? scratch_array<double>(context, 2 * blocks) : nullptr};
+    const Partials parts = partials(context, blocks, dw ? columns : 0, dgate);
     const bool aligned = aligned_16({d.data, dn.data, h.x.data, norm.w.data});
     visit_row_layout(d.dtype, columns, aligned, [&](auto layout) {
         using L = decltype(layout);
@@ -360,7 +251,7 @@ void rmsnorm_backward(Context& context, const RmsnormBackwardArgs& args) {
                rmsnorm_backward_kernel<L>, d.as<T>(), parts, dn.as<T>(), r, h, rstd.as<float>(), norm.w.as<T>(), rows,
                int(columns), norm.scale);
     });
-    finish(context, dw, dgate, parts, blocks, h.gate, r.shortcut);
+    finish_sums(context, dw, dgate, parts, blocks, h.gate, r.shortcut);
 }
 
 void residual_backward(Context& context, const ResidualBackwardArgs& args) {
@@ -368,14 +259,13 @@ void residual_backward(Context& context, const ResidualBackwardArgs& args) {
     const std::int64_t elements = d.elements();
     if (elements == 0) return;
     const Arena::Scope scope(context.scratch());
-    const bool gated = dgate.stream != nullptr || dgate.shortcut != nullptr;
     visit_flat(d, aligned_16({d.data, db.data, h.x.data}), [&](auto zero, auto v) {
         using T = decltype(zero);
         const std::int64_t blocks = blocks_for_elements(elements, v);
-        const Partials parts{.gates = gated ? scratch_array<double>(context, 2 * blocks) : nullptr};
+        const Partials parts = partials(context, blocks, 0, dgate);
         launch(context.gpu(), {.grid = unsigned(blocks), .threads = flat_threads}, residual_backward_kernel<T, v()>,
                d.as<T>(), parts, db ? db.as<T>() : nullptr, r, h, elements);
-        finish(context, {}, dgate, parts, blocks, h.gate, r.shortcut);
+        finish_sums(context, {}, dgate, parts, blocks, h.gate, r.shortcut);
     });
 }
 
@@ -387,26 +277,6 @@ void apply_gate(Context& context, Tensor y, ResidualStream h) {
         launch(context.gpu(), {.grid = blocks_of(elements, v), .threads = flat_threads}, apply_gate_kernel<T, v()>,
                y.as<T>(), h, elements);
     });
-}
-
-Moments moments(Context& context, ResidualStream h) {
-    Moments total{.count = h.x.elements()};
-    if (total.count == 0) return total;
-    const Arena::Scope scope(context.scratch());
-    visit_flat(h.x, aligned_16({h.x.data}), [&](auto zero, auto v) {
-        using T = decltype(zero);
-        const std::int64_t blocks = blocks_for_elements(total.count, v);
-        auto* parts = scratch_array<double>(context, 2 * blocks);
-        launch(context.gpu(), {.grid = unsigned(blocks), .threads = flat_threads}, moments_kernel<T, v()>, parts, h,
-               total.count);
-        std::vector<double> sums(std::size_t(2 * blocks));
-        context.gpu().copy_to_host(sums.data(), parts, std::int64_t(sums.size() * sizeof(double)));
-        for (std::size_t i = 0; i < sums.size(); i += 2) {
-            total.sum += sums[i];
-            total.sum_of_squares += sums[i + 1];
-        }
-    });
-    return total;
 }
 
 std::int64_t widest_row(Dtype dtype, std::int64_t columns) {

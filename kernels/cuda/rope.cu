@@ -25,15 +25,14 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
 
     auto first = load_pack<V>(at);
     auto second = load_pack<V>(at + half);
-#pragma unroll
-    for (int v = 0; v < V; ++v) {
+    unrolled<V>([&](int v) {
         const float c = cos[position * half + pair + v];
         const float s = sin[position * half + pair + v] * direction;
         const float a = to_float(first.v[v]);
         const float b = to_float(second.v[v]);
         first.v[v] = from_float<T>(a * c - b * s);
         second.v[v] = from_float<T>(b * c + a * s);
-    }
+    });
     store_pack(at, first);
     store_pack(at + half, second);
 }

@@ -77,28 +77,33 @@ GPAS_DEVICE TwoB right_operand_of_columns(const bf16* tile, int row, int column)
     return {{{m.r[0], m.r[1]}}, {{m.r[2], m.r[3]}}};
 }
 
+// f(n, i) for every element i of the fragments n of 16 × N results.
+template <int N, class F>
+GPAS_DEVICE void for_elements(F&& f) {
+    unrolled<N / 8>([&](int n) { unrolled<4>([&](int i) { f(n, i); }); });
+}
+
+// f(m, half) for the two rows that a lane has of each of M groups of 16 rows: half 0 of rows 0 … 7, half 1 of 8 … 15.
+template <int M, class F>
+GPAS_DEVICE void for_rows(F&& f) {
+    unrolled<M>([&](int m) { unrolled<2>([&](int half) { f(m, half); }); });
+}
+
 // scores = left · tileᵀ: M groups of 16 × N. left(m, k): columns k … k + 15 of the rows of group m. tile: N rows of D.
 template <int D, int M, int N, class Left>
 GPAS_DEVICE void dot_rows(FragmentC (&scores)[M][N / 8], Left&& left, const bf16* tile) {
-#pragma unroll
-    for (int m = 0; m < M; ++m)
-#pragma unroll
-        for (int n = 0; n < N / 8; ++n) scores[m][n] = {};
-#pragma unroll
-    for (int k = 0; k < D; k += 16) {
+    unrolled<M>([&](int m) { unrolled<N / 8>([&](int n) { scores[m][n] = {}; }); });
+    unrolled<D / 16>([&](int k) {
         FragmentA a[M];
-#pragma unroll
-        for (int m = 0; m < M; ++m) a[m] = left(m, k);
-#pragma unroll
-        for (int n = 0; n < N; n += 16) {
-            const TwoB b = right_operand_of_rows<D>(tile, n, k);
-#pragma unroll
-            for (int m = 0; m < M; ++m) {
-                mma_bf16(scores[m][n / 8], a[m], b.first);
-                mma_bf16(scores[m][n / 8 + 1], a[m], b.second);
-            }
-        }
-    }
+        unrolled<M>([&](int m) { a[m] = left(m, k * 16); });
+        unrolled<N / 16>([&](int n) {
+            const TwoB b = right_operand_of_rows<D>(tile, n * 16, k * 16);
+            unrolled<M>([&](int m) {
+                mma_bf16(scores[m][2 * n], a[m], b.first);
+                mma_bf16(scores[m][2 * n + 1], a[m], b.second);
+            });
+        });
+    });
 }
 
 // 16 columns of fp32 results, rounded to bf16, as the left operand of the next product.
@@ -110,21 +115,17 @@ GPAS_DEVICE FragmentA rounded(const FragmentC& low, const FragmentC& high) {
 // sum += weights · tile: M groups of 16 × D. weights: M groups of 16 × N, rounded to bf16. tile: N rows of D.
 template <int D, int M, int N>
 GPAS_DEVICE void add_weighted_rows(FragmentC (&sum)[M][D / 8], const FragmentC (&weights)[M][N / 8], const bf16* tile) {
-#pragma unroll
-    for (int n = 0; n < N; n += 16) {
+    unrolled<N / 16>([&](int n) {
         FragmentA a[M];
-#pragma unroll
-        for (int m = 0; m < M; ++m) a[m] = rounded(weights[m][n / 8], weights[m][n / 8 + 1]);
-#pragma unroll
-        for (int d = 0; d < D; d += 16) {
-            const TwoB b = right_operand_of_columns<D>(tile, n, d);
-#pragma unroll
-            for (int m = 0; m < M; ++m) {
-                mma_bf16(sum[m][d / 8], a[m], b.first);
-                mma_bf16(sum[m][d / 8 + 1], a[m], b.second);
-            }
-        }
-    }
+        unrolled<M>([&](int m) { a[m] = rounded(weights[m][2 * n], weights[m][2 * n + 1]); });
+        unrolled<D / 16>([&](int d) {
+            const TwoB b = right_operand_of_columns<D>(tile, n * 16, d * 16);
+            unrolled<M>([&](int m) {
+                mma_bf16(sum[m][2 * d], a[m], b.first);
+                mma_bf16(sum[m][2 * d + 1], a[m], b.second);
+            });
+        });
+    });
 }
 
 // Row and column, in a 16-row product, of this lane's element i of fragment n (layout of FragmentC).
@@ -137,16 +138,15 @@ GPAS_DEVICE int fragment_column(int n, int i) { return n * 8 + int(threadIdx.x) 
 template <int D>
 GPAS_DEVICE void store_rows(bf16* to, std::int64_t stride, const FragmentC (&sum)[D / 8], float factor_low,
                             float factor_high, std::int64_t begin, std::int64_t sequence) {
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
+    unrolled<2>([&](int half) {
         const std::int64_t position = begin + fragment_row(half * 2);
-        if (position >= sequence) continue;
+        if (position >= sequence) return;
         const float factor = half == 0 ? factor_low : factor_high;
-#pragma unroll
-        for (int n = 0; n < D / 8; ++n)
+        unrolled<D / 8>([&](int n) {
             *reinterpret_cast<std::uint32_t*>(to + position * stride + fragment_column(n, 0)) =
                 pack_bf16(sum[n].f[half * 2] * factor, sum[n].f[half * 2 + 1] * factor);
-    }
+        });
+    });
 }
 
 constexpr float log2_of_e = 1.44269504088896341F;

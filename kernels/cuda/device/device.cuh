@@ -47,6 +47,13 @@ GPAS_DEVICE void store_pack(T* to, const Pack<T, N>& pack) {
     *reinterpret_cast<Pack<T, N>*>(to) = pack;
 }
 
+// f(0), …, f(N - 1), unrolled. An array stays in registers only if its indices are constants.
+template <int N, class F>
+GPAS_DEVICE void unrolled(F&& f) {
+#pragma unroll
+    for (int i = 0; i < N; ++i) f(i);
+}
+
 GPAS_DEVICE float to_float(float x) { return x; }
 GPAS_DEVICE float to_float(bf16 x) { return float(x); }
 template <class T>

@@ -25,11 +25,10 @@ struct RowLayout {
 // Calls f(pack index, first column of the pack) for each pack of the row that this thread holds.
 template <class L, class F>
 GPAS_DEVICE void for_row_packs(int columns, F&& f) {
-#pragma unroll
-    for (int p = 0; p < L::PACKS; ++p) {
+    unrolled<L::PACKS>([&](int p) {
         const int column = (p * int(blockDim.x) + int(threadIdx.x)) * L::V;
         if (column < columns) f(p, column);
-    }
+    });
 }
 
 }  // namespace gpas::cuda
