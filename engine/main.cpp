@@ -100,8 +100,9 @@ int refuse(const CLI::App& app, int argc, char** argv, const CLI::ParseError& er
     }
     std::string what = error.what();
     std::replace(what.begin(), what.end(), '\n', ' ');
-    return report(gpas::Error(gpas::ExitCode::usage, (is_command ? "gpas " + first + ": " : "") + what + "; `gpas " +
-                                                         (is_command ? first + " " : "") + "--help` tells more"));
+    return report(gpas::Error(gpas::ExitCode::usage, (is_command ? "gpas " + first + ": " : "") + what +
+                                                         "; run `gpas " + (is_command ? first + " " : "") +
+                                                         "--help` for more"));
 }
 
 }  // namespace

@@ -41,8 +41,7 @@ void refuse_known(const fs::path& path) {
                "is a checkpoint of nanotron: convert it to Hugging Face's format with its "
                "examples/llama/convert_nanotron_to_hf.py, then from there");
     if (extension == ".bin")
-        refuse(path,
-               "llm.c's files hold GPT-2 (learned positions, LayerNorm, biases), which is no model of this engine");
+        refuse(path, "llm.c's files hold GPT-2 (learned positions, LayerNorm, biases), which gpas does not support");
 }
 
 Source source_of(const fs::path& path, std::vector<std::string>& notes) {
@@ -79,7 +78,8 @@ void run(const Options& options, MpiSession& mpi) {
         if (source.kind == Kind::hugging_face && convert.fold_gates)
             fail(ExitCode::usage, "--fold-gates is for exports; {} is imported", convert.source.string());
         if (source.kind == Kind::checkpoint && !convert.architecture.empty())
-            fail(ExitCode::usage, "--architecture is for imports; {} says its own", convert.source.string());
+            fail(ExitCode::usage, "--architecture is for imports; {} names its own architecture",
+                 convert.source.string());
         if (source.kind == Kind::checkpoint && convert.post_layers >= 0)
             fail(ExitCode::usage, "--mix-post-layers is for imports; {} has its own value", convert.source.string());
     });

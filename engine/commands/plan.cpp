@@ -82,11 +82,11 @@ Target target_of(const Options& options, const LoadedConfig& config, int threads
     const bool processor = options.gpu.empty() && options.tflops == 0 && run.compute.device == DeviceKind::cpu;
     if (processor) {
         target.speed = speed_of_cpu(run.compute.dtype, threads);
-        target.name = fmt::format("{} threads a rank of an AMD EPYC as in docs/results/cpu-step.md", threads);
+        target.name = fmt::format("{} threads per rank of an AMD EPYC as in docs/results/cpu-step.md", threads);
         return target;
     }
     if (options.network != "400" && options.network != "200")
-        fail(ExitCode::usage, "--network: found '{}', expected 400 or 200 (Gb/s of a GPU)", options.network);
+        fail(ExitCode::usage, "--network: found '{}', expected 400 or 200 (Gb/s per GPU)", options.network);
     const LinkKind network = options.network == "400" ? LinkKind::infiniband400 : LinkKind::infiniband200;
     target.speed = speed_of_gpu(target.figures, run.compute.dtype, network);
     target.name = fmt::format("{}, {} inside a node, {}", target.figures.name, figures_of(target.figures.link).name,
@@ -116,18 +116,18 @@ void print_mesh(const RunConfig& config, const RunPlan& plan) {
 
 // Prints the upper bound of GPU memory in addition to the arenas.
 void print_overhead(const RunConfig& config, const RunPlan& plan, int per_node) {
-    const GpuOverhead beside = gpu_overhead(plan.mesh, per_node, config.model.tied_embeddings);
-    line("  beside that     {} of the GPU at most: context {}, kernels {}, cuBLASLt {}{}",
-         bytes_text(double(beside.total_bytes())), bytes_text(double(beside.context_bytes)),
-         bytes_text(double(beside.kernel_bytes)), bytes_text(double(beside.cublas_bytes)),
-         beside.communicators > 0
-             ? fmt::format(", {} NCCL communicators {}", beside.communicators, bytes_text(double(beside.nccl_bytes)))
-             : "");
+    const GpuOverhead overhead = gpu_overhead(plan.mesh, per_node, config.model.tied_embeddings);
+    line("  in addition     {} of the GPU at most: context {}, kernels {}, cuBLASLt {}{}",
+         bytes_text(double(overhead.total_bytes())), bytes_text(double(overhead.context_bytes)),
+         bytes_text(double(overhead.kernel_bytes)), bytes_text(double(overhead.cublas_bytes)),
+         overhead.communicators > 0 ? fmt::format(", {} NCCL communicators {}", overhead.communicators,
+                                                  bytes_text(double(overhead.nccl_bytes)))
+                                    : "");
 }
 
 void print_memory(const RunConfig& config, const RunPlan& plan, const Target& target) {
     line("");
-    line("memory of a rank  {:>11}{:>11}{:>11}{:>13}{:>11}{:>11}  in flight", "weights", "gradients", "optimizer",
+    line("memory per rank   {:>11}{:>11}{:>11}{:>13}{:>11}{:>11}  in flight", "weights", "gradients", "optimizer",
          "activations", "buffers", "total");
     for (const RankPlan& stage : plan.stages) {
         const ReplicaPlan& m = stage.memory;
@@ -141,19 +141,19 @@ void print_memory(const RunConfig& config, const RunPlan& plan, const Target& ta
     const std::int64_t saved = plan.largest().memory.saved_bytes;
     const std::int64_t copy = checkpoint_copy_bytes(config.checkpoint, saved);
     line("  checkpoints     {}",
-         copy > 0 ? fmt::format("{} of host memory beside that, so that training goes on during saves",
+         copy > 0 ? fmt::format("{} of host memory in addition, so that training continues during saves",
                                 bytes_text(double(copy)))
                   : fmt::format("training waits for saves: a rank's part of {} is more than checkpoint.buffer_gib",
                                 bytes_text(double(saved))));
     line("");
     for (const RankPlan& stage : plan.stages)
-        line("  stage {:<9} {}; {} parameters a rank", stage.place.pipeline, layers_text(stage.parts),
+        line("  stage {:<9} {}; {} parameters per rank", stage.place.pipeline, layers_text(stage.parts),
              stage.parameters);
 }
 
 void print_traffic(const RunPlan& plan) {
     line("");
-    line("bytes a rank hands over in a step");
+    line("bytes that a rank sends per step");
     for (const RankPlan& stage : plan.stages) {
         const StepTraffic& t = stage.traffic;
         std::string text;
@@ -175,7 +175,7 @@ void print_schedule(const RunConfig& config, const RunPlan& plan) {
     line("");
     line("bubble          {:.1f} % of a step's forward and backward", 100.0 * plan.bubble_share);
     line(
-        "FLOPs           a token {:.4g} (causal attention counted half), {:.4g} (in full, with the embedding); a step "
+        "FLOPs           per token {:.4g} (causal attention counted half), {:.4g} (in full, with the embedding); per step "
         "{:.4g}, {:.4g}",
         plan.flops.megatron, plan.flops.full, plan.flops.megatron * plan.tokens_per_step,
         plan.flops.full * plan.tokens_per_step);
@@ -209,7 +209,7 @@ void print_time(const LoadedConfig& config, const RunPlan& plan, const Target& t
     const StepTime time = predict_step(config, plan, target.speed);
     const double seconds = time.total();
     const auto percent = [&](double part) { return 100.0 * part / seconds; };
-    line("time            {:.3g} s a step, predicted for {}: {:.3g} tokens/s, {:.3g} h in all", seconds, target.name,
+    line("time            {:.3g} s per step, predicted for {}: {:.3g} tokens/s, {:.3g} h in all", seconds, target.name,
          plan.tokens_per_step / seconds, seconds * double(config.values.training.steps) / 3600.0);
     line(
         "  of a step     compute {:.0f} %, memory bandwidth {:.0f} %, messages of tensor-parallel ranks {:.0f} %, of "

@@ -20,7 +20,7 @@ constexpr std::size_t wide_columns = 160;  // from this width on, fields are in 
 StepView last_record(const RunView& view) { return view.recent.empty() ? StepView{} : view.recent.back(); }
 
 Line evaluation_field(const RunView& view) {
-    if (!view.evaluation) return labelled("eval", {{"none yet", Style::faint}});
+    if (!view.evaluation) return labelled("eval", {{"no evaluation yet", Style::faint}});
     const EvalView& e = *view.evaluation;
     const EvalView& best = *view.best_evaluation;
     return labelled("eval",
@@ -76,7 +76,7 @@ Line gates_field(const RunView& view) {
     std::vector<std::string> sites;
     for (const GateView& gate : view.gates)
         if (std::ranges::find(sites, gate.site) == sites.end()) sites.push_back(gate.site);
-    if (sites.empty()) return labelled("gates", {{"none recorded", Style::faint}});
+    if (sites.empty()) return labelled("gates", {{"no gates recorded", Style::faint}});
     const auto by_value = [](const GateView& a, const GateView& b) { return a.value < b.value; };
     std::vector<GateView> numbers = view.gates;
     std::erase_if(numbers, [](const GateView& gate) { return !std::isfinite(gate.value); });

@@ -186,8 +186,9 @@ std::vector<RankNote> rank_notes(const RunView& view) {
 
 std::vector<Line> rank_lines(const RunView& view, std::size_t columns, std::size_t rows) {
     if (!view.live || view.live->ranks.empty())
-        return {{{"ranks   ", Style::faint},
-                 {view.live ? "unknown: live.json tells none" : "unknown: the run has no live.json", Style::faint}}};
+        return {
+            {{"ranks   ", Style::faint},
+             {view.live ? "unknown: live.json lists no ranks" : "unknown: the run has no live.json", Style::faint}}};
     const std::vector<RankView>& ranks = view.live->ranks;
     const std::vector<RankNote> notes = rank_notes(view);
     std::set<std::string> hosts;

@@ -71,7 +71,7 @@ private:
 
     Line ending(const std::string& name, const LiveView& live) const {
         Line line{{name, live.state == "failed" ? Style::bad : Style::good}};
-        if (live.exit_code == 75) line.push_back({" at a checkpoint, to go on", Style::warning});
+        if (live.exit_code == 75) line.push_back({" at a checkpoint, can resume", Style::warning});
         if (live.exit_code > 0) line.push_back({fmt::format(" · exit code {}", live.exit_code), Style::faint});
         line.push_back({" · " + ago_text(live.time, o_.now), Style::faint});
         return line;

@@ -28,11 +28,11 @@ std::set<std::string> indexed_files(const path& index) {
         for (const auto& [tensor, file] : root.at("weight_map").items()) files.insert(file.get<std::string>());
         for (const std::string& file : files)
             if (path(file).filename() != file || file.starts_with("."))
-                fail(ExitCode::bad_file, "{}: weight_map names \"{}\", which is not a file beside it", index.string(),
-                     file);
+                fail(ExitCode::bad_file, "{}: weight_map names \"{}\", which is not a file in the same directory",
+                     index.string(), file);
         return files;
     } catch (const nlohmann::json::exception& error) {
-        fail(ExitCode::bad_file, "{}: is no index of safetensors: expected {{\"weight_map\": {{tensor: file}}}}",
+        fail(ExitCode::bad_file, "{}: is not an index of safetensors: expected {{\"weight_map\": {{tensor: file}}}}",
              index.string());
     }
 }
@@ -101,7 +101,7 @@ void HuggingFaceWeights::check(const ModelConfig& model) {
         const Place head = places_.at("lm_head.weight"), embedding = places_.at("model.embed_tokens.weight");
         const std::vector<float> a = head.file->read(*head.entry), b = embedding.file->read(*embedding.entry);
         if (a.size() != b.size() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) != 0)
-            differences.push_back("lm_head.weight is not the embedding, though tie_word_embeddings says so");
+            differences.push_back("lm_head.weight is not the embedding, although tie_word_embeddings is true");
     }
     for (const std::string& name : left) differences.push_back(fmt::format("{} is not in the model", name));
     if (differences.empty()) return;

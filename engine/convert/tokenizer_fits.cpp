@@ -86,7 +86,7 @@ void check_tokenizer_fits(const path& file, const path& directory, std::int64_t 
     const Tokenizer tokenizer = opened(file);
     if (tokenizer.vocab_size() > vocab_size)
         fail(ExitCode::bad_file,
-             "{} has {} pieces, but config.json says vocab_size {}: it is not this model's tokenizer; name the right "
+             "{} has {} pieces, but vocab_size in config.json is {}: it is not this model's tokenizer; name the right "
              "one with --tokenizer, or import without (--tokenizer none)",
              file.string(), tokenizer.vocab_size(), vocab_size);
     if (directory.empty()) return;

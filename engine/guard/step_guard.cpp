@@ -49,7 +49,7 @@ bool StepGuard::differs(const JudgedStep& step, const ComputedNumbers& first, co
             .action = "recomputed",
             .rank = suspects.size() == 1 ? rank : -1,
             .text = fmt::format("{}, but computed again on the same data loss {:.9g} becomes {:.9g} and gradient norm "
-                                "{:.9g} becomes {:.9g}: {} computes wrongly now and then",
+                                "{:.9g} becomes {:.9g}: {} computes wrong results intermittently",
                                 what, first.whole.loss, second.whole.loss, first.whole.gradient_norm,
                                 second.whole.gradient_norm,
                                 suspects.size() == 1 ? fmt::format("the hardware of rank {}", rank)

@@ -71,9 +71,9 @@ LinkFigures figures_of(LinkKind link) {
         case LinkKind::nvlink_bridge: return {"NVLink bridge", 116, 3.4e-6, "NCCL issue 1161, two H100 PCIe, 2024-01"};
         case LinkKind::pcie4: return {"PCIe 4", 20, 5.7e-6, "a guess: of 31.5, what PCIe 5 reaches of 63"};
         case LinkKind::pcie5: return {"PCIe 5", 40, 5.7e-6, "docs.alayanew.com, 8 x H100 PCIe: 35-45, 2026-05"};
-        case LinkKind::infiniband200: return {"InfiniBand 200 Gb/s a GPU", 23.5, 9.6e-6, "half of 400 Gb/s"};
+        case LinkKind::infiniband200: return {"InfiniBand 200 Gb/s per GPU", 23.5, 9.6e-6, "half of 400 Gb/s"};
         case LinkKind::infiniband400:
-            return {"InfiniBand 400 Gb/s a GPU", 47, 9.6e-6, "nccl-tests issue 290: 46-48, 2025-03"};
+            return {"InfiniBand 400 Gb/s per GPU", 47, 9.6e-6, "nccl-tests issue 290: 46-48, 2025-03"};
         case LinkKind::host: break;
     }
     return {"memory of one machine, by MPI", 1.5, 20e-6, "fitted: docs/results/plan.md"};

@@ -83,7 +83,7 @@ ChosenDevice choose_device(const ComputeConfig& compute, const MpiSession& mpi, 
         const std::vector<int> gpu_nodes = numa_nodes_of_gpus(mine);
         const int gpu = choose_gpu(gpu_nodes, rank_nodes, mpi.local_rank());
         cuda::choose_device(gpu);
-        return fmt::format("device: {} ({}), {} a node for {} ranks of it", cuda::device_name(),
+        return fmt::format("device: {} ({}), {} per node for its {} ranks", cuda::device_name(),
                            bytes_text(double(cuda::device_memory_bytes())), mine, mpi.local_size());
     });
     note += addresses_text(world);

@@ -118,7 +118,7 @@ PaperEvaluation evaluate_as_paper(Replica& replica, Mesh& mesh, const PipelineSh
         }
         if (batches == 0)
             throw AgreedError(ExitCode::usage,
-                              fmt::format("--paper: {} validation samples are no whole batch of {} for each of {} "
+                              fmt::format("--paper: {} validation samples do not fill one batch of {} for each of {} "
                                           "GPU(s); use --all, more validation data or a smaller batch",
                                           samples.samples(), layout.batch, layout.gpus));
         result.tokens += tokens / layout.gpus;

@@ -32,7 +32,7 @@ RollBack Recovery::roll_back(const Progress& bad, const std::string& why, const 
                         "replicas that passed)"};
     Progress progress = resumed->progress;
     progress.consumed_samples = bad.consumed_samples;
-    std::string text = fmt::format("from step {} to {}; the data go on with sample {}. {}", bad.step,
+    std::string text = fmt::format("from step {} to {}; the data continues with sample {}. {}", bad.step,
                                    resumed->file.string(), progress.consumed_samples, why);
     return {.resumed = std::move(resumed), .progress = progress, .text = std::move(text)};
 }

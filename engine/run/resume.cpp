@@ -72,7 +72,7 @@ std::optional<Resumed> load_newest(const RunParts& run, std::int64_t below, std:
             return load(run, *file);
         } catch (const AgreedError& error) {
             if (error.code() != ExitCode::bad_file) throw;
-            notes.push_back(fmt::format("{}; passed over for the one before it", error.what()));
+            notes.push_back(fmt::format("{}; the checkpoint before it is used instead", error.what()));
             below = checkpoint_step(*file).value_or(0);
         }
     }
@@ -151,8 +151,8 @@ RunStart resume_run(const RunParts& run, std::vector<std::string>& notes) {
         notes.insert(notes.end(), passed_over.begin(), passed_over.end());
         if (resumed && request != "auto")
             notes.push_back(
-                fmt::format("the same command, with checkpoint.resume={}, has begun this run: the run is "
-                            "continued. To begin again instead, use another `directory`, or remove {}",
+                fmt::format("the same command, with checkpoint.resume={}, started this run, so the run "
+                            "continues. To start again instead, use another `directory`, or remove {}",
                             request, (directory / "branch.json").string()));
         if (resumed) return {.resumed = std::move(resumed), .base_step = base_step};
         std::int64_t damaged = std::int64_t(passed_over.size());  // only rank 0 read the directory
@@ -161,7 +161,7 @@ RunStart resume_run(const RunParts& run, std::vector<std::string>& notes) {
             throw AgreedError(
                 ExitCode::bad_file,
                 fmt::format("{}: none of its checkpoints can be read{}; restore one, name one with "
-                            "checkpoint.resume, or start anew with checkpoint.resume=never",
+                            "checkpoint.resume, or start from step 0 with checkpoint.resume=never",
                             directory.string(), passed_over.empty() ? "" : fmt::format(" ({})", passed_over.front())));
     }
     if (request == "auto") {
@@ -198,7 +198,7 @@ void take_branch(const RunParts& run, const RunStart& start, std::vector<std::st
         !start.begins_branch ? fmt::format("they could not be read, and the run was continued from {}",
                                            resumed ? resumed->file.string() : "initial weights")
         : resumed ? fmt::format("the run was continued from {} (checkpoint.resume={})", resumed->file.string(), request)
-                  : "the run was started anew (checkpoint.resume=never)";
+                  : "the run was started from step 0 (checkpoint.resume=never)";
     branch_off(run.world, run.config, step_in_branch(resumed), why, record, notes);
 }
 

@@ -74,12 +74,13 @@ void check_configuration(Communicator& world, const LoadedConfig& config) {
     if (is_same_everywhere(world, mine, "configurations")) return;
     const Hosts hosts = hosts_of(world);
     const std::vector<preflight::Group> groups = preflight::vote(preflight::gather(world, mine, "configurations"));
-    throw AgreedError(ExitCode::usage,
-                      fmt::format("{}: {}; compared with {}{}; start every rank with the same files and overrides",
-                                  preflight::ranks_text(groups[1].ranks, hosts),
-                                  preflight::config_differences(groups[1].value, groups[0].value),
-                                  preflight::ranks_text(groups[0].ranks, hosts),
-                                  preflight::is_tie(groups) ? " (as many: there is no majority)" : ""));
+    throw AgreedError(
+        ExitCode::usage,
+        fmt::format("{}: {}; compared with {}{}; start every rank with the same files and overrides",
+                    preflight::ranks_text(groups[1].ranks, hosts),
+                    preflight::config_differences(groups[1].value, groups[0].value),
+                    preflight::ranks_text(groups[0].ranks, hosts),
+                    preflight::is_tie(groups) ? " (both groups are equally large, so there is no majority)" : ""));
 }
 
 }  // namespace

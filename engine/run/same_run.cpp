@@ -38,10 +38,10 @@ std::string changed_tokens(const CheckpointHeader& header, const RunIdentity& id
         if (change.key->name != "data.tokenizer") append(text, changes_text({change}));
     // If a key that selects the tokens has changed, its own line already explains the difference.
     if (of_section(with_roles(changes, {KeyRole::run_math}), "data").empty())
-        append(text,
-               fmt::format("the token files of data.train and data.valid hold other tokens (their fingerprint was {} "
-                           "and is now {})",
-                           header.dataset_fingerprint, identity.dataset_fingerprint));
+        append(text, fmt::format(
+                         "the token files of data.train and data.valid hold different tokens (their fingerprint was {} "
+                         "and is now {})",
+                         header.dataset_fingerprint, identity.dataset_fingerprint));
     return text;
 }
 
@@ -53,14 +53,15 @@ bool is_other_tokenizer(const CheckpointHeader& header, const std::string& finge
 std::string changed_tokenizer(const CheckpointHeader& header, const RunIdentity& identity,
                               const std::vector<KeyChange>& changes) {
     if (!is_other_tokenizer(header, identity.tokenizer_fingerprint)) return {};
-    std::string text = fmt::format("the file of data.tokenizer is another one (its fingerprint was {} and is now {})",
-                                   header.tokenizer_fingerprint, identity.tokenizer_fingerprint);
+    std::string text =
+        fmt::format("the file of data.tokenizer is a different one (its fingerprint was {} and is now {})",
+                    header.tokenizer_fingerprint, identity.tokenizer_fingerprint);
     for (const KeyChange& change : changes)
         if (change.key->name == "data.tokenizer") append(text, changes_text({change}));
     return text;
 }
 
-std::vector<std::string> told(const std::vector<KeyChange>& changes) {
+std::vector<std::string> lines_of(const std::vector<KeyChange>& changes) {
     if (changes.empty()) return {};
     return {"changed since the checkpoint: " + changes_text(changes)};
 }
@@ -84,14 +85,14 @@ std::vector<std::string> check_same_run(const CheckpointHeader& header, const Ru
     if (!differences.empty())
         fail(ExitCode::usage,
              "{}: {}; a run that resumes keeps these: restore them, or start another run with its own `directory` "
-             "(checkpoint.resume=never starts this one anew)",
+             "(checkpoint.resume=never starts this run from step 0)",
              file.string(), differences);
     if (header.step > config.training.steps)
         fail(ExitCode::usage,
              "{}: the checkpoint is at step {}, but training.steps is {}; raise training.steps, or resume from an "
              "earlier checkpoint with checkpoint.resume=FILE",
              file.string(), header.step, config.training.steps);
-    return told(with_roles(changes, {KeyRole::later_steps, KeyRole::file_content}));
+    return lines_of(with_roles(changes, {KeyRole::later_steps, KeyRole::file_content}));
 }
 
 std::vector<std::string> check_same_model(const CheckpointHeader& header, const RunConfig& config,
@@ -133,7 +134,7 @@ std::vector<std::string> take_model(const CheckpointHeader& header, LoadedConfig
         if (has_role(change, {KeyRole::run_math, KeyRole::file_content, KeyRole::later_steps}) &&
             !is_for_training_only(*change.key))
             others.push_back(change);
-    for (const std::string& line : told(others)) lines.push_back(line);
+    for (const std::string& line : lines_of(others)) lines.push_back(line);
     return lines;
 }
 

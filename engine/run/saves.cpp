@@ -34,10 +34,10 @@ RunSaves::RunSaves(Communicator& world, const RunConfig& config, const RunIdenti
                      return damage;
                  }) {
     std::int64_t most = saved_bytes(store);
-    world.all_reduce(&most, 1, ReduceOp::max, "bytes of a checkpoint a rank");
+    world.all_reduce(&most, 1, ReduceOp::max, "bytes of a checkpoint per rank");
     in_background_ = checkpoint_copy_bytes(config.checkpoint, most) > 0;
     if (!in_background_ && config.checkpoint.buffer_gib > 0.0)
-        say_(fmt::format("training will wait for checkpoints: a rank's part is {}, checkpoint.buffer_gib is {}",
+        say_(fmt::format("training will wait for checkpoints: a rank's part is {}, but checkpoint.buffer_gib is {}",
                          bytes_text(double(most)), config.checkpoint.buffer_gib));
     if (in_background_) take_memory();  // now: a lack of memory must not end the run later
 }

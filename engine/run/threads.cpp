@@ -143,9 +143,9 @@ ThreadChoice choose_threads_of_job(std::int64_t configured, const MpiSession& mp
 
 }  // namespace
 
-int compute_threads(std::int64_t configured, const MpiSession& mpi, bool tell) {
+int compute_threads(std::int64_t configured, const MpiSession& mpi, bool print_note) {
     const ThreadChoice choice = choose_threads_of_job(configured, mpi);
-    if (mpi.rank() == 0 && tell) fmt::print(stderr, "gpas: {}\n", choice.note);
+    if (mpi.rank() == 0 && print_note) fmt::print(stderr, "gpas: {}\n", choice.note);
     if (mpi.local_rank() == 0 && !choice.warning.empty()) fmt::print(stderr, "gpas: {}\n", choice.warning);
     return choice.threads;
 }

@@ -30,9 +30,9 @@ struct ThreadChoice {
 // of this rank in it. Pure.
 ThreadChoice choose_threads(std::int64_t configured, const std::vector<RankCpus>& node, std::size_t mine);
 
-// The number of threads for this rank of this job. Prints to stderr the warning on one rank per node and, if `tell`,
+// The number of threads for this rank of this job. Prints to stderr the warning on one rank per node and, if `print_note`,
 // the note on rank 0. Collective over all ranks.
-int compute_threads(std::int64_t configured, const MpiSession& mpi, bool tell = false);
+int compute_threads(std::int64_t configured, const MpiSession& mpi, bool print_note = false);
 
 // Starts and ends that many threads, then starts OpenMP's thread pool. Error(environment) if the system refuses
 // a thread: later, in the middle of the run, OpenMP's library would end the process.

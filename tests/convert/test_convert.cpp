@@ -279,12 +279,12 @@ TEST_F(Convert, refuses_models_that_are_not_what_they_say) {
                            std::ofstream(bad / "model.safetensors.index.json")
                                << R"({"weight_map":{"a":"../../etc/passwd"}})";
                        }),
-               "which is not a file beside it");
+               "which is not a file in the same directory");
     EXPECT_HAS(changed("no index",
                        [&](const fs::path& bad) {
                            std::ofstream(bad / "model.safetensors.index.json") << R"({"weights":[]})";
                        }),
-               "is no index of safetensors");
+               "is not an index of safetensors");
     EXPECT_HAS(changed("cut", [&](const fs::path& bad) { fs::resize_file(bad / "model.safetensors", 5000); }),
                "model.safetensors: ");
 }
@@ -478,7 +478,7 @@ TEST_F(ConvertTokenizer, refuses_a_tokenizer_that_does_not_fit) {
             return !std::exchange(given, true);
         });
     }();
-    EXPECT_HAS(changed("large", "tokenizer.model", large), "has 303 pieces, but config.json says vocab_size 300");
+    EXPECT_HAS(changed("large", "tokenizer.model", large), "has 303 pieces, but vocab_size in config.json is 300");
 }
 
 TEST_F(Convert, tells_of_a_shape_that_transformers_refuses) {

@@ -173,7 +173,7 @@ def eval_prints_the_number_of_the_papers_code():
     assert abs(alone - together) <= 1e-4, (alone, together)  # as printed
     assert together < model, (together, model)
     refused(gpas("eval", "run.yaml", "--paper", "256x"), 2, "--paper: found '256x'")
-    refused(gpas("eval", "run.yaml", "--paper", "100000x1", ranks=2), 2, "no whole batch")
+    refused(gpas("eval", "run.yaml", "--paper", "100000x1", ranks=2), 2, "do not fill one batch")
 
 
 @check
@@ -286,7 +286,7 @@ def plan_refuses_what_train_refuses_in_the_same_words():
 @check
 def plan_needs_no_data_and_finds_layouts():
     result = succeeds(gpas("plan", "run.yaml", "data.train=nowhere", "--ranks", "4", "--gpu", "h100", "--search"))
-    for word in ("memory of a rank", "bubble", "learning rate", "checkpoints", "layouts of 4 ranks fit", "parallel.tensor=2"):
+    for word in ("memory per rank", "bubble", "learning rate", "checkpoints", "layouts of 4 ranks fit", "parallel.tensor=2"):
         expect(word in result.out, result, f"'{word}' expected in the plan")
     refused(gpas("plan", "run.yaml", "--gpu", "h101"), 2, "h100")
 

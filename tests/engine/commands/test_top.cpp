@@ -191,8 +191,8 @@ TEST(TopScreen, ShowsWhatIsMissingAsUnknown) {
     RunView view;
     view.directory = "runs/nothing";
     const std::string text = screen(view);
-    for (const char* words : {"nothing", "state unknown", "?/?", "ETA ?", "no metrics.jsonl", "none yet",
-                              "no checkpoint yet", "none recorded", "no live.json"})
+    for (const char* words : {"nothing", "state unknown", "?/?", "ETA ?", "no metrics.jsonl", "no evaluation yet",
+                              "no checkpoint yet", "no gates recorded", "no live.json"})
         EXPECT_TRUE(shows(text, words)) << words << "\n" << text;
     EXPECT_FALSE(shows(text, "nan")) << text;
 }
@@ -210,7 +210,7 @@ TEST(TopScreen, TellsStates) {
     EXPECT_TRUE(shows(state("saving", 1, -1), "saving\n"));
     EXPECT_TRUE(shows(state("failed", 720, 6), "failed · exit code 6 · 12m00s ago"));
     EXPECT_TRUE(shows(state("ended", 3600, 0), "ended · 1h00m ago"));
-    EXPECT_TRUE(shows(state("ended", 3600, 75), "to go on · exit code 75"));
+    EXPECT_TRUE(shows(state("ended", 3600, 75), "can resume · exit code 75"));
     EXPECT_FALSE(shows(state("ended", 3600, 0), "ETA"));
     EXPECT_TRUE(shows(state("ended", 60, 0), "elapsed 3m00s"));  // until it ended
 }
