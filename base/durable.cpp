@@ -42,13 +42,13 @@ void TemporaryFile::rename_to(const std::filesystem::path& target) {
 
 void sync_directory(const std::filesystem::path& directory) { sync(directory, O_RDONLY | O_DIRECTORY); }
 
-void check_free_space(const std::filesystem::path& directory, std::int64_t needed_bytes) {
+void check_free_space(const std::filesystem::path& directory, std::int64_t needed_bytes, std::string_view what) {
     struct statvfs info{};
     if (::statvfs(directory.c_str(), &info) != 0) fail_errno(directory, "asking for free space");
     const double free_bytes = double(info.f_bavail) * double(info.f_frsize);
     if (free_bytes < double(needed_bytes))
-        fail(ExitCode::environment, "{}: {} free, but the checkpoint needs {}; make room", directory.string(),
-             bytes_text(free_bytes), bytes_text(double(needed_bytes)));
+        fail(ExitCode::environment, "{}: {} free, but {} needs {}; make room", directory.string(),
+             bytes_text(free_bytes), what, bytes_text(double(needed_bytes)));
 }
 
 PositionedFile::PositionedFile(const std::filesystem::path& path, Open how)

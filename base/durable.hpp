@@ -50,7 +50,8 @@ private:
 // Returns when the disk holds the directory's entries (fsync). Error(environment).
 void sync_directory(const std::filesystem::path& directory);
 
-// Error(environment) if the file system of `directory` has fewer than needed_bytes free.
-void check_free_space(const std::filesystem::path& directory, std::int64_t needed_bytes);
+// Error(environment) if the file system of `directory` has fewer than needed_bytes free. `what` names the data for the
+// error message: "the checkpoint".
+void check_free_space(const std::filesystem::path& directory, std::int64_t needed_bytes, std::string_view what);
 
 }  // namespace gpas

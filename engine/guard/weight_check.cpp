@@ -65,7 +65,7 @@ std::vector<int> odd_ones(const std::vector<int>& ranks, const Fingerprints& fin
 }
 
 // "rank 2 (on n3)", "ranks 0 (on n1), 1 (on n2)", the first eight of them. Collective.
-std::string ranks_text(Communicator& world, const std::vector<int>& ranks) {
+std::string ranks_on_hosts(Communicator& world, const std::vector<int>& ranks) {
     constexpr std::size_t most = 8;
     std::vector<std::string> texts;
     for (const int rank :
@@ -116,7 +116,7 @@ std::optional<WeightDifference> compare_replicas(Context& context, const Paramet
             broadcast(*mesh.world, name, suspect, "the parameter that differs");
             const bool tie = odd.size() == group.size();
             return WeightDifference{
-                odd, fmt::format("{} of {} {} {}", name.empty() ? "the state" : name, ranks_text(*mesh.world, odd),
+                odd, fmt::format("{} of {} {} {}", name.empty() ? "the state" : name, ranks_on_hosts(*mesh.world, odd),
                                  odd.size() == 1 ? "differs from" : "differ from",
                                  tie ? "each other, though they are replicas"
                                      : fmt::format("{} other replica(s)", group.size() - odd.size()))};

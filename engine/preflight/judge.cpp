@@ -1,6 +1,7 @@
 #include "engine/preflight/judge.hpp"
 
 #include "base/bytes_text.hpp"
+#include "base/ranks_text.hpp"
 
 #include <fmt/format.h>
 
@@ -61,15 +62,9 @@ std::vector<std::string> nodes_of(const Hosts& hosts) {
 }
 
 std::string ranks_text(const std::vector<int>& ranks, const Hosts& hosts) {
-    std::vector<std::string> ranges;
     Hosts named;
-    for (std::size_t i = 0; i < ranks.size();) {
-        std::size_t end = i + 1;
-        while (end < ranks.size() && ranks[end] == ranks[end - 1] + 1) ++end;
-        ranges.push_back(end - i == 1 ? fmt::format("{}", ranks[i]) : fmt::format("{}-{}", ranks[i], ranks[end - 1]));
-        for (; i < end; ++i) named.push_back(hosts[std::size_t(ranks[i])]);
-    }
-    return fmt::format("{} {} ({})", ranks.size() == 1 ? "rank" : "ranks", joined(ranges), joined(nodes_of(named)));
+    for (const int rank : ranks) named.push_back(hosts[std::size_t(rank)]);
+    return fmt::format("{} ({})", gpas::ranks_text(ranks), joined(nodes_of(named)));
 }
 
 double median(std::vector<double> values) {

@@ -171,7 +171,7 @@ private:
         if (!leads()) return;
         std::filesystem::create_directories(directory_);
         remove_leftovers(directory_);
-        check_free_space(directory_, needed_bytes(list_, header_));
+        check_free_space(directory_, needed_bytes(list_, header_), "the checkpoint");
         temporary_ = TemporaryFile(file_);
         const PositionedFile empty(file_, PositionedFile::Open::create);
         hdf5_ = memory_.create(file_);

@@ -1,6 +1,7 @@
 #include "parallel/mpi/mpi_job.hpp"
 
 #include "base/error.hpp"
+#include "base/ranks_text.hpp"
 #include "parallel/mpi/mpi_handle.hpp"
 
 #include <sched.h>
@@ -18,7 +19,6 @@ using Clock = std::chrono::steady_clock;
 
 enum Tag { question = 1, answer = 2 };
 constexpr int longest_answer_bytes = 256;
-constexpr std::size_t most_ranks_named = 8;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -29,14 +29,6 @@ void pause(std::int64_t tries, double waited_seconds) {
         sched_yield();
     else
         std::this_thread::sleep_for(std::chrono::microseconds(50));
-}
-
-std::string ranks_text(const std::vector<int>& ranks) {
-    std::string text = ranks.size() == 1 ? "rank " : "ranks ";
-    for (std::size_t i = 0; i < std::min(ranks.size(), most_ranks_named); ++i)
-        text += fmt::format("{}{}", i ? ", " : "", ranks[i]);
-    if (ranks.size() > most_ranks_named) text += fmt::format(" and {} more", ranks.size() - most_ranks_named);
-    return text;
 }
 
 }  // namespace

@@ -217,7 +217,7 @@ TEST_F(Directory, OfFullDiskKeepsItsLastCheckpoint) {
 
 TEST_F(Directory, WithoutRoomIsRefusedBeforeAnythingIsWritten) {
     const std::string message =
-        error_of(ExitCode::environment, [&] { check_free_space(directory, std::int64_t(1) << 60); });
+        error_of(ExitCode::environment, [&] { check_free_space(directory, std::int64_t(1) << 60, "the checkpoint"); });
     EXPECT_NE(message.find(" free, but the checkpoint needs "), std::string::npos);
 }
 
