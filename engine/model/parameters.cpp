@@ -1,10 +1,9 @@
 #include "engine/model/parameters.hpp"
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "kernels/ops.hpp"
-
-#include <xxhash.h>
 
 #include <algorithm>
 #include <span>
@@ -15,9 +14,7 @@ namespace {
 
 constexpr std::int64_t alignment_elements = 64;
 
-std::uint64_t stream_key(std::uint64_t seed, const std::string& name) {
-    return XXH3_64bits_withSeed(name.data(), name.size(), seed);
-}
+std::uint64_t stream_key(std::uint64_t seed, const std::string& name) { return hash_of(name, seed); }
 
 // Stored size of a rank's share of a dimension, padding included. With padding it is the same on every tensor rank.
 std::int64_t padded_share(std::int64_t dim, const StoreShape& shape) {

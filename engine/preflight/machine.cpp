@@ -3,12 +3,12 @@
 #include "base/bytes_text.hpp"
 #include "base/cgroup.hpp"
 #include "base/error.hpp"
+#include "base/hash.hpp"
 
 #include <fmt/ranges.h>
 #include <mpi.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
@@ -63,13 +63,12 @@ constexpr CgroupFiles version_2{"memory.max", "memory.current", "inactive_file"}
 
 std::string program_hash() {
     std::ifstream file("/proc/self/exe", std::ios::binary);
-    const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
-    XXH3_64bits_reset(state.get());
+    StreamingHash hash;
     std::vector<char> block(std::size_t(1) << 20);
     while (file.read(block.data(), std::streamsize(block.size())) || file.gcount() > 0)
-        XXH3_64bits_update(state.get(), block.data(), std::size_t(file.gcount()));
+        hash.add(block.data(), std::size_t(file.gcount()));
     if (!file.eof()) return "unreadable";
-    return fmt::format("{:016x}", XXH3_64bits_digest(state.get()));
+    return fmt::format("{:016x}", hash.value());
 }
 
 std::string mpi_version() {

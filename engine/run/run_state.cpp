@@ -1,11 +1,10 @@
 #include "engine/run/run_state.hpp"
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "engine/run/host_state.hpp"
 #include "engine/run/same_run.hpp"
 #include "parallel/agree.hpp"
-
-#include <xxhash.h>
 
 #include <fstream>
 #include <iterator>
@@ -71,7 +70,7 @@ std::string file_fingerprint(const std::string& path) {
     std::ifstream file(path, std::ios::binary);
     if (!file) fail(ExitCode::bad_file, "{}: cannot be opened; check data.tokenizer", path);
     const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-    return fmt::format("{:016x}", XXH3_64bits(bytes.data(), bytes.size()));
+    return fmt::format("{:016x}", hash_of(bytes));
 }
 
 }  // namespace gpas

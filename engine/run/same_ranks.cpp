@@ -1,6 +1,7 @@
 #include "engine/run/same_ranks.hpp"
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "base/host_name.hpp"
 #include "engine/preflight/gather.hpp"
 #include "engine/preflight/judge.hpp"
@@ -9,7 +10,6 @@
 #include "parallel/agree.hpp"
 
 #include <fmt/format.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <vector>
@@ -24,7 +24,7 @@ using preflight::Hosts;
 
 // True if the text is equal on all ranks, by one all-reduce of its hash: max(hash) == min(hash). Collective.
 bool is_same_everywhere(Communicator& world, const std::string& text, const char* what) {
-    const auto hash = std::int64_t(XXH3_64bits(text.data(), text.size()) >> 1);
+    const auto hash = std::int64_t(hash_of(text) >> 1);
     std::int64_t largest[2] = {hash, -hash};
     world.all_reduce(largest, 2, ReduceOp::max, what);
     return largest[0] == -largest[1];

@@ -1,8 +1,7 @@
 #include "engine/run/shared_choices.hpp"
 
+#include "base/hash.hpp"
 #include "parallel/agree.hpp"
-
-#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
@@ -106,7 +105,7 @@ private:
 SharedChoices share_choices(Communicator& world, const std::vector<MatmulKey>& mine, const std::string& machine,
                             const cuda::MatmulChoices& kept,
                             const std::function<std::vector<MatmulChoice>(std::span<const MatmulKey>)>& time) {
-    const auto own = std::bit_cast<std::int64_t>(XXH3_64bits(machine.data(), machine.size()));
+    const auto own = std::bit_cast<std::int64_t>(hash_of(machine));
     Table table(entries_of_all(world, own, mine));
     if (world.rank() == 0) table.fill_kept(own, kept);
     table.share_known(world);

@@ -1,10 +1,9 @@
 #include "io/checkpoint/contents.hpp"
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "io/checkpoint/blocks.hpp"
 #include "io/checkpoint/seal.hpp"
-
-#include <xxhash.h>
 
 #include <algorithm>
 #include <set>
@@ -141,7 +140,7 @@ std::uint64_t digest(const CheckpointHeader& header, std::span<const TensorInfo>
     for (const auto& [key, value] : header.extra) add_field(text, extra_prefix + key, value);
     for (const TensorInfo& tensor : tensors) add_field(text, tensor.name, shape_text(tensor.shape));
     for (std::uint64_t sum : block_sums) text += fmt::format("{:016x}\n", sum);
-    return XXH3_64bits(text.data(), text.size());
+    return hash_of(text);
 }
 
 void write_header(hid_t file, const CheckpointHeader& header, const path& path) {

@@ -1,8 +1,7 @@
 #include "io/checkpoint/seal.hpp"
 
 #include "base/error.hpp"
-
-#include <xxhash.h>
+#include "base/hash.hpp"
 
 #include <algorithm>
 #include <cerrno>
@@ -26,15 +25,13 @@ constexpr std::int64_t piece_bytes = std::int64_t(1) << 20;
 
 // XXH3-64 of the bytes outside the ranges (ascending), followed by the ranges themselves.
 std::uint64_t sum_of(std::int64_t size, const std::vector<ByteRange>& data, const ReadBytes& read) {
-    const std::unique_ptr<XXH3_state_t, XXH_errorcode (*)(XXH3_state_t*)> state(XXH3_createState(), XXH3_freeState);
-    if (!state) throw std::bad_alloc();
-    XXH3_64bits_reset(state.get());
+    StreamingHash hash;
     std::vector<char> piece;
     const auto add = [&](std::int64_t begin, std::int64_t end) {
         while (begin < end) {
             piece.resize(std::size_t(std::min(piece_bytes, end - begin)));
             read(begin, piece.data(), std::int64_t(piece.size()));
-            XXH3_64bits_update(state.get(), piece.data(), piece.size());
+            hash.add(piece.data(), piece.size());
             begin += std::int64_t(piece.size());
         }
     };
@@ -44,8 +41,8 @@ std::uint64_t sum_of(std::int64_t size, const std::vector<ByteRange>& data, cons
         next = range.begin + range.bytes;
     }
     add(next, size);
-    XXH3_64bits_update(state.get(), data.data(), data.size() * sizeof(ByteRange));
-    return XXH3_64bits_digest(state.get());
+    hash.add(data.data(), data.size() * sizeof(ByteRange));
+    return hash.value();
 }
 
 // The code of a read error: bad_file, unless the system lacks a resource or the user has no permission to read.

@@ -1,9 +1,8 @@
 #include "io/checkpoint/state_list.hpp"
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "io/checkpoint/blocks.hpp"
-
-#include <xxhash.h>
 
 #include <algorithm>
 #include <map>
@@ -65,7 +64,7 @@ StateList make_state_list(std::span<const StateTensor> parts) {
 void check_same_list(Communicator& group, const StateList& list) {
     std::string text;
     for (const TensorInfo& tensor : list.tensors) text += tensor.name + " " + shape_text(tensor.shape) + "\n";
-    const std::int64_t hash = std::int64_t(XXH3_64bits(text.data(), text.size()) >> 1);
+    const std::int64_t hash = std::int64_t(hash_of(text) >> 1);
     std::int64_t extremes[2] = {hash, -hash};
     group.all_reduce(extremes, 2, ReduceOp::max, "checkpoint tensor list");
     require(extremes[0] == -extremes[1], "checkpoint: ranks disagree on the names or shapes of the tensors");

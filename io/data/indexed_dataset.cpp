@@ -1,11 +1,10 @@
 #include "io/data/indexed_dataset.hpp"
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "io/data/indexed_format.hpp"
 #include "io/data/missing_dataset.hpp"
 #include "io/data/workers.hpp"
-
-#include <xxhash.h>
 
 #include <algorithm>
 #include <cstring>
@@ -247,21 +246,20 @@ void IndexedDataset::fail_bad_id(std::int64_t token, std::int64_t vocab_size) co
 
 std::uint64_t IndexedDataset::fingerprint() const {
     constexpr std::int64_t blocks = 64, block_bytes = 1 << 16;
-    const std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), &XXH3_freeState);
-    XXH3_64bits_reset(state.get());
-    XXH3_64bits_update(state.get(), index_.data(), std::size_t(index_.size_bytes()));
+    StreamingHash hash;
+    hash.add(index_.data(), std::size_t(index_.size_bytes()));
     const std::int64_t size = data_.size_bytes();
-    XXH3_64bits_update(state.get(), &size, sizeof size);
+    hash.add(&size, sizeof size);
     if (size <= blocks * block_bytes) {
-        XXH3_64bits_update(state.get(), data_.data(), std::size_t(size));
+        hash.add(data_.data(), std::size_t(size));
     } else {
         for (std::int64_t i = 0; i < blocks; ++i) {
             const std::int64_t begin = (size - block_bytes) / (blocks - 1) * i;
             const std::int64_t place = i == blocks - 1 ? size - block_bytes : begin;
-            XXH3_64bits_update(state.get(), data_.data() + place, std::size_t(block_bytes));
+            hash.add(data_.data() + place, std::size_t(block_bytes));
         }
     }
-    return XXH3_64bits_digest(state.get());
+    return hash.value();
 }
 
 }  // namespace gpas

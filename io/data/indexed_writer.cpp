@@ -4,7 +4,6 @@
 #include "io/data/indexed_format.hpp"
 
 #include <unistd.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
@@ -19,8 +18,6 @@ namespace {
 namespace format = indexed_format;
 
 constexpr std::int64_t block_entries = 1 << 14;
-
-void free_state(XXH3_state_s* state) { XXH3_freeState(state); }
 
 template <class T>
 std::int64_t pack_as(std::span<const std::int32_t> ids, char* out) {
@@ -53,9 +50,7 @@ IndexedDatasetWriter::IndexedDatasetWriter(std::string prefix, TokenDtype dtype)
     : prefix_(std::move(prefix)),
       dtype_(dtype),
       data_(std::make_unique<OutputFile>(partial(prefix_, ".bin"), OutputFile::Mode::create)),
-      index_(std::make_unique<OutputFile>(partial(prefix_, ".idx"), OutputFile::Mode::create)),
-      checksum_(XXH3_createState(), &free_state) {
-    XXH3_64bits_reset(checksum_.get());
+      index_(std::make_unique<OutputFile>(partial(prefix_, ".idx"), OutputFile::Mode::create)) {
     const std::array<char, format::header_bytes> empty_header{};
     index_->write(empty_header.data(), format::header_bytes);
 }
@@ -65,12 +60,10 @@ IndexedDatasetWriter::IndexedDatasetWriter(std::string prefix, TokenDtype dtype,
       dtype_(dtype),
       data_(std::make_unique<OutputFile>(partial(prefix_, ".bin"), OutputFile::Mode::resume)),
       index_(std::make_unique<OutputFile>(partial(prefix_, ".idx"), OutputFile::Mode::resume)),
-      checksum_(XXH3_createState(), &free_state),
       tokens_(mark.tokens),
       documents_(mark.documents),
       open_tokens_(mark.open_tokens),
       keep_partial_(true) {
-    XXH3_64bits_reset(checksum_.get());
     const std::int64_t data_bytes = tokens_ * token_bytes(dtype_);
     const std::int64_t index_bytes = format::header_bytes + 4 * documents_;
     for (const auto& [file, bytes] : {std::pair{data_.get(), data_bytes}, std::pair{index_.get(), index_bytes}}) {
@@ -84,9 +77,9 @@ IndexedDatasetWriter::IndexedDatasetWriter(std::string prefix, TokenDtype dtype,
     for (std::int64_t at = 0; at < data_bytes; at += std::int64_t(block.size())) {
         const std::int64_t count = std::min(data_bytes - at, std::int64_t(block.size()));
         data_->read_at(at, block.data(), count);
-        XXH3_64bits_update(checksum_.get(), block.data(), std::size_t(count));
+        checksum_.add(block.data(), std::size_t(count));
     }
-    if (XXH3_64bits_digest(checksum_.get()) != mark.checksum) {
+    if (checksum_.value() != mark.checksum) {
         fail(ExitCode::bad_file, "{}: its first {} bytes are not those written before the interruption", data_->path(),
              data_bytes);
     }
@@ -139,7 +132,7 @@ void IndexedDatasetWriter::append_block(std::span<const std::int32_t> ids) {
              ids[std::size_t(bad)], int(dtype_));
     }
     const std::int64_t bytes = std::int64_t(ids.size()) * token_bytes(dtype_);
-    XXH3_64bits_update(checksum_.get(), packed.data(), std::size_t(bytes));
+    checksum_.add(packed.data(), std::size_t(bytes));
     data_->write(packed.data(), bytes);
     tokens_ += std::int64_t(ids.size());
     open_tokens_ += std::int64_t(ids.size());
@@ -156,7 +149,7 @@ IndexedDatasetWriter::Mark IndexedDatasetWriter::mark() {
     data_->sync();
     index_->sync();
     keep_partial_ = true;
-    return {tokens_, documents_, open_tokens_, XXH3_64bits_digest(checksum_.get())};
+    return {tokens_, documents_, open_tokens_, checksum_.value()};
 }
 
 void IndexedDatasetWriter::finish() {

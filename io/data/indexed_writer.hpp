@@ -3,6 +3,7 @@
 // any point, no reader takes the partial files for a dataset, because the final names and the magic number are missing.
 #pragma once
 
+#include "base/hash.hpp"
 #include "io/data/indexed_dataset.hpp"
 #include "io/data/output_file.hpp"
 
@@ -10,8 +11,6 @@
 #include <memory>
 #include <span>
 #include <string>
-
-struct XXH3_state_s;
 
 namespace gpas {
 
@@ -56,7 +55,7 @@ private:
     TokenDtype dtype_;
     std::unique_ptr<OutputFile> data_;
     std::unique_ptr<OutputFile> index_;
-    std::unique_ptr<XXH3_state_s, void (*)(XXH3_state_s*)> checksum_;
+    StreamingHash checksum_;
     std::int64_t tokens_ = 0;
     std::int64_t documents_ = 0;
     std::int64_t open_tokens_ = 0;

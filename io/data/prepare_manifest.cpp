@@ -1,10 +1,10 @@
 #include "io/data/prepare_manifest.hpp"
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "io/data/output_file.hpp"
 
 #include <sys/stat.h>
-#include <xxhash.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -30,7 +30,7 @@ std::uint64_t ends_checksum(const std::string& path, std::int64_t size) {
     file.clear();
     file.seekg(std::max<std::int64_t>(0, size - block));
     file.read(bytes.data() + head, block);
-    return XXH3_64bits(bytes.data(), std::size_t(head + file.gcount()));
+    return hash_of({bytes.data(), std::size_t(head + file.gcount())});
 }
 
 Json input_json(const TextInput& input) {

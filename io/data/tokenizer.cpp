@@ -1,12 +1,12 @@
 #include "io/data/tokenizer.hpp"
 
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "io/data/mapped_file.hpp"
 #include "io/data/tokenizer_kind.hpp"
 #include "io/data/utf8.hpp"
 
 #include <sentencepiece_processor.h>
-#include <xxhash.h>
 
 #include <algorithm>
 #include <array>
@@ -178,6 +178,6 @@ std::int32_t Tokenizer::bos_id() const { return processor_->bos_id(); }
 std::int32_t Tokenizer::eos_id() const { return processor_->eos_id(); }
 std::int32_t Tokenizer::pad_id() const { return processor_->pad_id(); }
 
-std::uint64_t Tokenizer::fingerprint() const { return XXH3_64bits(model_.data(), model_.size()); }
+std::uint64_t Tokenizer::fingerprint() const { return hash_of(model_); }
 
 }  // namespace gpas

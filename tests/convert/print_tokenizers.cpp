@@ -1,10 +1,10 @@
 // print_tokenizers DIRECTORY TEXTS.json: for scripts/check-transformers. Writes DIRECTORY/KIND/ for one tokenizer of
 // every kind, as an export has them, and ids.json: the ids that training gives to each of the texts.
+#include "base/hash.hpp"
 #include "io/hugging_face/tokenizer.hpp"
 #include "tests/support/tokenizer_kinds.hpp"
 
 #include <fmt/format.h>
-#include <xxhash.h>
 
 #include <filesystem>
 #include <fstream>
@@ -25,7 +25,7 @@ int main(int, char** arguments) {
         write(out.model_file, model);
         write("tokenizer.json", out.json);
         write("tokenizer_config.json", out.config);
-        write("fingerprint.json", fmt::format("\"{:016x}\"", XXH3_64bits(out.json.data(), out.json.size())));
+        write("fingerprint.json", fmt::format("\"{:016x}\"", hash_of(out.json)));
         write("notes.json", nlohmann::json(out.notes).dump());
         nlohmann::json ids = nlohmann::json::array();
         for (const nlohmann::json& text : texts) ids.push_back(tokenizer.encode(text.get<std::string>()));

@@ -1,13 +1,13 @@
 // Exported tokenizers. tokenizer_goldens.json holds the ids that transformers gave for exports of the same models
 // (scripts/check-transformers --tokenizers --goldens); training must give the same.
 #include "base/error.hpp"
+#include "base/hash.hpp"
 #include "io/data/sentencepiece_model.hpp"
 #include "io/hugging_face/tokenizer.hpp"
 #include "tests/support/scratch_directory.hpp"
 #include "tests/support/tokenizer_kinds.hpp"
 
 #include <gtest/gtest.h>
-#include <xxhash.h>
 
 #include <cmath>
 #include <fstream>
@@ -51,7 +51,7 @@ TEST(ExportedTokenizer, of_every_kind_has_the_ids_of_training_in_transformers) {
         const Tokenizer tokenizer(kind.model, kind.name);
         const std::set<std::size_t> differ = golden.at("differ").get<std::set<std::size_t>>();
         const HuggingFaceTokenizer out = exported(kind.name);
-        EXPECT_EQ(golden.at("json"), fmt::format("{:016x}", XXH3_64bits(out.json.data(), out.json.size())))
+        EXPECT_EQ(golden.at("json"), fmt::format("{:016x}", hash_of(out.json)))
             << "tokenizer.json is another one than transformers read: run scripts/check-transformers --tokenizers";
         if (!differ.empty()) {
             EXPECT_NE(joined(out.notes).find("transformers does not"), std::string::npos);
