@@ -117,7 +117,7 @@ MemoryKills memory_kills(const path& root) {
 std::string memory_kills_text(const MemoryKills& before, const MemoryKills& now,
                               std::optional<std::int64_t> limit_bytes) {
     if (now.in_groups > before.in_groups)
-        return limit_bytes ? fmt::format("the cgroup's limit of memory is {:.2f} GiB",
+        return limit_bytes ? fmt::format("the cgroup's memory limit is {:.2f} GiB",
                                          double(*limit_bytes) / double(std::int64_t(1) << 30))
                            : "in its cgroup";
     if (now.on_node > before.on_node)

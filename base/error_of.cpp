@@ -37,8 +37,8 @@ void require_host_headroom(std::int64_t bytes) {
     void* memory = mmap(nullptr, std::size_t(bytes), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED)
         fail(ExitCode::environment, "{}",
-             host_memory_short(
-                 fmt::format("{:.2f} GiB beside what the run has allocated, for libraries", gibibytes(double(bytes)))));
+             host_memory_short(fmt::format("{:.2f} GiB for libraries, in addition to what the run has allocated",
+                                           gibibytes(double(bytes)))));
     munmap(memory, std::size_t(bytes));
 }
 
@@ -50,7 +50,7 @@ Error error_of(const std::exception& thrown) {
         if (error->code().value() == ENOMEM) return Error(ExitCode::environment, host_memory_short(error->what()));
         if (error->code().value() == EAGAIN)  // from std::thread
             return Error(ExitCode::environment,
-                         fmt::format("a thread cannot be started: memory is short, or the limit of processes "
+                         fmt::format("a thread cannot be started: memory is short, or the limit on processes "
                                      "(ulimit -u, pids.max of the cgroup) is reached: {}{}",
                                      error->what(), limits_text()));
         return Error(ExitCode::environment, error->what());

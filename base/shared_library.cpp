@@ -37,7 +37,7 @@ SharedLibrary::SharedLibrary(const SharedLibraryRequest& request) : name_(reques
         handle_ = open(path_, reasons);
     }
     if (handle_ == nullptr)
-        fail(ExitCode::environment, "{} ({}) cannot be opened, which gpas needs for {}. Looked for it: {}. {}", name_,
+        fail(ExitCode::environment, "{} ({}), which gpas needs for {}, cannot be opened. Tried: {}. {}", name_,
              request.file, request.purpose, fmt::join(reasons, "; "), request.advice);
 }
 
@@ -45,8 +45,8 @@ void* SharedLibrary::address(const char* symbol) const {
     dlerror();  // clears the error of an earlier call
     void* found = dlsym(handle_, symbol);
     if (found == nullptr)
-        fail(ExitCode::environment, "{}: {} has no function {}: this {} is of another version than gpas was built for",
-             name_, path_, symbol, name_);
+        fail(ExitCode::environment, "{}: {} has no function {}: gpas was built for another version of {}", name_, path_,
+             symbol, name_);
     return found;
 }
 

@@ -41,7 +41,7 @@ public:
     // As gather(), and also runs work(), which must touch neither x nor `whole`. With overlap, work() runs while the
     // all-gather is in flight.
     template <class Work>
-    Tensor gather_beside(Tensor x, Tensor whole, const char* what, Work&& work) const {
+    Tensor gather_overlapped(Tensor x, Tensor whole, const char* what, Work&& work) const {
         if (!overlap_) {
             const Tensor rows = gather(x, whole, what);
             work();

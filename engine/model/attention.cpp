@@ -69,7 +69,7 @@ void Attention::backward_weight(const LayerContext& shared, Tensor n, Tensor db)
     const Tensor dqkv = deferred_.dqkv ? deferred_.dqkv : work.dqkv;
     const Tensor db_all = deferred_.db ? group.gather(deferred_.db, work.whole_doutput, "gradient of attention output")
                                        : group.gathered(db, work.whole_doutput);
-    const Tensor n_all = group.gather_beside(n, work.whole_input, "attention input", [&] {
+    const Tensor n_all = group.gather_overlapped(n, work.whole_input, "attention input", [&] {
         matmul_dw(context, dw_.out, db_all, saved_.o);  // b = o Woutᵀ
     });
     matmul_dw(context, dw_.qkv, dqkv, n_all);  // qkv = n Wqkvᵀ

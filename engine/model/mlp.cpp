@@ -59,7 +59,7 @@ void Mlp::backward_weight(const LayerContext& shared, Tensor n, Tensor db) {
     const Tensor dgate_up = gate_up_;
     const Tensor db_all = deferred_.db ? group.gather(deferred_.db, work.whole_doutput, "gradient of MLP output")
                                        : group.gathered(db, work.whole_doutput);
-    const Tensor n_all = group.gather_beside(n, work.whole_input, "MLP input", [&] {
+    const Tensor n_all = group.gather_overlapped(n, work.whole_input, "MLP input", [&] {
         matmul_dw(context, dw_.down, db_all, act);  // b = act Wdownᵀ
     });
     matmul_dw(context, dw_.gate_up, dgate_up, n_all);  // gate_up = n Wgate_upᵀ

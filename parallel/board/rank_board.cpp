@@ -37,7 +37,7 @@ double mark_progress(RankBoard& board) {
 }
 
 void mark_gpu_failed(RankBoard& board, const std::string& why) {
-    copy_text(board.gpu_trouble, why);
+    copy_text(board.gpu_failure, why);
     board.gpu_failed.store(true, std::memory_order_release);
 }
 

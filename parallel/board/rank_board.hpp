@@ -68,7 +68,7 @@ struct RankBoard {
     std::atomic<std::int64_t> waiting = 0;                // number of the call that blocks the host; 0: not blocked
     std::atomic<std::int64_t> gpu_call = 0;               // oldest call that the GPU has not finished; 0: all finished
     std::atomic<bool> gpu_failed = false;                 // the NCCL calls of this rank were aborted (release store)
-    char gpu_trouble[400] = "";                           // the reason; written before gpu_failed
+    char gpu_failure[400] = "";                           // the reason; written before gpu_failed
     std::atomic<std::int64_t> moved_nanoseconds = 0;      // last progress: a phase or a call began or ended
     std::atomic<std::int64_t> heartbeat_nanoseconds = 0;  // last heartbeat of the rank's watcher thread
     std::atomic<std::int32_t> stage = 0;                  // pipeline stage: ranks of one stage have equal work

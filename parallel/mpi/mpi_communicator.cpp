@@ -178,7 +178,7 @@ void MpiCommunicator::verify(std::int64_t call) {
     for (int rank = 0; rank < std::min(size_, 8); ++rank)
         differences += fmt::format("{}rank {} of the group calls {}", rank ? "; " : "", rank,
                                    all.c_str() + width * std::size_t(rank));
-    fail(ExitCode::internal, "the ranks of {} do not call the same: {}", name_, differences);
+    fail(ExitCode::internal, "the ranks of {} make different calls: {}", name_, differences);
 }
 
 std::unique_ptr<MpiRequests> MpiCommunicator::start_reduction(void* data, std::int64_t elements, MPI_Datatype type,
@@ -278,7 +278,8 @@ std::unique_ptr<Transfer> MpiCommunicator::start_reduce_scatter(Tensor part, Ten
     const std::int64_t share = part.elements();
     void* own_place = at(whole, rank_ * share);
     if (own_place != part.data) {
-        require(!lies_in(part, whole), "reduce_scatter of {}: a share lies elsewhere in the whole", what);
+        require(!lies_in(part, whole),
+                "reduce_scatter of {}: part is inside whole, but not where this rank's share belongs", what);
         std::memcpy(part.data, own_place, std::size_t(part.bytes()));
     }
     if (size_ == 1) return requests;

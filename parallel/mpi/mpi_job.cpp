@@ -122,8 +122,8 @@ void MpiJob::give_up(std::int64_t call) {
     }
     std::string text = fmt::format("{} has not finished within {} s (parallel.timeout_seconds)",
                                    text_of(rank.calls.call(call)), rank.waits.timeout_seconds);
-    if (!silent.empty()) text += fmt::format("; no answer from {} (left, died or busy elsewhere)", ranks_text(silent));
-    for (const auto& [what, ranks] : waiting) text += fmt::format("; waiting too: {} in {}", ranks_text(ranks), what);
+    if (!silent.empty()) text += fmt::format("; no answer from {} (ended, or busy outside MPI)", ranks_text(silent));
+    for (const auto& [what, ranks] : waiting) text += fmt::format("; also waiting: {} in {}", ranks_text(ranks), what);
     if (!file.empty()) text += fmt::format("; last calls in {}", file.string());
     fail(ExitCode::environment, "{}", text);
 }

@@ -70,13 +70,13 @@ private:
         for (const MPI_Status& status : statuses_)
             if (code == MPI_ERR_IN_STATUS && status.MPI_ERROR != MPI_SUCCESS && status.MPI_ERROR != MPI_ERR_PENDING)
                 code = status.MPI_ERROR;
-        if (code == MPI_ERR_TRUNCATE) fail(ExitCode::internal, "{}: more was sent than expected", call);
+        if (code == MPI_ERR_TRUNCATE) fail(ExitCode::internal, "{}: the message is longer than expected", call);
         if (code != MPI_SUCCESS) check_mpi(code, "MPI", call.c_str());
         for (std::size_t i = 0; i < expected_.size(); ++i) {
             int count = 0;
             MPI_Get_count(&statuses_[i], type_, &count);
             if (count != expected_[i])
-                fail(ExitCode::internal, "{}: {} elements came, expected {}", call, count, expected_[i]);
+                fail(ExitCode::internal, "{}: received {} elements, expected {}", call, count, expected_[i]);
         }
     }
 

@@ -30,7 +30,8 @@ MpiSession::MpiSession(int* argc, char*** argv, const WatchSettings& watch)
     watcher_->begin_mpi();
     check_mpi(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread", "the process");
     if (provided < MPI_THREAD_FUNNELED)
-        fail(ExitCode::environment, "this MPI library does not allow threads beside the one that calls it");
+        fail(ExitCode::environment,
+             "this MPI library does not allow threads besides the one that calls MPI (MPI_THREAD_FUNNELED)");
     check_mpi(MPI_Comm_rank(MPI_COMM_WORLD, &rank_), "MPI_Comm_rank", "the process");
     MPI_Comm node = MPI_COMM_NULL;
     check_mpi(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node), "MPI_Comm_split_type",

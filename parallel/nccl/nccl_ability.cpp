@@ -24,8 +24,9 @@ void set_sharing_variables() {
     setenv("NCCL_NVLS_ENABLE", "0", keep);
     setenv("NCCL_MAX_CTAS", "2", keep);
     if (std::string_view(std::getenv("NCCL_MULTI_RANK_GPU_ENABLE")) == "0")
-        fail(ExitCode::environment,
-             "parallel.share_gpu: found nccl, but NCCL_MULTI_RANK_GPU_ENABLE is 0; unset it, or write staged");
+        fail(
+            ExitCode::environment,
+            "parallel.share_gpu: found nccl, but NCCL_MULTI_RANK_GPU_ENABLE is 0; unset this variable, or set parallel.share_gpu to staged");
 }
 
 int own_version() {
@@ -44,8 +45,8 @@ void require_version_that_shares(Communicator& world, std::int64_t mine) {
     if (*oldest >= first_that_shares) return;
     throw AgreedError(ExitCode::environment,
                       fmt::format("parallel.share_gpu: found nccl, which needs NCCL 2.30 or later, but rank {} has {}; "
-                                  "put a later one into LD_LIBRARY_PATH (nvidia-nccl-cu{} from PyPI), write staged, or "
-                                  "start one rank a GPU",
+                                  "put a later version into LD_LIBRARY_PATH (nvidia-nccl-cu{} from PyPI), set "
+                                  "parallel.share_gpu to staged, or start one rank per GPU",
                                   oldest - versions.begin(), version_text(*oldest), CUDART_VERSION / 1000));
 }
 
@@ -64,7 +65,7 @@ NcclAbility nccl_ability(Communicator& world, GpuAddress mine, bool share) {
     });
     if (!sharing) return {.serves = true, .note = "NCCL " + version_text(version)};
     require_version_that_shares(world, version);
-    return {.serves = true, .note = fmt::format("NCCL {}, with several ranks a GPU", version_text(version))};
+    return {.serves = true, .note = fmt::format("NCCL {}, with several ranks per GPU", version_text(version))};
 }
 
 }  // namespace gpas

@@ -117,7 +117,7 @@ void NcclSession::connect(const std::vector<Work>& first_calls) {
         while (!done->reached()) {
             check();
             if (limit_seconds() > 0.0 && seconds_since(start) > limit_seconds())
-                fail_with(fmt::format("NCCL: {} did not end within {} s (parallel.timeout_seconds)",
+                fail_with(fmt::format("NCCL: {} did not finish within {} s (parallel.timeout_seconds)",
                                       text_of(rank_.calls.call(call)), rank_.waits.timeout_seconds));
             std::this_thread::sleep_for(std::chrono::microseconds(50));
         }
@@ -174,7 +174,7 @@ void NcclSession::wait_until_ready(const std::vector<NcclChannel*>& channels, st
             if (!std::exchange(shown, true) && show_waiting) rank_.progress.wait(call);
             if (limit_seconds() > 0.0 && seconds_since(start) > limit_seconds())
                 fail_with(
-                    fmt::format("NCCL: {} did not end within {} s (parallel.timeout_seconds): a rank is missing "
+                    fmt::format("NCCL: {} did not finish within {} s (parallel.timeout_seconds): a rank is missing "
                                 "or cannot be reached",
                                 text_of(rank_.calls.call(call)), rank_.waits.timeout_seconds));
             std::this_thread::sleep_for(std::chrono::microseconds(50));
@@ -264,7 +264,7 @@ void NcclSession::look_for_errors() {
 
 void NcclSession::look_for_stall() {
     if (limit_seconds() > 0.0 && pending_.has_stalled(limit_seconds()))
-        give_up(fmt::format("NCCL: nothing ended on the GPU within {} s (parallel.timeout_seconds){}",
+        give_up(fmt::format("NCCL: the GPU finished no call within {} s (parallel.timeout_seconds){}",
                             rank_.waits.timeout_seconds, pending_.text()));
 }
 
@@ -274,7 +274,7 @@ void NcclSession::watch_synchronize(double seconds) {
     check();
     const double limit = limit_seconds();
     if (limit <= 0.0 || seconds <= limit || pending_.seconds_since_progress() <= limit) return;
-    fail_with(fmt::format("the GPU has not ended its work within {} s (parallel.timeout_seconds){}",
+    fail_with(fmt::format("the GPU has not finished its work within {} s (parallel.timeout_seconds){}",
                           rank_.waits.timeout_seconds, pending_.text()));
 }
 

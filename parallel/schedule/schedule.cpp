@@ -101,13 +101,13 @@ std::string why_impossible(const PipelineShape& shape) {
     const bool interleaves = shape.schedule == PipelineSchedule::interleaved;
     if (!interleaves && shape.chunks > 1)
         return fmt::format(
-            "only the interleaved schedule has more than one model chunk a stage, not {}; set schedule "
-            "to interleaved, or one chunk",
+            "only the interleaved schedule has more than one model chunk per stage, not {}; set schedule "
+            "to interleaved, or use one chunk",
             shape.chunks);
     if (!interleaves) return {};
     if (shape.stages == 1) return "the interleaved schedule needs at least two pipeline stages; use 1f1b";
     if (shape.chunks == 1)
-        return "the interleaved schedule with one model chunk a stage is 1f1b; use that, or two chunks";
+        return "the interleaved schedule with one model chunk per stage is 1f1b; use 1f1b, or two chunks";
     const std::int64_t group = shape.group > 0 ? shape.group : shape.stages;
     if (group < shape.stages)
         return fmt::format("groups of {} micro-batches leave some of {} stages without work; use at least {}", group,
@@ -115,9 +115,9 @@ std::string why_impossible(const PipelineShape& shape) {
     const std::int64_t rest = shape.micro_batches % group;
     if (shape.micro_batches < group || (rest != 0 && rest < shape.stages))
         return fmt::format(
-            "{} micro-batches a step cannot go through the interleaved schedule in groups of {}; use a "
-            "multiple of {} micro-batches",
-            shape.micro_batches, group, group);
+            "the interleaved schedule takes micro-batches in groups of {}, which does not fit {} micro-batches per step; "
+            "use a multiple of {} micro-batches",
+            group, shape.micro_batches, group);
     return {};
 }
 

@@ -92,7 +92,7 @@ public:
             const Stage& stage = stages_[std::size_t(s)];
             result_.seconds = std::max(result_.seconds, stage.now);
             if (stage.next < list(s).size())
-                problem("stage {} waits for ever before the {}: {}", s, text_of(action(s)), obstacle(s));
+                problem("stage {} waits indefinitely before the {}: {}", s, text_of(action(s)), obstacle(s));
         }
         for (const auto& [ends, channel] : channels_)
             if (channel.sends != channel.receives)
@@ -211,7 +211,7 @@ private:
         const SimulatedMessage& m = message(*stages_[std::size_t(s)].input);
         const PipelineMessage expected = input_of(shape_, s, m.wanted);
         if (m.sent.micro_batch != expected.micro_batch || m.sent.chunk != expected.chunk)
-            problem("the {} got the output of the {}", text_of(m.wanted), text_of(m.sent));
+            problem("the {} received the output of the {}", text_of(m.wanted), text_of(m.sent));
     }
 
     double seconds_of(int s, const PipelineAction& action) const {
@@ -252,7 +252,7 @@ private:
         Stage& stage = stages_[std::size_t(s)];
         const auto output = stage.outputs.find({a.micro_batch, a.chunk});
         if (output == stage.outputs.end()) return;
-        if (!has_arrived(output->second, stage.now)) problem("the {} ends before its output has left", text_of(a));
+        if (!has_arrived(output->second, stage.now)) problem("the {} ends before its output was sent", text_of(a));
         stage.outputs.erase(output);
     }
 

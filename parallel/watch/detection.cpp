@@ -77,7 +77,7 @@ void detect_lost_gpu(WatchState& state) {
     if (state.board->gpu_failed.load(std::memory_order_acquire)) {
         Finding failed = mine;
         failed.how = Loss::gpu_failed;
-        copy_text(failed.detail, text_in(state.board->gpu_trouble));
+        copy_text(failed.detail, text_in(state.board->gpu_failure));
         state.findings.add(failed);
     } else if (limit > 0.0 && state.board->gpu_call != 0 && mine.last.still_seconds > limit) {
         state.findings.add(mine);

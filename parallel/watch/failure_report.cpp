@@ -1,5 +1,6 @@
 #include "parallel/watch/failure_report.hpp"
 
+#include "base/ranks_text.hpp"
 #include "parallel/board/call_log.hpp"
 #include "parallel/watch/stack_trace.hpp"
 
@@ -33,13 +34,12 @@ std::string state_of(const RankStatus& rank) {
 }
 
 std::string waits_text(const Failure& failure) {
-    std::map<std::string, std::string> waiting;
+    std::map<std::string, std::vector<int>> waiting;
     for (const RankStatus& rank : failure.ranks)
-        if (rank.call[0] != '\0')
-            waiting[rank.call] += fmt::format("{}{}", waiting[rank.call].empty() ? "" : ", ", rank.rank);
+        if (rank.call[0] != '\0') waiting[rank.call].push_back(rank.rank);
     std::string text;
-    for (const auto& [call, ranks] : waiting) text += fmt::format("  {}: rank {}\n", call, ranks);
-    return text.empty() ? "  nobody\n" : text;
+    for (const auto& [call, ranks] : waiting) text += fmt::format("  {}: {}\n", call, ranks_text(ranks));
+    return text.empty() ? "  no rank waits\n" : text;
 }
 
 }  // namespace
@@ -49,24 +49,25 @@ std::string headline(const Failure& failure) {
     for (std::size_t i = 0; i < std::min(failure.findings.size(), most_findings_in_a_line); ++i)
         text += fmt::format("{}{}", i ? "; " : "", text_of(failure.findings[i]));
     if (failure.findings.size() > most_findings_in_a_line)
-        text += fmt::format("; and {} ranks more", failure.findings.size() - most_findings_in_a_line);
+        text += fmt::format("; and {} more ranks", failure.findings.size() - most_findings_in_a_line);
     return text;
 }
 
 std::string report_text(const Failure& failure) {
     std::string text =
-        fmt::format("{}\n{:%Y-%m-%d %H:%M:%S} UTC, job {}, seen by rank {}\n\nLost:\n", headline(failure),
+        fmt::format("{}\n{:%Y-%m-%d %H:%M:%S} UTC, job {}, reported by rank {}\n\nLost:\n", headline(failure),
                     fmt::gmtime(std::chrono::system_clock::now()), failure.job, failure.reporter);
     for (const Finding& finding : failure.findings)
-        text += fmt::format("  {} (noticed by rank {})\n", text_of(finding), finding.seen_by);
-    text += "\nWho waits in which call:\n" + waits_text(failure);
-    text += "\nAll ranks, as last seen:\n";
+        text += fmt::format("  {} (detected by rank {})\n", text_of(finding), finding.seen_by);
+    text += "\nRanks that wait, by call:\n" + waits_text(failure);
+    text += "\nLast known state of all ranks:\n";
     for (const RankStatus& rank : failure.ranks)
-        text += fmt::format("  rank {:>4} on {} pid {}{}: {}; moved {:.1f} s ago, seen {:.1f} s ago, {} calls\n",
-                            rank.rank, rank.host, rank.pid, state_of(rank), text_of(rank), rank.still_seconds,
-                            rank.silent_seconds, rank.calls);
+        text += fmt::format(
+            "  rank {:>4} on {} pid {}{}: {}; last progress {:.1f} s ago, last heartbeat {:.1f} s ago, {} calls\n",
+            rank.rank, rank.host, rank.pid, state_of(rank), text_of(rank), rank.still_seconds, rank.silent_seconds,
+            rank.calls);
     if (std::ssize(failure.ranks) < failure.size)
-        text += fmt::format("  {} of {} ranks were never heard of\n", failure.size - std::ssize(failure.ranks),
+        text += fmt::format("  {} of {} ranks never sent a heartbeat\n", failure.size - std::ssize(failure.ranks),
                             failure.size);
     return text + "\n";
 }
@@ -74,12 +75,12 @@ std::string report_text(const Failure& failure) {
 std::string rank_details(const RankBoard& board, bool stack_is_fresh) {
     std::string text = fmt::format("Rank {}:\n", board.rank.load());
     if (!stack_is_fresh || board.frame_count == 0)
-        text += "  stack: none, its process did not answer\n";
+        text += "  no stack: the process did not respond\n";
     else
         for (const std::string& line : stack_lines(board)) text += fmt::format("  at {}\n", line);
     const std::vector<CommCall> calls = read_calls(board);
     const std::int64_t first = std::max<std::int64_t>(0, std::ssize(calls) - calls_shown);
-    if (!calls.empty()) text += "  last calls (number, seconds from, to):\n";
+    if (!calls.empty()) text += "  last calls (number, start and end in seconds, call):\n";
     for (std::int64_t i = first; i < std::ssize(calls); ++i) {
         const CommCall& call = calls[std::size_t(i)];
         const std::string end = call.end_seconds < 0 ? "unfinished" : fmt::format("{:.6f}", call.end_seconds);

@@ -16,23 +16,23 @@ std::string how_of(const Finding& finding) {
         case Loss::exited: return "called exit()";
         case Loss::crashed: return fmt::format("crashed ({})", strsignal(finding.last.signal));
         case Loss::silent:
-            return fmt::format("stands still (its process is stopped; silent for {:.1f} s)",
+            return fmt::format("hangs (its process is stopped; no heartbeat for {:.1f} s)",
                                finding.last.silent_seconds);
         case Loss::unreachable:
-            return fmt::format("cannot be reached (not heard of for {:.1f} s)", finding.last.silent_seconds);
-        case Loss::disconnected: return "has died, or its node has (its connection was closed)";
+            return fmt::format("cannot be reached (no heartbeat for {:.1f} s)", finding.last.silent_seconds);
+        case Loss::disconnected: return "died, or its node failed (its connection was closed)";
         case Loss::superseded:
-            return "was superseded: another start of the run owns its directory now, and this one ends";
-        case Loss::orphaned: return "was left alone by its launcher, which is gone";
+            return "was superseded: another start of the run owns the run's directory now, so this start ends";
+        case Loss::orphaned: return "lost its launcher (the launcher's process no longer exists)";
         case Loss::out_of_memory: return "was killed for lack of memory";
         case Loss::missing:
-            return fmt::format("has not come to MPI_Init within {:.1f} s, nor shown a sign of life",
+            return fmt::format("did not start within {:.1f} s (it sent no heartbeat and did not reach MPI_Init)",
                                finding.last.silent_seconds);
-        case Loss::unmet: return "waits in vain for ranks that have not come to MPI_Init";
-        case Loss::gpu_failed: return "cannot go on with its GPU";
+        case Loss::unmet: return "waited too long for ranks that did not reach MPI_Init";
+        case Loss::gpu_failed: return "aborted its NCCL calls";
         case Loss::gpu_stalled:
-            return fmt::format("has a GPU that has not moved for {:.1f} s", finding.last.still_seconds);
-        case Loss::stalled: return fmt::format("has not moved for {:.1f} s", finding.last.still_seconds);
+            return fmt::format("has a GPU that made no progress for {:.1f} s", finding.last.still_seconds);
+        case Loss::stalled: return fmt::format("made no progress for {:.1f} s", finding.last.still_seconds);
     }
     return "is lost";
 }
@@ -45,7 +45,7 @@ std::string text_of(const Finding& finding) {
     if (last.pid > 0) who += fmt::format(" (pid {} on {})", last.pid, last.host);
     const std::string detail = finding.detail[0] != '\0' ? fmt::format(" ({})", text_in(finding.detail)) : "";
     return fmt::format("{} {}{} in {}", who, how_of(finding), detail,
-                       last.pid > 0 ? text_of(last) : "start-up, before it was heard of");
+                       last.pid > 0 ? text_of(last) : "start-up, before its first heartbeat");
 }
 
 WatchLimits limits_now(WatchLimits limits, const std::map<int, WatchedRank>& ranks) {

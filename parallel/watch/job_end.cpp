@@ -83,7 +83,7 @@ void JobEnd::report_findings(ReportFile& report) const {
     for (RankStatus& rank : failure.ranks)
         for (const Finding& finding : failure.findings)
             if (finding.last.rank == rank.rank) rank = finding.last;
-    report.append((report.is_first() ? "" : "\nAlso seen: ") + report_text(failure));
+    report.append((report.is_first() ? "" : "\nAlso detected: ") + report_text(failure));
     const std::string where = report.path().empty() ? "" : fmt::format("; report: {}", report.path().string());
     if (report.is_first() || report.path().empty())
         write_stderr_now(fmt::format("gpas: error: {}{}\n", headline(failure), where));

@@ -79,12 +79,12 @@ std::string launch_mismatch(const Launch& launch, int mpi_size) {
     if (launch.size <= 1 || !alone) return {};
     const std::string advice =
         launch.launcher == "srun"
-            ? "start the job with `srun --mpi=pmix` (`srun --mpi=list` shows what this Slurm has) and load the MPI that "
-              "gpas was built with, built with PMIx; or use its mpirun"
-            : "start the job with the mpirun, or load the MPI, that gpas was built with (`ldd gpas` names its libmpi)";
+            ? "start the job with `srun --mpi=pmix` (`srun --mpi=list` shows what this Slurm supports) and load the MPI "
+              "that gpas was built with; this MPI must support PMIx. Or start the job with the mpirun of this MPI"
+            : "load the MPI that gpas was built with (`ldd gpas` names its libmpi), and start the job with its mpirun";
     return fmt::format(
-        "{} started {} tasks, of which this is number {}, but MPI does not know of the others: each would be a run of its "
-        "own in the same directory; {}",
+        "{} started {} tasks (this is task {}), but MPI does not connect them: each task would train a run of its own in "
+        "the same directory; {}",
         launch.launcher, launch.size, launch.rank, advice);
 }
 
@@ -107,7 +107,7 @@ Launch launch_of_environment() {
     launch.problem = problem_of("GPAS_JOB_END_TIME", year_2001, year_5138,
                                 "seconds since 1970, as `date --date='+4 hours' +%s` prints them");
     if (launch.problem.empty())
-        launch.problem = problem_of("GPAS_ATTEMPT", 0.0, 1e9, "how often the job was started before, from 0");
+        launch.problem = problem_of("GPAS_ATTEMPT", 0.0, 1e9, "the number of earlier starts of the job, from 0");
     launch.job_key = first_of({"PMIX_NAMESPACE", "OMPI_MCA_ess_base_jobid"});
     if (launch.job_key.empty()) launch.job_key = hydra_job();
     if (launch.job_key.empty() && !launch.job_id.empty())

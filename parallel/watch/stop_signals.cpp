@@ -27,7 +27,7 @@ void StopSignals::receive(int rank) {
             continue;
         }
         if (request_ == StopRequest::stop) {
-            write_stderr_now(fmt::format("gpas: rank {}: interrupted twice, ends now\n", rank));
+            write_stderr_now(fmt::format("gpas: rank {}: interrupted twice; the process ends now\n", rank));
             _exit(int(ExitCode::interrupted));
         }
         request_ = StopRequest::stop;

@@ -93,7 +93,7 @@ public:
         if (least[0] == 1) return state_.note;
         broadcast(world, why, int(least[1]), "why a watcher is not connected");
         return fmt::format(
-            "rank {} cannot connect to rank 0's watcher ({}): ranks of other nodes are missed only after "
+            "rank {} cannot connect to rank 0's watcher ({}): the loss of a rank of another node is detected only after "
             "parallel.timeout_seconds",
             least[1], why);
     }

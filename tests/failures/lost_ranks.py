@@ -33,9 +33,9 @@ PHASES = ["start-up", "data", "forward", "backward", "collective", "save", "eval
 ACTIONS = ["kill", "stop", "exit"]
 LAYOUTS = [[], ["parallel.tensor=2", "parallel.sequence_parallel=true", "parallel.pipeline=2"],
            ["parallel.tensor=2"], ["parallel.pipeline=2"]]
-HOW = {"kill": "was killed or died", "exit": "called exit()", "stop": "stands still", "spin": "has not moved"}
+HOW = {"kill": "was killed or died", "exit": "called exit()", "stop": "hangs (its process is stopped", "spin": "made no progress"}
 OVERRIDES = {"spin": ["parallel.timeout_seconds=3"]}
-# Of mpirun: of the process that ended first (docs/failures.md). The watchers kill a rank that stands still.
+# Of mpirun: of the process that ended first (docs/failures.md). The watchers kill a rank that hangs.
 CODES = {"kill": [137, 6], "exit": [1, 6], "stop": [6, 137], "spin": [6, 137]}
 ON_GPU = ["compute.device=cuda"] if ON_GPUS else []
 

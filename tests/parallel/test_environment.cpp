@@ -126,14 +126,13 @@ TEST(Cgroup, limits_of_version_1_are_those_of_each_controller) {
 
 TEST(Cgroup, a_killed_rank_is_said_to_be_killed_for_memory_only_if_the_kernel_counts_it) {
     EXPECT_EQ(memory_kills_text({.in_groups = 1, .on_node = 7}, {.in_groups = 1, .on_node = 7}, 1 << 30), "");
-    EXPECT_EQ(memory_kills_text({}, {.in_groups = 1}, std::int64_t(3) << 30),
-              "the cgroup's limit of memory is 3.00 GiB");
+    EXPECT_EQ(memory_kills_text({}, {.in_groups = 1}, std::int64_t(3) << 30), "the cgroup's memory limit is 3.00 GiB");
     EXPECT_NE(memory_kills_text({.on_node = 4}, {.on_node = 5}, std::nullopt).find("has killed 1 process for lack"),
               std::string::npos);
     Finding finding{.how = Loss::out_of_memory, .last = {.rank = 3, .pid = 5, .host = "n1"}};
-    std::snprintf(finding.detail, sizeof finding.detail, "the cgroup's limit of memory is 3.00 GiB");
+    std::snprintf(finding.detail, sizeof finding.detail, "the cgroup's memory limit is 3.00 GiB");
     EXPECT_EQ(text_of(finding),
-              "rank 3 (pid 5 on n1) was killed for lack of memory (the cgroup's limit of memory is "
+              "rank 3 (pid 5 on n1) was killed for lack of memory (the cgroup's memory limit is "
               "3.00 GiB) in start-up");
 }
 

@@ -70,7 +70,7 @@ TEST(NcclAbility, is_not_there_for_ranks_that_share_a_gpu_nor_for_slices_of_one)
 
 TEST(NcclAbility, is_there_for_ranks_that_share_a_gpu_if_they_may_and_nccl_can) {
     EXPECT_EQ(answers({.gpus = {{1, bus}, {1, bus}}, .share = true}).front(),
-              "yes: NCCL 2.32.3, with several ranks a GPU");
+              "yes: NCCL 2.32.3, with several ranks per GPU");
     EXPECT_EQ(variable("NCCL_MULTI_RANK_GPU_ENABLE"), "1");
     EXPECT_EQ(variable("NCCL_NVLS_ENABLE"), "0");
     EXPECT_EQ(variable("NCCL_MAX_CTAS"), "2");
@@ -86,7 +86,7 @@ TEST(NcclAbility, is_refused_by_the_rank_whose_nccl_is_too_old) {
     EXPECT_NE(told.find("parallel.share_gpu"), std::string::npos) << told;
     EXPECT_NE(told.find("rank 2 has 2.29.7"), std::string::npos) << told;
     EXPECT_EQ(answers({.gpus = {{1, bus}, {1, bus}}, .share = true, .versions = {23000, 23000}}).front(),
-              "yes: NCCL 2.30.0, with several ranks a GPU");
+              "yes: NCCL 2.30.0, with several ranks per GPU");
 }
 
 TEST(GpuAddress, is_read_and_written) {

@@ -187,7 +187,7 @@ TEST(Simulation, sees_a_message_of_the_wrong_chunk) {
         if (action.work == forward && action.chunk > 0) action.chunk = 3 - action.chunk;
     const PipelineSimulation result = simulate(shape, PipelineCosts::uniform(shape, 1, 1, 1), lists);
     ASSERT_FALSE(result.problems.empty());
-    EXPECT_NE(result.problems.front().find("got the output of"), std::string::npos);
+    EXPECT_NE(result.problems.front().find("received the output of"), std::string::npos);
 }
 
 PipelineShape two_stages() { return {one_f_one_b, 2, 1, 4}; }
@@ -198,7 +198,7 @@ TEST(Simulation, names_a_stage_that_waits_for_ever) {
     lists[0].erase(lists[0].begin() + 1);  // a forward that the other stage needs
     const PipelineSimulation result = simulate(shape, PipelineCosts::uniform(shape, 1, 1, 1), lists);
     ASSERT_FALSE(result.problems.empty());
-    EXPECT_NE(fmt::format("{}", fmt::join(result.problems, "; ")).find("waits for ever"), std::string::npos);
+    EXPECT_NE(fmt::format("{}", fmt::join(result.problems, "; ")).find("waits indefinitely"), std::string::npos);
 }
 
 TEST(Simulation, sees_a_message_that_meets_the_wrong_receiver) {
@@ -208,7 +208,7 @@ TEST(Simulation, sees_a_message_that_meets_the_wrong_receiver) {
     std::swap(lists[1][1].micro_batch, lists[1][3].micro_batch);
     const PipelineSimulation result = simulate(shape, PipelineCosts::uniform(shape, 1, 1, 1), lists);
     ASSERT_FALSE(result.problems.empty());
-    EXPECT_NE(result.problems.front().find("got the output of"), std::string::npos);
+    EXPECT_NE(result.problems.front().find("received the output of"), std::string::npos);
 }
 
 TEST(Simulation, adds_up_busy_time_and_messages) {

@@ -11,9 +11,9 @@ mpirun, program = sys.argv[1:3]
 CASES = {
     # what one rank does: what every report must say
     "returns": ["all_reduce of gradients", "step 7, micro-batch 2", "has not finished within 1 s", "no answer from rank 2"],
-    "sleeps": ["all_reduce of gradients", "no answer from rank 2", "waiting too: rank"],
+    "sleeps": ["all_reduce of gradients", "no answer from rank 2", "also waiting: rank"],
     "elsewhere": ["has not finished within 1 s", "barrier of a checkpoint", "all_reduce of gradients"],
-    "sizes": ["do not call the same", "fp32[1000]", "fp32[900]"],
+    "sizes": ["make different calls", "fp32[1000]", "fp32[900]"],
     "sizes, unverified": [],
     "loses its GPU": [],  # its watcher tells it, and ends all
     "throws during a receive": [],  # it does not wait indefinitely for the message, so its own error is told
@@ -38,7 +38,7 @@ def problem(kind, wanted, directory):
     if wanted is None:
         return None
     if kind == "loses its GPU":
-        told = re.search(r"gpas: error: rank 2 \(pid .*cannot go on with its GPU \(NCCL: unfinished: all_reduce", result.stderr)
+        told = re.search(r"gpas: error: rank 2 \(pid .*aborted its NCCL calls \(NCCL: unfinished: all_reduce", result.stderr)
         acts = {rank for rank in range(3) if f"LAST ACT of rank {rank}" in result.stderr}
         if result.returncode != 6 or not told or not acts:  # mpirun may end the others first
             return f"exit code {result.returncode}, last acts of {acts}: {result.stderr}"

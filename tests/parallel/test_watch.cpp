@@ -242,7 +242,8 @@ TEST(FailureReport, names_the_lost_and_groups_those_who_wait) {
     const Failure failure{.findings = {{.how = Loss::died, .last = c, .seen_by = 1}}, .ranks = {a, b, c}, .size = 4};
     EXPECT_EQ(headline(failure), "rank 2 (pid 3 on n2) was killed or died in step 3, backward");
     const std::string text = report_text(failure);
-    for (const char* part : {"noticed by rank 1", "all_reduce of loss: rank 0, 1", "1 of 4 ranks were never heard of"})
+    for (const char* part :
+         {"detected by rank 1", "all_reduce of loss: ranks 0-1", "1 of 4 ranks never sent a heartbeat"})
         EXPECT_NE(text.find(part), std::string::npos) << text;
 }
 

@@ -286,8 +286,8 @@ private:
         for (std::size_t r = 0; r < process.waits_in.size(); ++r) {
             if (int(r) == world_rank()) continue;
             others += process.waits_in[r].empty()
-                          ? fmt::format("; no answer from rank {} (left, died or busy elsewhere)", r)
-                          : fmt::format("; waiting too: rank {} in {}", r, process.waits_in[r]);
+                          ? fmt::format("; no answer from rank {} (ended, or busy outside MPI)", r)
+                          : fmt::format("; also waiting: rank {} in {}", r, process.waits_in[r]);
         }
         fail(ExitCode::environment, "{} has not finished within {} s (parallel.timeout_seconds){}", text,
              shared_->waits.timeout_seconds, others);
@@ -312,7 +312,7 @@ private:
         if (differences.empty()) look();
         arrive(lock, call);  // no rank's data may change before all ranks have called look()
         if (!differences.empty())
-            fail(ExitCode::internal, "the ranks of {} do not call the same: {}", group.name, differences);
+            fail(ExitCode::internal, "the ranks of {} make different calls: {}", group.name, differences);
     }
 
     void arrive(std::unique_lock<std::mutex>& lock, std::int64_t call) {
@@ -353,7 +353,7 @@ private:
         }
         const auto settle = [this, mail, sends, call] {
             if (!sends && mail->sent_bytes != mail->wanted_bytes)
-                fail(ExitCode::internal, "{}: {} bytes came, expected {}", text_of(shared_->calls.call(call)),
+                fail(ExitCode::internal, "{}: received {} bytes, expected {}", text_of(shared_->calls.call(call)),
                      mail->sent_bytes, mail->wanted_bytes);
         };
         return std::make_unique<MailTransfer>(

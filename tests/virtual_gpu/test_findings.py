@@ -58,7 +58,7 @@ def stall(name, where, *overrides, ranks=2, **variables):
     texts = reports(name)
     check(result.returncode in (6, 137), f"exit code {result.returncode}", result.stderr[-3000:])
     check(len(texts) == 1, f"{len(texts)} reports", result.stderr[-3000:])
-    check(re.match(r"rank 1 \(.*has not moved", texts[0]), texts[0])
+    check(re.match(r"rank 1 \(.*made no progress", texts[0]), texts[0])
     return texts[0]
 
 
@@ -88,7 +88,7 @@ def so_do_hosts_in_a_launch_behind_them():
 def gpus_that_wait_for_a_rank_end_with_a_report():
     """C2: not in cudaFree, which waits for the collective. C12: the report names the call that the GPU is in."""
     text = stall("stalled", "phase=reduction step=2")
-    check(re.search(r"Who waits in which call:\n(.*\n)*? .*(gradients|weights|loss).*: rank 0", text), text)
+    check(re.search(r"Ranks that wait, by call:\n(.*\n)*? .*(gradients|weights|loss).*: ranks? 0", text), text)
 
 
 def so_do_hosts_that_stand_in_a_launch():
