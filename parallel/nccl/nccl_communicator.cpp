@@ -126,7 +126,7 @@ public:
             return session_->nccl().ncclRecv(data.data, std::size_t(data.elements()), type_of(data.dtype), 0,
                                              channel.comm, channel.stream);
         };
-        return enqueue(channel_of(receives_, from), "receive", what, data, call, Kind::receive, allowed_);
+        return enqueue({channel_of(receives_, from), call}, "receive", what, data, Kind::receive, allowed_);
     }
     void allow_receive() override {
         allowed_.record(compute_stream(*gpu_));
@@ -246,16 +246,15 @@ private:
     std::unique_ptr<Transfer> enqueue(NcclChannel* channel, const char* op, const char* what, const Tensor& data,
                                       Call call, Kind kind = Kind::collective) {
         before_.record(compute_stream(*gpu_));
-        return enqueue(channel, op, what, data, std::move(call), kind, before_);
+        return enqueue({channel, std::move(call)}, op, what, data, kind, before_);
     }
     // Enqueues a call after the work that `after` has recorded.
-    std::unique_ptr<Transfer> enqueue(NcclChannel* channel, const char* op, const char* what, const Tensor& data,
-                                      Call call, Kind kind, const CudaEvent& after) {
-        require(channel != nullptr, "{} of {}: the group {} carries other calls", op, what, name_);
+    std::unique_ptr<Transfer> enqueue(const NcclSession::Work& work, const char* op, const char* what,
+                                      const Tensor& data, Kind kind, const CudaEvent& after) {
+        require(work.channel != nullptr, "{} of {}: the group {} carries other calls", op, what, name_);
         const cuda::Range range(names_work_, "{} of {} over {}", op, what, name_);
         const std::int64_t number = calls().begin(name_, op, what, data.describe());
-        return std::make_unique<StreamTransfer>(session_->enqueue({channel, std::move(call)}, number, after, kind),
-                                                gpu_);
+        return std::make_unique<StreamTransfer>(session_->enqueue(work, number, after, kind), gpu_);
     }
 
     std::unique_ptr<Communicator> host_;
