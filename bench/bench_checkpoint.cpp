@@ -15,6 +15,7 @@
 #include "kernels/ops.hpp"
 #include "parallel/mpi/mpi_communicator.hpp"
 #include "parallel/mpi/mpi_handle.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 
 #include <fmt/format.h>
 

@@ -12,6 +12,7 @@
 #include "io/data/indexed_writer.hpp"
 #include "io/metrics/live_file.hpp"
 #include "kernels/cuda/gpu.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

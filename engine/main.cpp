@@ -9,6 +9,7 @@
 #include "io/metrics/background_stderr.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "parallel/communicator.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 
 #include <CLI/CLI.hpp>
 

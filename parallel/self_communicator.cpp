@@ -61,11 +61,4 @@ private:
 
 std::unique_ptr<Communicator> make_self_communicator() { return std::make_unique<SelfCommunicator>(); }
 
-void broadcast(Communicator& group, std::string& text, int root, const char* what) {
-    std::int64_t length = std::int64_t(text.size());
-    group.broadcast(&length, std::int64_t(sizeof length), root, what);
-    text.resize(std::size_t(length));
-    group.broadcast(text.data(), length, root, what);
-}
-
 }  // namespace gpas

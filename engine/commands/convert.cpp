@@ -6,6 +6,7 @@
 #include "engine/run/threads.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "parallel/agree.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 
 #include <CLI/CLI.hpp>
 

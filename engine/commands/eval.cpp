@@ -11,6 +11,7 @@
 #include "io/data/ngram_baseline.hpp"
 #include "io/metrics/text.hpp"
 #include "parallel/agree.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 
 #include <fmt/format.h>
 

@@ -8,6 +8,7 @@
 #include "engine/run/run_state.hpp"
 #include "engine/run/threads.hpp"
 #include "io/data/tokenizer.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 
 #include <cstdio>
 #include <iostream>

@@ -4,6 +4,7 @@
 #include "engine/commands/command.hpp"
 #include "engine/commands/options.hpp"
 #include "parallel/agree.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 
 namespace gpas {
 

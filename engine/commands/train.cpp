@@ -4,6 +4,7 @@
 #include "engine/run/same_ranks.hpp"
 #include "engine/run/threads.hpp"
 #include "engine/run/trainer.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 
 namespace gpas {
 

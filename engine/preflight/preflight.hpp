@@ -4,6 +4,7 @@
 #include "engine/run/device.hpp"
 #include "io/config/load.hpp"
 #include "parallel/communicator.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 
 #include <memory>
 

@@ -6,6 +6,7 @@
 #include "kernels/context.hpp"
 #include "parallel/mesh.hpp"
 #include "parallel/mpi/mpi_gpu_memory.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 #include "parallel/staged_communicator.hpp"
 
 #include <string>

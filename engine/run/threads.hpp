@@ -3,6 +3,7 @@
 
 #include "base/cgroup.hpp"
 #include "parallel/communicator.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 
 #include <cstdint>
 #include <set>

@@ -66,14 +66,6 @@ bool lies_in(const Tensor& part, const Tensor& whole) {
 
 }  // namespace
 
-void check_mpi(int code, const char* call, const char* what) {
-    if (code == MPI_SUCCESS) return;
-    char text[MPI_MAX_ERROR_STRING] = "";
-    int length = 0;
-    MPI_Error_string(code, text, &length);
-    fail(ExitCode::environment, "{} of {} failed: {}", call, what, std::string(text, std::size_t(length)));
-}
-
 MPI_Comm mpi_handle(const Communicator& group) {
     const auto* mpi = dynamic_cast<const MpiCommunicator*>(&group);
     return mpi != nullptr ? mpi->handle() : MPI_COMM_SELF;

@@ -1,6 +1,7 @@
+#include "parallel/mpi/mpi_session.hpp"
+
 #include "base/error.hpp"
 #include "parallel/board/rehearsal.hpp"
-#include "parallel/communicator.hpp"
 #include "parallel/mpi/mpi_communicator.hpp"
 #include "parallel/mpi/mpi_handle.hpp"
 #include "parallel/watch/watcher.hpp"
@@ -8,7 +9,6 @@
 #include <cstdlib>
 
 namespace gpas {
-
 namespace {
 
 void check_launch(const Launch& launch, int mpi_size) {

@@ -2,6 +2,7 @@
 #include "base/error.hpp"
 #include "parallel/board/last_acts.hpp"
 #include "parallel/mpi/mpi_communicator.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 #include "parallel/watch/watcher.hpp"
 
 #include <chrono>

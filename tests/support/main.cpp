@@ -1,5 +1,6 @@
 // main() of every test program. Initialises MPI, because some tests need it. Without mpirun there is one rank.
 #include "parallel/communicator.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 
 #include <gtest/gtest.h>
 

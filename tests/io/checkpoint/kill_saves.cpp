@@ -2,6 +2,7 @@
 // looks at what is left.
 #include "io/checkpoint/background_verify.hpp"
 #include "io/checkpoint/retention.hpp"
+#include "parallel/mpi/mpi_session.hpp"
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
-// The default start_exchange(): an independent receive and send. NCCL groups override it with one grouped call.
+// What communicators share: broadcast() of a text, and the default start_exchange(), an independent receive and send.
+// NCCL groups override start_exchange() with one grouped call.
 #include "parallel/communicator.hpp"
 
 #include <utility>
@@ -30,6 +31,13 @@ std::unique_ptr<Transfer> Communicator::start_exchange(Tensor sent, int to, Tens
     auto receive = start_receive(received, from, what);
     auto send = start_send(sent, to, what);
     return std::make_unique<Exchange>(std::move(receive), std::move(send));
+}
+
+void broadcast(Communicator& group, std::string& text, int root, const char* what) {
+    std::int64_t length = std::int64_t(text.size());
+    group.broadcast(&length, std::int64_t(sizeof length), root, what);
+    text.resize(std::size_t(length));
+    group.broadcast(text.data(), length, root, what);
 }
 
 }  // namespace gpas
