@@ -152,8 +152,9 @@ void compare_watching(const Options& options, const MpiSession& mpi, const RunCo
             world.barrier("the next step");
             const std::int64_t calls_before = world.board().call_count;
             const Stopwatch watch;
-            step.run(
-                {.step = number, .update = number + 1, .first_sample = number * config.training.global_batch_size});
+            step.run({.step = StepNumber::after(number),
+                      .update = UpdateNumber::after(number),
+                      .first_sample = number * config.training.global_batch_size});
             calls = world.board().call_count - calls_before;
             if (block >= 2) seconds[on].push_back(watch.seconds());
         }
@@ -201,8 +202,9 @@ void run(const Options& options, const MpiSession& mpi) {
         mesh.world->barrier("the next step");
         if (i == options.warmup) before = waited_in(mesh);
         const Stopwatch watch;
-        const StepResult result =
-            step.run({.step = i, .update = i + 1, .first_sample = i * config.training.global_batch_size});
+        const StepResult result = step.run({.step = StepNumber::after(i),
+                                            .update = UpdateNumber::after(i),
+                                            .first_sample = i * config.training.global_batch_size});
         loss = result.loss;
         if (i < options.warmup) continue;
         seconds.push_back(watch.seconds());

@@ -183,9 +183,9 @@ void print_schedule(const RunConfig& config, const RunPlan& plan) {
     std::string rates;
     for (const std::int64_t k :
          {std::int64_t(1), std::max<std::int64_t>(config.schedule.warmup_steps, 1), steps / 2, steps})
-        rates += fmt::format(
-            "{}step {}: {:.3g}", rates.empty() ? "" : ", ", std::max<std::int64_t>(k, 1),
-            learning_rate(config.schedule, config.optimizer.learning_rate, steps, std::max<std::int64_t>(k, 1)));
+        rates += fmt::format("{}step {}: {:.3g}", rates.empty() ? "" : ", ", std::max<std::int64_t>(k, 1),
+                             learning_rate(config.schedule, config.optimizer.learning_rate, steps,
+                                           StepNumber{std::max<std::int64_t>(k, 1)}));
     line("learning rate   {}", rates);
 }
 

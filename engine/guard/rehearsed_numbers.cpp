@@ -8,10 +8,10 @@
 
 namespace gpas {
 
-void RehearsedNumbers::before_step(std::int64_t step) {
+void RehearsedNumbers::before_step(StepNumber step) {
     factor_ = 1.0;
     if (rehearsal_ == nullptr) return;
-    const auto wants = [&](Rehearsal::Action action) { return rehearsal_->wants(action, board_, step); };
+    const auto wants = [&](Rehearsal::Action action) { return rehearsal_->wants(action, board_, step.from_1); };
     if (wants(Rehearsal::Action::nan)) factor_ = std::nan("");
     if (wants(Rehearsal::Action::spike) || wants(Rehearsal::Action::transient)) factor_ = rehearsal_->factor();
     if (wants(Rehearsal::Action::flip)) flip_a_bit();

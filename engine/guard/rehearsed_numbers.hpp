@@ -1,6 +1,7 @@
 // Injects failures into one rank's numbers on request (GPAS_REHEARSE, parallel/board/rehearsal.hpp), to test the guard.
 #pragma once
 
+#include "base/step_number.hpp"
 #include "engine/model/parameters.hpp"
 #include "kernels/context.hpp"
 #include "parallel/board/rehearsal.hpp"
@@ -18,9 +19,9 @@ public:
     RehearsedNumbers(Rehearsal* rehearsal, const RankBoard& board, Context& context, ParameterStore& store)
         : rehearsal_(rehearsal), board_(board), context_(context), store_(store) {}
 
-    // Before a step (from 1): changes a weight of this rank, or factor(), if the step is the one that was asked for.
+    // Before a step: changes a weight of this rank, or factor(), if the step is the one that was asked for.
     // Error(usage) if this rank has no tensor of the name that was asked for.
-    void before_step(std::int64_t step);
+    void before_step(StepNumber step);
     // Before a step is computed again: a transient failure is over.
     void before_recomputation();
     // What this rank's loss and gradient are multiplied by in this step. NaN makes both NaN.

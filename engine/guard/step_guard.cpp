@@ -44,7 +44,7 @@ bool StepGuard::differs(const JudgedStep& step, const ComputedNumbers& first, co
     const bool known = rank < mesh_.world->size();
     const std::vector<int> suspects = known ? ranks_of_copy(int(rank)) : std::vector<int>{};
     handle(verdict,
-           {.step = step.number,
+           {.step = step.number.from_1,
             .event = "hardware",
             .action = "recomputed",
             .rank = suspects.size() == 1 ? rank : -1,
@@ -65,7 +65,7 @@ bool StepGuard::replicas_agree(const JudgedStep& step, Verdict& verdict) const {
     verdict.replicas_agreed = !difference;
     if (difference)
         handle(verdict,
-               {.step = step.number,
+               {.step = step.number.from_1,
                 .event = "different_weights",
                 .rank = difference->ranks.size() == 1 ? difference->ranks.front() : -1,
                 .text = difference->text},
@@ -97,7 +97,7 @@ EventMetrics StepGuard::bad_numbers(const JudgedStep& step, const StepAgain& aga
         again.gradients();
         return bad_gradient(context_, store_);
     };
-    EventMetrics event{.step = step.number, .event = "bad_numbers"};
+    EventMetrics event{.step = step.number.from_1, .event = "bad_numbers"};
     // In this order, since a bad number makes all later ones bad, on all ranks.
     for (const std::function<Trouble()>& look : {std::function<Trouble()>(in_weights), {in_forward}, {in_backward}})
         if (const auto found = first_of_all(mesh_, config_.parallel.order, look())) {
@@ -129,7 +129,7 @@ Verdict StepGuard::judge(const JudgedStep& step, const ComputedNumbers& computed
     if (suspicion.bad)
         handle(verdict, bad_numbers(step, again, suspicion.text), action_on(config_.training.on_bad_numbers));
     else
-        handle(verdict, {.step = step.number, .event = suspicion.spike.event, .text = suspicion.text},
+        handle(verdict, {.step = step.number.from_1, .event = suspicion.spike.event, .text = suspicion.text},
                action_on(config_.guard.on_spike));
     return verdict;
 }

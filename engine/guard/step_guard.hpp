@@ -2,6 +2,7 @@
 // from bad data by computing the step again.
 #pragma once
 
+#include "base/step_number.hpp"
 #include "engine/guard/verdict.hpp"
 #include "engine/model/number_probe.hpp"
 #include "engine/model/parameters.hpp"
@@ -16,7 +17,7 @@ namespace gpas {
 
 // The step that is judged. The same on every rank.
 struct JudgedStep {
-    std::int64_t number = 1;               // of the step, from 1
+    StepNumber number;
     std::int64_t first_sample = 0;         // of the global batch, in the sample stream
     const SpikeHistory* spikes = nullptr;  // recent steps; null: no check for spikes
 };
@@ -48,10 +49,8 @@ public:
     StepGuard(const RunConfig& config, Context& context, const ParameterStore& store, Mesh& mesh)
         : config_(config), context_(context), store_(store), mesh_(mesh) {}
 
-    // True if replicas are compared at step `number` (from 1) even if its numbers are good (guard.weights_every).
-    bool compares_at(std::int64_t number) const {
-        return config_.guard.weights_every > 0 && number % config_.guard.weights_every == 0;
-    }
+    // True if replicas are compared at this step even if its numbers are good (guard.weights_every).
+    bool compares_at(StepNumber step) const { return step.is_multiple_of(config_.guard.weights_every); }
     // If the numbers are NaN, Inf or a spike, or weights differ between replicas: the action that the configuration
     // asks for, and events that name step, rank and tensor. If the step computed again gives other numbers, those are
     // judged instead. To be called before the weights change. The same verdict on every rank. Collective over the world.

@@ -6,15 +6,15 @@
 
 namespace gpas {
 
-void ProfilerWindow::before_step(std::int64_t step) {
-    if (context_.on_cpu() || open_ || step < steps_.from || step > steps_.to) return;
+void ProfilerWindow::before_step(StepNumber step) {
+    if (context_.on_cpu() || open_ || step.from_1 < steps_.from || step.from_1 > steps_.to) return;
     context_.synchronize();  // the previous step's work must not be recorded
     cuda::start_profiler();
     open_ = true;
 }
 
-void ProfilerWindow::after_step(std::int64_t step) {
-    if (!open_ || step < steps_.to) return;
+void ProfilerWindow::after_step(StepNumber step) {
+    if (!open_ || step.from_1 < steps_.to) return;
     open_ = false;
     context_.synchronize();  // all of this step's work must be recorded
     cuda::stop_profiler();

@@ -1,6 +1,7 @@
 // Starts and stops the CUDA profiler around the steps of metrics.profile.
 #pragma once
 
+#include "base/step_number.hpp"
 #include "io/config/run_config.hpp"
 #include "kernels/context.hpp"
 
@@ -15,9 +16,9 @@ public:
     ProfilerWindow(const ProfilerWindow&) = delete;
     ProfilerWindow& operator=(const ProfilerWindow&) = delete;
 
-    // step: from 1. A run that resumes within the window is recorded from its first step on. Error(environment).
-    void before_step(std::int64_t step);
-    void after_step(std::int64_t step);
+    // A run that resumes within the window is recorded from its first step on. Error(environment).
+    void before_step(StepNumber step);
+    void after_step(StepNumber step);
 
 private:
     ProfileConfig steps_;

@@ -143,13 +143,13 @@ private:
 
     StepResult train_step() {
         const Stopwatch watch;
-        const std::int64_t number = progress_.step + 1;
+        const StepNumber number = StepNumber::after(progress_.step);
         profiler_.before_step(number);
         const StepResult result =
-            step_.run({.step = progress_.step,
-                       .update = progress_.updates + 1,
+            step_.run({.step = number,
+                       .update = UpdateNumber::after(progress_.updates),
                        .first_sample = progress_.consumed_samples,
-                       .with_gpas_view = config_.metrics.gpas_every > 0 && number % config_.metrics.gpas_every == 0,
+                       .with_gpas_view = number.is_multiple_of(config_.metrics.gpas_every),
                        .vote = [&] { return StepVote{saves_->written(), clock_.after_step(longest_seconds_)}; },
                        .spikes = &spikes_});
         profiler_.after_step(number);

@@ -26,8 +26,8 @@ double progress(std::int64_t k, std::int64_t begin, std::int64_t end) {
 
 }  // namespace
 
-double learning_rate(const ScheduleConfig& schedule, double peak, std::int64_t steps, std::int64_t update) {
-    const std::int64_t k = update - 1 + schedule.first_step;
+double learning_rate(const ScheduleConfig& schedule, double peak, std::int64_t steps, StepNumber step) {
+    const std::int64_t k = step.from_1 - 1 + schedule.first_step;
     const std::int64_t warmup = schedule.warmup_steps;
     if (warmup > 0 && k <= warmup) {
         const double share = double(k) / double(warmup);

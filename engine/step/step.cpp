@@ -50,7 +50,7 @@ void TrainingStep::load_batches(std::int64_t first_sample) {
 }
 
 // Gradients = Σ over this rank's tokens, not means: AdamW divides by the number of tokens of the global batch.
-void TrainingStep::forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce) {
+void TrainingStep::forward_backward(StepNumber step, std::vector<Moments>* moments, bool reduce) {
     fill(replica_.context, replica_.store.all_gradients(), 0.0F);
     Model::LayerDone done;
     if (reduce) done = [this](std::int64_t layer) { sync_.layer_done(layer); };
@@ -59,7 +59,7 @@ void TrainingStep::forward_backward(std::int64_t step, std::vector<Moments>* mom
                      .factor = float(rehearsed_.factor()),
                      .batch_means = config_.training.loss_mean == LossMean::micro_batches,
                      .moments = moments,
-                     .step = step + 1,
+                     .step = step.from_1,
                      .done = done});
 }
 
@@ -105,7 +105,7 @@ UpdateRule TrainingStep::rule_of(const StepInput& input, bool allowed) const {
             .allowed = allowed};
 }
 
-void TrainingStep::update_weights(StepResult& result, std::int64_t update, bool only_if_taken) {
+void TrainingStep::update_weights(StepResult& result, UpdateNumber update, bool only_if_taken) {
     const cuda::Range range(replica_.context, "optimizer");
     const OptimizerConfig& optimizer = config_.optimizer;
     ParameterStore& store = replica_.store;
@@ -119,7 +119,7 @@ void TrainingStep::update_weights(StepResult& result, std::int64_t update, bool 
                          .beta1 = optimizer.beta1,
                          .beta2 = optimizer.beta2,
                          .epsilon = optimizer.epsilon,
-                         .step = update,
+                         .step = update.from_1,
                          .taken = only_if_taken ? number(offsetof(UpdateDecision, taken)) : Tensor{}};
     store.await_weights();  // a gather must not send weights that change (after a forward pass none is under way)
     std::vector<AdamwPiece> pieces;
@@ -183,30 +183,30 @@ void TrainingStep::judge(const StepInput& input, StepResult& result, const Compu
                               [&](NumberProbe& probe) {
                                   return pipeline_.evaluate({.batches = batches_,
                                                              .mask_documents = config_.data.mask_documents,
-                                                             .step = input.step + 1,
+                                                             .step = input.step.from_1,
                                                              .probe = &probe});
                               },
                           .gradients = [&] { forward_backward(input.step, nullptr, false); }};
-    Verdict verdict = guard_.judge({input.step + 1, input.first_sample, input.spikes}, first, again);
+    Verdict verdict = guard_.judge({input.step, input.first_sample, input.spikes}, first, again);
     result.action = verdict.action;
     result.events = std::move(verdict.events);
     result.replicas_agreed = verdict.replicas_agreed;
 }
 
 StepResult TrainingStep::run(const StepInput& input) {
-    const cuda::Range whole(replica_.context, "step {}", input.step + 1);
+    const cuda::Range whole(replica_.context, "step {}", input.step.from_1);
     StepResult result;
     result.learning_rate =
-        learning_rate(config_.schedule, config_.optimizer.learning_rate, config_.training.steps, input.step + 1);
+        learning_rate(config_.schedule, config_.optimizer.learning_rate, config_.training.steps, input.step);
     RankProgress& progress = mesh_.world->progress();
     Stopwatch watch;
-    progress.enter(Phase::data, input.step + 1);
-    rehearsed_.before_step(input.step + 1);
+    progress.enter(Phase::data, input.step.from_1);
+    rehearsed_.before_step(input.step);
     load_batches(input.first_sample);
     result.seconds.data += watch.lap();
     std::vector<Moments> moments;
     // A comparison of replicas must see the weights that this step has used.
-    const bool allowed = !guard_.compares_at(input.step + 1);
+    const bool allowed = !guard_.compares_at(input.step);
     compute(input, result, input.with_gpas_view ? &moments : nullptr, rule_of(input, allowed));
     progress.enter(Phase::optimizer);
     update_weights(result, input.update, true);

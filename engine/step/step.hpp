@@ -3,6 +3,7 @@
 // numbers; clipping; AdamW.
 #pragma once
 
+#include "base/step_number.hpp"
 #include "engine/guard/rehearsed_numbers.hpp"
 #include "engine/guard/step_guard.hpp"
 #include "engine/step/gradient_sync.hpp"
@@ -47,8 +48,8 @@ struct StepVote {
 };
 
 struct StepInput {
-    std::int64_t step = 0;                 // of the run, from 0
-    std::int64_t update = 1;               // of AdamW, from 1
+    StepNumber step;                       // the step to compute
+    UpdateNumber update;                   // the AdamW update that it makes
     std::int64_t first_sample = 0;         // of the global batch, in the sample stream
     bool with_gpas_view = false;           // fill StepResult::stream and gates
     std::function<StepVote()> vote = {};   // called once the loss is known
@@ -82,13 +83,13 @@ private:
     UpdateRule rule_of(const StepInput& input, bool allowed) const;
     // Sets action, events and replicas_agreed, and the numbers if the step is computed again (StepGuard::judge).
     void judge(const StepInput& input, StepResult& result, const ComputedNumbers& first);
-    void forward_backward(std::int64_t step, std::vector<Moments>* moments, bool reduce);
+    void forward_backward(StepNumber step, std::vector<Moments>* moments, bool reduce);
     void count_votes(StepResult& result, const StepVote& vote);
     void measure_gradients();
     void sum_over_ranks();
     // Enqueues AdamW. only_if_taken: the device skips it if its decision was against the update; false: the decision
     // only supplies the gradient's factors (1/tokens and clipping).
-    void update_weights(StepResult& result, std::int64_t update, bool only_if_taken);
+    void update_weights(StepResult& result, UpdateNumber update, bool only_if_taken);
     // Parts of work.step_numbers, fp64: [1], [4], [update_numbers].
     Tensor own_loss() const { return replica_.memory().work.step_numbers.slice(0, 1); }
     Tensor sums() const { return replica_.memory().work.step_numbers.slice(1, 5); }

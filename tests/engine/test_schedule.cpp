@@ -13,7 +13,7 @@ constexpr std::int64_t steps = 100;
 ScheduleConfig schedule(ScheduleKind kind) {
     return {.kind = kind, .warmup_steps = 10, .initial_ratio = 0.0, .min_ratio = 0.1};
 }
-double rate(const ScheduleConfig& s, std::int64_t k) { return learning_rate(s, peak, steps, k); }
+double rate(const ScheduleConfig& s, std::int64_t k) { return learning_rate(s, peak, steps, StepNumber{k}); }
 
 TEST(Schedule, warms_up_from_the_first_update_to_the_peak_in_a_line) {
     for (const ScheduleKind kind : {ScheduleKind::constant, ScheduleKind::linear, ScheduleKind::cosine,

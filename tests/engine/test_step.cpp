@@ -53,8 +53,8 @@ double relative(const std::vector<float>& a, const std::vector<float>& b) {
 TEST_F(Step, does_not_depend_on_how_the_global_batch_is_cut) {
     Stepper whole(tokens_, {"training.micro_batch_size=8"});
     Stepper parts(tokens_, {"training.micro_batch_size=2"});
-    const StepResult a = whole.step.run({.step = 0, .update = 1, .first_sample = 0}),
-                     b = parts.step.run({.step = 0, .update = 1, .first_sample = 0});
+    const StepResult a = whole.step.run({.step = {1}, .update = {1}, .first_sample = 0}),
+                     b = parts.step.run({.step = {1}, .update = {1}, .first_sample = 0});
     EXPECT_EQ(a.loss_tokens, b.loss_tokens);
     EXPECT_NEAR(a.loss, b.loss, 16 * 0x1p-24 * a.loss);
     EXPECT_NEAR(a.gradient_norm, b.gradient_norm, 64 * 0x1p-24 * a.gradient_norm);
@@ -73,7 +73,7 @@ TEST_F(Step, averages_over_tokens_or_over_micro_batches) {
     const auto gradient = [&](std::vector<std::string> changes, std::int64_t first_sample, StepResult& result) {
         changes.insert(changes.begin(), padded.begin(), padded.end());
         Stepper stepper(tokens_, changes);
-        result = stepper.step.run({.step = 0, .update = 1, .first_sample = first_sample});
+        result = stepper.step.run({.step = {1}, .update = {1}, .first_sample = first_sample});
         // The first moment is (1 - beta1) times the clipped gradient.
         const Tensor m = stepper.replica.store.adam_m(stepper.replica.store.index_of("layers.1.mlp.down.weight"));
         std::vector<float> values(m.as<float>(), m.as<float>() + m.elements());
@@ -112,7 +112,7 @@ TEST_F(Step, clips_all_gradients_by_their_norm_and_then_the_gates_by_theirs) {
              ++i)  // open the gates, so that they have gradients
             if (stepper.replica.store.specs()[i].kind == ParameterKind::gate)
                 stepper.replica.store.master(i).as<float>()[0] = 0.3F;
-        result = stepper.step.run({.step = 0, .update = 1, .first_sample = 0});
+        result = stepper.step.run({.step = {1}, .update = {1}, .first_sample = 0});
         const Tensor m = stepper.replica.store.adam_m(stepper.replica.store.index_of(name));
         return double(m.as<float>()[0]);
     };
@@ -145,8 +145,8 @@ TEST_F(Step, decays_matrices_and_leaves_gates_and_norms_alone) {
     Stepper plain(tokens_, changed("optimizer.weight_decay=0")),
         decayed(tokens_, changed("optimizer.weight_decay=0.5"));
     const auto start = plain.weights("layers.0.mlp.down.weight");
-    plain.step.run({.step = 0, .update = 1, .first_sample = 0});
-    decayed.step.run({.step = 0, .update = 1, .first_sample = 0});
+    plain.step.run({.step = {1}, .update = {1}, .first_sample = 0});
+    decayed.step.run({.step = {1}, .update = {1}, .first_sample = 0});
     const auto a = plain.weights("layers.0.mlp.down.weight"), b = decayed.weights("layers.0.mlp.down.weight");
     for (std::size_t i = 0; i < a.size(); ++i)  // both were rounded, at a size of the update, 0.1
         EXPECT_NEAR(double(b[i]) - double(a[i]), -0.1 * 0.5 * double(start[i]), 8 * 0x1p-24 * 0.1);
@@ -156,8 +156,8 @@ TEST_F(Step, decays_matrices_and_leaves_gates_and_norms_alone) {
 
 TEST_F(Step, moves_gates_unless_they_are_frozen) {
     Stepper free(tokens_), frozen(tokens_, {"model.gate.frozen=true", "model.gate.init=0.25"});
-    free.step.run({.step = 0, .update = 1, .first_sample = 0});
-    frozen.step.run({.step = 0, .update = 1, .first_sample = 0});
+    free.step.run({.step = {1}, .update = {1}, .first_sample = 0});
+    frozen.step.run({.step = {1}, .update = {1}, .first_sample = 0});
     EXPECT_NE(free.weights("layers.0.gate")[0], 0.0F);
     EXPECT_EQ(frozen.weights("layers.0.gate")[0], 0.25F);
 }
@@ -165,7 +165,7 @@ TEST_F(Step, moves_gates_unless_they_are_frozen) {
 TEST_F(Step, names_the_step_the_rank_and_the_tensor_of_bad_numbers_and_stops) {
     Stepper stepper(tokens_);
     stepper.replica.store.master(stepper.replica.store.index_of("layers.1.attention.out.weight")).as<float>()[3] = NAN;
-    const StepResult result = stepper.step.run({.step = 6, .update = 7, .first_sample = 48});
+    const StepResult result = stepper.step.run({.step = {7}, .update = {7}, .first_sample = 48});
     EXPECT_EQ(result.action, StepAction::stop);
     ASSERT_EQ(result.events.size(), 1U);
     const EventMetrics& event = result.events.front();
@@ -183,14 +183,14 @@ TEST_F(Step, passes_over_bad_numbers_without_touching_anything_when_told_to) {
     const float good = bad;
     bad = INFINITY;
     const auto before = stepper.weights("layers.0.mlp.down.weight");
-    const StepResult result = stepper.step.run({.step = 0, .update = 1, .first_sample = 0});
+    const StepResult result = stepper.step.run({.step = {1}, .update = {1}, .first_sample = 0});
     EXPECT_EQ(result.action, StepAction::skip);
     EXPECT_NE(result.events.at(0).text.find("layers.1.attention.out.weight"), std::string::npos);
     EXPECT_EQ(stepper.weights("layers.0.mlp.down.weight"), before);
     const Tensor m = stepper.replica.store.adam_m(0);
     for (std::int64_t i = 0; i < m.elements(); ++i) ASSERT_EQ(m.as<float>()[i], 0.0F);
     bad = good;
-    EXPECT_EQ(stepper.step.run({.step = 1, .update = 1, .first_sample = 8}).action, StepAction::update);
+    EXPECT_EQ(stepper.step.run({.step = {2}, .update = {1}, .first_sample = 8}).action, StepAction::update);
 }
 
 TEST_F(Step, ends_a_run_that_only_skips) {

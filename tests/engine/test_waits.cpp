@@ -22,8 +22,8 @@ struct GpuStepper {
     // Of the host in one step.
     std::int64_t waits(const SpikeHistory* spikes = nullptr) {
         const std::int64_t before = replica.context.gpu().waits();
-        result = step.run({.step = done,
-                           .update = done + 1,
+        result = step.run({.step = StepNumber::after(done),
+                           .update = UpdateNumber::after(done),
                            .first_sample = done * config.training.global_batch_size,
                            .vote =
                                [&] {

@@ -103,7 +103,9 @@ struct Shared {  // what two data-parallel ranks train
         initialise(replica->context, replica->store, config.seed, *mesh.data);
     }
     StepResult run(std::int64_t i) {
-        return step->run({.step = i, .update = i + 1, .first_sample = i * config.training.global_batch_size});
+        return step->run({.step = StepNumber::after(i),
+                          .update = UpdateNumber::after(i),
+                          .first_sample = i * config.training.global_batch_size});
     }
     RunConfig config;
     RunData data;
