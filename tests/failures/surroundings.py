@@ -116,7 +116,7 @@ def lost_at_start(program, *words):
 
 @check
 def a_rank_that_is_stopped_before_it_shows_itself_is_found():
-    lost_at_start(["sh", "-c", "kill -STOP $$; exec sleep 100"], "rank 1 has not come to MPI_Init")
+    lost_at_start(["sh", "-c", "kill -STOP $$; exec sleep 100"], "rank 1 did not start within")
 
 
 @check
