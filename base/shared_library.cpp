@@ -37,7 +37,7 @@ SharedLibrary::SharedLibrary(const SharedLibraryRequest& request) : name_(reques
         handle_ = open(path_, reasons);
     }
     if (handle_ == nullptr)
-        fail(ExitCode::environment, "{} ({}), which gpas needs for {}, cannot be opened. Tried: {}. {}", name_,
+        fail(ExitCode::environment, "{} ({}) cannot be opened; gpas needs it for {}. Tried: {}. {}", name_,
              request.file, request.purpose, fmt::join(reasons, "; "), request.advice);
 }
 
