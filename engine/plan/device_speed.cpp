@@ -93,7 +93,7 @@ DeviceSpeed speed_of_cpu(ComputeDtype dtype, int threads) {
                       .attention_forward = {flops, flops},
                       .attention_backward = {flops, flops},
                       .copy_bytes = share * cpu_bytes,
-                      .beside_compute = false};
+                      .overlaps_compute = false};
     return with_links(speed, LinkKind::host, LinkKind::host, 1 << 20);
 }
 

@@ -45,11 +45,11 @@ struct DeviceSpeed {
     double step_seconds = 0.0;    // per step: waits of the host
     // Rate of products and attention within a step, divided by their rate in a benchmark (sustained power and clocks).
     double sustained = 1.0;
-    std::int64_t head_chunk = 0;  // tokens; 0: the program's value
-    MessageSpeed node;            // between ranks of a node
-    MessageSpeed network;         // from a rank to other nodes
-    int per_node = 8;             // ranks per node
-    bool beside_compute = true;   // messages overlap with computing
+    std::int64_t head_chunk = 0;   // tokens; 0: the program's value
+    MessageSpeed node;             // between ranks of a node
+    MessageSpeed network;          // from a rank to other nodes
+    int per_node = 8;              // ranks per node
+    bool overlaps_compute = true;  // messages overlap with computing
 };
 
 // Speed of a GPU. network: the link between nodes.

@@ -104,7 +104,7 @@ private:
     }
     // Seconds waited for messages of `seconds` each, if all but one of them overlap with `computing` seconds.
     double waited(double messages, double seconds, double computing) const {
-        return messages * seconds - (speed_.beside_compute ? std::min((messages - 1.0) * seconds, computing) : 0.0);
+        return messages * seconds - (speed_.overlaps_compute ? std::min((messages - 1.0) * seconds, computing) : 0.0);
     }
 
     const RunConfig& config_;

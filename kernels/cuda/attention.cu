@@ -14,7 +14,7 @@
 namespace gpas::cuda {
 namespace {
 
-unsigned blocks_of_rows(std::int64_t rows, int a_block) { return unsigned((rows + a_block - 1) / a_block); }
+unsigned blocks_of_rows(std::int64_t rows, int per_block) { return unsigned((rows + per_block - 1) / per_block); }
 
 float score_scale(const AttentionShape& s) { return float(1.0 / std::sqrt(double(s.head_dim))); }
 

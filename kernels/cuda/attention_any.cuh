@@ -8,9 +8,9 @@
 namespace gpas::cuda {
 
 inline constexpr int any_warps = 4;
-inline constexpr int any_rows_a_warp = 4;
-inline constexpr int any_rows = any_warps * any_rows_a_warp;  // stationary rows of a block
-inline constexpr int any_tile = warp_size;                    // positions of a moving tile
+inline constexpr int any_rows_per_warp = 4;
+inline constexpr int any_rows = any_warps * any_rows_per_warp;  // stationary rows of a block
+inline constexpr int any_tile = warp_size;                      // positions of a moving tile
 inline constexpr int any_threads = any_warps * warp_size;
 inline constexpr int any_largest_head = 128;
 inline constexpr int any_columns = any_largest_head / warp_size;  // columns of an accumulated row per lane, at most
@@ -112,8 +112,8 @@ GPAS_DEVICE void load_any_tiles(const AnyBlock& block, const T* a, std::int64_t 
 // own_a and own_b. All lanes of a warp make the same calls.
 template <class F>
 GPAS_DEVICE void for_own_rows(const AnyBlock& block, std::int64_t sequence, F&& f) {
-    unrolled<any_rows_a_warp>([&](int r) {
-        const int row = block.warp * any_rows_a_warp + r;
+    unrolled<any_rows_per_warp>([&](int r) {
+        const int row = block.warp * any_rows_per_warp + r;
         if (block.first + row < sequence) f(r, block.first + row, row * (block.dim + 1));
     });
 }
@@ -133,10 +133,10 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads) attention_any_kernel(T* o, float* lse
     const HeadRows at = head_rows(s, sample, blockIdx.y % s.heads);
     load_rows(block.own_a, qkv + at.q, at.qkv_stride, first, any_rows, s.sequence, dim);
 
-    float most[any_rows_a_warp];
-    float sum[any_rows_a_warp];
-    float acc[any_rows_a_warp][any_columns] = {};
-    unrolled<any_rows_a_warp>([&](int r) {
+    float most[any_rows_per_warp];
+    float sum[any_rows_per_warp];
+    float acc[any_rows_per_warp][any_columns] = {};
+    unrolled<any_rows_per_warp>([&](int r) {
         most[r] = any_least;
         sum[r] = 0.0F;
     });
@@ -196,7 +196,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
     const HeadRows at = head_rows(s, sample, blockIdx.y % s.heads);
     load_rows(block.own_a, qkv + at.q, at.qkv_stride, first, any_rows, s.sequence, dim);
     load_rows(block.own_b, d_o + at.o, at.o_stride, first, any_rows, s.sequence, dim);
-    float acc[any_rows_a_warp][any_columns] = {};
+    float acc[any_rows_per_warp][any_columns] = {};
     for (std::int64_t begin = 0; begin < first + any_rows && begin < s.sequence; begin += any_tile) {
         __syncthreads();
         load_any_tiles(block, qkv + at.k, at.qkv_stride, qkv + at.v, at.qkv_stride, begin, s.sequence);
@@ -234,8 +234,8 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
     const HeadRows own_at = head_rows(s, sample, group * of_group);
     load_rows(block.own_a, qkv + own_at.k, own_at.qkv_stride, first, any_rows, s.sequence, dim);
     load_rows(block.own_b, qkv + own_at.v, own_at.qkv_stride, first, any_rows, s.sequence, dim);
-    float dk[any_rows_a_warp][any_columns] = {};
-    float dv[any_rows_a_warp][any_columns] = {};
+    float dk[any_rows_per_warp][any_columns] = {};
+    float dv[any_rows_per_warp][any_columns] = {};
     for (std::int64_t head = group * of_group; head < (group + 1) * of_group; ++head) {
         const HeadRows at = head_rows(s, sample, head);
         for (std::int64_t begin = first / any_tile * any_tile; begin < s.sequence; begin += any_tile) {

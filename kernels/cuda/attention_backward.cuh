@@ -153,6 +153,30 @@ GPAS_DEVICE void score_gradients(FragmentC (&ds)[N / 8], const FragmentC (&p)[N 
     });
 }
 
+// dv += Σ p do and dk += Σ ds q over the queries of one moving tile (not yet multiplied by scale). begin: position of
+// the tile's first query. masked: some queries do not attend to some of the keys.
+template <int D>
+GPAS_DEVICE void add_queries(FragmentC (&dk)[row_groups<D>][D / 8], FragmentC (&dv)[row_groups<D>][D / 8],
+                             const BackwardBlock<D>& block, int turn, const QueryTerms& terms, int begin, bool masked,
+                             float scale_log2) {
+    constexpr int M = row_groups<D>;
+    constexpr int N = backward_positions;
+    const int buffer = turn % 2 * block.moving_tile;
+    const bf16* const queries = block.moving_a + buffer;
+    const bf16* const gradients = block.moving_b + buffer;
+    FragmentC p[M][N / 8];
+    FragmentC ds[M][N / 8];
+    dot_stationary(p, block, block.own_a, queries);
+    unrolled<M>([&](int m) {
+        weights_of_keys<N>(p[m], terms, scale_log2);
+        if (masked) mask_weights_of_keys<N>(p[m], terms, block.first + block.warp_row + m * 16, begin);
+    });
+    add_weighted_rows<D, M, N>(dv, p, gradients);
+    dot_stationary(ds, block, block.own_b, gradients);
+    unrolled<M>([&](int m) { score_gradients<N>(ds[m], p[m], terms); });
+    add_weighted_rows<D, M, N>(dk, ds, queries);
+}
+
 // dk and dv (=) of tile_rows<D> positions of one KV head, summed over all query heads of its group. Keys and values are
 // stationary. Scores and dp are transposed: a row of a fragment is a key, a column is a query.
 // Grid: (tiles of keys, batch · kv_heads).
@@ -206,22 +230,8 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
             fetch(turn + 1, next);
             if (has_term) next_term = fetch_term(next);
         }
-        const int buffer = turn % 2 * block.moving_tile;
-        const bf16* const queries = block.moving_a + buffer;
-        const bf16* const gradients = block.moving_b + buffer;
-        const QueryTerms terms = terms_of(turn);
         const bool masked = begin < block.first + tile_rows<D> || begin + N > s.sequence || segment_begin != nullptr;
-        FragmentC p[M][N / 8];
-        FragmentC ds[M][N / 8];
-        dot_stationary(p, block, block.own_a, queries);
-        unrolled<M>([&](int m) {
-            weights_of_keys<N>(p[m], terms, scale_log2);
-            if (masked) mask_weights_of_keys<N>(p[m], terms, block.first + block.warp_row + m * 16, begin);
-        });
-        add_weighted_rows<D, M, N>(dv, p, gradients);
-        dot_stationary(ds, block, block.own_b, gradients);
-        unrolled<M>([&](int m) { score_gradients<N>(ds[m], p[m], terms); });
-        add_weighted_rows<D, M, N>(dk, ds, queries);
+        add_queries(dk, dv, block, turn, terms_of(turn), begin, masked, scale_log2);
         if (more && has_term) store_term(terms_of(turn + 1), int(threadIdx.x), next_term);
     }
     unrolled<M>([&](int m) {

@@ -104,6 +104,22 @@ GPAS_DEVICE int least_first_seen(const std::int32_t* segment_begin, const Attent
     return int(-warp_max(-least));
 }
 
+// o and lse (=) of the 16 queries at positions begin … begin + 15, from their softmax state. sum: unnormalised rows of o.
+// o and lse: of the head's position 0.
+template <int D>
+GPAS_DEVICE void store_output(bf16* o, std::int64_t o_stride, float* lse, const FragmentC (&sum)[D / 8],
+                              const SoftmaxRow (&rows)[2], float scale_log2, int begin, std::int64_t sequence) {
+    float factor[2];
+    unrolled<2>([&](int half) {
+        const SoftmaxRow& row = rows[half];
+        const float total = quad_sum(row.sum);
+        factor[half] = 1.0F / total;
+        if (threadIdx.x % 4 == 0 && row.position < sequence)
+            lse[row.position] = row.most * scale_log2 * ln_of_2 + logf(total);
+    });
+    store_rows<D>(o, o_stride, sum, factor[0], factor[1], begin, sequence);
+}
+
 // o and lse (=) of tile_rows<D> queries of one head. Grid: (tiles of queries, batch · heads).
 template <int D>
 GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
@@ -163,15 +179,8 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
         add_weighted_rows<D, M, forward_keys>(sum, scores, values + buffer);
     }
     unrolled<M>([&](int m) {
-        float factor[2];
-        unrolled<2>([&](int half) {
-            const SoftmaxRow& row = rows[m][half];
-            const float total = quad_sum(row.sum);
-            factor[half] = 1.0F / total;
-            if (threadIdx.x % 4 == 0 && row.position < s.sequence)
-                lse[at.statistics + row.position] = row.most * scale_log2 * ln_of_2 + logf(total);
-        });
-        store_rows<D>(o + at.o, at.o_stride, sum[m], factor[0], factor[1], first + warp_row + m * 16, s.sequence);
+        store_output<D>(o + at.o, at.o_stride, lse + at.statistics, sum[m], rows[m], scale_log2,
+                        first + warp_row + m * 16, s.sequence);
     });
 }
 

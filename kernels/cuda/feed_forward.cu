@@ -23,8 +23,8 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
 }
 
 // Ids that a block compares per turn. A turn's results are bit masks in shared memory, one bit per id.
-constexpr int ids_a_turn = 4 * flat_threads;
-constexpr int id_masks = ids_a_turn / warp_size;
+constexpr int ids_per_turn = 4 * flat_threads;
+constexpr int id_masks = ids_per_turn / warp_size;
 
 // dw (+=). One block per (token, tile of columns). The block of the first token with an id adds the rows of all tokens
 // with that id, in row order: no atomics, so results are reproducible bitwise. All other blocks return after they find
@@ -47,9 +47,9 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     float* const to = dw + row * columns + column;
     float sum[V] = {};
     for (int v = 0; v < V && column < columns; ++v) sum[v] = to[v];
-    for (std::int64_t begin = first; begin < tokens; begin += ids_a_turn) {
+    for (std::int64_t begin = first; begin < tokens; begin += ids_per_turn) {
         __syncthreads();  // all threads have read the masks of the previous turn
-        for (int at = int(threadIdx.x); at < ids_a_turn; at += flat_threads) {
+        for (int at = int(threadIdx.x); at < ids_per_turn; at += flat_threads) {
             const unsigned mask = __ballot_sync(all_lanes, begin + at < tokens && ids[begin + at] == id);
             if (at % warp_size == 0) equal[at / warp_size] = mask;
         }

@@ -136,13 +136,14 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) squares_kernel(double* parts, Square
 }
 
 SquaresEntry squares_entry(const Tensor& x, int first_block) {
-    const std::int64_t a_block = flat_threads * 4 * (16 / bytes_per_element(x.dtype));
-    return {.x = x.data,
-            .count = x.elements(),
-            .first_block = first_block,
-            .blocks = int(std::clamp<std::int64_t>((x.elements() + a_block - 1) / a_block, 1, most_blocks_a_tensor)),
-            .is_bf16 = x.dtype == Dtype::bf16,
-            .vectors = aligned_16({x.data}) && x.bytes() % 16 == 0};
+    const std::int64_t per_block = flat_threads * 4 * (16 / bytes_per_element(x.dtype));
+    return {
+        .x = x.data,
+        .count = x.elements(),
+        .first_block = first_block,
+        .blocks = int(std::clamp<std::int64_t>((x.elements() + per_block - 1) / per_block, 1, most_blocks_per_tensor)),
+        .is_bf16 = x.dtype == Dtype::bf16,
+        .vectors = aligned_16({x.data}) && x.bytes() % 16 == 0};
 }
 
 // *total += Σ parts. One block.
@@ -227,8 +228,8 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) scale_kernel(T* y, float factor, std
 }
 
 std::int64_t sum_blocks(std::int64_t elements, int v) {
-    const std::int64_t a_block = std::int64_t(flat_threads) * v * 4;
-    return std::clamp<std::int64_t>((elements + a_block - 1) / a_block, 1, most_flat_blocks);
+    const std::int64_t per_block = std::int64_t(flat_threads) * v * 4;
+    return std::clamp<std::int64_t>((elements + per_block - 1) / per_block, 1, most_flat_blocks);
 }
 
 template <class F>
@@ -258,7 +259,7 @@ void adamw(Context& context, std::span<const AdamwPiece> pieces, const AdamwStep
 
 void squared_norm(Context& context, Tensor sum, std::span<const Tensor> xs) {
     const Arena::Scope scope(context.scratch());
-    auto* parts = scratch_array<double>(context, most_squared_tensors * most_blocks_a_tensor);
+    auto* parts = scratch_array<double>(context, most_squared_tensors * most_blocks_per_tensor);
     for (std::size_t i = 0; i < xs.size();) {
         SquaresTable table{};
         int blocks = 0;

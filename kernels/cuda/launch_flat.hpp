@@ -30,13 +30,13 @@ void visit_flat(const Tensor& x, bool aligned, F&& f) {
 
 // Blocks of flat_threads threads, one thread per v elements.
 inline unsigned blocks_of(std::int64_t elements, int v) {
-    const std::int64_t a_block = std::int64_t(flat_threads) * v;
-    return unsigned((elements + a_block - 1) / a_block);
+    const std::int64_t per_block = std::int64_t(flat_threads) * v;
+    return unsigned((elements + per_block - 1) / per_block);
 }
 // Blocks of a kernel that sums over all elements, of which a thread loads v at once.
 inline std::int64_t blocks_for_elements(std::int64_t elements, int v) {
-    const std::int64_t a_block = std::int64_t(flat_threads) * v * 4;
-    return std::clamp<std::int64_t>((elements + a_block - 1) / a_block, 1, most_row_blocks);
+    const std::int64_t per_block = std::int64_t(flat_threads) * v * 4;
+    return std::clamp<std::int64_t>((elements + per_block - 1) / per_block, 1, most_row_blocks);
 }
 // Index of this thread's first element, at v elements per thread.
 GPAS_DEVICE std::int64_t flat_index(int v) { return (std::int64_t(blockIdx.x) * blockDim.x + threadIdx.x) * v; }

@@ -41,8 +41,8 @@ void visit_row_layout(Dtype dtype, std::int64_t columns, bool aligned, F&& f) {
 // Number of threads, in whole warps, of a block that holds a row of `columns`.
 template <class L>
 int threads_for_row(std::int64_t columns) {
-    constexpr std::int64_t a_thread = std::int64_t(L::V) * L::PACKS;
-    const std::int64_t threads = (columns + a_thread - 1) / a_thread;
+    constexpr std::int64_t per_thread = std::int64_t(L::V) * L::PACKS;
+    const std::int64_t threads = (columns + per_thread - 1) / per_thread;
     return int((threads + warp_size - 1) / warp_size * warp_size);
 }
 

@@ -15,7 +15,7 @@
 namespace gpas::cuda {
 namespace {
 
-constexpr std::int64_t rows_a_block = 16;  // of rmsnorm_backward_kernel, until most_row_blocks is reached
+constexpr std::int64_t rows_per_block = 16;  // of rmsnorm_backward_kernel, until most_row_blocks is reached
 
 // ---- forward --------------------------------------------------------------------------------------------------------
 
@@ -194,7 +194,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads) apply_gate_kernel(T* y, ResidualStre
 }
 
 std::int64_t blocks_for_rows(std::int64_t rows) {
-    return std::clamp<std::int64_t>((rows + rows_a_block - 1) / rows_a_block, 1, most_row_blocks);
+    return std::clamp<std::int64_t>((rows + rows_per_block - 1) / rows_per_block, 1, most_row_blocks);
 }
 
 // n = norm(h). replay: rstd is read; otherwise it is computed and written.

@@ -12,8 +12,8 @@ namespace gpas::cuda {
 // that sums have the same order on every GPU.
 inline constexpr std::int64_t most_row_blocks = 1056;
 inline constexpr std::int64_t most_flat_blocks = 1024;
-inline constexpr int most_squared_tensors = 96;   // tensors per launch of squared_norm()
-inline constexpr int most_blocks_a_tensor = 256;  // blocks per tensor of that launch
+inline constexpr int most_squared_tensors = 96;     // tensors per launch of squared_norm()
+inline constexpr int most_blocks_per_tensor = 256;  // blocks per tensor of that launch
 
 // Per block: a row of partial weight gradients (fp32) and the partial gradients of two gates (fp64).
 inline std::int64_t stream_scratch_bytes(std::int64_t columns) {
@@ -21,7 +21,7 @@ inline std::int64_t stream_scratch_bytes(std::int64_t columns) {
            2 * Arena::alignment_bytes;
 }
 inline std::int64_t flat_scratch_bytes() {
-    return std::max<std::int64_t>(most_flat_blocks, most_squared_tensors * most_blocks_a_tensor) *
+    return std::max<std::int64_t>(most_flat_blocks, most_squared_tensors * most_blocks_per_tensor) *
                std::int64_t(sizeof(double)) +
            Arena::alignment_bytes;
 }

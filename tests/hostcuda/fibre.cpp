@@ -46,7 +46,7 @@ constexpr std::size_t slot_bytes = page_bytes + stack_bytes;
 constexpr int saved_registers = 6;
 
 // Fibres never return from their functions, so AddressSanitizer still guards the variables of the last one, and would
-// do so in whatever else comes to lie at these addresses.
+// do so in whatever is stored at these addresses later.
 #ifdef __SANITIZE_ADDRESS__
 void forget_frames(std::byte* memory, std::size_t bytes) { __asan_unpoison_memory_region(memory, bytes); }
 #else
@@ -71,7 +71,7 @@ Stacks::~Stacks() {
 void* Stacks::prepare(std::size_t i, void (*entry)()) {
     forget_frames(memory_ + i * slot_bytes + page_bytes, stack_bytes);
     auto* top = reinterpret_cast<void**>(memory_ + (i + 1) * slot_bytes);
-    *--top = nullptr;  // where a call would have left its return address: keeps the stack aligned
+    *--top = nullptr;  // in place of the return address of a call: keeps the stack aligned
     *--top = reinterpret_cast<void*>(entry);
     for (int r = 0; r < saved_registers; ++r) *--top = nullptr;
     return top;

@@ -5,7 +5,7 @@
 
 namespace gpas::hostcuda {
 
-// Saves the caller's registers on its stack and `*save`, and goes on where `load` was saved.
+// Saves the caller's registers on its stack and `*save`, and continues at the point that `load` was saved at.
 extern "C" void gpas_hostcuda_switch(void** save, void* load);
 
 // `count` stacks with a page before each that may not be touched: running over the end ends the program at once.

@@ -1,4 +1,4 @@
-// A "GPU" in the memory of the host, where everything is done when its call returns.
+// A "GPU" in the memory of the host. All work of a call is complete when the call returns.
 #include "kernels/cuda/gpu.hpp"
 
 #include "kernels/cuda/matmul_plans.hpp"
@@ -12,7 +12,7 @@
 #include <new>
 #include <utility>
 
-// Kernels are compiled so that they tell what they touch (tests/virtual_gpu/instrument.cpp); here nobody asks.
+// Kernels are compiled to report each memory access (tests/virtual_gpu/instrument.cpp); here the reports are ignored.
 #define GPAS_NO_ACCESS(bytes)                   \
     void __tsan_read##bytes(void*) {}           \
     void __tsan_write##bytes(void*) {}          \

@@ -1,5 +1,5 @@
-// Products on the emulated GPU are the CPU's: cuBLASLt cannot run here. Once choices of algorithms were taken, a
-// product that has none ends the run: all products of a run are to be timed before its first step.
+// Products on the emulated GPU are the CPU's: cuBLASLt cannot run here. After
+// take_matmul_choices(), a product without a choice ends the run, because a run times all products before its first step.
 #include "kernels/cuda/matmul.hpp"
 
 #include "base/error.hpp"

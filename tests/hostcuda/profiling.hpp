@@ -1,4 +1,4 @@
-// What a profiler of the emulated GPU was told, in order: "begin NAME" and "end" of spans, "start" and "stop".
+// What a profiler of the emulated GPU received, in order: "begin NAME" and "end" of spans, "start" and "stop".
 #pragma once
 
 #include <string>

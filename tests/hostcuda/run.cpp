@@ -136,7 +136,7 @@ public:
         gpas_hostcuda_switch(&current_->stack, scheduler_);
     }
 
-    // The last lane to come gives everybody what all have brought, and goes on.
+    // The last lane to arrive gives every lane the values of all lanes, and continues.
     void meet(Place place, unsigned mask, const void* mine, void* all, std::size_t bytes) {
         Fibre& me = *current_;
         me.mask = mask;
@@ -186,7 +186,7 @@ private:
         return order;
     }
 
-    // Until every lane stands at a block barrier, waits for lanes that do not come, or is done.
+    // Runs until every lane is at a block barrier, waits for lanes that do not arrive, or has finished.
     void run_warp(int warp) {
         const int first = warp * lanes;
         const int count = std::min(lanes, int(fibres_.size()) - first);

@@ -26,7 +26,7 @@ inline constexpr unsigned every_lane = 0xffffffffU;
 
 // ---- for tests ------------------------------------------------------------------------------------------------------
 
-// In which order blocks, the warps of a block and the lanes of a warp take their turns.
+// The order in which blocks, the warps of a block and the lanes of a warp run.
 enum class Order { forward, reverse, random };
 void set_order(Order order, unsigned seed = 1);
 
@@ -44,10 +44,10 @@ struct Fault {
     Place place{"", 0};
 };
 void set_fault(const Fault& fault);
-// The places that kernels met since the last call of it, for each kind that can be planted there.
+// The places that kernels reached since the last call of possible_faults(), once per kind that can be planted there.
 std::vector<Fault> possible_faults();
 bool zeroing_is_dropped();  // by a planted fault
-// Thrown by run() where the rules of execution are broken: a deadlock, threads at different barriers.
+// Thrown by run() if a kernel breaks the rules of execution: a deadlock, threads at different barriers.
 struct BrokenExecution {
     std::string what;
 };
@@ -56,7 +56,7 @@ struct BrokenExecution {
 
 // Of the GPU that the kernels run on: at once in gpu.cpp, later on a virtual GPU (tests/virtual_gpu).
 void enqueue(void* stream, const void* kernel, std::function<void()> body);
-// What a kernel reads or writes beside its own accesses: for the checker of virtual GPUs.
+// Memory that a kernel reads or writes in addition to its own accesses: for the checker of virtual GPUs.
 void touch_device(const void* begin, std::size_t bytes, bool writes);
 
 void run(Dim3 grid, int threads, std::int64_t shared_bytes, const std::function<void()>& kernel);

@@ -68,7 +68,7 @@ private:
 
 using Operation = std::function<void(Context&, Bench&)>;
 
-// Nothing where the execution broke the rules.
+// Empty if the execution broke the rules.
 std::optional<std::vector<double>> run(const Operation& operation, Order order, const Fault& fault) {
     hostcuda::set_order(order, 3);
     hostcuda::set_fault(fault);
@@ -85,7 +85,7 @@ std::optional<std::vector<double>> run(const Operation& operation, Order order, 
     return results;
 }
 
-// Farther off than any of the tests' bounds.
+// Whether a and b differ by more than any bound of the tests.
 bool far_apart(const std::vector<double>& a, const std::vector<double>& b) {
     double size = 0.0;
     for (const double x : a) size = std::max(size, std::abs(x));
@@ -102,10 +102,10 @@ bool noticed(const Operation& operation, const Fault& fault, const std::vector<d
     return false;
 }
 
-// Plants every fault that the operation offers. at_least: fewer would mean that the search has missed some.
+// Plants every possible fault of the operation. at_least: if there are fewer, the search has missed some.
 void expect_all_noticed(const char* name, const Operation& operation, std::size_t at_least) {
     SCOPED_TRACE(name);
-    hostcuda::possible_faults();  // forgotten
+    hostcuda::possible_faults();  // discards those of earlier operations
     const auto right = run(operation, Order::forward, {});
     const std::vector<Fault> faults = hostcuda::possible_faults();
     ASSERT_TRUE(right.has_value());
@@ -115,7 +115,7 @@ void expect_all_noticed(const char* name, const Operation& operation, std::size_
     for (const Fault& fault : faults) EXPECT_TRUE(noticed(operation, fault, *right)) << describe(fault);
 }
 
-// More rows than blocks take at once, several warps to a row.
+// More rows than the blocks process at once, and several warps per row.
 constexpr std::int64_t rows = 40, columns = 1032;
 
 TEST(Faults, of_the_residual_stream_are_noticed) {
@@ -181,7 +181,7 @@ TEST(Faults, of_embedding_and_feed_forward_are_noticed) {
     expect_all_noticed(
         "embedding_backward",
         [](Context& c, Bench& b) {
-            constexpr std::int64_t tokens = 2200;  // more than a block looks at in a turn
+            constexpr std::int64_t tokens = 2200;  // more than a block compares per turn
             const Tensor ids = b.ids(tokens, 41);
             ids.as<std::int32_t>()[tokens - 1] = 45;  // or the last block would have nothing to do
             embedding_backward(c, b.added_to(Dtype::fp32, {50, 64}), b.in(Dtype::bf16, {tokens, 64}), ids, 0);
@@ -284,8 +284,8 @@ TEST(Faults, of_attention_are_noticed) {
         expect_all_noticed(
             dtype == Dtype::bf16 ? "attention in bf16" : "attention in fp32",
             [dtype](Context& c, Bench& b) {
-                // The second block of keys meets one tile of queries, and that is not full: what lies past its end
-                // counts.
+                // The second block of keys has a single tile of queries, which is not full. So the rows past its end
+                // matter.
                 const AttentionShape shape{.sequence = 140, .batch = 1, .heads = 2, .kv_heads = 1, .head_dim = 64};
                 const Tensor qkv = b.in(dtype, {140, shape.qkv_columns()});
                 const Tensor o = b.out(dtype, {140, 128}), lse = b.out(Dtype::fp32, {2, 140});

@@ -17,7 +17,7 @@ using Doubles = std::vector<double>;
 
 std::size_t at(std::int64_t i) { return std::size_t(i); }
 
-// Begins of documents: at a tile's edge, beside it, at the first position, or nowhere; samples differ.
+// Begins of documents: at the edge of a tile, next to the edge, at the first position, or none. Samples differ.
 std::vector<std::int32_t> documents(const AttentionShape& s) {
     const std::vector<std::vector<std::int32_t>> begins{{64, 128}, {1, 63, 65}, {}};
     std::vector<std::int32_t> first(at(s.sequence * s.batch));
@@ -28,7 +28,7 @@ std::vector<std::int32_t> documents(const AttentionShape& s) {
     return first;
 }
 
-// Results, and beside each the sum of the absolute values of the terms that make it up.
+// Results. Each `_size` is the sum of the absolute values of the terms that the result is the sum of.
 struct Expected {
     Doubles o, o_size, lse, dqkv, dqkv_size;
     double score_size = 0.0;  // largest Σ |q k| / √head_dim

@@ -53,7 +53,8 @@ TEST(Adamw, takes_the_steps_of_the_paper) {
     }
 }
 
-// AdamW in double precision beside its operation, with the most that its roundings can add up to. u = 2^-24 is one.
+// AdamW in double precision, to compare with the operation, and the largest error that roundings can cause. One
+// rounding is u = 2^-24.
 struct AdamwReference {
     std::vector<double> m, v, m_error, v_error;
     double m_correction = 0.0, v_correction = 0.0;  // 1 - βᵗ, as the moving average of ones

@@ -132,7 +132,7 @@ TEST(Embedding, copies_rows_and_adds_gradients_of_repeated_ids_in_row_order) {
         }
 }
 
-// More tokens than a CUDA block looks at in a turn, and a shard of the table that begins in the middle of it.
+// More tokens than a CUDA block compares per turn, and a shard that begins in the middle of the table.
 TEST(Embedding, adds_gradients_of_many_tokens_in_row_order) {
     constexpr std::int64_t tokens = 2603, columns = 24, table_rows = 29, first_row = 7;
     std::vector<std::int32_t> ids(tokens);

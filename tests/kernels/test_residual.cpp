@@ -21,7 +21,7 @@ struct Size {
     std::int64_t rows, columns;
 };
 // One row, one column, less than a vector, not whole vectors, hidden sizes, the feed-forward sizes of 71M and 1B, more
-// than one pack a thread.
+// than one pack per thread.
 constexpr Size sizes[] = {{1, 1}, {3, 7}, {130, 43}, {65, 511}, {17, 768}, {9, 1368}, {5, 5461}, {2, 8192}};
 
 struct Gates {
@@ -66,7 +66,7 @@ Vec plus(const Vec& a, const Vec& b) {
     return sum;
 }
 
-// The mean of C squares is summed in 16 chains of C/16 terms: so many roundings, and a few around them.
+// The mean of C squares is summed in 16 chains of C/16 terms: as many roundings, and a few more.
 double norm_roundings(std::int64_t columns) { return double(columns) / 16.0 + 12.0; }
 
 struct Case {
@@ -176,7 +176,7 @@ TEST(Residual, adds_the_branch_to_the_gated_stream_and_the_fused_form_gives_the_
     });
 }
 
-// What the two gates' gradients add up to, and the sizes of their terms.
+// The sums in the gradients of the two gates, and the sums of the absolute values of their terms.
 struct GateSums {
     double stream = 0.0, stream_size = 0.0, shortcut = 0.0, shortcut_size = 0.0;
 };

@@ -37,11 +37,11 @@ constexpr std::int64_t tile_bytes(int rows) {
 template <int D, int ROWS>
 GPAS_DEVICE void load_tile(bf16* tile, const bf16* from, std::int64_t stride, std::int64_t begin,
                            std::int64_t sequence) {
-    constexpr int threads_a_row = D <= 64 ? 8 : 16;
-    constexpr int rows_at_once = tile_threads / threads_a_row;
+    constexpr int threads_per_row = D <= 64 ? 8 : 16;
+    constexpr int rows_at_once = tile_threads / threads_per_row;
     static_assert(D % 8 == 0 && D <= 128 && ROWS % rows_at_once == 0);
-    const int column = int(threadIdx.x % threads_a_row) * 8;
-    const int row = int(threadIdx.x / threads_a_row);
+    const int column = int(threadIdx.x % threads_per_row) * 8;
+    const int row = int(threadIdx.x / threads_per_row);
     if (column >= D) return;
     const bf16* const source = from + (begin + row) * stride + column;
     bf16* const target = tile + row * tile_pitch<D> + column;
