@@ -51,7 +51,8 @@ public:
     void write_token(const fs::path& token) {
         std::error_code error;
         fs::create_directories(token.parent_path(), error);
-        if (error) fail(ExitCode::environment, "{}: cannot be made: {}", token.parent_path().string(), error.message());
+        if (error)
+            fail(ExitCode::environment, "{}: cannot be created: {}", token.parent_path().string(), error.message());
         token_ = token;
         write_durably(token, token.filename().string());
     }
@@ -80,7 +81,7 @@ std::string try_own_file(const fs::path& path, double& sync_seconds) {
         sync_seconds = watch.seconds();
         const bool same = content_of(path) == text;
         fs::remove(path);
-        return same ? "" : fmt::format("{}: reads back as something else", path.string());
+        return same ? "" : fmt::format("{}: the file does not contain the bytes that were written", path.string());
     } catch (const std::exception& error) {
         std::error_code ignored;
         fs::remove(path, ignored);
@@ -152,7 +153,7 @@ std::string data_state(const RunConfig& config, int threads) {
                                                      .threads = threads});
         const std::string tokenizer = file_fingerprint(config.data.tokenizer);
         return fmt::format("fingerprint {:016x}{}", data.fingerprint,
-                           tokenizer.empty() ? "" : ", of the tokenizer " + tokenizer);
+                           tokenizer.empty() ? "" : ", tokenizer fingerprint " + tokenizer);
     } catch (const std::exception& error) {
         return std::string(unreadable) + error.what();
     }

@@ -98,8 +98,8 @@ Findings judge_equal(const Fact& fact, const std::vector<std::string>& values, c
         std::string text;
         for (std::size_t i = 0; i < std::min(groups.size(), most_groups); ++i)
             text += fmt::format("{}{}: {}", i > 0 ? "; " : "", ranks_text(groups[i].ranks, hosts), groups[i].value);
-        return {{fact.severity, fmt::format("{} differs, and no majority says which is right: {}{}; {}", fact.what,
-                                            text, groups.size() > most_groups ? "; ..." : "", fact.advice)}};
+        return {{fact.severity, fmt::format("{} differs between ranks, and no value has a majority: {}{}; {}",
+                                            fact.what, text, groups.size() > most_groups ? "; ..." : "", fact.advice)}};
     }
     Findings findings;
     for (std::size_t i = 1; i < groups.size(); ++i)
@@ -118,7 +118,7 @@ std::string config_differences(const std::string& mine, const std::string& their
     for (const auto& [key, value] : own) {
         const auto found = there.find(key);
         if (found == there.end())
-            differences.push_back(fmt::format("{} is {}, the others have no such key", key, value));
+            differences.push_back(fmt::format("{} is {}, the other ranks do not have this key", key, value));
         else if (found->second != value)
             differences.push_back(fmt::format("{} is {}, not {}", key, value, found->second));
     }
@@ -126,7 +126,7 @@ std::string config_differences(const std::string& mine, const std::string& their
     for (std::size_t i = 0; i < std::min(differences.size(), most_keys); ++i)
         text += (i > 0 ? "; " : "") + differences[i];
     if (differences.size() > most_keys) text += fmt::format("; and {} more keys", differences.size() - most_keys);
-    return text.empty() ? "keys are missing" : text;
+    return text.empty() ? "keys of the other ranks are missing" : text;
 }
 
 Findings judge_clocks(const std::vector<double>& offsets, const std::vector<double>& bounds, const Hosts& hosts) {
@@ -146,7 +146,7 @@ Findings judge_clocks(const std::vector<double>& offsets, const std::vector<doub
         const double off = offsets[std::size_t(here[0])] - usual;
         findings.push_back(
             {Severity::problem,
-             fmt::format("{}: its clock is {:.3f} s (+-{:.3f}) {} the others', expected within {} s; synchronise the "
+             fmt::format("{}: clock is {:.3f} s (+-{:.3f}) {} the median clock, expected at most {} s; synchronise the "
                          "nodes' clocks (chronyc, timedatectl)",
                          ranks_text(here, hosts), std::abs(off), bounds[std::size_t(here[0])],
                          off > 0 ? "ahead of" : "behind", most_clock_seconds)});
@@ -180,15 +180,17 @@ Findings judge_memory(const std::vector<NodeMemory>& nodes, const Hosts& hosts) 
         if (node.needed_bytes > node.available_bytes)
             findings.push_back(
                 {Severity::problem,
-                 fmt::format("{}: together need {} of host memory, but {} is available ({}); end what else runs there, "
-                             "start fewer ranks a node, or ask the scheduler for more memory",
-                             who, bytes_text(node.needed_bytes), bytes_text(node.available_bytes), node.limit)});
+                 fmt::format(
+                     "{}: need {} of host memory together, but {} is available ({}); end other programs on this "
+                     "node, start fewer ranks per node, or ask the scheduler for more memory",
+                     who, bytes_text(node.needed_bytes), bytes_text(node.available_bytes), node.limit)});
         if (node.shared_needed_bytes > node.shared_free_bytes)
             findings.push_back(
                 {Severity::problem,
-                 fmt::format("{}: /dev/shm has {} free, expected {} for messages within the node; remove what lies "
-                             "there, or give the container more (--shm-size)",
-                             who, bytes_text(node.shared_free_bytes), bytes_text(node.shared_needed_bytes))});
+                 fmt::format(
+                     "{}: /dev/shm has {} free, expected at least {} for messages within the node; remove files from "
+                     "/dev/shm, or give the container more shared memory (--shm-size)",
+                     who, bytes_text(node.shared_free_bytes), bytes_text(node.shared_needed_bytes))});
     }
     return findings;
 }
@@ -204,17 +206,19 @@ std::int64_t most_checkpoints(const CheckpointRule& rule) {
 Findings judge_space(const std::string& directory, double needed_bytes, double there_bytes, double free_bytes) {
     const double missing = needed_bytes - there_bytes;
     if (missing <= free_bytes) return {};
-    return {{Severity::problem,
-             fmt::format("{}: checkpoints need {}, {} of it is taken already, and {} is free; make room, or lower "
-                         "checkpoint.keep_last",
-                         directory, bytes_text(needed_bytes), bytes_text(there_bytes), bytes_text(free_bytes))}};
+    return {
+        {Severity::problem,
+         fmt::format("{}: checkpoints need {}; existing checkpoints already take {} of this, and {} is free; free disk "
+                     "space, or lower checkpoint.keep_last",
+                     directory, bytes_text(needed_bytes), bytes_text(there_bytes), bytes_text(free_bytes))}};
 }
 
 Findings judge_file(const std::string& path, const std::vector<std::string>& states, const Hosts& hosts) {
     const std::vector<Group> groups = vote(states);
     if (groups.size() > 1)
-        return judge_equal({.what = path, .advice = "copy it, or mount the same file system, on every node"}, states,
-                           hosts);
+        return judge_equal(
+            {.what = path, .advice = "copy this file to every node, or mount the same file system on every node"},
+            states, hosts);
     if (!groups[0].value.starts_with(unreadable)) return {};
     return {{Severity::bad_file, fmt::format("{}: {} on every rank", path, groups[0].value)}};
 }
@@ -226,9 +230,9 @@ Findings judge_times(const std::string& what, const std::vector<double>& seconds
     for (int rank = 0; rank < int(seconds.size()); ++rank)
         if (seconds[std::size_t(rank)] > slow_factor * usual) slow.push_back(rank);
     if (slow.empty()) return {};
-    return {{Severity::slow,
-             fmt::format("{}: {}: {}, usually {}; look at the links of these ranks", ranks_text(slow, hosts), what,
-                         seconds_text(seconds[std::size_t(slow[0])]), seconds_text(usual))}};
+    return {{Severity::slow, fmt::format("{}: {}: takes {}, the median is {}; check the network links of these ranks",
+                                         ranks_text(slow, hosts), what, seconds_text(seconds[std::size_t(slow[0])]),
+                                         seconds_text(usual))}};
 }
 
 Findings judge_products(const std::vector<double>& flops, const Hosts& hosts) {
@@ -239,9 +243,10 @@ Findings judge_products(const std::vector<double>& flops, const Hosts& hosts) {
         if (mine < least_share_of_median * usual)
             findings.push_back(
                 {Severity::slow,
-                 fmt::format("{}: its matrix products reach {:.4g} GFLOP/s, {:.0f} % of the median of {:.4g}; look for "
-                             "what else runs there, its clock rate, temperature and the binding of its threads",
-                             ranks_text({rank}, hosts), mine * 1e-9, 100.0 * mine / usual, usual * 1e-9)});
+                 fmt::format(
+                     "{}: matrix products reach {:.4g} GFLOP/s, {:.0f} % of the median of {:.4g} GFLOP/s; check for "
+                     "other programs on this node, its clock rate, its temperature and the binding of threads",
+                     ranks_text({rank}, hosts), mine * 1e-9, 100.0 * mine / usual, usual * 1e-9)});
     }
     return findings;
 }

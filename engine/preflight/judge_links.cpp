@@ -85,7 +85,7 @@ std::vector<Judged> against_their_kind(const std::vector<MeasuredLink>& links, c
 
 std::string link_text(const Judged& judged) {
     if (judged.narrow)
-        return fmt::format("{}, such links usually reach {}", rate_text(judged.link->bytes_per_second),
+        return fmt::format("{}, links of this kind usually reach {}", rate_text(judged.link->bytes_per_second),
                            rate_text(judged.usual));
     return fmt::format("a small message takes {}, usually {}", seconds_text(judged.link->seconds),
                        seconds_text(judged.usual_seconds));
@@ -109,17 +109,18 @@ Findings judge_links(const std::vector<MeasuredLink>& links, const Hosts& hosts,
             std::find_if(judged.begin(), judged.end(), [&](const Judged& j) { return touches(j, rank); });
         findings.push_back(
             {Severity::slow,
-             fmt::format("{}: all {} of its links are slow, as that to rank {}: {}; look at its network card, cable, "
-                         "driver and what else its node does",
-                         ranks_text({rank}, hosts), all, worst->link->a == rank ? worst->link->b : worst->link->a,
-                         link_text(*worst))});
+             fmt::format(
+                 "{}: all {} links of this rank are slow, for example the link to rank {}: {}; check the network "
+                 "card, its cable and driver, and other programs on this node",
+                 ranks_text({rank}, hosts), all, worst->link->a == rank ? worst->link->b : worst->link->a,
+                 link_text(*worst))});
         std::erase_if(judged, [&](const Judged& j) { return touches(j, rank); });
     }
     for (const Judged& j : judged)
         if (j.slow())
             findings.push_back(
                 {Severity::slow,
-                 fmt::format("{} to {}: {}; look at the cables and switches between them",
+                 fmt::format("link from {} to {}: {}; check the cables and switches between the two",
                              ranks_text({j.link->a}, hosts), ranks_text({j.link->b}, hosts), link_text(j))});
     return findings;
 }

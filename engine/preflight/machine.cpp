@@ -134,7 +134,7 @@ std::int64_t free_bytes(const std::filesystem::path& path) {
     std::filesystem::path place = path;
     while (statvfs(place.c_str(), &space) != 0) {
         if (errno != ENOENT || place == place.parent_path())
-            fail(ExitCode::environment, "{}: its file system cannot be asked for free space: {}", path.string(),
+            fail(ExitCode::environment, "{}: cannot read the free space of this file system: {}", path.string(),
                  std::strerror(errno));
         place = place.parent_path();  // another rank may have just removed a directory of its own test
     }

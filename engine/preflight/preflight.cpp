@@ -111,7 +111,8 @@ private:
                  fmt::format("{}: configuration: {}; compared with {}{}; start every rank with the same "
                              "files and overrides",
                              ranks_text(groups[i].ranks, hosts_), config_differences(other, theirs),
-                             ranks_text(groups[0].ranks, hosts_), tie ? " (as many: there is no majority)" : "")});
+                             ranks_text(groups[0].ranks, hosts_),
+                             tie ? " (an equal number of ranks, so no configuration has a majority)" : "")});
         }
         if (theirs != mine || groups.size() > 1)
             loaded_ =
@@ -136,13 +137,14 @@ private:
             for (Finding& found : judge_equal({severity, what, advice}, facts[fact], hosts_))
                 findings.push_back(std::move(found));
         };
-        judge(Severity::slow, "the processor model", 0, "all ranks wait for the slowest");
+        judge(Severity::slow, "the processor model", 0, "every step waits for the slowest rank; use nodes of one kind");
         judge(Severity::problem, "the processor's instructions", 1,
               "the ranks' results would differ in their last bits; use nodes of one kind");
-        judge(Severity::slow, "the number of threads", 2, "set compute.threads, or bind all ranks alike");
+        judge(Severity::slow, "the number of threads", 2,
+              "set compute.threads, or bind every rank to the same number of cores");
         judge(Severity::problem, "the number of GPUs", 3,
-              "without a GPU on every rank all would train on CPUs; look at nvidia-smi and CUDA_VISIBLE_DEVICES");
-        report_.add("processor", fmt::format("{}, {}, {} thread(s) a rank", facts[0][0], facts[1][0], facts[2][0]),
+              "if one rank has no GPU, all ranks train on CPUs; check nvidia-smi and CUDA_VISIBLE_DEVICES");
+        report_.add("processor", fmt::format("{}, {}, {} thread(s) per rank", facts[0][0], facts[1][0], facts[2][0]),
                     findings);
     }
 
@@ -180,11 +182,10 @@ private:
             if (!group.value.empty())
                 findings.push_back(
                     {Severity::problem,
-                     fmt::format("{}: {} is not the directory that rank 0 ({}) has: a file written there "
-                                 "does not show within {} s ({}); use a directory on a file system that "
-                                 "all nodes share",
-                                 ranks_text(group.ranks, hosts_), config().directory, hosts_[0], token_seconds,
-                                 group.value)});
+                     fmt::format(
+                         "{}: {} is not the same directory as on rank 0 ({}): a file that rank 0 wrote there did not "
+                         "appear within {} s ({}); use a directory on a file system that all nodes share",
+                         ranks_text(group.ranks, hosts_), config().directory, hosts_[0], token_seconds, group.value)});
         for (std::size_t rank = 0; rank < facts.written.size(); ++rank)
             if (!facts.written[rank].empty())
                 findings.push_back(
@@ -233,8 +234,8 @@ private:
         if (device_ == Device::cpu) return;
         const auto facts = gather(world_, std::vector<std::string>{cuda::device_name(), gpu_driver()}, "GPUs");
         Findings findings = judge_equal({.what = "the GPU", .advice = "use nodes of one kind"}, facts[0], hosts_);
-        for (Finding& found :
-             judge_equal({.what = "the GPU driver", .advice = "install the same one on every node"}, facts[1], hosts_))
+        for (Finding& found : judge_equal({.what = "the GPU driver", .advice = "install the same driver on every node"},
+                                          facts[1], hosts_))
             findings.push_back(std::move(found));
         report_.add("GPU", fmt::format("{}, {}", facts[0][0], facts[1][0]), findings);
     }
@@ -293,9 +294,10 @@ private:
             if (!failures[rank].empty())
                 findings.push_back(
                     {Severity::problem,
-                     fmt::format("{}: {} of its GPU cannot be had: {}; end what else uses it (nvidia-smi)",
-                                 ranks_text({int(rank)}, hosts_), bytes_text(double(plan_.total_bytes())),
-                                 failures[rank])});
+                     fmt::format(
+                         "{}: cannot allocate {} of GPU memory: {}; end other programs on this GPU (nvidia-smi lists "
+                         "them)",
+                         ranks_text({int(rank)}, hosts_), bytes_text(double(plan_.total_bytes())), failures[rank])});
     }
 
     void check_links() {
@@ -309,8 +311,8 @@ private:
         }
         std::string text = fmt::format("{}, a small message takes {}", links.size(), seconds_text(median(seconds)));
         if (!options_.quick)
-            text += fmt::format(", {} MiB go at {} (slowest {})", link_bytes / mebibyte, rate_text(median(rates)),
-                                rate_text(*std::min_element(rates.begin(), rates.end())));
+            text += fmt::format(", {} MiB transfer at {} (slowest link {})", link_bytes / mebibyte,
+                                rate_text(median(rates)), rate_text(*std::min_element(rates.begin(), rates.end())));
         // Latency alone is too noisy to judge a link: without bandwidths the links are only tested for errors.
         report_.add("links", text, options_.quick ? Findings{} : judge_links(links, hosts_, options_.slow_factor));
     }
@@ -348,7 +350,7 @@ private:
         const std::vector<double> times =
             gather(world_, neighbour_seconds(stages, context, link_bytes), "times between stages");
         report_.add("stages",
-                    fmt::format("{} MiB from each to the next: {}", link_bytes / mebibyte,
+                    fmt::format("{} MiB from each stage to the next: {}", link_bytes / mebibyte,
                                 rate_text(double(link_bytes) / median(times))),
                     judge_times("messages between pipeline stages", times, hosts_, options_.slow_factor));
     }
@@ -363,7 +365,7 @@ private:
         const auto [least, most] = std::minmax_element(rates.begin(), rates.end());
         report_.add(
             "products",
-            fmt::format("{} x {} x {} in {}: {:.4g} GFLOP/s a rank (from {:.4g} to {:.4g})", shape.rows, shape.out,
+            fmt::format("{} x {} x {} in {}: {:.4g} GFLOP/s per rank (from {:.4g} to {:.4g})", shape.rows, shape.out,
                         shape.in, dtype_name(shape.dtype), median(rates) * 1e-9, *least * 1e-9, *most * 1e-9),
             judge_products(rates, hosts_));
     }
@@ -379,7 +381,7 @@ private:
         const bool bad_file = report_.only_bad_files(options_.strict);
         throw AgreedError(
             bad_file ? ExitCode::bad_file : ExitCode::environment,
-            fmt::format("preflight: {} problem(s), named above; mend them before the run starts", problems));
+            fmt::format("preflight: {} problem(s), listed above; fix them before you start the run", problems));
     }
 
     LoadedConfig loaded_;

@@ -48,7 +48,7 @@ CheckpointHeader read_attributes(hid_t file, const path& path) {
     for (const std::string& name : h5::attribute_names(file, {path, "attributes"})) {
         if (known.contains(name)) continue;
         const std::string what = fmt::format("attribute {}", name);
-        if (!name.starts_with(extra_prefix)) refuse(path, what + " does not belong into a checkpoint");
+        if (!name.starts_with(extra_prefix)) refuse(path, what + " is not a part of a checkpoint");
         h5::read_attribute(file, name, header.extra[name.substr(std::string_view(extra_prefix).size())], {path, what});
     }
     return header;
@@ -85,7 +85,7 @@ std::vector<std::int64_t> check_dataset(hid_t dataset, hid_t type, const char* t
     }
     const haddr_t offset = H5Dget_offset(dataset);
     if (offset == HADDR_UNDEF || offset > haddr_t(file_bytes - bytes) || H5Dget_storage_size(dataset) != hsize_t(bytes))
-        fail(at.code, "{}: {}: its {} bytes are not all in the file", at.file.string(), at.what, bytes);
+        fail(at.code, "{}: {}: the file does not contain all of its {} bytes", at.file.string(), at.what, bytes);
     return shape;
 }
 
@@ -94,7 +94,7 @@ std::vector<TensorInfo> read_tensor_list(hid_t file, const path& path, std::int6
     for (const std::string& group_name : h5::link_names(file, {path, "the root group"})) {
         if (group_name == "checksums") continue;
         if (std::ranges::find(state_groups, group_name) == std::end(state_groups))
-            refuse(path, fmt::format("\"{}\" does not belong into a checkpoint", group_name));
+            refuse(path, fmt::format("\"{}\" is not a part of a checkpoint", group_name));
         const std::string what = fmt::format("group {}", group_name);
         h5::Handle group(H5Gopen2(file, group_name.c_str(), H5P_DEFAULT), H5Gclose, {path, what});
         for (const std::string& name : h5::link_names(group, {path, what})) {
@@ -180,8 +180,8 @@ Contents read_contents(const path& path) {
 
 std::string removed_message(const path& path) {
     return fmt::format(
-        "{}: was removed while it was read: a run at work there removes old checkpoints "
-        "(checkpoint.keep_last) or sets them aside; start again with a newer one, or copy the file first",
+        "{}: was removed while it was read: a run that uses this directory removes old checkpoints "
+        "(checkpoint.keep_last) or sets them aside; start again with a newer checkpoint, or copy the file first",
         path.string());
 }
 

@@ -156,7 +156,7 @@ void check_is_file(const std::filesystem::path& file) {
     } else if (checkpoint_step(file)) {
         const auto moved = moved_to(file);
         why = moved ? fmt::format("; it has been set aside: {}", moved->string())
-                    : "; if it was there before, the run has removed it (checkpoint.keep_last): name a newer one";
+                    : "; if it existed before, the run has removed it (checkpoint.keep_last): name a newer checkpoint";
     }
     fail(ExitCode::bad_file, "{}: no such checkpoint file{}", file.string(), why);
 }
@@ -250,8 +250,8 @@ std::vector<std::string> link_names(hid_t group, const At& at) {
     Links links;
     check(H5Literate(group, H5_INDEX_NAME, H5_ITER_NATIVE, nullptr, collect_link, &links), at);
     if (!links.refused.empty())
-        fail(at.code, "{}: {}: \"{}\" is a link to somewhere else; a checkpoint has none", at.file.string(), at.what,
-             links.refused);
+        fail(at.code, "{}: {}: \"{}\" is a soft or external link, which a checkpoint does not contain",
+             at.file.string(), at.what, links.refused);
     std::sort(links.names.begin(), links.names.end());
     return links.names;
 }

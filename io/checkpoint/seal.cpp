@@ -79,17 +79,17 @@ void check_seal(const std::filesystem::path& path) {
     if (file_bytes < std::int64_t(sizeof tail)) refuse("not a checkpoint, or cut off");
     read(file_bytes - std::int64_t(sizeof tail), &tail, sizeof tail);
     if (std::memcmp(tail.name, Tail().name, sizeof tail.name) != 0)
-        refuse("not a checkpoint, or damaged: its end is not that of a checkpoint (cut off?)");
-    if (tail.ranges > std::uint64_t(file_bytes) / sizeof(ByteRange)) refuse("damaged: its end is not sound");
+        refuse("not a checkpoint, or damaged: it does not end like a checkpoint (cut off?)");
+    if (tail.ranges > std::uint64_t(file_bytes) / sizeof(ByteRange)) refuse("damaged: the table at its end is invalid");
     std::vector<ByteRange> data(std::size_t(tail.ranges));
     const std::int64_t bytes = std::int64_t(data.size() * sizeof(ByteRange));
     const std::int64_t size = file_bytes - std::int64_t(sizeof tail) - bytes;
-    if (size < 0) refuse("damaged: its end is not sound");
+    if (size < 0) refuse("damaged: the table at its end is invalid");
     read(size, data.data(), bytes);
     std::int64_t next = 0;
     for (const ByteRange& range : data) {
         if (range.begin < next || range.bytes < 0 || range.begin > size || range.bytes > size - range.begin)
-            refuse("damaged: its end is not sound");
+            refuse("damaged: the table at its end is invalid");
         next = range.begin + range.bytes;
     }
     if (sum_of(size, data, read) != tail.sum)

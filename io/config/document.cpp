@@ -176,7 +176,7 @@ bool indented_with_tab(const std::string& text, int line_index) {
 [[noreturn]] void fail_invalid(const YAML::Exception& error, const std::string& text, const TreeBuilder& tree,
                                const ConfigPlace& place) {
     if (error.msg == YAML::ErrorMsg::EOF_IN_SCALAR) {
-        fail(ExitCode::usage, "{}: not valid YAML: a quote is opened behind this and never closed; close it",
+        fail(ExitCode::usage, "{}: not valid YAML: a quote is opened after this place and never closed; close it",
              to_string(tree.last_scalar.origin.empty() ? place : tree.last_scalar));
     }
     const char* advice = indented_with_tab(text, std::max(error.mark.line, 0))

@@ -29,7 +29,7 @@ public:
         std::error_code ignored;
         const auto real_path = std::filesystem::weakly_canonical(path, ignored).string();
         if (++files_loaded_ > most_files) {
-            fail(ExitCode::usage, "{}: found more than {} included files, expected a handful; merge some", path,
+            fail(ExitCode::usage, "{}: found more than {} included files, expected fewer; merge some of them", path,
                  most_files);
         }
         chain_.push_back(real_path);
@@ -100,14 +100,14 @@ private:
     void include_one(const ConfigNode& node, const std::string& from) {
         const std::string head = message_head(node.place, "include");
         if (node.kind != ConfigNode::Kind::scalar || node.text.empty()) {
-            fail(ExitCode::usage, "{}found {}, expected a file name or a list of them, relative to {}", head,
+            fail(ExitCode::usage, "{}found {}, expected a file name or a list of file names, relative to {}", head,
                  describe_found(node), from);
         }
         const std::string path = (std::filesystem::path(from).parent_path() / node.text).lexically_normal().string();
         std::error_code ignored;
         const auto real_path = std::filesystem::weakly_canonical(path, ignored).string();
         if (std::find(chain_.begin(), chain_.end(), real_path) != chain_.end()) {
-            fail(ExitCode::usage, "{}{} includes itself: {} -> {}; take one include out of the circle", head, path,
+            fail(ExitCode::usage, "{}{} includes itself: {} -> {}; remove one include from this cycle", head, path,
                  join_names(chain_, " -> "), real_path);
         }
         if (!std::filesystem::exists(path, ignored)) {
@@ -206,7 +206,7 @@ RunConfig stored_config(const std::string& text, const std::string& file, const 
     try {
         loader.load_text(text, origin);
     } catch (const Error& error) {
-        fail(error.code(), "{} (the file was written by {}, which knows it: use that version)", error.what(),
+        fail(error.code(), "{} (the file was written by {}; read it with that version)", error.what(),
              software.empty() ? "another version of gpas" : software);
     }
     return without_ineffective_keys(loader.result.values);

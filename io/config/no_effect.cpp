@@ -24,11 +24,11 @@ public:
         for (const char* key : keys) found.push_back({key, because_of, why});
     }
     // As add(), for keys that the run prints instead of refusing the configuration.
-    void tell(bool holds, std::initializer_list<const char*> keys, std::vector<const char*> because_of,
+    void warn(bool holds, std::initializer_list<const char*> keys, std::vector<const char*> because_of,
               const std::string& why) {
         const std::size_t first = found.size();
         add(holds, keys, std::move(because_of), why);
-        for (std::size_t i = first; i < found.size(); ++i) found[i].told = true;
+        for (std::size_t i = first; i < found.size(); ++i) found[i].warned = true;
     }
 };
 
@@ -63,12 +63,12 @@ void add_gate_rules(Rules& rules, const RunConfig& run) {
     rules.add(closed, {"model.gate.stop_gradient"}, {"model.gate.frozen", "model.gate.init"},
               "gates that are frozen at s(g) = 0 scale nothing");
     rules.add(closed && gate.init == 0.0, {"model.gate.function"}, {"model.gate.frozen", "model.gate.init"},
-              "gates that are frozen at 0 scale nothing, whatever their function");
+              "gates that are frozen at 0 scale nothing, with any function");
     rules.add(!from_file && !gate.frozen && is_closed_for_good(gate), {"model.gate.stop_gradient"},
               {"model.gate.function", "model.gate.init"},
-              "relu is 0 there and has no gradient, so the gates never open");
+              "relu is 0 for init <= 0 and has no gradient, so the gates never open");
     rules.add(!from_file && is_closed_for_good(gate), {"model.gate.frozen"}, {"model.gate.function", "model.gate.init"},
-              "relu is 0 there and has no gradient, so the gates never move");
+              "relu is 0 for init <= 0 and has no gradient, so the gates never change");
 }
 
 void add_model_rules(Rules& rules, const RunConfig& run) {
@@ -84,28 +84,28 @@ void add_model_rules(Rules& rules, const RunConfig& run) {
               fmt::format("only {} scale by 1/sqrt(l), not {}", architectures_that(scales_norms), architecture));
     rules.add(has_deepnorm_init(model.architecture), {"model.output_init"}, {"model.architecture"},
               fmt::format("{} has DeepNorm's own initialisation", architecture));
-    rules.tell(!run.checkpoint.init_from.empty(),
+    rules.warn(!run.checkpoint.init_from.empty(),
                {"model.init_std", "model.embedding_init", "model.output_init", "model.gate.init"},
-               {"checkpoint.init_from"}, "checkpoint.init_from brings the initial weights");
+               {"checkpoint.init_from"}, "checkpoint.init_from provides the initial weights");
 }
 
 void add_data_rules(Rules& rules, const RunConfig& run) {
     rules.add(run.data.mode == SampleMode::padded, {"data.mask_documents"}, {"data.mode"},
-              "a padded sample holds one document");
+              "a padded sample contains one document");
     rules.add(run.data.mode == SampleMode::packed, {"data.truncated_end"}, {"data.mode"},
-              "a packed sample cuts no document off");
+              "packed samples do not truncate documents");
     rules.add(run.data.mode == SampleMode::packed && !run.data.mask_documents, {"training.loss_mean"},
               {"data.mode", "data.mask_documents"}, "every packed micro-batch has the same number of loss tokens");
     rules.add(run.training.micro_batch_size == run.training.global_batch_size, {"training.loss_mean"},
               {"training.micro_batch_size", "training.global_batch_size"}, "a step has one micro-batch");
     rules.add(!run.data.valid.empty() && run.data.valid_fraction > 0, {"data.valid_fraction"}, {"data.valid"},
-              "data.valid names the held-out tokens");
+              "data.valid provides the held-out tokens");
 }
 
 void add_optimizer_rules(Rules& rules, const RunConfig& run) {
     const OptimizerConfig& optimizer = run.optimizer;
     rules.add(optimizer.learning_rate == 0.0, {"optimizer.weight_decay"}, {"optimizer.learning_rate"},
-              "the learning rate, which is 0, scales the decay");
+              "weight decay is multiplied by the learning rate, which is 0");
     rules.add(optimizer.weight_decay == 0.0, {"optimizer.decay_norms", "optimizer.decay_embeddings"},
               {"optimizer.weight_decay"}, "weight_decay: 0 decays nothing");
 }
@@ -148,14 +148,14 @@ void add_guard_rules(Rules& rules, const RunConfig& run) {
 }
 
 void add_parallel_rules(Rules& rules, const RunConfig& run) {
-    rules.tell(run.compute.device == DeviceKind::cpu, {"parallel.share_gpu"}, {"compute.device"},
+    rules.warn(run.compute.device == DeviceKind::cpu, {"parallel.share_gpu"}, {"compute.device"},
                "compute.device is cpu");
     rules.add(run.parallel.tensor == 1, {"parallel.sequence_parallel"}, {"parallel.tensor"},
               "there is one tensor-parallel rank");
     rules.add(run.parallel.tensor == 1, {"parallel.tensor_overlap"}, {"parallel.tensor"},
               "there is one tensor-parallel rank");
     rules.add(run.parallel.tensor > 1 && !run.parallel.sequence_parallel, {"parallel.tensor_overlap"},
-              {"parallel.sequence_parallel"}, "it takes sequence_parallel: true");
+              {"parallel.sequence_parallel"}, "tensor_overlap needs sequence_parallel: true");
     rules.add(run.parallel.pipeline == 1, {"parallel.schedule", "parallel.virtual_chunks", "parallel.stage_layers"},
               {"parallel.pipeline"}, "there is one pipeline stage");
 }
@@ -168,8 +168,8 @@ void add_record_rules(Rules& rules, const RunConfig& run) {
               "the run resumes from the checkpoint that checkpoint.resume names");
     rules.add(!run.metrics.jsonl && !run.metrics.tensorboard, {"metrics.gpas_every"},
               {"metrics.jsonl", "metrics.tensorboard"}, "neither file is written");
-    rules.tell(run.compute.device == DeviceKind::cpu, {"metrics.nvtx", "metrics.profile.from", "metrics.profile.to"},
-               {"compute.device"}, "NVTX and the CUDA profiler look at GPUs, and compute.device is cpu");
+    rules.warn(run.compute.device == DeviceKind::cpu, {"metrics.nvtx", "metrics.profile.from", "metrics.profile.to"},
+               {"compute.device"}, "NVTX and the CUDA profiler record GPU work, and compute.device is cpu");
 }
 
 bool is_default(const KeySpec& key, const RunConfig& run) { return format_key(key, run) == default_of(key); }
@@ -193,7 +193,7 @@ RunConfig without_ineffective_keys(const RunConfig& run) {
     RunConfig result = run;
     for (const NoEffect& rule : keys_without_effect(run)) {
         const KeySpec& key = *find_key(rule.key);
-        if (!rule.told) key.set(result, key.get(RunConfig{}));
+        if (!rule.warned) key.set(result, key.get(RunConfig{}));
     }
     return result;
 }
@@ -202,7 +202,7 @@ std::vector<std::string> lines_about_ineffective_keys(const RunConfig& run) {
     std::vector<std::string> lines;
     for (const NoEffect& rule : keys_without_effect(run)) {
         const KeySpec& key = *find_key(rule.key);
-        if (rule.told && !is_default(key, run))
+        if (rule.warned && !is_default(key, run))
             lines.push_back(fmt::format("{} = {} has no effect: {}", key.name, format_key(key, run), rule.why));
     }
     return lines;

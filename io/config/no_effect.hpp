@@ -15,16 +15,16 @@ struct NoEffect {
     std::string why;                      // the reason, as a sentence
     // True: the run prints the key instead of refusing the configuration. Such a key describes the initialisation of
     // weights that come from a checkpoint, or GPUs that this run does not use.
-    bool told = false;
+    bool warned = false;
 };
 
 // In the order of the schema's sections. A key appears once per reason.
 std::vector<NoEffect> keys_without_effect(const RunConfig& run);
 
-// `run` with its keys without effect, except those that have `told`, at their defaults.
+// `run` with its keys without effect, except those with `warned`, at their defaults.
 RunConfig without_ineffective_keys(const RunConfig& run);
 
-// "model.init_std = 0.03 has no effect: ...", for each key that has `told` and whose value differs from its default.
+// "model.init_std = 0.03 has no effect: ...", for each key with `warned` whose value differs from its default.
 std::vector<std::string> lines_about_ineffective_keys(const RunConfig& run);
 
 }  // namespace gpas

@@ -56,10 +56,10 @@ std::string advice_for_integer(const KeySpec& key, const ConfigNode& node) {
     if (const auto real = parse_real(node.text)) {
         if (!range.contains(*real)) return "";
         if (*real == std::floor(*real) && std::fabs(*real) < 9e15) return fmt::format("write {:.0f}", *real);
-        return *real == std::floor(*real) ? "" : "no fraction is possible here";
+        return *real == std::floor(*real) ? "" : "a fraction is not allowed";
     }
     if (node.text.size() > 1 && std::string_view("kKmMbBgG").find(node.text.back()) != std::string_view::npos) {
-        return "write the digits out, as 10000, 10_000 or 1e4";
+        return "write all digits, such as 10000, 10_000 or 1e4";
     }
     return "";
 }
@@ -134,7 +134,7 @@ std::string read_prefix(const KeySpec& key, const ConfigNode& node) {
 double read_weight(const KeySpec& key, const ConfigNode& node) {
     const auto weight = node.kind == ConfigNode::Kind::scalar && !node.quoted ? parse_real(node.text) : std::nullopt;
     if (!weight || *weight <= 0) {
-        fail(ExitCode::usage, "{}found {} as weight, expected a number > 0; leave out a source that is not wanted",
+        fail(ExitCode::usage, "{}found {} as weight, expected a number > 0; to leave a source out, delete its entry",
              message_head(node.place, key.name), describe_found(node));
     }
     return *weight;

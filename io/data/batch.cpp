@@ -108,8 +108,9 @@ void check_loss_tokens(const TokenDataset& data) {
     for (std::int64_t i = 0; i < data.samples(); ++i)
         if (data.loss_tokens(i) > 0) return;
     fail(ExitCode::usage,
-         "{}: none of the {} training samples of {} token(s) has a token to predict, so there is no loss: a document "
-         "needs two tokens or more; prepare longer documents, raise data.sequence_length, or use data.mode=packed "
+         "{}: found {} training samples of {} token(s), but no sample has a token to predict, so there is no loss: a "
+         "document needs two tokens or more; prepare longer documents, raise data.sequence_length, or use "
+         "data.mode=packed "
          "without data.mask_documents",
          data.source().prefix(), data.samples(), data.shape().sequence_length);
 }
@@ -117,8 +118,8 @@ void check_loss_tokens(const TokenDataset& data) {
 void check_loss_tokens(const ValidationSet& data) {
     if (data.has_loss_tokens()) return;
     fail(ExitCode::usage,
-         "{}: none of the {} validation samples has a token to predict, so there is no loss to report: a document "
-         "needs two tokens or more; give data.valid longer documents, raise data.valid_fraction or "
+         "{}: found {} validation samples, but no sample has a token to predict, so there is no loss to report: a "
+         "document needs two tokens or more; use longer documents in data.valid, raise data.valid_fraction or "
          "evaluation.samples, or turn evaluation off (evaluation.every=0, data.valid_fraction=0)",
          data.sources().front().source().prefix(), data.samples());
 }
@@ -138,7 +139,7 @@ RunData open_data(const DataConfig& config, const OpenDataOptions& options) {
         return files.back();
     };
     check_tokenizer_size(config.tokenizer, options.vocab_size);
-    if (config.train.empty()) fail(ExitCode::usage, "data.train names no token file");
+    if (config.train.empty()) fail(ExitCode::usage, "data.train is empty, expected the prefix of token files");
     std::vector<SampleStream::Source> train;
     std::vector<TokenDataset> valid;
     for (const DataSource& source : config.train) {

@@ -50,7 +50,7 @@ std::vector<std::int64_t> nearest_shares(const std::vector<double>& weights, dou
 
 Blend::Blend(const std::vector<double>& weights) {
     if (weights.empty() || weights.size() > most_sources) {
-        fail(ExitCode::usage, "data: a blend of {} sources, expected 1 to {}", weights.size(), most_sources);
+        fail(ExitCode::usage, "data: found a blend of {} sources, expected 1 to {}", weights.size(), most_sources);
     }
     for (const double weight : weights) {
         if (!(weight > 0) || !std::isfinite(weight)) {

@@ -71,7 +71,7 @@ constexpr std::array signatures{
     Signature{0, "\x89HDF\r\n\x1a\n"sv, "an HDF5 file", nullptr, "write its text as JSON lines"},
     Signature{0, "\x93NUMPY"sv, "a NumPy array", nullptr, "write its text as JSON lines"},
     Signature{0, "MMIDIDX\0\0"sv, "an index of token files", nullptr,
-              "it is prepared already: give data.train its name without .idx"},
+              "the file is prepared already: set data.train to its name without .idx"},
     Signature{0, "GGUF"sv, "a GGUF model", nullptr, "name a file with text"},
     Signature{0,
               "\x7f"

@@ -42,7 +42,7 @@ TokenDtype parse_dtype(const std::string& path, std::uint8_t code) {
         case 8: return TokenDtype(code);
         case 6:
         case 7:
-            fail(ExitCode::bad_file, "{}: byte {}: dtype code {} means {}, which holds no token ids", path,
+            fail(ExitCode::bad_file, "{}: byte {}: dtype code {} means {}, which cannot store token ids", path,
                  format::dtype_at, code, code == 6 ? "float64" : "float32");
         default:
             fail(ExitCode::bad_file,
@@ -112,7 +112,8 @@ void IndexedDataset::read_header() {
     // A file may also have one mode byte per sequence at its end.
     if (size != expected && size != expected + std::int64_t(sequences)) {
         fail(ExitCode::bad_file, "{}: has {} bytes, but {} sequences and {} document entries take {}: it is {}", path,
-             size, sequences, entries, expected, size < expected ? "cut off" : "followed by foreign bytes");
+             size, sequences, entries, expected,
+             size < expected ? "cut off" : "followed by bytes that do not belong to it");
     }
     sequences_ = std::int64_t(sequences);
     documents_ = std::int64_t(entries) - 1;
@@ -239,8 +240,8 @@ void IndexedDataset::fail_bad_id(std::int64_t token, std::int64_t vocab_size) co
         id = narrow;
     }
     fail(ExitCode::bad_file,
-         "{}: byte {}: token {} has the id {}, outside the vocabulary of {}: set model.vocab_size to "
-         "what the tokenizer has, or use the data made for this model",
+         "{}: byte {}: token {} has the id {}, outside the vocabulary of {}: set model.vocab_size to the tokenizer's "
+         "number of pieces, or use data prepared for this model",
          data_.path(), token * item, token, id, vocab_size);
 }
 

@@ -123,8 +123,8 @@ void IndexedDatasetWriter::append(std::span<const std::int32_t> ids) {
 void IndexedDatasetWriter::append_block(std::span<const std::int32_t> ids) {
     if (open_tokens_ > std::numeric_limits<std::int32_t>::max() - std::int64_t(ids.size())) {
         fail(ExitCode::bad_file,
-             "{}: document {} has more than 2147483647 tokens, which the format cannot say: split it", data_->path(),
-             documents_);
+             "{}: document {} has more than 2147483647 tokens, which the format cannot store: split the document",
+             data_->path(), documents_);
     }
     std::array<char, block_entries * 8> packed;
     if (const std::int64_t bad = pack(dtype_, ids, packed.data()); bad >= 0) {

@@ -131,11 +131,11 @@ private:
         earlier_ = load_manifest(manifest_path_, problem);
         if (!std::filesystem::exists(manifest_path_)) refuse_foreign_outputs();
         if (earlier_ && earlier_->identity != identity_) {
-            problem = has_streams_ ? "a stream cannot be compared with that of an earlier run"
+            problem = has_streams_ ? "a stream cannot be compared with the stream of an earlier run"
                                    : "the inputs or the options have changed";
             earlier_.reset();
         }
-        if (!problem.empty()) notice(problem + ": starting afresh");
+        if (!problem.empty()) notice(problem + ": starting from the beginning");
     }
 
     // Fails if output files exist that an earlier run of this command did not write: they are never replaced.
@@ -143,8 +143,8 @@ private:
         for (const char* extension : {".idx", ".bin"}) {
             if (std::filesystem::exists(prefix_ + extension)) {
                 fail(ExitCode::usage,
-                     "{}{}: exists, but {} does not, so that it may be foreign: choose another --output-prefix, or "
-                     "remove the file",
+                     "{}{}: exists, but {} does not, so another program may have written the file: choose another "
+                     "--output-prefix, or remove the file",
                      prefix_, extension, manifest_path_);
             }
         }
@@ -175,7 +175,7 @@ private:
             tokenizer_ = std::make_unique<Tokenizer>(report_.tokenizer);
         }
         if (earlier_ && (!tokenizer_ || tokenizer_->fingerprint() != earlier_->tokenizer)) {
-            notice(report_.tokenizer + ": is not the tokenizer of the earlier run: starting afresh");
+            notice(report_.tokenizer + ": is not the tokenizer of the earlier run: starting from the beginning");
             earlier_.reset();
             if (trained_before) tokenizer_.reset();
         }
@@ -190,7 +190,7 @@ private:
     }
 
     void train() {
-        if (!options_.train_tokenizer) fail(ExitCode::usage, "no tokenizer: name a .model file or have one trained");
+        if (!options_.train_tokenizer) fail(ExitCode::usage, "no tokenizer: name a .model file or train a tokenizer");
         notice("training a tokenizer of " + std::to_string(options_.train_tokenizer->vocab_size) + " pieces");
         for (TextInput& input : inputs_.files) {
             if (input.stream) spool_.take(input);
@@ -214,7 +214,7 @@ private:
             }
         } catch (const Error&) {
         }
-        notice(prefix_ + ": is not what the earlier run wrote: starting afresh");
+        notice(prefix_ + ": is not what the earlier run wrote: starting from the beginning");
         earlier_.reset();
         return false;
     }
@@ -229,7 +229,7 @@ private:
                 notice(fmt::format("resuming after {} documents", state_.documents));
                 return;
             } catch (const Error& error) {
-                notice(std::string(error.what()) + ": starting afresh");
+                notice(std::string(error.what()) + ": starting from the beginning");
             }
         }
         std::filesystem::remove(manifest_path_);
@@ -353,7 +353,8 @@ private:
 PrepareReport prepare(const PrepareOptions& options) {
     if (options.output_prefix.empty()) fail(ExitCode::usage, "prepare: no output prefix");
     if (!options.tokenizer.empty() && options.train_tokenizer) {
-        fail(ExitCode::usage, "prepare: either a tokenizer is given or one is trained, not both");
+        fail(ExitCode::usage,
+             "prepare: found a tokenizer and the options to train a tokenizer, expected one of the two");
     }
     if (options.json_key.empty() || options.json_key.find('/') != std::string::npos) {
         fail(ExitCode::usage, "--json-key '{}': is part of the output's file name, expected a key without /",

@@ -201,7 +201,8 @@ void TextFile::skip(std::int64_t bytes) {
     std::vector<char> waste(1 << 16);
     while (bytes > 0) {
         const std::int64_t got = read(waste.data(), std::min(bytes, std::int64_t(waste.size())));
-        if (got == 0) fail(ExitCode::bad_file, "{}: ends {} bytes before the place to go on from", state_->path, bytes);
+        if (got == 0)
+            fail(ExitCode::bad_file, "{}: ends {} bytes before the position to continue from", state_->path, bytes);
         bytes -= got;
     }
 }

@@ -208,8 +208,8 @@ private:
             json_lines_ = json_lines;
         } else if (json_lines != json_lines_) {
             fail(ExitCode::usage,
-                 "{} is JSON lines, {} is plain text: prepare the two kinds separately, or say with --documents what "
-                 "all of them are",
+                 "{} is JSON lines, {} is plain text: prepare the two kinds separately, or set --documents for all "
+                 "files",
                  json_lines ? input.name() : first_, json_lines ? first_ : input.name());
         }
     }
@@ -258,7 +258,7 @@ TextInputs open_inputs(const std::vector<std::string>& inputs, std::optional<Doc
     for (const std::string& path : list_text_files(inputs)) {
         if (!seen.insert(fs::path(path).lexically_normal().string()).second) {
             if (path == "-" || !fs::is_regular_file(path))
-                fail(ExitCode::usage, "{}: is named twice, but a stream can be read only once", path);
+                fail(ExitCode::usage, "{}: is listed twice, but a stream can be read only once", path);
             twice.push_back(path);
         }
         recognition.add(path);
@@ -266,7 +266,7 @@ TextInputs open_inputs(const std::vector<std::string>& inputs, std::optional<Doc
     TextInputs result = recognition.result();
     if (!twice.empty()) {
         result.notices.push_back(
-            fmt::format("{}: is named more than once, and is taken each time{}", twice.front(),
+            fmt::format("{}: is listed more than once, and is read each time{}", twice.front(),
                         twice.size() > 1 ? fmt::format(" (and {} others)", twice.size() - 1) : ""));
     }
     return result;

@@ -107,8 +107,8 @@ void TokenDataset::find_truncated_end() {
     truncated_end_token_ = end_of_document_token(*source_);
     if (shape_.truncated_end == TruncatedEnd::eos && !truncated_end_token_)
         fail(ExitCode::usage,
-             "{}: data.truncated_end is eos, but the documents of this file do not end with EOS (one token that stands "
-             "nowhere else in them); prepare the file with EOS, as gpas prepare does unless told otherwise, or write "
+             "{}: data.truncated_end is eos, but the documents of this file do not end with EOS (one token that "
+             "occurs nowhere else in them); prepare the file with EOS (the default of gpas prepare), or write "
              "data.truncated_end: text",
              source_->prefix());
 }

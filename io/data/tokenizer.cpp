@@ -26,8 +26,8 @@ std::string read_model(const std::string& path) {
         fail(ExitCode::bad_file, "{}: is a folder, expected a SentencePiece model: name the .model file in it", path);
     const MappedFile file(path);
     if (file.size_bytes() == 0 || file.size_bytes() > largest_model_bytes) {
-        fail(ExitCode::bad_file, "{}: has {} bytes, which no SentencePiece model has{}", path, file.size_bytes(),
-             file.size_bytes() == 0 ? ": copy or download it again" : "");
+        fail(ExitCode::bad_file, "{}: found {} bytes, expected a SentencePiece model of at most 2^28 bytes{}", path,
+             file.size_bytes(), file.size_bytes() == 0 ? ": copy or download it again" : "");
     }
     return {reinterpret_cast<const char*>(file.data()), std::size_t(file.size_bytes())};
 }

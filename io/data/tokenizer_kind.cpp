@@ -42,7 +42,8 @@ std::string text_kind(std::string_view text) {
         space % 4 == 0)
         return "a tiktoken vocabulary" + std::string(what_to_do);
     if (tab != std::string_view::npos && number(line.substr(tab + 1)))
-        return "a list of pieces (the .vocab file that SentencePiece writes): give the .model file beside it";
+        return "a list of pieces (the .vocab file that SentencePiece writes): use the .model file that was written "
+               "with it";
     if (line.starts_with('[') && line.ends_with(']'))
         return "a WordPiece vocabulary (vocab.txt)" + std::string(what_to_do);
     return "a text file" + std::string(what_to_do);

@@ -97,9 +97,10 @@ std::string number_after(const std::string& message, std::string_view words) {
 std::string training_problem(std::string message) {
     std::replace(message.begin(), message.end(), '\n', ' ');
     if (const std::string most = number_after(message, "a value <= "); !most.empty())
-        return "the text gives at most " + most + " pieces: ask for fewer, or give more text";
+        return "the text gives at most " + most + " pieces: choose fewer pieces, or add text";
     if (const std::string least = number_after(message, " vs "); !least.empty())
-        return "the text has so many different characters that it takes at least " + least + " pieces";
+        return "the different characters of the text alone take " + least +
+               " pieces: choose at least as large a number";
     const std::size_t source = message.rfind("] ");
     return source == std::string::npos ? message : message.substr(source + 2);
 }
@@ -108,7 +109,8 @@ std::string training_problem(std::string message) {
 
 void check_tokenizer_training(const TokenizerTraining& options) {
     if (options.vocab_size < 260 || options.vocab_size > 1000000) {
-        fail(ExitCode::usage, "a tokenizer of {} pieces, expected 260 (3 control pieces, 256 bytes, 1 more) to 1000000",
+        fail(ExitCode::usage,
+             "found {} pieces for the tokenizer, expected 260 (3 control pieces, 256 bytes, 1 more) to 1000000",
              options.vocab_size);
     }
 }

@@ -90,8 +90,8 @@ std::string generation_config_text(const HuggingFaceConfig& config) {
 std::string shape_that_transformers_refuses(const ModelConfig& model) {
     if (model.init_std > 1.0)
         return fmt::format(
-            "transformers 5 refuses to load this model: initializer_range {} is above 1; set it to 1 in "
-            "config.json, as only new weights depend on it",
+            "transformers 5 refuses to load this model: initializer_range {} is above 1; set it to 1 in config.json; "
+            "only newly initialised weights depend on it",
             model.init_std);
     if (model.hidden_size % model.heads == 0) return {};
     return fmt::format(

@@ -64,7 +64,7 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
     const std::int64_t file_bytes = info.st_size;
     std::uint64_t header_bytes = 0;
     if (file_bytes < length_bytes)
-        fail(ExitCode::bad_file, "{}: {} bytes are no safetensors file", path.string(), file_bytes);
+        fail(ExitCode::bad_file, "{}: found {} bytes, expected a safetensors file", path.string(), file_bytes);
     read_at(descriptor_.get(), 0, &header_bytes, length_bytes, path);
     if (header_bytes > std::uint64_t(std::min(most_header_bytes, file_bytes - length_bytes)))
         fail(ExitCode::bad_file, "{}: not a safetensors file, or cut: a header of {} bytes in a file of {}",

@@ -107,7 +107,7 @@ private:
 
     bool refuse(const std::string& found) {
         const bool in_tensor = place_ == Place::tensor || place_ == Place::numbers;
-        problem = fmt::format("{}: found {}, which does not belong there",
+        problem = fmt::format("{}: found {}, which the format does not allow there",
                               in_tensor               ? "tensor " + printable(entry_.name)
                               : place_ == Place::file ? "entry " + printable(key_)
                                                       : std::string("the header"),
@@ -140,7 +140,7 @@ void check_size(const SafetensorsEntry& entry, const std::string& file) {
     std::int64_t expected = *bytes;
     for (const std::int64_t size : entry.shape)
         if (__builtin_mul_overflow(expected, size, &expected))
-            fail(ExitCode::bad_file, "{}: tensor {}: its shape is larger than any memory", file, printable(entry.name));
+            fail(ExitCode::bad_file, "{}: tensor {}: its shape has too many elements", file, printable(entry.name));
     if (entry.begin > entry.end || entry.end - entry.begin != expected)
         fail(ExitCode::bad_file, "{}: tensor {}: dtype and shape take {} bytes, data_offsets are {} to {}", file,
              printable(entry.name), expected, entry.begin, entry.end);
@@ -161,8 +161,9 @@ SafetensorsHeader parse_safetensors_header(std::string_view json, std::int64_t d
     for (const SafetensorsEntry& entry : header.entries) {
         check_size(entry, file);
         if (entry.begin != next)
-            fail(ExitCode::bad_file, "{}: tensor {}: its data begin at byte {}, expected {}: they {}", file,
-                 printable(entry.name), entry.begin, next, entry.begin < next ? "overlap others" : "leave a gap");
+            fail(ExitCode::bad_file, "{}: tensor {}: its data begin at byte {}, expected byte {}: the data {}", file,
+                 printable(entry.name), entry.begin, next,
+                 entry.begin < next ? "overlap those of another tensor" : "leave a gap before them");
         next = entry.end;
     }
     if (next != data_bytes)

@@ -322,7 +322,7 @@ std::vector<std::string> transformers_limits(const Writer& writer) {
             "it adds log probabilities in fp64, SentencePiece in fp32: text that splits in two equally likely ways "
             "(\"----\") can get other ids");
     if (model.model == PieceModel::word && writer.bytes() && writer.single_characters())
-        limits.push_back("in an unknown word, it finds the pieces of one character");
+        limits.push_back("in an unknown word, it also matches pieces of one character");
     if (writer.has(PieceKind::unused)) limits.push_back("it may give pieces that the model declares unused");
     if (writer.has(PieceKind::user_defined) && model.add_dummy_prefix)
         limits.push_back("it adds a space after each user-defined piece");
@@ -356,15 +356,16 @@ HuggingFaceTokenizer hugging_face_tokenizer(const Tokenizer& tokenizer, const To
     HuggingFaceTokenizer out{.json = writer.file().dump(2) + "\n", .config = writer.config(max_length).dump(2) + "\n"};
     const std::vector<std::string> transformers = transformers_limits(writer), llama = llama_cpp_limits(writer);
     if (!transformers.empty())
-        out.notes.push_back("transformers does not give training's ids for every text: " + joined(transformers));
+        out.notes.push_back("transformers does not give the token ids of training for every text: " +
+                            joined(transformers));
     out.model_file = llama.empty() ? "tokenizer.model" : "sentencepiece.model";
     if (!llama.empty())
-        out.notes.push_back(
-            fmt::format("llama.cpp cannot give training's ids: {}. The SentencePiece file is therefore "
-                        "sentencepiece.model, which llama.cpp's converter does not take",
-                        joined(llama)));
+        out.notes.push_back(fmt::format(
+            "llama.cpp cannot give the token ids of training: {}. The SentencePiece file is therefore named "
+            "sentencepiece.model, which llama.cpp's converter does not read",
+            joined(llama)));
     else if (writer.exact())
-        out.notes.push_back("llama.cpp reads U+2581 as a space; any other text gets training's ids");
+        out.notes.push_back("llama.cpp reads U+2581 as a space; all other text gets the token ids of training");
     return out;
 }
 

@@ -75,7 +75,7 @@ int write_all(std::string_view text, State& state) {
 }
 
 void write_on(const std::shared_ptr<State>& state) {
-    std::string why = "the output does not take them";
+    std::string why = "stderr does not accept more output";
     std::string pending;
     std::unique_lock lock(state->mutex);
     for (;;) {
@@ -92,7 +92,7 @@ void write_on(const std::shared_ptr<State>& state) {
         const int error = write_all(pending, *state);
         lock.lock();
         if (error != 0) state->dropped += dropped + lines_in(std::string_view(pending).substr(note_bytes));
-        why = error != 0 ? std::strerror(error) : "the output does not take them";
+        why = error != 0 ? std::strerror(error) : "stderr does not accept more output";
         state->writing = false;
         state->changed.notify_all();
     }

@@ -117,8 +117,9 @@ LiveFile::LiveFile(const path& directory, LiveRun run, std::function<std::vector
         fail(ExitCode::environment, "{}: {}", file_.string(), error.what());
     }
     if (lives) {
-        notice(fmt::format("{}: process {} on {} is at work there; this start takes over, and that one ends",
-                           directory.string(), before.value("pid", 0), before.value("host", "")));
+        notice(fmt::format(
+            "{}: process {} on {} uses this directory; this start takes over the directory, and the other process ends",
+            directory.string(), before.value("pid", 0), before.value("host", "")));
         std::this_thread::sleep_for(sign_of_life);
     }
     thread_ = std::thread([this] { write_on(); });

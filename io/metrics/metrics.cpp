@@ -43,7 +43,8 @@ void MetricsWriter::each(const std::function<void(MetricsSink&)>& act) {
             act(*sink);
             return false;
         } catch (const std::exception& error) {
-            fmt::print(stderr, "metrics: {}: no more records go there; the run goes on\n", error.what());
+            fmt::print(stderr, "metrics: {}: no more records are written to this file; the run continues\n",
+                       error.what());
             return true;
         }
     });

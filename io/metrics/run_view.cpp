@@ -107,7 +107,7 @@ RunReader::RunReader(path directory) : metrics_(directory / "metrics.jsonl") {
     if (!is_run_directory(directory))
         fail(ExitCode::bad_file,
              "{}: no run in this directory; expected config.yaml, metrics.jsonl or live.json, which a run writes when "
-             "it starts; name the directory that `directory` is in its configuration",
+             "it starts; give the value of `directory` in the run's configuration",
              directory.string());
     view_.directory = std::move(directory);
 }

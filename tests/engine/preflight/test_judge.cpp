@@ -55,12 +55,12 @@ TEST(Judge, the_minority_is_named_with_what_the_others_have) {
 TEST(Judge, a_tie_names_both_groups) {
     const Findings tie = judge_equal({.what = "the program", .advice = "do this"}, {"x", "x", "y", "y"}, two_nodes);
     ASSERT_EQ(tie.size(), 1U);
-    EXPECT_TRUE(has(tie[0].text, "no majority")) << tie[0].text;
+    EXPECT_TRUE(has(tie[0].text, "no value has a majority")) << tie[0].text;
     EXPECT_TRUE(has(tie[0].text, "ranks 0-1 (n1): x")) << tie[0].text;
     EXPECT_TRUE(has(tie[0].text, "ranks 2-3 (n2): y")) << tie[0].text;
 }
 
-TEST(Judge, differing_configurations_are_told_by_key) {
+TEST(Judge, differing_configurations_are_named_by_key) {
     const std::string theirs =
         "name: \"a\"\nmodel:\n  layers: 2\n  gate:\n    init: 0\ntraining:\n  steps: 10\nseed: 1\n";
     const std::string mine =
@@ -73,18 +73,18 @@ TEST(Judge, clocks_beyond_a_second_and_the_error_are_wrong) {
     EXPECT_TRUE(judge_clocks({0.0, 1.5, 0.0, 0.0}, {0, 0.6, 0, 0}, two_nodes).empty());
     const Findings one = judge_clocks({0.0, 0.0, -5.0, 0.1}, {0, 0, 0.001, 0}, two_nodes);
     ASSERT_EQ(one.size(), 1U);
-    EXPECT_TRUE(has(one[0].text, "rank 2 (n2): its clock is 5.000 s")) << one[0].text;
+    EXPECT_TRUE(has(one[0].text, "rank 2 (n2): clock is 5.000 s")) << one[0].text;
     EXPECT_TRUE(has(one[0].text, "behind")) << one[0].text;
 }
 
-TEST(Judge, a_wrong_clock_of_rank_0_is_its_own_and_a_node_is_told_once) {
+TEST(Judge, a_wrong_clock_of_rank_0_is_its_own_and_a_node_is_named_once) {
     const Findings found =
         judge_clocks({0.0, 0.0, 7.0, 7.0, 7.0, 7.0}, {0, 0, 0, 0, 0, 0}, {"n1", "n1", "n2", "n2", "n3", "n3"});
     ASSERT_EQ(found.size(), 1U);
     EXPECT_TRUE(has(found[0].text, "ranks 0-1 (n1)")) << found[0].text;
 }
 
-TEST(Judge, memory_and_shared_memory_are_held_against_the_need_of_a_node) {
+TEST(Judge, memory_and_shared_memory_are_compared_with_the_need_of_a_node) {
     const auto rank = [](double needed, double available, double shared) {
         return RankMemory{needed, available, "x", shared, 3};
     };
@@ -171,11 +171,11 @@ TEST(Judge, a_slow_link_is_named_and_a_slow_rank_once) {
     const Findings link = judge_links(links_of(5, 1, 3), hosts, 2.0);
     ASSERT_EQ(link.size(), 1U);
     EXPECT_EQ(link[0].severity, Severity::slow);
-    EXPECT_TRUE(has(link[0].text, "rank 1 (n2) to rank 3 (n4): 1 GB/s, such links usually reach 5 GB/s"))
+    EXPECT_TRUE(has(link[0].text, "rank 1 (n2) to rank 3 (n4): 1 GB/s, links of this kind usually reach 5 GB/s"))
         << link[0].text;
     const Findings rank = judge_links(links_of(5, 3, -1), hosts, 2.0);
     ASSERT_EQ(rank.size(), 1U);
-    EXPECT_TRUE(has(rank[0].text, "rank 3 (n4): all 4 of its links are slow")) << rank[0].text;
+    EXPECT_TRUE(has(rank[0].text, "rank 3 (n4): all 4 links of this rank are slow")) << rank[0].text;
     EXPECT_TRUE(judge_links(links_of(5, 1, 3), hosts, 6.0).empty());
     EXPECT_EQ(judge_links(links_of(3, 2, -1), {"n1", "n2", "n3"}, 2.0).size(), 1U);  // the majority of links is slow
 }
@@ -220,7 +220,7 @@ TEST(Report, what_is_slow_is_a_problem_only_where_that_is_asked_for) {
     EXPECT_EQ(report.problems(false), 2);
 }
 
-TEST(Machine, instructions_are_told_by_level) {
+TEST(Machine, instructions_are_named_by_level) {
     EXPECT_EQ(vector_instructions("model name\t: x\nflags\t\t: fpu sse4_2 popcnt\n"), "x86-64-v2");
     EXPECT_EQ(vector_instructions("flags : sse4_2 popcnt avx2 fma bmi2 f16c movbe"), "x86-64-v3");
     EXPECT_EQ(vector_instructions("flags : avx2 fma avx512f avx512bw avx512cd avx512dq avx512vl avx512_bf16"),

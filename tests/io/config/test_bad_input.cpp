@@ -115,7 +115,7 @@ std::vector<BadFile> bad_files() {
         {"a fraction for an integer",
          "training:\n  steps: 1.5\n",
          "run.yaml:2:10: training.steps: found '1.5'",
-         {"an integer", "no fraction"}},
+         {"an integer", "a fraction is not allowed"}},
         {"a float for an integer",
          "training:\n  steps: 100.0\n",
          "run.yaml:2:10: training.steps: found '100.0'",

@@ -50,7 +50,7 @@ TEST(StoredConfig, MayHoldWhatIsRefusedToday) {
 TEST(StoredConfig, NamesTheKeyThatThisVersionDoesNotKnowAndWhoWroteIt) {
     expect_message(usage_error([&] { stored_config("model:\n  experts: 8\n", "s.h5", "gpas 9.9"); }),
                    "s.h5 (its configuration):2:3: model.experts: unknown key",
-                   {"written by gpas 9.9", "use that version"});
+                   {"written by gpas 9.9", "read it with that version"});
     expect_message(usage_error([&] { stored_config("schedule: {kind: polynomial}\n", "s.h5", "gpas 9.9"); }),
                    "s.h5 (its configuration):1:18: schedule.kind: ", {"polynomial", "written by gpas 9.9"});
 }
@@ -108,8 +108,8 @@ TEST(NoEffect, OfInitialValuesIsToldWhereWeightsComeFromAFile) {
     const RunConfig from_file = run({"checkpoint.init_from=a.h5", "model.init_std=0.1", "model.gate.init=0.5"});
     EXPECT_EQ(lines_about_ineffective_keys(from_file),
               (std::vector<std::string>{
-                  "model.init_std = 0.1 has no effect: checkpoint.init_from brings the initial weights",
-                  "model.gate.init = 0.5 has no effect: checkpoint.init_from brings the initial weights"}));
+                  "model.init_std = 0.1 has no effect: checkpoint.init_from provides the initial weights",
+                  "model.gate.init = 0.5 has no effect: checkpoint.init_from provides the initial weights"}));
     EXPECT_TRUE(lines_about_ineffective_keys(run({"model.init_std=0.1"})).empty());
 }
 

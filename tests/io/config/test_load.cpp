@@ -36,7 +36,7 @@ TEST(Load, IncludesInACircleAreRefused) {
     const auto a = files.write("a.yaml", "name: x\ninclude: b.yaml\n");
     const auto b = files.write("b.yaml", "include:\n  - c/c.yaml\n");
     const auto c = files.write("c/c.yaml", "include: [../a.yaml]\n");
-    expect_message(usage_error([&] { load_config(a); }), c + ":1:11: include: ", {"includes itself", a, b, "circle"});
+    expect_message(usage_error([&] { load_config(a); }), c + ":1:11: include: ", {"includes itself", a, b, "cycle"});
     const auto self = files.write("self.yaml", "include: ./self.yaml\n");
     expect_message(usage_error([&] { load_config(self); }), self + ":1:10: include: ", {"includes itself"});
 }

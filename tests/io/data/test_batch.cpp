@@ -365,8 +365,10 @@ TEST_F(Streams, DataWithoutATokenToPredictAreRefused) {
         open_data(config, {});
     };
     config.mode = SampleMode::padded;
-    EXPECT_CONTAINS(error_of([&] { train_on("ones"); }, ExitCode::usage), "ones: none of the 8 training samples");
-    EXPECT_CONTAINS(error_of([&] { train_on("long", "ones"); }, ExitCode::usage), "none of the 8 validation samples");
+    EXPECT_CONTAINS(error_of([&] { train_on("ones"); }, ExitCode::usage),
+                    "ones: found 8 training samples of 4 token(s), but no sample has a token to predict");
+    EXPECT_CONTAINS(error_of([&] { train_on("long", "ones"); }, ExitCode::usage),
+                    "found 8 validation samples, but no sample has a token to predict");
     train_on("one_of_five", "one_of_five");
     config.sequence_length = 1;
     error_of([&] { train_on("long"); }, ExitCode::usage);
@@ -375,7 +377,8 @@ TEST_F(Streams, DataWithoutATokenToPredictAreRefused) {
     config.sequence_length = 4;
     train_on("ones", "ones");
     config.mask_documents = true;
-    EXPECT_CONTAINS(error_of([&] { train_on("ones"); }, ExitCode::usage), "ones: none of the 1 training samples");
+    EXPECT_CONTAINS(error_of([&] { train_on("ones"); }, ExitCode::usage),
+                    "ones: found 1 training samples of 4 token(s), but no sample has a token to predict");
     train_on("one_of_five", "one_of_five");
 
     // What evaluation.samples picks counts; not what there is. And only if there is an evaluation.
@@ -384,7 +387,7 @@ TEST_F(Streams, DataWithoutATokenToPredictAreRefused) {
     config.train = {{folder / "long", 1.0}};
     config.valid = {{folder / "one_of_five", 1.0}};
     EXPECT_CONTAINS(error_of([&] { open_data(config, {.validation_samples = 1}); }, ExitCode::usage),
-                    "none of the 1 validation samples");
+                    "found 1 validation samples, but no sample has a token to predict");
     open_data(config, {.validation_samples = 1, .evaluates = false});
 }
 

@@ -162,7 +162,7 @@ TEST_F(IndexedDatasetFile, AbsurdCountsAreRefusedWithoutOverflow) {
 }
 
 TEST_F(IndexedDatasetFile, MessagesNameThePlaceAndTheReason) {
-    EXPECT_CONTAINS(refusal(patched<std::uint8_t>(golden_idx, 17, 7)), "float32, which holds no token ids");
+    EXPECT_CONTAINS(refusal(patched<std::uint8_t>(golden_idx, 17, 7)), "float32, which cannot store token ids");
     EXPECT_CONTAINS(refusal(patched<std::uint8_t>(golden_idx, 17, 6)), "float64");
     EXPECT_CONTAINS(refusal(patched<std::uint8_t>(golden_idx, 17, 99)), "code 99 is unknown");
     EXPECT_CONTAINS(refusal(patched<std::uint64_t>(golden_idx, 9, 2)), "byte 9: version 2");
@@ -171,7 +171,7 @@ TEST_F(IndexedDatasetFile, MessagesNameThePlaceAndTheReason) {
     EXPECT_CONTAINS(refusal(patched<std::int64_t>(golden_idx, 70, 1)), "byte 70: document 0 begins at sequence 1");
     EXPECT_CONTAINS(refusal(patched<std::int64_t>(golden_idx, 86, 0)), "byte 86");
     EXPECT_CONTAINS(refusal(patched<std::int64_t>(golden_idx, 94, 2)), "ends at sequence 2, expected 3");
-    EXPECT_CONTAINS(refusal(golden_idx + "garbage"), "followed by foreign bytes");
+    EXPECT_CONTAINS(refusal(golden_idx + "garbage"), "followed by bytes that do not belong to it");
     EXPECT_CONTAINS(refusal("\x89HDF\r\n\x1a\n and more than thirty-four bytes"), "not a Megatron token index");
 }
 

@@ -167,13 +167,13 @@ TEST_F(Preparing, ChangedInputsOptionsOrPartialFilesStartAfreshAndSaySo) {
     interrupt();
     write_bytes(folder / "in/0.txt", read_bytes(folder / "in/0.txt") + "and more\n");
     EXPECT_EQ(prepare(options).resumed_documents, 0);
-    EXPECT_CONTAINS(notices, "the inputs or the options have changed: starting afresh");
+    EXPECT_CONTAINS(notices, "the inputs or the options have changed: starting from the beginning");
     const std::string expected = output();
 
     interrupt();
     options.append_eos = false;
     EXPECT_EQ(prepare(options).resumed_documents, 0);
-    EXPECT_CONTAINS(notices, "have changed: starting afresh");
+    EXPECT_CONTAINS(notices, "have changed: starting from the beginning");
     options.append_eos = true;
 
     interrupt();
@@ -181,13 +181,13 @@ TEST_F(Preparing, ChangedInputsOptionsOrPartialFilesStartAfreshAndSaySo) {
     bytes[3] ^= 1;
     write_bytes(partial, bytes);
     prepare(options);
-    EXPECT_CONTAINS(notices, "are not those written before the interruption: starting afresh");
+    EXPECT_CONTAINS(notices, "are not those written before the interruption: starting from the beginning");
     EXPECT_TRUE(output() == expected);
 
     interrupt();
     write_bytes(options.output_prefix + "_text_document.prepare.json", "{\"version\": 1");
     prepare(options);
-    EXPECT_CONTAINS(notices, "is damaged: starting afresh");
+    EXPECT_CONTAINS(notices, "is damaged: starting from the beginning");
     EXPECT_TRUE(output() == expected);
 
     interrupt();
@@ -358,7 +358,7 @@ TEST_F(Preparing, RequestsThatCannotWorkAreRefused) {
     EXPECT_CONTAINS(error_of([&] { prepare(none); }, ExitCode::usage), "no tokenizer");
     PrepareOptions both = options;
     both.tokenizer = "x.model";
-    EXPECT_CONTAINS(error_of([&] { prepare(both); }, ExitCode::usage), "not both");
+    EXPECT_CONTAINS(error_of([&] { prepare(both); }, ExitCode::usage), "expected one of the two");
     PrepareOptions empty = options;
     write_bytes(folder / "void/e.txt", "\n \n");
     empty.inputs = {folder / "void"};

@@ -160,7 +160,7 @@ TEST_F(RecognisingInputs, InputsAreOfOneKind) {
     EXPECT_EQ(open_inputs({folder / "in/a.jsonl", folder / "in/empty"}, {}, "text").documents, DocumentMode::jsonl);
     const TextInputs twice = open_inputs({folder / "in/a.jsonl", folder / "in/./a.jsonl"}, {}, "text");
     EXPECT_EQ(twice.files.size(), 2u);
-    EXPECT_CONTAINS(twice.notices.back(), "named more than once");
+    EXPECT_CONTAINS(twice.notices.back(), "listed more than once");
 }
 
 TEST_F(RecognisingInputs, OddFoldersEndInOneLine) {

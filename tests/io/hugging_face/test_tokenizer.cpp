@@ -66,15 +66,16 @@ TEST(ExportedTokenizer, of_every_kind_has_the_ids_of_training_in_transformers) {
 
 TEST(ExportedTokenizer, names_what_a_reader_cannot_do) {
     const auto notes = [](const char* kind) { return joined(exported(kind).notes); };
-    EXPECT_EQ(notes("bpe"), "llama.cpp reads U+2581 as a space; any other text gets training's ids\n");
+    EXPECT_EQ(notes("bpe"), "llama.cpp reads U+2581 as a space; all other text gets the token ids of training\n");
     EXPECT_EQ(notes("bpe_dummy"), "");
     EXPECT_EQ(notes("char_dummy"), "");
-    EXPECT_NE(notes("unigram").find("llama.cpp cannot give training's ids: it would merge the pieces of a unigram"),
+    EXPECT_NE(notes("unigram").find(
+                  "llama.cpp cannot give the token ids of training: it would merge the pieces of a unigram"),
               std::string::npos);
     EXPECT_EQ(notes("unigram").find("transformers does not"), std::string::npos) << notes("unigram");
     EXPECT_NE(notes("unigram_dummy").find("fp64"), std::string::npos);
     EXPECT_NE(notes("bpe_normalized").find("nmt_nfkc"), std::string::npos);
-    EXPECT_NE(notes("bpe_spaces").find("llama.cpp cannot give training's ids: it keeps repeated spaces"),
+    EXPECT_NE(notes("bpe_spaces").find("llama.cpp cannot give the token ids of training: it keeps repeated spaces"),
               std::string::npos);
     EXPECT_NE(notes("word").find("whole words"), std::string::npos);
     for (const char* kind : {"bpe", "bpe_dummy", "bpe_user", "char", "char_dummy"})

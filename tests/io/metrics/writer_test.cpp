@@ -60,7 +60,7 @@ TEST(Writer, GivesEachRecordTheEvaluationsAndSavesSinceTheOneBefore) {
     writer.add(std::make_unique<SeeingSink>(seen));
     for (std::int64_t step = 1; step <= 30; ++step) {
         StepMetrics m = step_metrics(step, 1.0);
-        // After steps 3, 7, 10 and 20, so it is told with the step after.
+        // After steps 3, 7, 10 and 20, so it is printed with the step after.
         m.seconds.evaluation = step == 4 ? 1.0 : step == 8 ? 2.0 : step == 11 ? 4.0 : step == 21 ? 8.0 : 0.0;
         m.seconds.checkpoint = step == 11 ? 0.5 : 0.0;
         writer.write(m);
@@ -84,7 +84,7 @@ TEST(Writer, SwitchesOffASinkThatFailsAndKeepsTheOthers) {
     for (std::int64_t step = 1; step <= 4; ++step) writer.write(step_metrics(step, 1.0));
     writer.flush();
     EXPECT_EQ(testing::internal::GetCapturedStderr(),
-              "metrics: no space left on device: no more records go there; the run goes on\n");
+              "metrics: no space left on device: no more records are written to this file; the run continues\n");
     EXPECT_EQ(failing.steps, std::vector<std::int64_t>{1});
     EXPECT_EQ(healthy.steps, (std::vector<std::int64_t>{1, 2, 3, 4}));
     EXPECT_EQ(healthy.flushes, 1);
