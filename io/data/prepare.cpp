@@ -6,6 +6,7 @@
 #include "io/data/ordered_pipeline.hpp"
 #include "io/data/output_file.hpp"
 #include "io/data/prepare_manifest.hpp"
+#include "io/data/text_sample.hpp"
 #include "io/data/text_spool.hpp"
 
 #include <algorithm>
@@ -16,57 +17,6 @@
 
 namespace gpas {
 namespace {
-
-// The amount of text in the inputs: exact for plain files; a compressed file counts as four times its size.
-std::int64_t estimated_text_bytes(const std::vector<TextInput>& files) {
-    std::int64_t bytes = 0;
-    for (const TextInput& file : files) bytes += file.stored_bytes * (file.compressed() ? 4 : 1);
-    return bytes;
-}
-
-// Reads every n-th unit of the inputs, so that about sample_bytes of text come from all parts of them.
-class TextSample {
-public:
-    TextSample(const PrepareOptions& options, const TextInputs& inputs)
-        : options_(options),
-          documents_(inputs.documents),
-          reader_(
-              inputs.files,
-              {.documents = documents_, .unit_bytes = options.unit_bytes, .skip_long_lines = options.skip_bad_lines}),
-          stride_(std::max<std::int64_t>(1, estimated_text_bytes(inputs.files) / options.tokenizer_sample_bytes)) {}
-
-    bool next(std::string& text) {
-        while (used_bytes_ < options_.tokenizer_sample_bytes) {
-            while (record_ == unit_.records.size()) {
-                if (!reader_.next(unit_)) return false;
-                record_ = units_++ % stride_ == 0 ? 0 : unit_.records.size();
-            }
-            const TextRecord& record = unit_.records[record_++];
-            if (record.too_long) continue;
-            std::int64_t replaced = 0;
-            BadLine bad;
-            const auto bytes = std::string_view(unit_.text).substr(record.begin, record.end - record.begin);
-            if (documents_ == DocumentMode::jsonl && is_blank(bytes)) continue;
-            if (!record_text(bytes, documents_, options_.json_key, text, replaced, bad)) {
-                if (options_.skip_bad_lines) continue;
-                // Fails before the tokenizer is trained, not after it.
-                fail_bad_line(reader_.files()[std::size_t(unit_.file)].name(), record.line, bad);
-            }
-            used_bytes_ += std::int64_t(text.size());
-            return true;
-        }
-        return false;
-    }
-
-private:
-    const PrepareOptions& options_;
-    DocumentMode documents_;
-    TextReader reader_;
-    std::int64_t stride_;
-    TextUnit unit_;
-    std::size_t record_ = 0;
-    std::int64_t units_ = 0, used_bytes_ = 0;
-};
 
 class Preparation {
 public:
@@ -195,7 +145,10 @@ private:
         for (TextInput& input : inputs_.files) {
             if (input.stream) spool_.take(input);
         }
-        TextSample sample(options_, inputs_);
+        TextSample sample(inputs_, {.json_key = options_.json_key,
+                                    .skip_bad_lines = options_.skip_bad_lines,
+                                    .sample_bytes = options_.tokenizer_sample_bytes,
+                                    .unit_bytes = options_.unit_bytes});
         std::string model =
             gpas::train_tokenizer(*options_.train_tokenizer, [&](std::string& text) { return sample.next(text); });
         tokenizer_ = std::make_unique<Tokenizer>(std::move(model), report_.tokenizer);
