@@ -230,7 +230,7 @@ Findings judge_times(const std::string& what, const std::vector<double>& seconds
     for (int rank = 0; rank < int(seconds.size()); ++rank)
         if (seconds[std::size_t(rank)] > slow_factor * usual) slow.push_back(rank);
     if (slow.empty()) return {};
-    return {{Severity::slow, fmt::format("{}: {}: takes {}, the median is {}; check the network links of these ranks",
+    return {{Severity::slow, fmt::format("{}: {}: {}, the median is {}; check the network links of these ranks",
                                          ranks_text(slow, hosts), what, seconds_text(seconds[std::size_t(slow[0])]),
                                          seconds_text(usual))}};
 }
