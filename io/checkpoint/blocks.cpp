@@ -153,18 +153,6 @@ std::string shape_text(std::span<const std::int64_t> shape) {
     return "[" + text + "]";
 }
 
-StateTensor split_replicas(const StateTensor& whole, int rank, int replicas) {
-    if (holds_nothing(whole)) return whole;
-    std::size_t axis = 0;  // the first dimension with an extent above 1: its ranges are contiguous in memory
-    while (axis + 1 < whole.count.size() && whole.count[axis] == 1) ++axis;
-    const std::int64_t rows = whole.count[axis], row = element_count(whole.count) / rows;
-    const std::int64_t first = rows * rank / replicas, last = rows * (rank + 1) / replicas;
-    auto start = whole.start, count = whole.count;
-    start[axis] += first;
-    count[axis] = last - first;
-    return part_of(whole, start, count, first * row);
-}
-
 std::vector<StateTensor> split_range(const StateTensor& whole, std::int64_t begin, std::int64_t end) {
     std::vector<StateTensor> parts;
     if (!holds_nothing(whole)) add_range(parts, whole, whole.start, whole.count, 0, begin, end, 0);

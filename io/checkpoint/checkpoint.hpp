@@ -71,7 +71,7 @@ struct CheckpointOptions {
 //
 // Every rank passes the same set of (name, global shape), in any order, each with its own hyperslab. A name may occur
 // several times, with different hyperslabs. Together, the hyperslabs of all ranks must cover every tensor exactly once
-// (see split_replicas); finish() checks this. The header is that of rank 0. After an error the temporary file is
+// (see split_range); finish() checks this. The header is that of rank 0. After an error the temporary file is
 // removed, earlier checkpoints are unchanged, and every rank throws the same Error: environment (disk space,
 // permissions, I/O) or internal (a wrong list).
 class CheckpointSave {
@@ -159,9 +159,6 @@ void remove_leftovers(const std::filesystem::path& directory);
 std::optional<std::int64_t> checkpoint_step(const std::filesystem::path& file);
 std::string checkpoint_file_name(std::int64_t step);  // "step_00000100.h5"
 
-// The part of `whole` that replica `rank` saves if `replicas` ranks hold the same `whole`: a range of its rows. Empty
-// if there are fewer rows than replicas and this replica gets none.
-StateTensor split_replicas(const StateTensor& whole, int rank, int replicas);
 // Elements [begin, end) of the row-major data of `whole`, as a few hyperslabs. For optimizer shards that do not begin
 // or end at a row.
 std::vector<StateTensor> split_range(const StateTensor& whole, std::int64_t begin, std::int64_t end);

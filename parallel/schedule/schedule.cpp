@@ -143,12 +143,6 @@ PipelineMessage output_of(const PipelineShape& shape, int stage, const PipelineA
     return neighbour(shape, stage, action, action.work == forward ? +1 : -1);
 }
 
-std::int64_t least_gradient_buffers(const PipelineShape& shape) {
-    if (shape.stages == 1) return 1;
-    if (shape.schedule != PipelineSchedule::interleaved || shape.group == 0) return 2;
-    return std::max<std::int64_t>(2, shape.group - shape.stages + 1);
-}
-
 std::int64_t peak_in_flight(const std::vector<PipelineAction>& actions) {
     std::int64_t now = 0, most = 0;
     for (const PipelineAction& action : actions) {

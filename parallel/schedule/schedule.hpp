@@ -53,12 +53,6 @@ struct PipelineMessage {
 PipelineMessage input_of(const PipelineShape& shape, int stage, const PipelineAction& action);
 PipelineMessage output_of(const PipelineShape& shape, int stage, const PipelineAction& action);
 
-// The number of buffers for gradients of activations that a stage needs so that the schedule cannot deadlock. Fewer can
-// deadlock if a send completes only when its receiver is ready: in the interleaved schedule a stage computes up to
-// group - stages gradients ahead of its neighbour, and each of them occupies a buffer. Found by simulation of all
-// sizes, with early receives, without them, and with early receives that wait for a buffer (simulation.hpp).
-std::int64_t least_gradient_buffers(const PipelineShape& shape);
-
 // The largest number of (micro-batch, chunk) pairs in flight: forward begun, backward (of the weights) not ended.
 std::int64_t peak_in_flight(const std::vector<PipelineAction>& actions);
 

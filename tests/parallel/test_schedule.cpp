@@ -34,7 +34,17 @@ void for_every_shape(Check&& check) {
                     }
 }
 
-// As many as the program has (replica.cpp), or more where a schedule needs them.
+// The number of buffers for gradients of activations that a stage needs so that the schedule cannot deadlock. Fewer can
+// deadlock if a send completes only when its receiver is ready: in the interleaved schedule a stage computes up to
+// group - stages gradients ahead of its neighbour, and each of them occupies a buffer. Found by simulation of all
+// sizes, with early receives, without them, and with early receives that wait for a buffer (simulation.hpp).
+std::int64_t least_gradient_buffers(const PipelineShape& shape) {
+    if (shape.stages == 1) return 1;
+    if (shape.schedule != PipelineSchedule::interleaved || shape.group == 0) return 2;
+    return std::max<std::int64_t>(2, shape.group - shape.stages + 1);
+}
+
+// As many as the program has (replica.cpp), or more if a schedule needs them.
 int buffers_of(const PipelineShape& shape) { return int(std::max<std::int64_t>(3, least_gradient_buffers(shape))); }
 
 TEST(Schedule, computes_everything_once_and_in_order) {

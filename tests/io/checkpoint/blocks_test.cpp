@@ -115,25 +115,5 @@ TEST(SplitRange, OfEveryRangeYieldsExactlyItsElementsInOrder) {
     }
 }
 
-TEST(SplitReplicas, GivesEveryRowToOneReplica) {
-    for (const std::vector<std::int64_t>& shape : {std::vector<std::int64_t>{7, 3}, {1, 10}, {1}, {3}}) {
-        for (int replicas = 1; replicas <= 8; ++replicas) {
-            const std::int64_t elements = element_count(shape);
-            std::vector<float> memory(std::size_t(elements), 0.0f);
-            const StateTensor whole{"weights/x", shape, std::vector<std::int64_t>(shape.size(), 0), shape,
-                                    memory.data()};
-            std::int64_t covered = 0;
-            for (int rank = 0; rank < replicas; ++rank) {
-                const StateTensor part = split_replicas(whole, rank, replicas);
-                if (element_count(part.count) > 0) {
-                    EXPECT_EQ(part.data, memory.data() + covered);
-                }
-                covered += element_count(part.count);
-            }
-            EXPECT_EQ(covered, elements);
-        }
-    }
-}
-
 }  // namespace
 }  // namespace gpas::checkpoint_tests
