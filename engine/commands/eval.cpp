@@ -69,7 +69,7 @@ void run(const Options& options, MpiSession& mpi) {
     const std::unique_ptr<Context> context = make_context(shape);
     serve_device(mesh, *context, config.parallel.share_gpu, shape.compute.tensor_overlap);
     Replica replica(shape, *context, *mesh.tensor, *mesh.data);
-    load_run(*mesh.world, *mesh.data, config, replica.context, model.file, replica.store, false);
+    load_run({*mesh.world, *mesh.data, config, replica.context, replica.store}, model.file, false);
     const EvaluationResult result =
         evaluate(replica, mesh, pipeline_shape(config, mesh.size), *data.valid, config.data.mask_documents);
     if (result.tokens == 0)

@@ -58,7 +58,7 @@ void run(const Options& options, MpiSession& mpi) {
                                        compute_threads(config.compute.threads, mpi));
     place_on(shape, choose_device(config.compute, mpi, *world).device);
     Replica replica(shape, *world, *world);
-    load_run(*world, *world, config, replica.context, model.file, replica.store, false);
+    load_run({*world, *world, config, replica.context, replica.store}, model.file, false);
 
     std::vector<std::int32_t> prompt = tokenizer.encode(options.prompt);
     if (prompt.empty())

@@ -211,7 +211,7 @@ private:
         std::string tokens = options_.tokens;
         if (tokens.empty()) tokens = training_tokens();
         const HuggingFaceWeights result(directory_, config_.model);
-        report_logits(options_, tokens, run_.model, source_, config_.model, result.weights(),
+        report_logits(options_, tokens, {run_.model, source_}, {config_.model, result.weights()},
                       !options_.fold_gates && options_.dtype == StoredDtype::fp32);
     }
 

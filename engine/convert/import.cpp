@@ -121,8 +121,8 @@ private:
         if (options_.logits) {
             const CheckpointFile saved(file);
             report_logits(
-                options_, options_.tokens, run_.model, weights_->weights(), run_.model,
-                [&](const std::string& parameter) { return saved.read("weights/" + parameter); }, true);
+                options_, options_.tokens, {run_.model, weights_->weights()},
+                {run_.model, [&](const std::string& parameter) { return saved.read("weights/" + parameter); }}, true);
         }
         directory.publish();
         options_.say(fmt::format("wrote {}; continue with: gpas train RUN.yaml checkpoint.init_from={}",

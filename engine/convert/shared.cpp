@@ -73,14 +73,14 @@ void copy_whole(const std::filesystem::path& from, const std::filesystem::path& 
     write_text(to, std::string((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>()));
 }
 
-void report_logits(const ConvertOptions& options, const std::string& tokens, const ModelConfig& source_model,
-                   const Weights& source, const ModelConfig& result_model, const Weights& result, bool exact) {
+void report_logits(const ConvertOptions& options, const std::string& tokens, const WeightedModel& source,
+                   const WeightedModel& result, bool exact) {
     constexpr std::int64_t length = 64;
-    const ProbeTokens probe = probe_tokens(tokens, length, source_model.vocab_size);
+    const ProbeTokens probe = probe_tokens(tokens, length, source.model.vocab_size);
     // Computes one model after the other, so that only one is in memory.
-    const std::vector<float> before = logits_of(source_model, source, probe, options.threads);
-    const std::vector<float> after = logits_of(result_model, result, probe, options.threads);
-    const LogitsDifference difference = compare_logits(before, after, source_model.vocab_size);
+    const std::vector<float> before = logits_of(source.model, source.weights, probe, options.threads);
+    const std::vector<float> after = logits_of(result.model, result.weights, probe, options.threads);
+    const LogitsDifference difference = compare_logits(before, after, source.model.vocab_size);
     options.say(
         fmt::format("logits of source and result differ by at most {:.3g} (largest logit {:.3g}); the likeliest "
                     "token is the same at {} of {} positions; {}",

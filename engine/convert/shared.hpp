@@ -38,9 +38,15 @@ void copy_whole(const std::filesystem::path& from, const std::filesystem::path& 
 void check_tokenizer_fits(const std::filesystem::path& file, const std::filesystem::path& directory,
                           std::int64_t vocab_size);
 
+// A model and where its weights come from. References: for arguments only.
+struct WeightedModel {
+    const ModelConfig& model;
+    const Weights& weights;
+};
+
 // Reports the difference between the logits of source and result through options.say. exact: Error(internal) if they
 // differ in any bit.
-void report_logits(const ConvertOptions& options, const std::string& tokens, const ModelConfig& source_model,
-                   const Weights& source, const ModelConfig& result_model, const Weights& result, bool exact);
+void report_logits(const ConvertOptions& options, const std::string& tokens, const WeightedModel& source,
+                   const WeightedModel& result, bool exact);
 
 }  // namespace gpas

@@ -35,8 +35,7 @@ constexpr std::int64_t most_at_once = 64;
 }  // namespace
 
 EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& shape, const ValidationSet& samples,
-                          bool mask_documents, const std::function<void(double)>& progress,
-                          const std::function<bool()>& stop) {
+                          bool mask_documents, const EvaluationHooks& hooks) {
     const Stopwatch watch;
     const std::int64_t micro = replica.shape().compute.batch;
     const std::int64_t at_once = std::min(most_at_once, replica.row_slots());
@@ -49,7 +48,7 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
     std::int64_t next = mesh.place.data;  // micro-batch of this rank
     for (std::int64_t round = 0; round < rounds; ++round) {
         mesh.world->progress().enter(Phase::evaluation);
-        if (stop && any_rank(*mesh.world, stop())) {
+        if (hooks.stop && any_rank(*mesh.world, hooks.stop())) {
             interrupted = true;
             break;
         }
@@ -62,7 +61,7 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
         sums[0] +=
             pipeline.evaluate({.batches = batches, .mask_documents = mask_documents, .step = mesh.world->board().step});
         for (const Batch& batch : batches) sums[1] += double(batch.loss_tokens);
-        if (progress) progress(double(std::min(count, next)) / double(count));
+        if (hooks.progress) hooks.progress(double(std::min(count, next)) / double(count));
     }
     if (!mesh.last_stage() || mesh.place.tensor != 0) sums[0] = sums[1] = 0.0;  // count each copy of the model once
     mesh.world->all_reduce(sums, 2, ReduceOp::sum, "evaluation loss");

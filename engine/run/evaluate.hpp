@@ -14,11 +14,15 @@ struct EvaluationResult {
     bool interrupted = false;  // stopped early: loss and tokens are of a part of the set only and must not be reported
 };
 
+// Functions that an evaluation calls between rounds of micro-batches. Empty ones are not called.
+struct EvaluationHooks {
+    std::function<void(double)> progress;  // gets the share done, from 0 to 1
+    std::function<bool()> stop;            // if it returns true on any rank, all ranks return together
+};
+
 // The loss of the set. With n data-parallel ranks each rank computes every n-th micro-batch. Weights and optimizer
-// state are not changed. The same result on every rank. Collective over the mesh. progress: called with the share done,
-// from 0 to 1. stop: called between rounds of micro-batches; if it returns true on any rank, all ranks return together.
+// state are not changed. The same result on every rank. Collective over the mesh.
 EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& pipeline, const ValidationSet& samples,
-                          bool mask_documents, const std::function<void(double)>& progress = {},
-                          const std::function<bool()>& stop = {});
+                          bool mask_documents, const EvaluationHooks& hooks = {});
 
 }  // namespace gpas

@@ -23,13 +23,14 @@ Evaluated Evaluations::evaluate(std::int64_t step) {
     const cuda::Range range(*setup_.context, "evaluation");
     std::optional<ProgressBar> bar;
     if (setup_.world().rank() == 0) bar.emplace("evaluating", 1000, "");
-    const EvaluationResult result = gpas::evaluate(
-        *setup_.replica, setup_.mesh, pipeline_shape(setup_.config, setup_.mesh.size), *setup_.data.valid,
-        setup_.config.data.mask_documents,
-        [&](double share) {
-            if (bar) bar->advance_to(std::int64_t(1000 * share));
-        },
-        [&] { return clock_.now() != StopRequest::none; });
+    const EvaluationResult result =
+        gpas::evaluate(*setup_.replica, setup_.mesh, pipeline_shape(setup_.config, setup_.mesh.size),
+                       *setup_.data.valid, setup_.config.data.mask_documents,
+                       {.progress =
+                            [&](double share) {
+                                if (bar) bar->advance_to(std::int64_t(1000 * share));
+                            },
+                        .stop = [&] { return clock_.now() != StopRequest::none; }});
     bar.reset();
     if (result.interrupted) {
         log_.say("the evaluation at step {} was interrupted; the next start does it", step);

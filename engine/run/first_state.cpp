@@ -16,7 +16,7 @@ RunMemory load_initial_weights(const RunParts& run, std::vector<std::string>& no
     for (const std::string& line :
          agree(run.world, [&] { return check_same_model(read_header(file), run.config, run.identity, file); }))
         notes.push_back(line);
-    load_run(run.world, run.data, run.config, run.context, file, run.store, false);
+    load_run({run.world, run.data, run.config, run.context, run.store}, file, false);
     RunMemory found = agree(run.world, [&] { return read_header(file).extra; });
     notes.push_back(fmt::format("starting from the weights of {}", file.string()));
     return {{"token_ids", found["token_ids"]}};

@@ -58,7 +58,7 @@ Resumed load(const RunParts& run, const fs::path& file) {
         return header.extra;
     });
     return {.file = file,
-            .progress = load_run(run.world, run.data, run.config, run.context, file, run.store, true),
+            .progress = load_run({run.world, run.data, run.config, run.context, run.store}, file, true),
             .memory = memory,
             .changes = changes};
 }

@@ -53,12 +53,11 @@ std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const 
     return file;
 }
 
-Progress load_run(Communicator& world, Communicator& data, const RunConfig& config, Context& context,
-                  const std::filesystem::path& file, ParameterStore& store, bool moments) {
-    HostState state(config, context, store, Share::wanted, moments);
-    const CheckpointHeader header = load_checkpoint(world, file, state.tensors());
+Progress load_run(const LoadTarget& target, const std::filesystem::path& file, bool moments) {
+    HostState state(target.config, target.context, target.store, Share::wanted, moments);
+    const CheckpointHeader header = load_checkpoint(target.world, file, state.tensors());
     state.upload();
-    publish_weights(context, store, data);
+    publish_weights(target.context, target.store, target.data);
     return {.step = header.step,
             .updates = header.optimizer_steps,
             .consumed_samples = header.consumed_samples,

@@ -48,10 +48,18 @@ std::optional<std::filesystem::path> find_checkpoint(Communicator& group, const 
                                                      std::vector<std::string>* notes = nullptr,
                                                      std::int64_t below = std::numeric_limits<std::int64_t>::max());
 
-// Store's w (and with `moments` m and v) = the file's; then compute weights = w on all ranks of `data`, the store's
-// data-parallel group. Returns the checkpoint's progress. Collective over `world`: all ranks that load.
-Progress load_run(Communicator& world, Communicator& data, const RunConfig& config, Context& context,
-                  const std::filesystem::path& file, ParameterStore& store, bool moments);
+// Where load_run() puts a checkpoint's state. References: for arguments only.
+struct LoadTarget {
+    Communicator& world;  // all ranks that load
+    Communicator& data;   // the store's data-parallel group
+    const RunConfig& config;
+    Context& context;
+    ParameterStore& store;
+};
+
+// Store's w (and with `moments` m and v) = the file's; then compute weights = w on all ranks of target.data.
+// Returns the checkpoint's progress. Collective over target.world.
+Progress load_run(const LoadTarget& target, const std::filesystem::path& file, bool moments);
 
 // Hash of the file's bytes, 16 hexadecimal digits; empty for an empty path.
 std::string file_fingerprint(const std::string& path);

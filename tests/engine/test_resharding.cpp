@@ -44,7 +44,7 @@ protected:
             Mesh mesh = make_mesh(std::move(group), size, config.parallel.order);
             Replica replica(replica_shape(config, mesh.size, mesh.place, 1, true), *mesh.tensor, *mesh.data);
             const Progress progress =
-                load_run(*mesh.world, *mesh.data, config, replica.context, checkpoint(from, 10), replica.store, true);
+                load_run({*mesh.world, *mesh.data, config, replica.context, replica.store}, checkpoint(from, 10), true);
             RunSaves(*mesh.world, config, {}, replica.context, replica.store, [](const std::string&) {
             }).after_step(progress, true);
         });
