@@ -10,6 +10,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from checks import failed, passed, plan, skipped  # noqa: E402
+
 GPAS, SOURCE = Path(sys.argv[1]).absolute(), Path(sys.argv[2]).absolute()
 TOOLS = SOURCE / ".venv-checks" / "bin"
 COPY = Path(tempfile.mkdtemp()) / "gpas"
@@ -98,24 +101,21 @@ def main():
     for name, tool, file, text, words in PLANTED:
         tests.append((f"{name}: {words} in {file}", tool,
                       lambda name=name, file=file, text=text, words=words: is_found(name, file, text, words)))
-    print(f"1..{len(tests)}")
-    failed = False
+    plan(len(tests))
+    failures = 0
     for number, (title, tool, function) in enumerate(tests, 1):
         title = title.replace("#", "")
         if tool and not (TOOLS / tool).exists():
-            print(f"ok {number} - {title} # SKIP {tool} is not installed")
+            skipped(number, title, f"{tool} is not installed")
             continue
         try:
             function()
-            print(f"ok {number} - {title}")
+            passed(number, title)
         except Exception as error:  # a test that breaks has failed, too
-            failed = True
-            print(f"not ok {number} - {title}")
-            for line in str(error).splitlines():
-                print("#", line)
-        sys.stdout.flush()
+            failures += 1
+            failed(number, title, error)
     shutil.rmtree(COPY.parent)
-    return failed
+    return failures > 0
 
 
 sys.exit(main())

@@ -5,7 +5,7 @@ import os
 import shutil
 import sys
 
-from tiny_job import curve, records, run_checks, train
+from tiny_job import curve, in_tiny_world, records, run_checks, train
 
 GPAS = os.path.abspath(sys.argv[1])
 SPIKES = ["guard.spike_window=8", "guard.spike_sigmas=8"]
@@ -173,4 +173,5 @@ def a_slow_rank_is_named():
 
 
 if __name__ == "__main__":
-    sys.exit(run_checks(CHECKS, GPAS))
+    with in_tiny_world(GPAS):
+        sys.exit(run_checks(CHECKS))

@@ -7,10 +7,9 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
-from tiny_job import curve, make_world, processes_of, reports, start, train
+from tiny_job import curve, failed, in_tiny_world, passed, plan, processes_of, reports, skip_all, start, train
 from two_hosts import TwoHosts
 
 GPAS = os.path.abspath(sys.argv[1])
@@ -71,24 +70,20 @@ def run():
 def main():
     reason = why_not()
     if reason:
-        print(f"1..0 # SKIP {reason}")
+        skip_all(reason)
         return 0
-    print("1..2", flush=True)
-    with tempfile.TemporaryDirectory(prefix="gpas-cut-link-") as directory:
-        os.chdir(directory)
-        make_world(GPAS)
+    plan(2)
+    with in_tiny_world(GPAS):
         try:
             seconds = run()
-            print(f"ok 1 - both sides of a cut link end with a report # {seconds:.1f} s", flush=True)
+            passed(1, "both sides of a cut link end with a report", f"{seconds:.1f} s")
             whole = train(GPAS, "whole", *SETTINGS)
             again = train(GPAS, "run", *SETTINGS, attempt=1)
             assert again.returncode == 0 and "resuming from" in again.stderr, again.stderr[-2000:]
             assert whole.returncode == 0 and curve("run") == curve("whole"), "another curve"
-            print("ok 2 - the run goes on to the same curve", flush=True)
+            passed(2, "the run continues to the same curve")
         except Exception as error:  # a test's failure, whatever it is
-            print("not ok - a cut link")
-            for line in str(error).splitlines():
-                print(f"# {line}")
+            failed(2, "a cut link", error)
             return 1
     return 0
 

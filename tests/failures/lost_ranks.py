@@ -14,10 +14,20 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 
-from tiny_job import curve, has_checkpoint, make_world, processes_of, reports, train, train_until_lost
+from tiny_job import (
+    curve,
+    failed,
+    has_checkpoint,
+    in_tiny_world,
+    passed,
+    plan,
+    processes_of,
+    reports,
+    train,
+    train_until_lost,
+)
 
 ON_GPUS = sys.argv[1] == "--gpus"
 if ON_GPUS:
@@ -130,13 +140,11 @@ def trials():
 
 
 def main():
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="gpas-lost-ranks-") as directory:
-        os.chdir(directory)
-        make_world(GPAS)
+    failures = 0
+    with in_tiny_world(GPAS):
         wholes = set()
         planned = trials()
-        print(f"1..{len(planned)}", flush=True)
+        plan(len(planned))
         for number, (action, phase, rank) in enumerate(planned, 1):
             layout = 1 if ON_GPUS and not COUNT else number % len(LAYOUTS)
             name = f"{action} rank {rank} in {phase}, {' '.join(LAYOUTS[layout]) or 'data 4'}"
@@ -149,13 +157,11 @@ def main():
                     seconds = out_of_time(LAYOUTS[layout], whole)
                 else:
                     seconds = trial(action, phase, rank, LAYOUTS[layout], whole)
-                print(f"ok {number} - {name} # {seconds:.1f} s", flush=True)
+                passed(number, name, f"{seconds:.1f} s")
             except AssertionError as error:
-                failed += 1
-                print(f"not ok {number} - {name}", flush=True)
-                for line in str(error).splitlines():
-                    print(f"# {line}", flush=True)
-    return failed > 0
+                failures += 1
+                failed(number, name, error)
+    return failures > 0
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from tiny_job import curve, has_checkpoint, processes_of, records, run_checks, start, train
+from tiny_job import curve, has_checkpoint, in_tiny_world, processes_of, records, run_checks, start, train
 
 GPAS = os.path.abspath(sys.argv[1])
 # Evaluation in the step that is stopped after: it must be there once in the end.
@@ -177,4 +177,6 @@ def undisturbed():
 
 
 if __name__ == "__main__":
-    sys.exit(run_checks(CHECKS, GPAS, undisturbed))
+    with in_tiny_world(GPAS):
+        undisturbed()
+        sys.exit(run_checks(CHECKS))

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 
-from tiny_job import records, reports, run_checks, start, train
+from tiny_job import in_tiny_world, records, reports, run_checks, start, train
 
 GPAS = os.path.abspath(sys.argv[1])
 SHORT = ["training.steps=8", "evaluation.every=0", "checkpoint.every=4", "parallel.timeout_seconds=2"]
@@ -164,4 +164,5 @@ def a_failed_allocation_ends_with_5_whatever_the_limit():
 
 
 if __name__ == "__main__":
-    sys.exit(run_checks(CHECKS, GPAS))
+    with in_tiny_world(GPAS):
+        sys.exit(run_checks(CHECKS))

@@ -1,12 +1,17 @@
 """A small run on four ranks and what is left of it: shared by the tests that lose ranks and turn numbers."""
+import contextlib
 import glob
 import json
 import os
 import subprocess
-import tempfile
+import sys
 import threading
 import time
-import traceback
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from checks import failed, passed, plan, run_checks, scratch_directory, skip_all  # noqa: E402
+
+__all__ = ["failed", "passed", "plan", "run_checks", "skip_all"]  # of checks.py, for the tests in this folder
 
 TEXT = ("It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness. "
         "All happy families are alike; each unhappy family is unhappy in its own way. ")
@@ -22,8 +27,6 @@ compute: {peak_tflops: 1, device: cpu, threads: 1}
 parallel: {timeout_seconds: 20}
 watch: {silent_seconds: 2}
 """
-# In a sanitizer build: MPI leaves memory behind when it ends, which is not ours to mend.
-os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
 
 
 def make_world(gpas):
@@ -116,21 +119,9 @@ def has_checkpoint(directory):
     return bool(glob.glob(f"{directory}/checkpoints/step_*.h5"))
 
 
-def run_checks(checks, gpas, prepare=lambda: None):
-    """Runs functions in a directory of their own that has the world in it; prints TAP. Returns the exit code."""
-    failed = 0
-    with tempfile.TemporaryDirectory(prefix="gpas-failures-") as directory:
-        os.chdir(directory)
+@contextlib.contextmanager
+def in_tiny_world(gpas):
+    """A scratch directory with the world in it as the working directory."""
+    with scratch_directory("tiny-job"):
         make_world(gpas)
-        prepare()
-        print(f"1..{len(checks)}", flush=True)
-        for number, function in enumerate(checks, 1):
-            try:
-                function()
-                print(f"ok {number} - {function.__name__}", flush=True)
-            except Exception:  # a test's failure, whatever it is
-                failed += 1
-                print(f"not ok {number} - {function.__name__}", flush=True)
-                for line in traceback.format_exc().splitlines():
-                    print(f"# {line}", flush=True)
-    return failed > 0
+        yield

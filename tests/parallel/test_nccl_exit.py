@@ -10,6 +10,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from checks import failed, passed, plan  # noqa: E402
+
 GPAS, BENCH_STEP = map(os.path.abspath, sys.argv[1:3])
 MODEL = ["model.vocab_size=320", "model.hidden_size=16", "model.ffn_size=24", "model.layers=1", "model.heads=2",
          "data.sequence_length=7", "training.steps=2", "training.global_batch_size=4", "training.micro_batch_size=2",
@@ -42,10 +45,11 @@ def main():
     def check(name, code, found, *words):
         missing = [word for word in words if word not in found[1]]
         results.append(found[0] == code and not missing)
-        print("ok" if results[-1] else "not ok", len(results), "-", name, flush=True)
-        if not results[-1]:
-            print("# exit code", found[0], "expected", code, "; missing:", missing)
-            print("\n".join("# " + line for line in found[1].splitlines()[-30:]))
+        if results[-1]:
+            passed(len(results), name)
+        else:
+            lines = [f"exit code {found[0]} expected {code}; missing: {missing}", *found[1].splitlines()[-30:]]
+            failed(len(results), name, "\n".join(lines))
 
     with tempfile.TemporaryDirectory() as scratch:
         os.chdir(scratch)
@@ -65,7 +69,7 @@ def main():
               "validation tokens")
         found = job(BENCH_STEP, *MODEL, "--steps", "1", "--warmup", "0", "--threads", "1", "--no-onednn")
         check("bench_step: 0", 0, found, '"ranks":2')
-    print(f"1..{len(results)}")
+    plan(len(results))
     sys.exit(0 if all(results) else 1)
 
 

@@ -7,6 +7,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from checks import failed, passed, plan  # noqa: E402
+
 mpirun, program = sys.argv[1:3]
 CASES = {
     # what one rank does: what every report must say
@@ -58,13 +61,14 @@ def problem(kind, wanted, directory):
     return None
 
 
-print(f"1..{len(CASES)}")
-failed = False
+plan(len(CASES))
+failures = 0
 for number, (kind, wanted) in enumerate(CASES.items(), 1):
     with tempfile.TemporaryDirectory() as directory:
         what = problem(kind, wanted, directory)
-    failed |= what is not None
-    print(f"{'not ok' if what else 'ok'} {number} - one rank of three {kind}", flush=True)
-    if what:
-        print(f"# {what}", flush=True)
-sys.exit(failed)
+    if what is None:
+        passed(number, f"one rank of three {kind}")
+    else:
+        failures += 1
+        failed(number, f"one rank of three {kind}", what)
+sys.exit(failures > 0)

@@ -9,18 +9,12 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import time
-import traceback
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from checks import CHECKS, check, run_checks, scratch_directory, write_token_files  # noqa: E402
 
 GPAS = os.path.abspath(sys.argv[1])
-CHECKS = []
-os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
 
 
 def gpas(*arguments, ranks=0, code=0, environment=None):
@@ -33,17 +27,7 @@ def gpas(*arguments, ranks=0, code=0, environment=None):
 
 
 def write_tokens(prefix):
-    documents = [[(d * 5 + i * 3 + i * i % 7) % 60 + 3 for i in range(20 + d % 37)] + [2] for d in range(90)]
-    sizes = [len(document) for document in documents]
-    with open(prefix + ".bin", "wb") as file:
-        for document in documents:
-            file.write(struct.pack(f"<{len(document)}H", *document))
-    with open(prefix + ".idx", "wb") as file:
-        count = len(sizes)
-        file.write(b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 8, count, count + 1))
-        file.write(struct.pack(f"<{count}i", *sizes))
-        file.write(struct.pack(f"<{count}q", *(2 * sum(sizes[:i]) for i in range(count))))
-        file.write(struct.pack(f"<{count + 1}q", *range(count + 1)))
+    write_token_files(prefix, [[(d * 5 + i * 3 + i * i % 7) % 60 + 3 for i in range(20 + d % 37)] + [2] for d in range(90)])
 
 
 CONFIG = """name: small
@@ -292,25 +276,9 @@ def a_reader_is_told_that_a_checkpoint_is_gone():
     assert "checkpoint.keep_last" in text and name(10) in text, text
 
 
-def main():
-    with tempfile.TemporaryDirectory(prefix="gpas-branches-") as directory:
-        os.chdir(directory)
+if __name__ == "__main__":
+    with scratch_directory("branches"):
         write_tokens("tokens")
         with open("run.yaml", "w") as file:
             file.write(CONFIG)
-        wanted = [function for function in CHECKS if len(sys.argv) < 3 or sys.argv[2] in function.__name__]
-        print(f"1..{len(wanted)}")
-        failed = 0
-        for number, function in enumerate(wanted, 1):
-            try:
-                function()
-                print(f"ok {number} - {function.__name__}", flush=True)
-            except Exception:  # a test's failure, whatever it is
-                failed += 1
-                print(f"not ok {number} - {function.__name__}", flush=True)
-                for line in traceback.format_exc().splitlines():
-                    print(f"# {line}")
-        return failed > 0
-
-
-sys.exit(main())
+        sys.exit(run_checks([function for function in CHECKS if len(sys.argv) < 3 or sys.argv[2] in function.__name__]))

@@ -10,9 +10,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from checks import check, run_checks  # noqa: E402
+
 ROOT = Path(sys.argv[1]).resolve()
 GPU_CHECK = ROOT / "scripts/gpu_check"
-CHECKS = []
 
 # Writes the losses and says what gpas says; what differs is told by the name of the run's directory.
 PRETENDED_GPAS = """#!/usr/bin/env bash
@@ -38,11 +40,6 @@ for ((step = $(wc -l <"$directory/metrics.jsonl" 2>/dev/null || echo 0) + 1; ste
     echo '{"step":'$step',"loss":'$loss',"x":1}' >>"$directory/metrics.jsonl"
 done
 """
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
 
 
 def several(part, pretend):
@@ -138,20 +135,5 @@ def the_scripts_are_whole():
     expect(usage.returncode == 2 and "several-lost" in usage.stdout, usage)
 
 
-def main():
-    print(f"1..{len(CHECKS)}")
-    failed = 0
-    for number, function in enumerate(CHECKS, 1):
-        try:
-            function()
-            print(f"ok {number} - {function.__name__}")
-        except Exception as error:  # a check that breaks has failed, too
-            failed += 1
-            print(f"not ok {number} - {function.__name__}")
-            for line in str(error).splitlines():
-                print("#", line)
-        sys.stdout.flush()
-    return failed > 0
-
-
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(run_checks())

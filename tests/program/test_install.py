@@ -10,17 +10,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from checks import check, run_checks  # noqa: E402
+
 BUILD = Path(sys.argv[1]).absolute()
 MESON = "/usr/bin/meson" if os.path.exists("/usr/bin/meson") else "meson"
 ROOT = Path(tempfile.mkdtemp(prefix="gpas_install_"))
-# In a sanitizer build: MPI leaves memory behind when it ends.
-os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-CHECKS = []
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
 
 
 def run(*command, where=ROOT):
@@ -105,20 +100,5 @@ def bash_completes_a_command_and_an_option():
     assert run("bash", "-c", script, installed("/bash-completion/completions/gpas")).split() == ["train", "--markdown"]
 
 
-def main():
-    print(f"1..{len(CHECKS)}")
-    failed = 0
-    for number, function in enumerate(CHECKS, 1):
-        try:
-            function()
-            print(f"ok {number} - {function.__name__}")
-        except Exception as error:  # a check that breaks has failed, too
-            failed += 1
-            print(f"not ok {number} - {function.__name__}")
-            for line in str(error).splitlines():
-                print("#", line)
-        sys.stdout.flush()
-    return failed > 0
-
-
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(run_checks())

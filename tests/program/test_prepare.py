@@ -13,16 +13,11 @@ import random
 import struct
 import subprocess
 import sys
-import tempfile
-import traceback
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from checks import check, run_checks, scratch_directory  # noqa: E402
 
 GPAS = os.path.abspath(sys.argv[1])
-CHECKS = []
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
 
 
 def prepare(*arguments, stdin=None, shell=None):
@@ -243,23 +238,8 @@ def options_without_effect_are_refused():
     refused(prepare("--input", "plain.txt", *common), 2, "--tokenizer")
 
 
-def main():
-    with tempfile.TemporaryDirectory(prefix="gpas-prepare-") as directory:
-        os.chdir(directory)
+if __name__ == "__main__":
+    with scratch_directory("prepare"):
         write("learn.txt", "some text to learn from, some more text to learn more from\n" * 3)
         succeeds(prepare("--input", "learn.txt", "--train-tokenizer", "275", "--output-prefix", "t"))
-        print(f"1..{len(CHECKS)}")
-        failed = 0
-        for number, function in enumerate(CHECKS, 1):
-            try:
-                function()
-                print(f"ok {number} - {function.__name__}", flush=True)
-            except Exception:  # a test's failure, whatever it is
-                failed += 1
-                print(f"not ok {number} - {function.__name__}", flush=True)
-                for line in traceback.format_exc().splitlines():
-                    print(f"# {line}")
-        return failed > 0
-
-
-sys.exit(main())
+        sys.exit(run_checks())

@@ -9,53 +9,17 @@ import pty
 import shutil
 import subprocess
 import sys
-import tempfile
-import traceback
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from checks import check, error_lines, expect, refused, run_checks, scratch_directory, succeeds  # noqa: E402
 
 GPAS, SOURCE = map(os.path.abspath, sys.argv[1:3])
 TIMEOUT = 300
-CHECKS = []
-# In a sanitizer build: MPI leaves memory behind when it ends, which is not ours to mend. (Our own leaks are looked for in
-# the other test programs, before MPI ends.)
-os.environ["ASAN_OPTIONS"] = os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
-
-
-class Result:
-    def __init__(self, process):
-        self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
-
-    def lines(self):
-        """What gpas itself said on stderr: its errors, without the launcher's own text."""
-        return [line for line in self.err.splitlines() if "gpas: error:" in line]
 
 
 def gpas(*arguments, ranks=0):
     launcher = ["mpirun", "-n", str(ranks)] if ranks else []
-    return Result(subprocess.run([*launcher, GPAS, *arguments], capture_output=True, text=True, timeout=TIMEOUT))
-
-
-def expect(condition, result, what):
-    if not condition:
-        raise AssertionError(f"{what}; exit code {result.code}\n{result.err[-2000:]}{result.out[-500:]}")
-
-
-def succeeds(result):
-    expect(result.code == 0, result, "should succeed")
-    return result
-
-
-def refused(result, code, *words):
-    """Exit code, one line, and the words in it."""
-    expect(result.code == code, result, f"exit code {code} expected")
-    expect(len(result.lines()) == 1, result, f"one error line expected, found {len(result.lines())}")
-    for word in words:
-        expect(word in result.lines()[0], result, f"'{word}' expected in the error")
-    return result
+    return subprocess.run([*launcher, GPAS, *arguments], capture_output=True, text=True, timeout=TIMEOUT)
 
 
 TEXT = ("It was the best of times, it was the worst of times, it was the age of wisdom, it was the age of foolishness. "
@@ -109,9 +73,9 @@ def cut(data):
 @check
 def every_command_explains_itself():
     for command in ("train", "prepare", "eval", "generate", "inspect", "plan", "preflight", "config", "top"):
-        expect("--help" in succeeds(gpas(command, "--help")).out, gpas(command, "--help"), "help")
-    expect("Exit codes" in gpas("--help").out, gpas("--help"), "exit codes in the help")
-    expect(gpas().code == 2 and gpas("trian").code == 2, gpas(), "no command, an unknown one: 2")
+        expect("--help" in succeeds(gpas(command, "--help")).stdout, gpas(command, "--help"), "help")
+    expect("Exit codes" in gpas("--help").stdout, gpas("--help"), "exit codes in the help")
+    expect(gpas().returncode == 2 and gpas("trian").returncode == 2, gpas(), "no command, an unknown one: 2")
 
 
 @check
@@ -129,9 +93,9 @@ def the_program_starts_without_cuda_libraries_and_in_little_memory():
 
 @check
 def config_prints_keys_and_the_resolved_configuration():
-    expect("optimizer.learning_rate" in succeeds(gpas("config", "learning_rate")).out, gpas("config"), "the key")
+    expect("optimizer.learning_rate" in succeeds(gpas("config", "learning_rate")).stdout, gpas("config"), "the key")
     result = succeeds(gpas("config", "--resolved", os.path.join(SOURCE, "configs/quickstart.yaml"), "seed=7"))
-    expect("seed: 7" in result.out, result, "the override")
+    expect("seed: 7" in result.stdout, result, "the override")
     refused(gpas("config", "nosuchkey"), 2, "nosuchkey")
 
 
@@ -156,9 +120,9 @@ def a_finished_run_is_left_as_it_is():
 def eval_compares_with_counting_models():
     result = succeeds(gpas("eval", "run.yaml", "--baseline", "--all", ranks=2))
     for word in ("model", "unigram", "bigram", "validation tokens"):
-        expect(word in result.out, result, word)
+        expect(word in result.stdout, result, word)
     alone = succeeds(gpas("eval", "run.yaml", "--all"))
-    loss = [float(r.out.split("loss ")[1].split()[0]) for r in (result, alone)]
+    loss = [float(r.stdout.split("loss ")[1].split()[0]) for r in (result, alone)]
     assert abs(loss[0] - loss[1]) <= 1e-4, loss  # as printed
 
 
@@ -166,7 +130,7 @@ def eval_compares_with_counting_models():
 def eval_prints_the_number_of_the_papers_code():
     def losses(result):
         lines = {line.split(" loss ")[0].strip(): float(line.split(" loss ")[1].split()[0])
-                 for line in succeeds(result).out.splitlines() if " loss " in line}
+                 for line in succeeds(result).stdout.splitlines() if " loss " in line}
         return lines["model"], lines["as the paper's code"]
     _, alone = losses(gpas("eval", "run.yaml", "--all", "--paper", "3x2"))
     model, together = losses(gpas("eval", "run.yaml", "--all", "--paper", "3x2", ranks=2))
@@ -180,8 +144,8 @@ def eval_prints_the_number_of_the_papers_code():
 def generate_repeats_itself_and_starts_with_the_prompt():
     command = ("generate", "run.yaml", "--prompt", "It was", "--tokens", "12", "--temperature", "0.7", "--seed", "3")
     first = succeeds(gpas(*command))
-    expect(first.out.startswith("It was"), first, "the prompt")
-    assert gpas(*command).out == first.out
+    expect(first.stdout.startswith("It was"), first, "the prompt")
+    assert gpas(*command).stdout == first.stdout
     refused(gpas(*command, ranks=2), 2, "one rank")
 
 
@@ -216,16 +180,16 @@ def token_ids_of_an_imported_model_survive_training():
 @check
 def inspect_shows_verifies_and_compares():
     result = succeeds(gpas("inspect", "run", "--verify"))
-    expect("layers.1.gate" in result.out, result, "the gates")
+    expect("layers.1.gate" in result.stdout, result, "the gates")
     result = succeeds(gpas("inspect", "run/checkpoints/step_00000005.h5", "run/checkpoints/step_00000010.h5"))
-    expect("head.weight" in result.out, result, "differences")
+    expect("head.weight" in result.stdout, result, "differences")
 
 
 @check
 def prepare_a_second_time_does_nothing():
     result = succeeds(gpas("prepare", "--input", "text.jsonl", "--documents", "jsonl", "--train-tokenizer", "400",
                            "--output-prefix", "data"))
-    expect("nothing to do" in result.out, result, "nothing to do")
+    expect("nothing to do" in result.stdout, result, "nothing to do")
 
 
 @check
@@ -237,7 +201,7 @@ def wrong_configurations_end_with_2_and_the_place():
     refused(gpas("train", "run.yaml", "training.global_batch_size=7", ranks=2), 2, "7")
     refused(gpas("train", "run.yaml", "parallel.tensor=3", ranks=3), 2, "tensor")
     refused(gpas("train", "nofile.yaml"), 2, "nofile.yaml")
-    built = "built without CUDA" not in gpas("train", "run.yaml", "compute.device=cuda").err
+    built = "built without CUDA" not in gpas("train", "run.yaml", "compute.device=cuda").stderr
     refused(gpas("train", "run.yaml", "compute.device=cuda"), 5 if built else 2, "cuda")
 
 
@@ -279,15 +243,15 @@ def plan_refuses_what_train_refuses_in_the_same_words():
         memory = ["--memory-gib", "1"] if "model.layers=200" in overrides else []
         planned = refused(gpas("plan", "run.yaml", *overrides, "--ranks", str(ranks), *memory), 2)
         trained = refused(gpas("train", "run.yaml", *overrides, ranks=ranks if ranks > 1 else 0), 2)
-        same = lambda result: result.lines()[0].split(", but its device")[0]
-        expect(same(planned) == same(trained), planned, f"the words of train: {trained.lines()[0]}")
+        same = lambda result: error_lines(result)[0].split(", but its device")[0]
+        expect(same(planned) == same(trained), planned, f"the words of train: {error_lines(trained)[0]}")
 
 
 @check
 def plan_needs_no_data_and_finds_layouts():
     result = succeeds(gpas("plan", "run.yaml", "data.train=nowhere", "--ranks", "4", "--gpu", "h100", "--search"))
     for word in ("memory per rank", "bubble", "learning rate", "checkpoints", "layouts of 4 ranks fit", "parallel.tensor=2"):
-        expect(word in result.out, result, f"'{word}' expected in the plan")
+        expect(word in result.stdout, result, f"'{word}' expected in the plan")
     refused(gpas("plan", "run.yaml", "--gpu", "h101"), 2, "h100")
 
 
@@ -299,7 +263,7 @@ def a_run_goes_on_on_another_layout():
     succeeds(gpas("train", *shared, ranks=2))
     succeeds(gpas("eval", "run.yaml", "directory=moved", "parallel.pipeline=2", ranks=2))
     result = succeeds(gpas("inspect", "run", "moved"))
-    expect("layers.1.mlp.down.weight" in result.out, result, "a comparison of two runs")
+    expect("layers.1.mlp.down.weight" in result.stdout, result, "a comparison of two runs")
 
 
 @check
@@ -348,7 +312,7 @@ def resume_auto_falls_back_to_the_last_complete_checkpoint():
     shutil.copytree("run", "fallback")
     changed("run/checkpoints/step_00000010.h5", "fallback/checkpoints/step_00000010.h5", cut)
     result = succeeds(gpas("train", "run.yaml", "directory=fallback", ranks=2))
-    expect("step_00000005.h5" in result.err and "step_00000010.h5" in result.err, result, "both files named")
+    expect("step_00000005.h5" in result.stderr and "step_00000010.h5" in result.stderr, result, "both files named")
     first, second = ([json.loads(line) for line in open(run + "/metrics.jsonl")] for run in ("run", "fallback"))
     losses = [[record["loss"] for record in records if "learning_rate" in record] for records in (first, second)]
     assert losses[0] == losses[1], losses
@@ -366,8 +330,8 @@ def bad_text_is_named_by_file_and_line():
 def bad_numbers_end_with_4_on_every_rank():
     result = gpas("train", "run.yaml", "directory=nan", "model.gate.init=100", "model.gate.function=identity",
                   "model.layers=12", ranks=2)
-    expect(result.code == 4, result, "exit code 4")
-    expect(any("step 1" in line and "rank" in line for line in result.lines()), result, "step and rank")
+    expect(result.returncode == 4, result, "exit code 4")
+    expect(any("step 1" in line and "rank" in line for line in error_lines(result)), result, "step and rank")
 
 
 @check
@@ -381,13 +345,13 @@ def preflight(last, launcher=()):
     """Four ranks; `last` is how the last one is started instead."""
     common = ["preflight", "run.yaml", "directory=checked", "--quick"]
     command = [*launcher, "mpirun", "-n", "3", GPAS, *common, ":", "-n", "1", *last, *common]
-    return Result(subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT))
+    return subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT)
 
 
 def finds(result, code, *words):
     """Exit code, one error, and one problem with these words."""
     refused(result, code, "preflight", "1 problem")
-    lines = [line for line in result.out.splitlines() if line.startswith("gpas: preflight: ") and ": slow: " not in line]
+    lines = [line for line in result.stdout.splitlines() if line.startswith("gpas: preflight: ") and ": slow: " not in line]
     expect(len(lines) == 1, result, f"one problem expected, found {len(lines)}")
     for word in words:
         expect(word in lines[0], result, f"'{word}' expected in the problem")
@@ -402,11 +366,11 @@ def preflight_finds_nothing_wrong_and_leaves_nothing_behind():
     result = succeeds(gpas("preflight", "run.yaml", "directory=checked/deep", ranks=4))
     for row in ("program", "configuration", "MPI", "clocks", "data", "directory", "disk", "memory", "links", "all-reduce",
                 "products"):
-        expect(any(line.startswith(row + " ") for line in result.out.splitlines()), result, f"a row '{row}'")
-    expect("PROBLEM" not in result.out, result, "no problem")
+        expect(any(line.startswith(row + " ") for line in result.stdout.splitlines()), result, f"a row '{row}'")
+    expect("PROBLEM" not in result.stdout, result, "no problem")
     expect(not os.path.exists("checked"), result, "no directory")
     result = succeeds(gpas("preflight", "run.yaml", "parallel.tensor=2", "parallel.pipeline=2", "--slow-factor=1000", ranks=4))
-    expect("tensor groups" in result.out and "stages" in result.out, result, "the groups of the mesh")
+    expect("tensor groups" in result.stdout and "stages" in result.stdout, result, "the groups of the mesh")
     before = sorted(os.listdir("run"))
     succeeds(gpas("preflight", "run.yaml"))
     assert sorted(os.listdir("run")) == before
@@ -424,7 +388,7 @@ def preflight_names_the_rank_with_another_configuration_and_the_key():
     common = ["preflight", "run.yaml", "--quick"]
     command = ["mpirun", "-n", "1", GPAS, *common, ":", "-n", "1", GPAS, *common, "optimizer.learning_rate=0.5", ":",
                "-n", "2", GPAS, *common]
-    result = Result(subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT))
+    result = (subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT))
     finds(result, 5, "rank 1", "optimizer.learning_rate is 0.5, not 0.001")
 
 
@@ -447,7 +411,7 @@ def preflight_names_the_node_without_enough_memory():
                   f"model.hidden_size={width}", f"model.vocab_size={total // 3 // (2 * 16 * width)}", "directory=checked",
                   ranks=4)
     refused(result, 5, "preflight")
-    expect("ranks 0-3" in result.out and "of host memory" in result.out, result, "the node and its memory")
+    expect("ranks 0-3" in result.stdout and "of host memory" in result.stdout, result, "the node and its memory")
 
 
 @check
@@ -476,19 +440,19 @@ def preflight_finds_a_disk_too_small_for_the_checkpoints():
 def preflight_does_not_wait_for_ever_for_a_rank():
     os.mkfifo("never.yaml")  # a rank that reads it stands still
     common = ["preflight", "--quick", "--wait-seconds=2"]
-    result = Result(subprocess.run(["mpirun", "-n", "2", GPAS, *common, "run.yaml", ":", "-n", "1", GPAS, *common, "never.yaml"],
+    result = (subprocess.run(["mpirun", "-n", "2", GPAS, *common, "run.yaml", ":", "-n", "1", GPAS, *common, "never.yaml"],
                                    capture_output=True, text=True, timeout=TIMEOUT))
-    expect(result.code == 5, result, "exit code 5")
-    expect(any("no answer from rank 2" in line for line in result.lines()), result, "the rank that does not answer")
+    expect(result.returncode == 5, result, "exit code 5")
+    expect(any("no answer from rank 2" in line for line in error_lines(result)), result, "the rank that does not answer")
 @check
 def top_shows_a_run_from_its_files():
     succeeds(gpas("train", "run.yaml", ranks=2))  # other checks have made starts of it that failed
     for arguments in (["run", "--once"], ["run"], ["run.yaml", "--once"], ["run.yaml", "directory=run"]):
         result = succeeds(gpas("top", *arguments))
         for word in ("small", "10/10", "pre_gpas", "step_00000010.h5", "loss", "eval", "2 layers"):
-            expect(word in result.out, result, f"'{word}' expected in the frame")
-        expect("\x1b" not in result.out, result, "no escapes where stdout is no terminal")
-        expect(len(result.out.splitlines()) <= 24, result, "as many lines as a terminal has")
+            expect(word in result.stdout, result, f"'{word}' expected in the frame")
+        expect("\x1b" not in result.stdout, result, "no escapes where stdout is no terminal")
+        expect(len(result.stdout.splitlines()) <= 24, result, "as many lines as a terminal has")
     os.makedirs("norun", exist_ok=True)
     refused(gpas("top", "norun", "--once"), 3, "norun", "metrics.jsonl")
     refused(gpas("top", "absent", "--once"), 3, "absent")
@@ -513,7 +477,7 @@ def top_shows_a_run_from_its_files():
 
 def said(result):
     """What gpas said on stderr besides errors."""
-    return [line for line in result.err.splitlines() if line.startswith("gpas: ") and "error:" not in line]
+    return [line for line in result.stderr.splitlines() if line.startswith("gpas: ") and "error:" not in line]
 
 
 def start_of_a_run(directory, *changes):
@@ -565,7 +529,7 @@ def eval_and_generate_take_the_model_from_the_checkpoint():
     for arguments in (["theta"], [file], ["run.yaml", "--checkpoint", file], ["run.yaml", "--checkpoint", "theta"],
                       ["run.yaml", "directory=theta"]):
         result = succeeds(gpas("eval", *arguments))
-        loss[tuple(arguments)] = result.out.split("loss ")[1].split()[0]
+        loss[tuple(arguments)] = result.stdout.split("loss ")[1].split()[0]
         if "run.yaml" in arguments:
             expect(any("from the checkpoint: model.rope_base = 500000 (not 10000, the default); "
                        "model.norm_eps = 0.001" in line for line in said(result)), result, "what was taken")
@@ -576,7 +540,7 @@ def eval_and_generate_take_the_model_from_the_checkpoint():
         refused(gpas(command, "theta", "model.rope_base=1000"), 2, "model.rope_base was 500000 and is now 1000")
         refused(gpas(command, "theta", "--checkpoint", file), 2, "two checkpoints")
         refused(gpas(command, "directory=nowhere"), 3, "nowhere/checkpoints: no complete checkpoint")
-    assert succeeds(gpas("generate", "theta", "--tokens", "3", "--prompt", "It")).out.startswith("It")
+    assert succeeds(gpas("generate", "theta", "--tokens", "3", "--prompt", "It")).stdout.startswith("It")
     result = succeeds(gpas("eval", "run.yaml", "directory=theta", "data.sequence_length=8"))
     expect(any("data.sequence_length was 16 and is now 8" in line for line in said(result)), result, "what changed")
     succeeds(gpas("prepare", "--input", "text.jsonl", "--documents", "jsonl", "--train-tokenizer", "390",
@@ -589,7 +553,7 @@ def ranks_that_are_started_differently_are_refused():
     def start(*second, first=(), command="train"):
         common = [command, "run.yaml", "directory=unequal"]
         words = ["mpirun", "-n", "1", GPAS, *common, *first, ":", "-n", "1", GPAS, *common, *second]
-        return Result(subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT))
+        return subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT)
     for change, now, then in (("seed=5", "5", "1234"), ("optimizer.learning_rate=0.5", "0.5", "0.001"),
                               ("training.global_batch_size=16", "16", "8"), ("parallel.tensor=2", "2", "1"),
                               ("parallel.pipeline=2", "2", "1"), ("checkpoint.every=3", "3", "5")):
@@ -607,7 +571,7 @@ def ranks_that_read_other_tokens_are_refused():
     common = ["train", "run.yaml", "directory=unequal"]
     mount = 'mount --bind other_tokens.bin data_text_document.bin && exec "$0" "$@"'
     words = ["mpirun", "-n", "1", GPAS, *common, ":", "-n", "1", "unshare", "-m", "sh", "-c", mount, GPAS, *common]
-    refused(Result(subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT)), 3, "rank 1", "fingerprint")
+    refused((subprocess.run(words, capture_output=True, text=True, timeout=TIMEOUT)), 3, "rank 1", "fingerprint")
     assert not os.path.exists("unequal/checkpoints"), "nothing was trained"
 
 
@@ -630,13 +594,13 @@ def numbers_of_every_option_are_checked():
 @check
 def help_shows_defaults_and_suggests_commands():
     for command in ("train", "prepare", "eval", "generate", "inspect", "plan", "preflight", "config", "top", "convert"):
-        help_text = succeeds(gpas(command, "--help")).out
+        help_text = succeeds(gpas(command, "--help")).stdout
         for raw in ("->", ":{", "INT:", "UINT", "FLOAT", " in ["):
             assert raw not in help_text, f"{raw} in the help of {command}:\n{help_text}"
     for command, words in (("generate", ("128", "1234", "auto")), ("plan", ("--ranks N",)), ("convert", ("bf16", "5")),
                            ("preflight", ("60",))):
         for word in words:
-            assert word in gpas(command, "--help").out, f"{word} in the help of {command}"
+            assert word in gpas(command, "--help").stdout, f"{word} in the help of {command}"
     refused(gpas("foo"), 2, "'foo'", "train", "generate")
     refused(gpas("trian"), 2, "did you mean gpas train?")
     refused(gpas("evla"), 2, "did you mean gpas eval?")
@@ -659,26 +623,11 @@ def what_the_environment_says_is_read_or_refused():
 @check
 def seeds_have_no_sign():
     succeeds(gpas("train", "run.yaml", "directory=seeded", "seed=18446744073709551615", "training.steps=2"))
-    lines = succeeds(gpas("inspect", "seeded", "--no-statistics")).out.splitlines()
+    lines = succeeds(gpas("inspect", "seeded", "--no-statistics")).stdout.splitlines()
     assert [line.split() for line in lines if line.startswith("seed")] == [["seed", "18446744073709551615"]], lines
 
 
-def main():
-    with tempfile.TemporaryDirectory(prefix="gpas-program-") as directory:
-        os.chdir(directory)
+if __name__ == "__main__":
+    with scratch_directory("program"):
         World()
-        print(f"1..{len(CHECKS)}")
-        failed = 0
-        for number, function in enumerate(CHECKS, 1):
-            try:
-                function()
-                print(f"ok {number} - {function.__name__}", flush=True)
-            except Exception:  # a test's failure, whatever it is
-                failed += 1
-                print(f"not ok {number} - {function.__name__}", flush=True)
-                for line in traceback.format_exc().splitlines():
-                    print(f"# {line}")
-        return failed > 0
-
-
-sys.exit(main())
+        sys.exit(run_checks())

@@ -4,50 +4,19 @@ TAP."""
 import json
 import os
 import re
-import struct
 import subprocess
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "failures"))
-from tiny_job import records, run_checks, train  # noqa: E402
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", name) for name in ("failures", "support")]
+from checks import check, expect, refused, run_checks, write_token_files  # noqa: E402
+from tiny_job import in_tiny_world, records, train  # noqa: E402
 
 GPAS = os.path.abspath(sys.argv[1])
-CHECKS = []
 MEASURED = ("loss", "perplexity", "gradient_norm", "gate_gradient_norm")
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
-
-
-def write_documents(prefix, documents):
-    """PREFIX.bin and PREFIX.idx of uint16 tokens, as Megatron-LM writes them."""
-    with open(prefix + ".bin", "wb") as file:
-        for document in documents:
-            file.write(struct.pack(f"<{len(document)}H", *document))
-    lengths = [len(document) for document in documents]
-    with open(prefix + ".idx", "wb") as file:
-        file.write(b"MMIDIDX\0\0" + struct.pack("<QBQQ", 1, 8, len(lengths), len(lengths) + 1))
-        file.write(struct.pack(f"<{len(lengths)}i", *lengths))
-        file.write(struct.pack(f"<{len(lengths)}q", *(2 * sum(lengths[:i]) for i in range(len(lengths)))))
-        file.write(struct.pack(f"<{len(lengths) + 1}q", *range(len(lengths) + 1)))
 
 
 def run(directory, *overrides, ranks=1):
     return train(GPAS, directory, "checkpoint.every=0", *overrides, ranks=ranks)
-
-
-def expect(condition, result, what):
-    if not condition:
-        raise AssertionError(f"{what}; exit code {result.returncode}\n{result.stderr[-2500:]}{result.stdout[-500:]}")
-
-
-def refused(result, *words):
-    lines = [line for line in result.stderr.splitlines() if "gpas: error:" in line]
-    expect(result.returncode == 2 and len(lines) == 1, result, "exit code 2 and one line")
-    for word in words:
-        expect(word in lines[0], result, f"'{word}' expected")
 
 
 def evaluate(*arguments):
@@ -56,26 +25,26 @@ def evaluate(*arguments):
 
 @check
 def data_without_a_token_to_predict_are_refused():
-    write_documents("ones", [[5]] * 60)
-    write_documents("twos", [[5, 6]] * 60)
-    refused(run("none", "data.mode=padded", "data.sequence_length=1"), "data.sequence_length", "packed")
-    refused(run("none", "data.mode=padded", "data.train=ones"), "ones", "training samples", "data.mode=packed")
-    refused(run("none", "data.mode=padded", "data.valid=ones", "data.valid_fraction=0"), "ones", "validation samples")
-    refused(run("none", "data.mask_documents=true", "data.train=ones"), "ones", "training samples")
-    refused(run("none", "data.train=ones", "data.mask_documents=true", ranks=2), "ones")
+    write_token_files("ones", [[5]] * 60)
+    write_token_files("twos", [[5, 6]] * 60)
+    refused(run("none", "data.mode=padded", "data.sequence_length=1"), 2, "data.sequence_length", "packed")
+    refused(run("none", "data.mode=padded", "data.train=ones"), 2, "ones", "training samples", "data.mode=packed")
+    refused(run("none", "data.mode=padded", "data.valid=ones", "data.valid_fraction=0"), 2, "ones", "validation samples")
+    refused(run("none", "data.mask_documents=true", "data.train=ones"), 2, "ones", "training samples")
+    refused(run("none", "data.train=ones", "data.mask_documents=true", ranks=2), 2, "ones")
     assert not os.path.exists("none/metrics.jsonl")
     settings = ["directory=some", "data.mode=padded", "data.train=twos", "training.steps=2"]
     trained = run("some", *settings[1:])
     expect(trained.returncode == 0, trained, "exit code 0")
     result = evaluate(*settings)
     expect(result.returncode == 0 and " 6 validation tokens" in result.stdout, result, "one token of each document")
-    refused(evaluate(*settings, "data.valid=ones", "data.valid_fraction=0"), "ones", "validation samples")
+    refused(evaluate(*settings, "data.valid=ones", "data.valid_fraction=0"), 2, "ones", "validation samples")
 
 
 @check
 def a_step_without_loss_tokens_has_no_numbers_and_changes_nothing():
     # Steps whose only document has one token; a document in forty has more.
-    write_documents("rare", [[7] * (12 if i % 40 == 0 else 1) for i in range(400)])
+    write_token_files("rare", [[7] * (12 if i % 40 == 0 else 1) for i in range(400)])
     settings = ["data.mode=padded", "data.train=rare", "data.valid=data_text_document", "data.valid_fraction=0",
                 "training.global_batch_size=1", "training.steps=120", "guard.spike_window=16", "guard.on_spike=stop",
                 "evaluation.every=60", "optimizer.weight_decay=0.1"]
@@ -144,4 +113,5 @@ def records_of_abandoned_steps_are_kept_aside():
 
 
 if __name__ == "__main__":
-    sys.exit(run_checks(CHECKS, GPAS))
+    with in_tiny_world(GPAS):
+        sys.exit(run_checks())

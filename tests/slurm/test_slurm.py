@@ -13,18 +13,14 @@ import subprocess
 import sys
 import tempfile
 import time
-import traceback
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../support"))
+from checks import check, run_checks, skip_all  # noqa: E402
 
 GPAS, SOURCE = map(os.path.abspath, sys.argv[1:3])
 PRIVATE_SLURM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "private-slurm")
 PATIENCE = 150  # seconds until something that must happen is given up
 FOUR_RANKS = ["--nodes=2", "--ntasks-per-node=2"]
-CHECKS = []
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
 
 
 # ---- commands, jobs, and what they leave
@@ -259,38 +255,32 @@ def all_curves_are_those_of_an_undisturbed_run():
 
 def explanations():
     """What a failure may be understood by."""
-    yield from traceback.format_exc().splitlines()
     logs = sorted((name for name in os.listdir(".") if name.endswith(".log")), key=os.path.getmtime)
     for path in [*logs[-2:], "../cluster/log/slurmctld"]:
         yield from [f"---- {path}", *read(path).splitlines()[-30:]]
     yield from subprocess.run(["squeue", "--long"], capture_output=True, text=True, timeout=30).stdout.splitlines()
 
 
-def run_checks():
+def clean_up_after_failure():
+    """Lines that explain the failure; then no job of the failed check is left."""
+    lines = list(explanations())
+    run("scancel", f"--user={os.getuid()}")
+    wait_for_jobs()
+    return lines
+
+
+def run_inside():
     os.environ.update(THREADS="1", OMPI_MCA_mpi_yield_when_idle="1", OMP_WAIT_POLICY="passive")
     prepare_world()
-    print(f"1..{len(CHECKS)}")
-    failed = 0
-    for number, function in enumerate(CHECKS, 1):
-        try:
-            began = time.monotonic()
-            function()
-            print(f"ok {number} - {function.__name__}\n# {time.monotonic() - began:.0f} s", flush=True)
-        except Exception:  # a test's failure, whatever it is
-            failed += 1
-            print(f"not ok {number} - {function.__name__}")
-            print("\n".join(f"# {line}" for line in explanations()), flush=True)
-            run("scancel", f"--user={os.getuid()}")
-            wait_for_jobs()
-    return failed > 0
+    return run_checks(after_failure=clean_up_after_failure)
 
 
 def main():
     if "--inside" in sys.argv:
-        return run_checks()
+        return run_inside()
     able = subprocess.run([PRIVATE_SLURM, "--check"], capture_output=True, text=True)
     if able.returncode == 77:
-        print(f"1..0 # SKIP {able.stderr.strip()}")
+        skip_all(able.stderr.strip())
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what follows `finally` is done
     directory = tempfile.mkdtemp(prefix="gpas-slurm-")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "failures"))
-from tiny_job import reports, run_checks, train, train_until_lost  # noqa: E402
+from tiny_job import in_tiny_world, reports, run_checks, train, train_until_lost  # noqa: E402
 
 GPAS = os.path.abspath(sys.argv[1])
 SHORT = ["compute.device=cuda", "training.steps=2", "evaluation.every=2", "checkpoint.every=0"]
@@ -135,4 +135,5 @@ CHECKS = [gpus_that_wait_for_each_other_end_with_a_report, so_do_hosts_in_a_laun
           few_hardware_queues_are_warned_about]
 
 if __name__ == "__main__":
-    sys.exit(run_checks(CHECKS, GPAS))
+    with in_tiny_world(GPAS):
+        sys.exit(run_checks(CHECKS))
