@@ -81,7 +81,7 @@ def damage(file):
 
 
 def resumed_at(text):
-    """The step that a start resumed from; None if it started anew."""
+    """The step that a start resumed from; None if it started from the beginning."""
     for line in text.splitlines():
         if "gpas: resuming from " in line:
             return int(line.rsplit(" ", 1)[1])

@@ -16,7 +16,7 @@ from checks import check, run_checks  # noqa: E402
 ROOT = Path(sys.argv[1]).resolve()
 GPU_CHECK = ROOT / "scripts/gpu_check"
 
-# Writes the losses and says what gpas says; what differs is told by the name of the run's directory.
+# Writes the losses and says what gpas says; the name of the run directory selects what differs.
 PRETENDED_GPAS = """#!/usr/bin/env bash
 for word in "$@"; do
     case $word in directory=*) directory=${word#directory=} ;; training.stop_after=*) end=${word#*=} ;; esac

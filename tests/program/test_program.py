@@ -302,7 +302,7 @@ def damaged_and_foreign_checkpoints_end_with_3():
         refused(gpas("eval", "run.yaml", "--checkpoint", name), 3, name)
         refused(gpas("eval", "run.yaml", "--checkpoint", name, ranks=2), 3, name)
         refused(gpas("inspect", name), 3, name)
-    # A bit of some tensor: noticed by whoever reads that tensor.
+    # A bit of some tensor: every reader of that tensor notices it.
     refused(gpas("inspect", "flipped.h5", "--verify"), 3, "flipped.h5")
     refused(gpas("train", "run.yaml", "training.steps=12", "checkpoint.resume=flipped.h5", ranks=2), 3, "flipped.h5")
 
@@ -438,7 +438,7 @@ def preflight_finds_a_disk_too_small_for_the_checkpoints():
 
 @check
 def preflight_does_not_wait_for_ever_for_a_rank():
-    os.mkfifo("never.yaml")  # a rank that reads it stands still
+    os.mkfifo("never.yaml")  # a rank that reads it hangs
     common = ["preflight", "--quick", "--wait-seconds=2"]
     result = (subprocess.run(["mpirun", "-n", "2", GPAS, *common, "run.yaml", ":", "-n", "1", GPAS, *common, "never.yaml"],
                                    capture_output=True, text=True, timeout=TIMEOUT))

@@ -96,7 +96,7 @@ def the_peak_is_the_same_before_and_after_a_resume():
     expect(again.returncode == 0 and "(measured by an earlier start)" in again.stderr, again, "the peak is remembered")
     expect(len({step["peak_flops"] for step in records("peak")}) == 1, again, "one peak")
     wider = run("peak", "compute.peak_tflops=0", ranks=2)
-    expect(wider.returncode == 0 and "(measured: " in wider.stderr, wider, "measured anew on other ranks")
+    expect(wider.returncode == 0 and "(measured: " in wider.stderr, wider, "measured again on other ranks")
 
 
 @check

@@ -28,7 +28,7 @@ void limit_to(std::int64_t bytes) {
     setrlimit(RLIMIT_AS, &space);
 }
 
-// What body() ends with in a process that may take so many bytes more than it has.
+// What body() ends with in a process that may allocate only this many more bytes.
 int code_with_spare(std::int64_t spare_bytes, const std::function<int()>& body) {
     const pid_t child = fork();
     if (child == 0) {

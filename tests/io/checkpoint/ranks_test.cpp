@@ -42,7 +42,7 @@ std::vector<Named> big_tensors() {
             {"weights/last_stage_only", {10, 3}}, {"adam_m/rows", {1500, 1000}},     {"adam_v/cube", {3, 5, 7}}};
 }
 
-// Rows, columns, replicas divided, one rank only, and flat ranges: the ways in which a trainer's state lies about.
+// Rows, columns, replicas divided, one rank only, and flat ranges: the ways in which the state of a run is divided among ranks.
 State my_state(const Communicator& group, bool with_values) {
     const int rank = group.rank(), size = group.size();
     const auto tensors = big_tensors();
