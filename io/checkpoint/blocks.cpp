@@ -22,46 +22,42 @@ std::size_t first_whole_axis(std::span<const std::int64_t> shape, std::span<cons
     return axis;
 }
 
-StateTensor part_of(const StateTensor& whole, std::span<const std::int64_t> start, std::span<const std::int64_t> count,
-                    std::int64_t offset) {
-    return {whole.name,
-            whole.global_shape,
-            {start.begin(), start.end()},
-            {count.begin(), count.end()},
-            whole.data ? whole.data + offset : nullptr};
+// A hyperslab of a tensor, whose first element is data[offset] of the tensor.
+struct Slab {
+    std::vector<std::int64_t> start, count;  // per dimension
+    std::int64_t offset;
+};
+
+StateTensor part_of(const StateTensor& whole, const Slab& slab) {
+    return {whole.name, whole.global_shape, slab.start, slab.count, whole.data ? whole.data + slab.offset : nullptr};
 }
 
 bool holds_nothing(const StateTensor& tensor) { return tensor.count.empty() || element_count(tensor.count) == 0; }
 
 // Appends the hyperslabs of elements [begin, end) of a slab of the dimensions from `axis` on. The coordinates of the
 // dimensions before `axis` are fixed.
-void add_range(std::vector<StateTensor>& parts, const StateTensor& whole, std::vector<std::int64_t> start,
-               std::vector<std::int64_t> count, std::size_t axis, std::int64_t begin, std::int64_t end,
-               std::int64_t offset) {
+void add_range(std::vector<StateTensor>& parts, const StateTensor& whole, const Slab& slab, std::size_t axis,
+               std::int64_t begin, std::int64_t end) {
     if (begin == end) return;
-    if (axis + 1 == count.size()) {
-        start[axis] += begin;
-        count[axis] = end - begin;
-        parts.push_back(part_of(whole, start, count, offset + begin));
+    const std::int64_t row = element_count(std::span(slab.count).subspan(axis + 1));
+    const auto rows = [&](std::int64_t index, std::int64_t number) {
+        Slab some = slab;
+        some.start[axis] += index;
+        some.count[axis] = number;
+        some.offset += index * row;
+        return some;
+    };
+    if (axis + 1 == slab.count.size()) {
+        parts.push_back(part_of(whole, rows(begin, end - begin)));
         return;
     }
-    const std::int64_t row = element_count(std::span(count).subspan(axis + 1));
     const std::int64_t first = (begin + row - 1) / row, last = end / row;  // whole rows
     const auto within_row = [&](std::int64_t index, std::int64_t from, std::int64_t to) {
-        auto row_start = start, row_count = count;
-        row_start[axis] += index;
-        row_count[axis] = 1;
-        add_range(parts, whole, row_start, row_count, axis + 1, from - index * row, to - index * row,
-                  offset + index * row);
+        add_range(parts, whole, rows(index, 1), axis + 1, from - index * row, to - index * row);
     };
     if (first > last) return within_row(last, begin, end);
     if (begin < first * row) within_row(first - 1, begin, first * row);
-    if (first < last) {
-        auto rows_start = start, rows_count = count;
-        rows_start[axis] += first;
-        rows_count[axis] = last - first;
-        parts.push_back(part_of(whole, rows_start, rows_count, offset + first * row));
-    }
+    if (first < last) parts.push_back(part_of(whole, rows(first, last - first)));
     if (last * row < end) within_row(last, last * row, end);
 }
 
@@ -155,7 +151,7 @@ std::string shape_text(std::span<const std::int64_t> shape) {
 
 std::vector<StateTensor> split_range(const StateTensor& whole, std::int64_t begin, std::int64_t end) {
     std::vector<StateTensor> parts;
-    if (!holds_nothing(whole)) add_range(parts, whole, whole.start, whole.count, 0, begin, end, 0);
+    if (!holds_nothing(whole)) add_range(parts, whole, {whole.start, whole.count, 0}, 0, begin, end);
     if (parts.empty()) parts.push_back({whole.name, whole.global_shape, {}, {}, nullptr});
     return parts;
 }

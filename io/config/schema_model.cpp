@@ -14,9 +14,9 @@ void declare_run(SchemaBuilder& schema) {
             {.help = "Seed of the initial weights and of the sample order.", .aliases = {"random_seed"}});
 }
 
-void declare_model(SchemaBuilder& schema) {
-    auto model =
-        schema.section<ModelConfig>("model", "The transformer", [](RunConfig& c) -> ModelConfig& { return c.model; });
+namespace {
+
+void declare_model_sizes(SectionBuilder<ModelConfig>& model) {
     model.add(
         "architecture", model_math, &ModelConfig::architecture,
         {.help = "Row of the architecture table: the positions of norms and gates. Names follow the paper's code.",
@@ -51,6 +51,9 @@ void declare_model(SchemaBuilder& schema) {
               {.help = "Width of a head; even, because RoPE rotates pairs. 0: hidden_size / heads.",
                .range = {0, 8192},
                .aliases = {"kv_channels", "d_head"}});
+}
+
+void declare_model_details(SectionBuilder<ModelConfig>& model) {
     model.add("tied_embeddings", model_math, &ModelConfig::tied_embeddings,
               {.help = "Use the embedding as the LM head. Set embedding_init: normal with it; with scaled, the first "
                        "logits are huge.",
@@ -84,6 +87,15 @@ void declare_model(SchemaBuilder& schema) {
                .unit = "layers",
                .range = {-1, 10000},
                .aliases = {"post_num"}});
+}
+
+}  // namespace
+
+void declare_model(SchemaBuilder& schema) {
+    auto model =
+        schema.section<ModelConfig>("model", "The transformer", [](RunConfig& c) -> ModelConfig& { return c.model; });
+    declare_model_sizes(model);
+    declare_model_details(model);
 }
 
 void declare_rope_scaling(SchemaBuilder& schema) {

@@ -2,9 +2,9 @@
 
 namespace gpas::schema_parts {
 
-void declare_parallel(SchemaBuilder& schema) {
-    auto parallel = schema.section<ParallelConfig>("parallel", "Layout of the ranks: tensor x pipeline x data",
-                                                   [](RunConfig& c) -> ParallelConfig& { return c.parallel; });
+namespace {
+
+void declare_layout(SectionBuilder<ParallelConfig>& parallel) {
     parallel.add("tensor", layout, &ParallelConfig::tensor,
                  {.help = "Tensor-parallel size.",
                   .unit = "ranks",
@@ -47,6 +47,9 @@ void declare_parallel(SchemaBuilder& schema) {
                           "order of the layers). auto: balanced by cost, including the LM head.",
                   .aliases = {"pipeline_model_parallel_layout", "decoder_first_pipeline_num_layers",
                               "pipeline_parallel_split_points", "module_fqns_per_model_part"}});
+}
+
+void declare_replicas_and_waits(SectionBuilder<ParallelConfig>& parallel) {
     parallel.add("sharded_optimizer", layout, &ParallelConfig::sharded_optimizer,
                  {.help = "Shard master weights and optimizer moments over the data-parallel ranks (ZeRO stage 1).",
                   .aliases = {"use_distributed_optimizer", "zero_stage", "zero1", "distributed_optimizer"}});
@@ -77,6 +80,15 @@ void declare_parallel(SchemaBuilder& schema) {
                  {.help = "How ranks that share a GPU communicate. staged: through host memory and MPI. nccl: through "
                           "NCCL 2.30 or later. For tests of several ranks on few GPUs.",
                   .unseen = "It chooses how messages travel; the sums are the same."});
+}
+
+}  // namespace
+
+void declare_parallel(SchemaBuilder& schema) {
+    auto parallel = schema.section<ParallelConfig>("parallel", "Layout of the ranks: tensor x pipeline x data",
+                                                   [](RunConfig& c) -> ParallelConfig& { return c.parallel; });
+    declare_layout(parallel);
+    declare_replicas_and_waits(parallel);
 }
 
 void declare_compute(SchemaBuilder& schema) {
