@@ -84,14 +84,20 @@ public:
         else
             group_->all_reduce(y, ReduceOp::sum, what);
     }
-    // As reduce(), but product(rows, range) computes this rank's term: it writes the rows `range` of partial(y, whole).
-    // Without overlap: one call for all T rows. With overlap: one call per block, this rank's own block last, while
-    // the blocks computed before are in flight. `terms` [≥ R·(t-1),…] receives the other ranks' terms. They are added
-    // one by one, and each partial sum is rounded to y's dtype: y = own + term of rank-1 + term of rank-2 + … (mod t).
+    // Memory for reduce_from(): see there.
+    struct SumBuffers {
+        Tensor whole;  // [R·t,…] with sequence parallelism, as for reduce()
+        Tensor terms;  // [≥ R·(t-1),…] with overlap
+    };
+    // As reduce(y, whole), but product(rows, range) computes this rank's term: it writes the rows `range` of
+    // partial(y, whole). Without overlap: one call for all T rows. With overlap: one call per block, this rank's own block
+    // last, while the blocks computed before are in flight. `terms` receives the other ranks' terms. They are added one by
+    // one, and each partial sum is rounded to y's dtype: y = own + term of rank-1 + term of rank-2 + … (mod t).
     // look(partial(y, whole)) is called once, after all products and before the sum.
     template <class Product, class Look>
-    void reduce_from(Context& context, Tensor y, Tensor whole, Tensor terms, const char* what, Product&& product,
+    void reduce_from(Context& context, Tensor y, SumBuffers buffers, const char* what, Product&& product,
                      Look&& look) const {
+        const auto [whole, terms] = buffers;
         if (!overlap_) {
             product(partial(y, whole), Range{0, tokens_});
             look(partial(y, whole));
@@ -108,9 +114,8 @@ public:
         add_terms(context, y, whole, terms, rounds);
     }
     template <class Product>
-    void reduce_from(Context& context, Tensor y, Tensor whole, Tensor terms, const char* what,
-                     Product&& product) const {
-        reduce_from(context, y, whole, terms, what, product, [](Tensor) {});
+    void reduce_from(Context& context, Tensor y, SumBuffers buffers, const char* what, Product&& product) const {
+        reduce_from(context, y, buffers, what, product, [](Tensor) {});
     }
 
     // Returns parts [t,…] = the tensors `mine` of all ranks, in rank order. In a group of one returns `mine`.

@@ -39,7 +39,7 @@ void Attention::forward(const LayerContext& shared, Tensor b, Tensor n, Tensor s
         matmul(context, partial, saved_.o.slice(range.begin, range.end), w_.out);
     };
     const auto look = [&](Tensor partial) { work.look(context, "attention.out", partial); };  // this rank's term
-    group.reduce_from(context, b, work.partial, work.whole_input, "attention output", product, look);
+    group.reduce_from(context, b, {work.partial, work.whole_input}, "attention output", product, look);
 }
 
 void Attention::backward_input(const LayerContext& shared, Tensor dn, Tensor db, Tensor segment_begin) {
@@ -61,7 +61,7 @@ void Attention::backward_input(const LayerContext& shared, Tensor dn, Tensor db,
     const auto product = [&](Tensor partial, Range range) {
         matmul_dx(context, partial, dqkv.slice(range.begin, range.end), w_.qkv);  // qkv = n Wqkvᵀ
     };
-    group.reduce_from(context, dn, work.partial, work.whole_input, "gradient of attention input", product);
+    group.reduce_from(context, dn, {work.partial, work.whole_input}, "gradient of attention input", product);
 }
 
 void Attention::backward_weight(const LayerContext& shared, Tensor n, Tensor db) {

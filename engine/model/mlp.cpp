@@ -34,7 +34,7 @@ void Mlp::forward(const LayerContext& shared, Tensor b, Tensor n) {
         matmul(context, partial, work.act.slice(range.begin, range.end), w_.down);
     };
     const auto look = [&](Tensor partial) { work.look(context, "mlp.down", partial); };  // this rank's term
-    group.reduce_from(context, b, work.partial, work.whole_input, "MLP output", product, look);
+    group.reduce_from(context, b, {work.partial, work.whole_input}, "MLP output", product, look);
 }
 
 void Mlp::backward_input(const LayerContext& shared, Tensor dn, Tensor db) {
@@ -50,7 +50,7 @@ void Mlp::backward_input(const LayerContext& shared, Tensor dn, Tensor db) {
     const auto product = [&](Tensor partial, Range range) {
         matmul_dx(context, partial, dgate_up.slice(range.begin, range.end), w_.gate_up);  // gate_up = n Wgate_upᵀ
     };
-    group.reduce_from(context, dn, work.partial, work.whole_input, "gradient of MLP input", product);
+    group.reduce_from(context, dn, {work.partial, work.whole_input}, "gradient of MLP input", product);
 }
 
 void Mlp::backward_weight(const LayerContext& shared, Tensor n, Tensor db) {
