@@ -46,6 +46,12 @@ inline constexpr std::size_t layout_step = 3;  // they take minutes then
 inline constexpr std::size_t layout_step = 1;
 #endif
 
+// Set by scripts/test --exhaustive: every combination, instead of each of its parts a few times, and longer runs.
+inline bool exhaustive() { return std::getenv("GPAS_TEST_EXHAUSTIVE") != nullptr; }
+
+// The steps of a run, a multiple of 3.
+inline int run_steps() { return exhaustive() ? 30 : 12; }
+
 // Sizes that divide by nothing: 215 feed-forward columns, 97 tokens, heads 6 wide in a stream of 20.
 inline const Settings model{"model.hidden_size=20",
                             "model.ffn_size=215",
@@ -54,16 +60,13 @@ inline const Settings model{"model.hidden_size=20",
                             "model.heads=8",
                             "model.kv_heads=4",
                             "model.head_dim=6",
-                            "training.steps=30",
+                            "training.steps=" + std::to_string(run_steps()),
                             "training.global_batch_size=16",
                             "training.micro_batch_size=2",
                             "training.stop_after=1",
-                            "evaluation.every=15",
+                            "evaluation.every=" + std::to_string(run_steps() / 2),
                             "optimizer.clip_grad=0",
                             "metrics.gpas_every=1"};
-
-// Set by scripts/test --exhaustive: every combination, instead of each of its parts a few times.
-inline bool exhaustive() { return std::getenv("GPAS_TEST_EXHAUSTIVE") != nullptr; }
 
 // Runs body(group) on the first `ranks` ranks.
 template <class Body>
@@ -101,12 +104,13 @@ protected:
     LoadedConfig config(const std::string& name, const Settings& settings) const {
         return tiny_config(shared_ + "tokens", shared_ + name, model + settings);
     }
-    // Initial weights, one step, and on to the thirtieth from the checkpoint of the first.
+    // Initial weights, one step, and the other steps from the checkpoint of the first.
     void run(const std::string& name, int ranks, const Settings& settings) {
         on_ranks(*world_, ranks, [&](std::unique_ptr<Communicator> group) {
             save_initial(config(name + " initial", settings), group->duplicate());
             train(config(name, settings), group->duplicate(), 1);
-            train(config(name, settings + Settings{"training.stop_after=30"}), std::move(group), 1);
+            train(config(name, settings + Settings{"training.stop_after=" + std::to_string(run_steps())}),
+                  std::move(group), 1);
         });
     }
 

@@ -117,7 +117,7 @@ void compare(const std::string& shared, const std::string& base, const std::stri
     SCOPED_TRACE(name);
     EXPECT_EQ(tensors(shared + name + " initial", 0), tensors(shared + base + " initial", 0));  // bit by bit
     const std::vector<double> expected = losses(shared + base), found = losses(shared + name);
-    ASSERT_EQ(found.size(), 30U);
+    ASSERT_EQ(found.size(), std::size_t(run_steps()));
     EXPECT_NEAR(found.front(), expected.front(), 1e-6 * expected.front());
     EXPECT_LE(largest_difference(found, expected), 8.0 * spread.curve);
     // The first moments of step 1 are its gradients times a constant.
@@ -136,11 +136,11 @@ void compare(const std::string& shared, const std::string& base, const std::stri
         EXPECT_NEAR(other_stream[i], stream[i], 1e-5 * stream[i]) << i;
     const std::vector<double> norms = numbers(shared + base, "gradient_norm"),
                               other = numbers(shared + name, "gradient_norm");
-    ASSERT_EQ(norms.size(), 30U);
+    ASSERT_EQ(norms.size(), std::size_t(run_steps()));
     EXPECT_NEAR(other.front(), norms.front(), 4e-6 * norms.front());
 }
 
-// Sizes of micro-batches that sum the same numbers in other orders. Several: what rounding grows to in thirty steps is
+// Sizes of micro-batches that sum the same numbers in other orders. Several: what rounding grows to in a run is
 // chance.
 const char* const other_sizes[] = {"1", "4", "8", "16"};
 
@@ -215,7 +215,9 @@ TEST_F(Layouts, a_sharded_optimizer_on_two_ranks_gives_the_bits_of_a_replicated_
         run(name + " sharded", 2, settings);
         run(name + " replicated", 2, settings + Settings{replicated});
         if (world_->rank() != 0) continue;
-        EXPECT_EQ(tensors(shared_ + name + " sharded", 30), tensors(shared_ + name + " replicated", 30)) << dtype;
+        EXPECT_EQ(tensors(shared_ + name + " sharded", run_steps()),
+                  tensors(shared_ + name + " replicated", run_steps()))
+            << dtype;
         EXPECT_EQ(losses(shared_ + name + " sharded"), losses(shared_ + name + " replicated")) << dtype;
     }
 }
@@ -237,13 +239,13 @@ TEST_F(Layouts, a_run_goes_on_on_another_layout) {
     const std::vector<Layout> places{{"", 8, {tensor(2), sequence, pipeline(2)}}, {"", 1, {}}, {"", 4, {pipeline(4)}}};
     run("straight", 1, row);
     run("straight micro 8", 1, row + Settings{"training.micro_batch_size=8"});
-    std::int64_t end = 10;
+    std::int64_t end = run_steps() / 3;
     for (const Layout& place : places) {
         on_ranks(*world_, place.ranks, [&](std::unique_ptr<Communicator> group) {
             train(config("moving", row + place.settings + Settings{"training.stop_after=" + std::to_string(end)}),
                   std::move(group), 1);
         });
-        end += 10;
+        end += run_steps() / 3;
     }
     if (world_->rank() != 0) return;
     const double spread = largest_difference(losses(shared_ + "straight micro 8"), losses(shared_ + "straight"));

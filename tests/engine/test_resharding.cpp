@@ -23,6 +23,9 @@ const std::vector<Layout> all_layouts{
 const Settings run_settings{"model.architecture=post_gpas", "model.gate.per_sublayer=true",
                             "model.tied_embeddings=true", "training.global_batch_size=24", "evaluation.every=0"};
 
+// The step after which a run changes its layout; it ends after twice as many.
+int half() { return run_steps() / 3; }
+
 class Resharding : public Layouts {
 protected:
     LoadedConfig on(const Layout& layout, const std::string& name, std::int64_t stop) const {
@@ -38,13 +41,13 @@ protected:
     // Loads it and saves what it has loaded, without a step between.
     void load_and_save(const Layout& layout, const std::string& from, const std::string& to) {
         on_ranks(*world_, layout.ranks, [&](std::unique_ptr<Communicator> group) {
-            const LoadedConfig loaded = on(layout, to, 10);
+            const LoadedConfig loaded = on(layout, to, half());
             const RunConfig& config = loaded.values;
             const MeshSize size = check_for_world(loaded, group->size());
             Mesh mesh = make_mesh(std::move(group), size, config.parallel.order);
             Replica replica(replica_shape(config, mesh.size, mesh.place, 1, true), *mesh.tensor, *mesh.data);
-            const Progress progress =
-                load_run({*mesh.world, *mesh.data, config, replica.context, replica.store}, checkpoint(from, 10), true);
+            const Progress progress = load_run({*mesh.world, *mesh.data, config, replica.context, replica.store},
+                                               checkpoint(from, half()), true);
             RunSaves(*mesh.world, config, {}, replica.context, replica.store, [](const std::string&) {
             }).after_step(progress, true);
         });
@@ -68,7 +71,8 @@ TEST_F(Resharding, any_layout_loads_what_any_other_has_saved) {
     for (std::size_t i = 0; i < all_layouts.size(); i += layout_step) layouts.push_back(all_layouts[i]);
     // What another order of the same sums does to the curve.
     for (const char* micro : {"1", "2", "4", "8"})
-        train_on({"", 1, {std::string("training.micro_batch_size=") + micro}}, std::string("micro ") + micro, 20);
+        train_on({"", 1, {std::string("training.micro_batch_size=") + micro}}, std::string("micro ") + micro,
+                 2 * half());
     std::vector<double> expected;
     double spread = 0.0;
     if (world_->rank() == 0) {
@@ -80,26 +84,26 @@ TEST_F(Resharding, any_layout_loads_what_any_other_has_saved) {
     int pairs = 0;
     for (std::size_t i = 0; i < layouts.size(); ++i) {
         const Layout& from = layouts[i];
-        train_on(from, from.name, 10);
+        train_on(from, from.name, half());
         for (const std::size_t j : goals(i, layouts.size())) {
             const Layout& to = layouts[j];
             const std::string name = from.name + " to " + to.name;
             copy_run(from.name, name);
-            train_on(to, name, 20);
+            train_on(to, name, 2 * half());
             load_and_save(to, from.name, name + " saved");
             if (world_->rank() != 0) continue;
             SCOPED_TRACE(name);
-            EXPECT_TRUE(tensors(shared_ + name + " saved", 10) == tensors(shared_ + from.name, 10));
+            EXPECT_TRUE(tensors(shared_ + name + " saved", half()) == tensors(shared_ + from.name, half()));
             EXPECT_LE(largest_difference(losses(shared_ + name), expected), 8.0 * spread);
             ++pairs;
         }
         // On the same layout, nothing shows that it was stopped.
-        train_on(from, from.name + " whole", 20);
+        train_on(from, from.name + " whole", 2 * half());
         if (world_->rank() != 0) continue;
         EXPECT_EQ(losses(shared_ + from.name + " whole"), losses(shared_ + from.name + " to " + from.name))
             << from.name;
-        EXPECT_TRUE(tensors(shared_ + from.name + " whole", 20) ==
-                    tensors(shared_ + from.name + " to " + from.name, 20))
+        EXPECT_TRUE(tensors(shared_ + from.name + " whole", 2 * half()) ==
+                    tensors(shared_ + from.name + " to " + from.name, 2 * half()))
             << from.name;
     }
     if (world_->rank() != 0) return;
