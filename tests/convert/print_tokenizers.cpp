@@ -25,7 +25,7 @@ int main(int, char** arguments) {
         write(out.model_file, model);
         write("tokenizer.json", out.json);
         write("tokenizer_config.json", out.config);
-        write("fingerprint.json", fmt::format("\"{:016x}\"", hash_of(out.json)));
+        write("fingerprint.json", fmt::format("\"{:016x}\"", gpas::hash_of(out.json)));
         write("notes.json", nlohmann::json(out.notes).dump());
         nlohmann::json ids = nlohmann::json::array();
         for (const nlohmann::json& text : texts) ids.push_back(tokenizer.encode(text.get<std::string>()));
