@@ -39,7 +39,7 @@ struct MemoryKills {
     std::int64_t on_node = 0;    // on this node, since it was booted
 };
 MemoryKills memory_kills(const std::filesystem::path& root = "/");
-// One phrase about the processes that were killed between `before` and `now`; empty if there were none. limit_bytes:
+// One phrase about the processes that were killed between `before` and `now`; empty if no process was killed. limit_bytes:
 // the memory limit of the groups, for the phrase.
 std::string memory_kills_text(const MemoryKills& before, const MemoryKills& now,
                               std::optional<std::int64_t> limit_bytes);

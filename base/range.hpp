@@ -24,7 +24,7 @@ constexpr std::int64_t shard_size(std::int64_t n, std::int64_t parts) { return (
 // The smallest multiple of `unit` that is at least n.
 constexpr std::int64_t round_up(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
 
-// The intersection; an empty range if there is none.
+// The intersection; an empty range if the ranges do not overlap.
 constexpr Range overlap(Range a, Range b) {
     const Range both{a.begin > b.begin ? a.begin : b.begin, a.end < b.end ? a.end : b.end};
     return both.end > both.begin ? both : Range{both.begin, both.begin};

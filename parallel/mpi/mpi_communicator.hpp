@@ -47,7 +47,7 @@ public:
 private:
     MpiCommunicator(MPI_Comm comm, std::string name, std::shared_ptr<MpiJob> job);
     void set_up();
-    // Logs a call and returns its requests, of which there are none yet.
+    // Logs a call and returns its requests, which are still empty.
     std::unique_ptr<MpiRequests> begin(const char* op, const char* what, std::string data);
     // As begin(), for a collective: if waits().verify is set, first compares the calls of the group's ranks.
     std::unique_ptr<MpiRequests> begin_collective(const char* op, const char* what, std::string data);

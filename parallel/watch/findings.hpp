@@ -31,7 +31,7 @@ public:
     bool must_be_killed(int rank) const;
     // Whether every finding is hearsay or a consequence, so that the cause may still become known.
     bool lacks_a_cause() const;
-    // Seconds since the first finding; 0 if there was none so far.
+    // Seconds since the first finding; 0 before the first finding.
     double seconds_since_first() const;
 
     // Sends the findings that this function has not sent before.

@@ -119,7 +119,7 @@ TEST_F(Convert, there_and_back_changes_no_bit_of_any_row) {
             const CheckpointFile back(directory_ / (name + "_back/checkpoints/step_00000000.h5"));
             ModelConfig expected = run.model;
             if (row.name.starts_with("post_pre"))
-                expected.mix_post_layers = run.model.layers / 4;  // now in so many words
+                expected.mix_post_layers = run.model.layers / 4;  // the value of the default, written out
             EXPECT_EQ(model_overrides(load_config_text(back.header().config, "test").values.model),
                       model_overrides(expected));
             ASSERT_EQ(back.tensors().size(), weights_.size());

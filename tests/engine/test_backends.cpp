@@ -1,5 +1,5 @@
-// Run under mpirun, on 1 rank or 4: a whole run on a GPU (emulated, or a real one) beside the same run on the CPU.
-// Initial weights agree to the bit, losses and gradients within what rounding does; each goes on from the other's
+// Run under mpirun, on 1 rank or 4: compares a whole run on a GPU (emulated or real) with the same run on the CPU.
+// Initial weights are bitwise equal, losses and gradients agree within rounding; each run resumes from the other's
 // checkpoint.
 #include "engine/run/device.hpp"
 #include "kernels/cuda/gpu.hpp"

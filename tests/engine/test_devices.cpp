@@ -1,4 +1,4 @@
-// What the plan and MFU know of GPUs by name, and what a run takes of a GPU's memory beside its arenas.
+// What the plan and MFU know of GPUs by name, and the GPU memory that a run takes in addition to its arenas.
 #include "base/error.hpp"
 #include "engine/plan/device_table.hpp"
 #include "engine/plan/gpu_memory.hpp"
@@ -72,7 +72,7 @@ TEST(GpuOverhead, bounds_what_others_have_measured) {
     EXPECT_GE(of_two, 544 * mebibyte * 16 / 24);
     EXPECT_LE(of_two, 600 * mebibyte * 16 / 24);
     EXPECT_GE(gpu_overhead({.data = 4}, 8, false).nccl_bytes, 688 * mebibyte * 16 / 24);
-    // docs/results/gpu.md: 0.6 GiB beside the arenas of one rank.
+    // docs/results/gpu.md: 0.6 GiB in addition to the arenas of one rank.
     EXPECT_GE(gpu_overhead({}, 8, false).total_bytes(), std::int64_t(0.6 * 1024.0) * mebibyte);
     EXPECT_LE(gpu_overhead({}, 8, false).total_bytes(), 1024 * mebibyte);
 }

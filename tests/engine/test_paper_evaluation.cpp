@@ -1,4 +1,4 @@
-// The evaluation of the paper's code, held against losses of single samples.
+// The evaluation of the paper's code, compared with the losses of single samples.
 #include "base/error.hpp"
 #include "engine/run/paper_evaluation.hpp"
 #include "engine/step/replica.hpp"

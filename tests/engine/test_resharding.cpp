@@ -1,4 +1,4 @@
-// Run under mpirun on 8 ranks: a checkpoint of any layout goes on on any other.
+// Run under mpirun on 8 ranks: a run resumes on any layout from a checkpoint of any other.
 #include "tests/engine/layouts.hpp"
 
 namespace gpas {
@@ -58,7 +58,7 @@ protected:
     }
 };
 
-// Which layouts go on from one: itself and two more, so that each is begun from by three; every one in exhaustive tests.
+// The layouts that load a layout's checkpoint: itself and two more; with --exhaustive, all of them.
 std::vector<std::size_t> goals(std::size_t from, std::size_t count) {
     std::vector<std::size_t> all;
     for (std::size_t step = 0; step < count; ++step)

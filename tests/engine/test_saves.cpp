@@ -1,4 +1,4 @@
-// Checkpoints of a run: beside the training, tried again where they fail, passed over where they are damaged.
+// Checkpoints of a run: written during training, tried again if a save fails, skipped if they are damaged.
 #include "base/error.hpp"
 #include "engine/run/saves.hpp"
 #include "engine/step/replica.hpp"

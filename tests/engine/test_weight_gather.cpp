@@ -1,4 +1,4 @@
-// With the sharded optimizer new weights are gathered while the next forward pass goes on. A gather that ends as late
+// With the sharded optimizer new weights are gathered during the next forward pass. A gather that ends as late
 // as it may, and leaves NaN where nobody waits for it, changes nothing.
 #include "engine/guard/weight_check.hpp"
 #include "engine/run/evaluate.hpp"

@@ -90,7 +90,7 @@ def nan_rolls_back_and_passes_over_the_data():
     expect([s["step"] for s in steps] == list(range(1, 13)), result, "each step once")
     expect([s["consumed_samples"] for s in steps] == [8, 16, 24, 32] + [56 + 8 * i for i in range(1, 9)], result,
            "the samples of steps 5 to 7 are passed over")
-    # And a run that is stopped after that goes on in the same bits.
+    # A run that is stopped after that resumes with the same bits.
     whole = curve("run")
     stopped = run("nan rank=2 step=7", "training.on_bad_numbers=roll_back", "training.stop_after=9", directory="parts")
     expect(stopped.returncode == 0, stopped, "exit code 0")
@@ -137,7 +137,7 @@ def hardware_that_fails_once_is_told_from_bad_data_and_its_step_computed_again()
     expect(result.returncode == 0, result, "exit code 0")
     expect_event(result, 7, "hardware", "recomputed", 1, "hardware of rank 1")
     expect(curve("run") == curve("whole"), result, "the curve of a run without failures")
-    # A loss that several ranks compute together does not tell which of them fails.
+    # A loss that several ranks compute together does not show which rank fails.
     result = run("transient rank=3 step=7 factor=50", *SPIKES, "parallel.pipeline=2")
     expect_event(result, 7, "hardware", "recomputed", -1, "one of ranks 1, 3")
 

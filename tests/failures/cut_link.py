@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """cut_link.py GPAS: the cable between two hosts is cut while ranks on both train: both sides notice within the configured
-time, each names the ranks beyond the cable, no process stays, and the run goes on from its checkpoint. Prints TAP."""
+time, each names the ranks beyond the cable, no process stays, and the run resumes from its checkpoint. Prints TAP."""
 import json
 import os
 import re

@@ -112,7 +112,7 @@ def whole_run(directory, layout):
 
 
 def out_of_time(layout, whole):
-    """The job's time ends soon: it saves, leaves with 75, and goes on to the same bits."""
+    """The job's time ends soon: it saves, ends with exit code 75, and resumes with the same bits."""
     empty_run(whole)
     os.environ["GPAS_JOB_END_TIME"] = str(int(time.time()) + 30)  # the margin is longer
     try:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """signals.py GPAS: a run that is asked to stop, by signals or by the end of its job's time, saves, leaves with the code for it,
-and goes on in the same bits. Prints TAP."""
+and resumes with the same bits. Prints TAP."""
 import os
 import re
 import shutil

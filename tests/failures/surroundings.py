@@ -106,7 +106,7 @@ def lost_at_start(program, *words):
     except subprocess.TimeoutExpired:
         process.kill()
         raise AssertionError("nobody finds it") from None
-    # mpirun tells the code of the process that ends first: one of those that report, or the lost one, which they kill.
+    # mpirun returns the exit code of the process that ends first: a rank that reports, or the lost rank, which they kill.
     assert process.returncode in (6, 137), f"exit code {process.returncode}\n{err[-2000:]}"
     text = "".join(reports("run"))
     for word in words:

@@ -48,7 +48,7 @@ def start(gpas, directory, *overrides, ranks=4, rehearse="", attempt=0, launcher
 
 
 def train(gpas, directory, *overrides, timeout=120, **options):
-    """Runs to its end; .returncode and .stderr tell how that was."""
+    """Runs to its end; .returncode and .stderr hold the result."""
     process = start(gpas, directory, *overrides, **options)
     try:
         out, err = process.communicate(timeout=timeout)

@@ -74,7 +74,7 @@ TEST(NcclAbility, is_there_for_ranks_that_share_a_gpu_if_they_may_and_nccl_can) 
     EXPECT_EQ(variable("NCCL_MULTI_RANK_GPU_ENABLE"), "1");
     EXPECT_EQ(variable("NCCL_NVLS_ENABLE"), "0");
     EXPECT_EQ(variable("NCCL_MAX_CTAS"), "2");
-    // Whoever has a GPU alone is left alone.
+    // A rank that shares its GPU with no other rank is accepted.
     EXPECT_EQ(answers({.gpus = {{1, bus}, {2, bus}}, .share = true, .versions = {22809, 22809}}).front(),
               "yes: NCCL 2.28.9");
     EXPECT_EQ(variable("NCCL_MULTI_RANK_GPU_ENABLE"), "unset");

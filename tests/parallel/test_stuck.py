@@ -18,7 +18,7 @@ CASES = {
     "elsewhere": ["has not finished within 1 s", "barrier of a checkpoint", "all_reduce of gradients"],
     "sizes": ["make different calls", "fp32[1000]", "fp32[900]"],
     "sizes, unverified": [],
-    "loses its GPU": [],  # its watcher tells it, and ends all
+    "loses its GPU": [],  # its watcher reports it and ends all ranks
     "throws during a receive": [],  # it does not wait indefinitely for the message, so its own error is told
     "exits": None,  # mpirun itself ends the job
 }

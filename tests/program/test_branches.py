@@ -234,7 +234,7 @@ def a_start_that_is_killed_while_it_sets_aside_is_completed_by_the_next():
     journal = {"to": "set_aside_1_step_15_to_20", "why": "a test", "files": [name(15), name(20)], "record": None}
     with open("killed/checkpoints/.branching.json", "w") as file:
         json.dump(journal, file)
-    assert name(10) in gpas("inspect", "killed", "--no-statistics")  # readers see what is to be
+    assert name(10) in gpas("inspect", "killed", "--no-statistics")  # readers see the state that the next save completes
     assert resumed_at(train("killed", "training.stop_after=12")) == 10
     assert steps("killed") == [5, 10, 12] and aside("killed") == {"set_aside_1_step_15_to_20": [15, 20]}
 

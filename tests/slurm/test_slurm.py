@@ -2,7 +2,7 @@
 """test_slurm.py GPAS SOURCE_DIRECTORY: the scripts of slurm/ and the commands of docs/slurm.md on a Slurm of two virtual nodes.
 
 Prints TAP. Jobs are warned, preempted, killed and broken; afterwards the curve of losses must be that of a run that nobody
-disturbed, to the bit, and the log must tell all starts. Skipped where private-slurm cannot run.
+disturbed, to the bit, and the log must name all starts. Skipped where private-slurm cannot run.
 """
 import json
 import os
@@ -34,7 +34,7 @@ def run(*command, code=0, **options):
 def wait_until(condition, what):
     end = time.monotonic() + PATIENCE
     while not condition():
-        assert time.monotonic() < end, f"{what}: waited {PATIENCE} s in vain"
+        assert time.monotonic() < end, f"{what}: did not happen within {PATIENCE} s"
         time.sleep(0.1)
 
 
@@ -74,7 +74,7 @@ def starts(name):
 
 
 def trained_steps(name):
-    """The steps as the console lines of all starts tell them."""
+    """The steps in the console lines of all starts."""
     return [int(step) for step in re.findall(r"^step +(\d+)/", log(name), re.MULTILINE)]
 
 

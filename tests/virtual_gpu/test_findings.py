@@ -48,7 +48,7 @@ def run(name, *overrides, ranks=2, timeout=60, **variables):
 
 
 def stall(name, where, *overrides, ranks=2, **variables):
-    """A rank whose host stands still, so that the GPUs of the others never leave a collective."""
+    """A rank whose host process is stopped, so that the GPUs of the others never leave a collective."""
     with Environment(**variables):
         try:
             result, _ = train_until_lost(GPAS, name, *SHORT, *overrides, "parallel.timeout_seconds=8", ranks=ranks,

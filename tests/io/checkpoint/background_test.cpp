@@ -1,4 +1,4 @@
-// Saves that a thread writes while the program goes on.
+// Saves that a background thread writes.
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 
 #include <chrono>

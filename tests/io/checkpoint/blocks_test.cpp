@@ -11,7 +11,7 @@ std::vector<float> numbers(std::int64_t n) {
     return values;
 }
 
-// The value that docs/formats.md gives, so that a reader written from the page can be held against it.
+// The value that docs/formats.md gives, to test a reader that is written from the page.
 TEST(BlockSum, IsTheDocumentedNumber) {
     const float values[] = {1.0f, -2.0f, 0.0f};
     EXPECT_EQ(block_sum(0, values, 3), 0x6d4420c99dc5947cu);

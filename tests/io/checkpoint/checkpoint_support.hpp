@@ -40,7 +40,7 @@ inline std::vector<Named> sample_tensors() {
     return all;
 }
 
-// The value at a global index, whoever holds it: distinct for each tensor and element, some negative. Exact in fp32, so
+// The value at a global index, on any rank: distinct for each tensor and element, some negative. Exact in fp32, so
 // that it does not matter where the compiler evaluates it.
 inline float value_of(const std::string& name, std::int64_t flat) {
     const std::size_t h = std::hash<std::string>{}(name) % 1000;

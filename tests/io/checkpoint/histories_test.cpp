@@ -1,5 +1,5 @@
 // Random histories of a run's checkpoint directory: starts of every kind, saves, damage, comparisons of replicas, roll
-// backs, and a kill before any change of the directory. The real directory work is held against a model of what users
+// backs, and a kill before any change of the directory. The real directory is compared with a model of what users
 // may rely on: the newest good state of the current branch can always be resumed, and what was reported as saved is
 // still there, set aside, or was removed because enough newer good checkpoints of its branch were there.
 #include "io/checkpoint/checkpoint.hpp"
