@@ -421,7 +421,7 @@ def preflight_names_the_rank_whose_directory_is_another():
     os.makedirs("checked", exist_ok=True)
     os.makedirs("elsewhere", exist_ok=True)
     last = ["unshare", "-m", "sh", "-c", 'mount --bind elsewhere checked && exec "$0" "$@"', GPAS]
-    finds(preflight(last), 5, "rank 3", "checked", "not the directory")
+    finds(preflight(last), 5, "rank 3", "checked", "not the same directory")
     assert not os.listdir("checked") and not os.listdir("elsewhere")
     os.rmdir("checked")
 
