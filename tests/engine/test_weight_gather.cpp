@@ -128,9 +128,9 @@ protected:
                 const StepResult result = run.run(i);
                 mine.insert(mine.end(), {result.loss, result.gradient_norm});
                 if (i != 1) continue;
-                mine.push_back(evaluate(*run.replica, run.mesh, pipeline_shape(run.config, run.mesh.size),
-                                        *run.data.valid, true, {}, {})
-                                   .loss);
+                mine.push_back(
+                    evaluate(*run.replica, run.mesh, pipeline_shape(run.config, run.mesh.size), *run.data.valid, true)
+                        .loss);
             }
             EXPECT_FALSE(
                 compare_replicas(run.replica->context, run.replica->store, run.mesh, run.config.parallel.order));

@@ -70,7 +70,8 @@ def wait_for_each_other(name, *overrides, **variables):
         except subprocess.TimeoutExpired as error:
             raise AssertionError("the job hangs") from error
     texts = reports(name)
-    check(result.returncode == 6, f"exit code {result.returncode}", result.stderr[-3000:])
+    # 137: mpirun returns the code of the rank that ends first, which can be the one that the report's rank killed.
+    check(result.returncode in (6, 137), f"exit code {result.returncode}", result.stderr[-3000:])
     check(len(texts) == 1, f"{len(texts)} reports", result.stderr[-3000:])
     check(re.search(r"over (tensor|world)", texts[0]), texts[0])
 

@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 #include <nccl.h>
 
+#include <barrier>
 #include <chrono>
 #include <functional>
 #include <string>
@@ -30,6 +31,7 @@ bool within(double seconds, const std::function<bool()>& done) {
 // One rank: two communicators over all ranks, and a stream and memory for each of them.
 struct Rank {
     int rank = 0;
+    std::barrier<>* all = nullptr;
     ncclComm_t comms[2] = {};
     cudaStream_t streams[2] = {};
     void* memory[2] = {};
@@ -48,6 +50,11 @@ struct Rank {
     }
     void abort() {
         for (ncclComm_t comm : comms) ncclCommAbort(comm);
+    }
+    // An abort ends the calls of the other ranks, too: no rank aborts before all of them have looked at theirs.
+    void abort_together() {
+        all->arrive_and_wait();
+        abort();
     }
     void finish() {
         for (ncclComm_t comm : comms) ncclCommFinalize(comm);
@@ -85,12 +92,14 @@ protected:
         ncclUniqueId ids[2];
         for (ncclUniqueId& id : ids) ncclGetUniqueId(&id);
         ncclResult_t started = ncclSuccess;
+        std::barrier all(ranks);
         std::vector<std::thread> threads;
         for (int rank = 0; rank < ranks; ++rank)
             threads.emplace_back([&, rank] {
                 cudaSetDevice(same_gpu ? 0 : rank);
                 Rank mine;
                 mine.rank = rank;
+                mine.all = &all;
                 for (int which : {0, 1}) {
                     cudaStreamCreateWithFlags(&mine.streams[which], cudaStreamNonBlocking);
                     cudaMalloc(&mine.memory[which], count * sizeof(float));
@@ -128,7 +137,7 @@ TEST_F(NcclRules, other_counts_hang_and_are_named) {
     run(2, [](Rank& rank) {
         rank.all_reduce(0, rank.rank == 0 ? count : count - 1);
         EXPECT_FALSE(rank.ends(0, 1.0));
-        rank.abort();
+        rank.abort_together();
     });
     EXPECT_NE(found().find("all_reduce of 1023 elements"), std::string::npos);
 }
@@ -144,7 +153,7 @@ TEST_F(NcclRules, other_orders_hang_without_room_for_all_and_the_ring_is_named) 
         std::this_thread::sleep_for(std::chrono::milliseconds(300));
         rank.all_reduce(1 - first);
         EXPECT_FALSE(rank.ends(first, 2.5));
-        rank.abort();
+        rank.abort_together();
     });
     const std::string all = found();
     EXPECT_NE(all.find("deadlock"), std::string::npos) << all;
@@ -164,7 +173,7 @@ TEST_F(NcclRules, other_orders_hang_in_one_hardware_queue_and_the_ring_is_named)
         rank.all_reduce(1 - first);
         rank.all_reduce(1 - first);
         EXPECT_FALSE(rank.ends(first, 2.5));
-        rank.abort();
+        rank.abort_together();
     });
     EXPECT_NE(found().find("later in its hardware queue"), std::string::npos);
 }
