@@ -110,7 +110,7 @@ void JobEnd::send_details(int to) {
     if (link == nullptr) return;
     if (state_.peers.is_lowest_here(state_.findings.settled()))
         for (const std::string& text : details_of_node()) link->send(Message::details, text);
-    link->send(Message::details);  // empty: there are no more
+    link->send(Message::details);  // an empty text ends the details
 }
 
 void JobEnd::take_details(const std::string& payload) {

@@ -3,8 +3,10 @@
 
 Prints TAP.
 """
+import atexit
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +18,7 @@ from checks import check, run_checks  # noqa: E402
 BUILD = Path(sys.argv[1]).absolute()
 MESON = "/usr/bin/meson" if os.path.exists("/usr/bin/meson") else "meson"
 ROOT = Path(tempfile.mkdtemp(prefix="gpas_install_"))
+atexit.register(shutil.rmtree, ROOT, ignore_errors=True)
 
 
 def run(*command, where=ROOT):
