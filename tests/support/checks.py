@@ -5,7 +5,9 @@ A test file marks its functions with @check and ends with `sys.exit(run_checks()
 import contextlib
 import os
 import struct
+import sys
 import tempfile
+import time
 import traceback
 
 CHECKS = []
@@ -37,8 +39,8 @@ def passed(number, name, note=""):
 
 def failed(number, name, explanation):
     print(f"not ok {number} - {name}", flush=True)
-    for line in str(explanation).splitlines():
-        print(f"# {line}", flush=True)
+    # To stderr: `meson test --print-errorlogs` does not show what a TAP test writes to stdout.
+    print(f"{name}: {explanation}", file=sys.stderr, flush=True)
 
 
 def run_checks(checks=None, after_failure=lambda: ()):
@@ -48,9 +50,11 @@ def run_checks(checks=None, after_failure=lambda: ()):
     plan(len(checks))
     failures = 0
     for number, function in enumerate(checks, 1):
+        start = time.monotonic()
         try:
             function()
             passed(number, function.__name__)
+            print(f"# {time.monotonic() - start:.1f} s", flush=True)
         except Exception:  # a check that breaks has failed, too
             failures += 1
             failed(number, function.__name__, "\n".join([traceback.format_exc(), *after_failure()]))
