@@ -9,8 +9,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <functional>
 
 namespace gpas::layouts {
 
@@ -76,6 +78,38 @@ void on_ranks(Communicator& world, int ranks, Body&& body) {
     world.barrier("the end of a layout");
 }
 
+struct Job {
+    int ranks;
+    std::function<void(std::unique_ptr<Communicator> group)> body;
+};
+
+// Runs all jobs. Those that fit run at the same time, each on ranks of its own: ranks of a small job would otherwise wait for the
+// ranks of a large one.
+inline void run_together(Communicator& world, std::vector<Job> jobs) {
+    std::stable_sort(jobs.begin(), jobs.end(), [](const Job& a, const Job& b) { return a.ranks > b.ranks; });
+    while (!jobs.empty()) {
+        std::vector<Job> later;
+        const Job* mine = nullptr;
+        int taken = 0, color = 0, my_color = -1;
+        for (const Job& job : jobs) {
+            if (taken + job.ranks > world.size()) {
+                later.push_back(job);
+                continue;
+            }
+            if (world.rank() >= taken && world.rank() < taken + job.ranks) {
+                mine = &job;
+                my_color = color;
+            }
+            taken += job.ranks;
+            ++color;
+        }
+        auto group = world.split(mine == nullptr ? color : my_color, world.rank(), "layouts");
+        if (mine != nullptr) mine->body(std::move(group));
+        world.barrier("the end of some layouts");
+        jobs = std::move(later);
+    }
+}
+
 inline void save_initial(const LoadedConfig& loaded, std::unique_ptr<Communicator> world) {
     const RunConfig& config = loaded.values;
     const MeshSize size = check_for_world(loaded, world->size());
@@ -105,13 +139,13 @@ protected:
         return tiny_config(shared_ + "tokens", shared_ + name, model + settings);
     }
     // Initial weights, one step, and the other steps from the checkpoint of the first.
-    void run(const std::string& name, int ranks, const Settings& settings) {
-        on_ranks(*world_, ranks, [&](std::unique_ptr<Communicator> group) {
-            save_initial(config(name + " initial", settings), group->duplicate());
-            train(config(name, settings), group->duplicate(), 1);
-            train(config(name, settings + Settings{"training.stop_after=" + std::to_string(run_steps())}),
-                  std::move(group), 1);
-        });
+    Job job(const std::string& name, int ranks, const Settings& settings) const {
+        return {ranks, [=, this](std::unique_ptr<Communicator> group) {
+                    save_initial(config(name + " initial", settings), group->duplicate());
+                    train(config(name, settings), group->duplicate(), 1);
+                    train(config(name, settings + Settings{"training.stop_after=" + std::to_string(run_steps())}),
+                          std::move(group), 1);
+                }};
     }
 
     std::unique_ptr<Communicator> world_;

@@ -144,40 +144,49 @@ void compare(const std::string& shared, const std::string& base, const std::stri
 // chance.
 const char* const other_sizes[] = {"1", "4", "8", "16"};
 
+std::vector<Layout> tested(const Family& family) {
+    std::vector<Layout> layouts;
+    for (std::size_t i = 0; i < family.layouts.size(); i += layout_step) layouts.push_back(family.layouts[i]);
+    return layouts;
+}
+
+Spread spread_of_orders(const std::string& base) {
+    Spread spread;
+    const Tensors expected = tensors(base, 1);
+    for (const char* size : other_sizes) {
+        const std::string other = base + " micro " + size;
+        spread.curve = std::max(spread.curve, largest_difference(losses(other), losses(base)));
+        for (const auto& [tensor, values] : tensors(other, 1))
+            if (tensor.starts_with("adam_m/") && values.size() > 1)
+                spread.gradients = std::max(spread.gradients, relative_difference(values, expected.at(tensor)));
+    }
+    return spread;
+}
+
 TEST_F(Layouts, change_nothing) {
+    std::vector<Job> jobs;
+    for (const Family& family : families()) {
+        jobs.push_back(job(family.name, 1, family.settings));
+        for (const char* size : other_sizes)
+            jobs.push_back(job(family.name + " micro " + size, 1,
+                               family.settings + Settings{std::string("training.micro_batch_size=") + size}));
+        for (const Layout& layout : tested(family))
+            jobs.push_back(job(family.name + ", " + layout.name, layout.ranks, family.settings + layout.settings));
+    }
+    run_together(*world_, std::move(jobs));
+    if (world_->rank() != 0) return;
     int compared = 0;
     for (const Family& family : families()) {
-        const std::string base = family.name;
-        run(base, 1, family.settings);
-        for (const char* size : other_sizes)
-            run(base + " micro " + size, 1,
-                family.settings + Settings{std::string("training.micro_batch_size=") + size});
-        std::vector<Layout> layouts;
-        for (std::size_t i = 0; i < family.layouts.size(); i += layout_step) layouts.push_back(family.layouts[i]);
-        for (const Layout& layout : layouts)
-            run(family.name + ", " + layout.name, layout.ranks, family.settings + layout.settings);
-        if (world_->rank() != 0) continue;
-
-        Spread spread;
-        const Tensors expected = tensors(shared_ + base, 1);
-        for (const char* size : other_sizes) {
-            const std::string other = shared_ + base + " micro " + size;
-            spread.curve = std::max(spread.curve, largest_difference(losses(other), losses(shared_ + base)));
-            for (const auto& [tensor, values] : tensors(other, 1))
-                if (tensor.starts_with("adam_m/") && values.size() > 1)
-                    spread.gradients = std::max(spread.gradients, relative_difference(values, expected.at(tensor)));
-        }
-        EXPECT_LT(spread.curve, 1e-3);  // or it would bound nothing
+        const Spread spread = spread_of_orders(shared_ + family.name);
+        EXPECT_LT(spread.curve, 1e-3);  // a larger tolerance would detect nothing
         EXPECT_LT(spread.gradients, 1e-5);
         EXPECT_GT(spread.gradients, 0.0);
-        for (const Layout& layout : layouts) {
-            compare(shared_, base, family.name + ", " + layout.name, spread);
+        for (const Layout& layout : tested(family)) {
+            compare(shared_, family.name, family.name + ", " + layout.name, spread);
             ++compared;
         }
     }
-    if (world_->rank() == 0) {
-        EXPECT_GE(compared, 24 / int(layout_step));
-    }
+    EXPECT_GE(compared, 24 / int(layout_step));
 }
 
 // Masters, moments and checkpoints in fp32, the forward pass in bf16.
@@ -189,10 +198,11 @@ TEST_F(Layouts, change_bf16_runs_by_no_more_than_bf16_rounding) {
         {"tp4 sp overlapped", 4, {tensor(4), sequence, overlapped}},
         {"pp2 zb dp2", 4, {pipeline(2), schedule("zb_h1")}},
         {"pp2 interleaved tp2", 4, {pipeline(2), schedule("interleaved"), two_chunks, tensor(2)}}};
-    run("bf16", 1, bf16);
-    run("bf16 micro 8", 1, bf16 + Settings{"training.micro_batch_size=8"});
-    run("fp32", 1, {"model.architecture=sandwich_gpas"});
-    for (const Layout& layout : layouts) run("bf16 " + layout.name, layout.ranks, bf16 + layout.settings);
+    std::vector<Job> jobs{job("bf16", 1, bf16), job("bf16 micro 8", 1, bf16 + Settings{"training.micro_batch_size=8"}),
+                          job("fp32", 1, {"model.architecture=sandwich_gpas"})};
+    for (const Layout& layout : layouts)
+        jobs.push_back(job("bf16 " + layout.name, layout.ranks, bf16 + layout.settings));
+    run_together(*world_, std::move(jobs));
     if (world_->rank() != 0) return;
     // What bf16 does to the curve at all, and what another order of sums does to that.
     const std::vector<double> base = losses(shared_ + "bf16");
@@ -212,8 +222,8 @@ TEST_F(Layouts, a_sharded_optimizer_on_two_ranks_gives_the_bits_of_a_replicated_
     for (const char* dtype : {"fp32", "bf16"}) {
         const Settings settings{"model.architecture=pre_gpas", "compute.dtype=" + std::string(dtype)};
         const std::string name = dtype;
-        run(name + " sharded", 2, settings);
-        run(name + " replicated", 2, settings + Settings{replicated});
+        run_together(*world_, {job(name + " sharded", 2, settings),
+                               job(name + " replicated", 2, settings + Settings{replicated})});
         if (world_->rank() != 0) continue;
         EXPECT_EQ(tensors(shared_ + name + " sharded", run_steps()),
                   tensors(shared_ + name + " replicated", run_steps()))
@@ -223,22 +233,28 @@ TEST_F(Layouts, a_sharded_optimizer_on_two_ranks_gives_the_bits_of_a_replicated_
 }
 
 TEST_F(Layouts, recompute_gives_the_same_bits) {
-    for (const char* row : {"pre_gpas", "post_gpas", "sandwich_gpas", "lns_gpas", "deeppost_gpas", "post_pre_gpas"})
-        for (const char* what : {"none", "selective", "full"})
-            on_ranks(*world_, 1, [&](std::unique_ptr<Communicator> group) {
-                const std::string name = std::string(row) + " " + what;
-                train(config(name, {"model.architecture=" + std::string(row), recompute(what)}), std::move(group), 1);
-                if (std::string(what) != "none") {
-                    EXPECT_EQ(tensors(shared_ + name, 1), tensors(shared_ + row + " none", 1)) << name;
-                }
-            });
+    const std::vector<std::string> rows{"pre_gpas", "post_gpas",     "sandwich_gpas",
+                                        "lns_gpas", "deeppost_gpas", "post_pre_gpas"};
+    const std::vector<std::string> kinds{"none", "selective", "full"};
+    std::vector<Job> jobs;
+    for (const std::string& row : rows)
+        for (const std::string& what : kinds)
+            jobs.push_back({1, [=, this](std::unique_ptr<Communicator> group) {
+                                train(config(row + " " + what, {"model.architecture=" + row, recompute(what.c_str())}),
+                                      std::move(group), 1);
+                            }});
+    run_together(*world_, std::move(jobs));
+    if (world_->rank() != 0) return;
+    for (const std::string& row : rows)
+        for (const std::string& what : kinds)
+            EXPECT_EQ(tensors(shared_ + row + " " + what, 1), tensors(shared_ + row + " none", 1)) << row << what;
 }
 
-TEST_F(Layouts, a_run_goes_on_on_another_layout) {
+TEST_F(Layouts, a_run_resumes_on_another_layout) {
     const Settings row{"model.architecture=pre_gpas"};
     const std::vector<Layout> places{{"", 8, {tensor(2), sequence, pipeline(2)}}, {"", 1, {}}, {"", 4, {pipeline(4)}}};
-    run("straight", 1, row);
-    run("straight micro 8", 1, row + Settings{"training.micro_batch_size=8"});
+    run_together(*world_,
+                 {job("straight", 1, row), job("straight micro 8", 1, row + Settings{"training.micro_batch_size=8"})});
     std::int64_t end = run_steps() / 3;
     for (const Layout& place : places) {
         on_ranks(*world_, place.ranks, [&](std::unique_ptr<Communicator> group) {

@@ -31,26 +31,27 @@ protected:
     LoadedConfig on(const Layout& layout, const std::string& name, std::int64_t stop) const {
         return config(name, run_settings + layout.settings + Settings{"training.stop_after=" + std::to_string(stop)});
     }
-    void train_on(const Layout& layout, const std::string& name, std::int64_t stop) {
-        on_ranks(*world_, layout.ranks,
-                 [&](std::unique_ptr<Communicator> group) { train(on(layout, name, stop), std::move(group), 1); });
+    Job training(const Layout& layout, const std::string& name, std::int64_t stop) const {
+        return {layout.ranks,
+                [=, this](std::unique_ptr<Communicator> group) { train(on(layout, name, stop), std::move(group), 1); }};
     }
     fs::path checkpoint(const std::string& name, std::int64_t step) const {
         return fs::path(shared_ + name) / "checkpoints" / checkpoint_file_name(step);
     }
     // Loads it and saves what it has loaded, without a step between.
-    void load_and_save(const Layout& layout, const std::string& from, const std::string& to) {
-        on_ranks(*world_, layout.ranks, [&](std::unique_ptr<Communicator> group) {
-            const LoadedConfig loaded = on(layout, to, half());
-            const RunConfig& config = loaded.values;
-            const MeshSize size = check_for_world(loaded, group->size());
-            Mesh mesh = make_mesh(std::move(group), size, config.parallel.order);
-            Replica replica(replica_shape(config, mesh.size, mesh.place, 1, true), *mesh.tensor, *mesh.data);
-            const Progress progress = load_run({*mesh.world, *mesh.data, config, replica.context, replica.store},
-                                               checkpoint(from, half()), true);
-            RunSaves(*mesh.world, config, {}, replica.context, replica.store, [](const std::string&) {
-            }).after_step(progress, true);
-        });
+    Job load_and_save(const Layout& layout, const std::string& from, const std::string& to) const {
+        return {layout.ranks, [=, this](std::unique_ptr<Communicator> group) {
+                    const LoadedConfig loaded = on(layout, to, half());
+                    const RunConfig& config = loaded.values;
+                    const MeshSize size = check_for_world(loaded, group->size());
+                    Mesh mesh = make_mesh(std::move(group), size, config.parallel.order);
+                    Replica replica(replica_shape(config, mesh.size, mesh.place, 1, true), *mesh.tensor, *mesh.data);
+                    const Progress progress =
+                        load_run({*mesh.world, *mesh.data, config, replica.context, replica.store},
+                                 checkpoint(from, half()), true);
+                    RunSaves(*mesh.world, config, {}, replica.context, replica.store, [](const std::string&) {
+                    }).after_step(progress, true);
+                }};
     }
     void copy_run(const std::string& from, const std::string& to) {
         if (world_->rank() == 0) fs::copy(shared_ + from, shared_ + to, fs::copy_options::recursive);
@@ -70,43 +71,49 @@ TEST_F(Resharding, any_layout_loads_what_any_other_has_saved) {
     std::vector<Layout> layouts;
     for (std::size_t i = 0; i < all_layouts.size(); i += layout_step) layouts.push_back(all_layouts[i]);
     // What another order of the same sums does to the curve.
+    std::vector<Job> jobs;
     for (const char* micro : {"1", "2", "4", "8"})
-        train_on({"", 1, {std::string("training.micro_batch_size=") + micro}}, std::string("micro ") + micro,
-                 2 * half());
-    std::vector<double> expected;
-    double spread = 0.0;
-    if (world_->rank() == 0) {
-        expected = losses(shared_ + "micro 2");
-        for (const char* micro : {"micro 1", "micro 4", "micro 8"})
-            spread = std::max(spread, largest_difference(expected, losses(shared_ + micro)));
-        EXPECT_LT(spread, 1e-3);  // or it would bound nothing
+        jobs.push_back(training({"", 1, {std::string("training.micro_batch_size=") + micro}},
+                                std::string("micro ") + micro, 2 * half()));
+    for (const Layout& from : layouts) {
+        jobs.push_back(training(from, from.name, half()));
+        jobs.push_back(training(from, from.name + " whole", 2 * half()));
     }
+    run_together(*world_, std::move(jobs));
+
+    std::vector<Job> resumed;
+    for (std::size_t i = 0; i < layouts.size(); ++i)
+        for (const std::size_t j : goals(i, layouts.size())) {
+            const std::string& from = layouts[i].name;
+            const std::string name = from + " to " + layouts[j].name;
+            copy_run(from, name);
+            resumed.push_back(training(layouts[j], name, 2 * half()));
+            resumed.push_back(load_and_save(layouts[j], from, name + " saved"));
+        }
+    run_together(*world_, std::move(resumed));
+    if (world_->rank() != 0) return;
+
+    const std::vector<double> expected = losses(shared_ + "micro 2");
+    double spread = 0.0;
+    for (const char* micro : {"micro 1", "micro 4", "micro 8"})
+        spread = std::max(spread, largest_difference(expected, losses(shared_ + micro)));
+    EXPECT_LT(spread, 1e-3);  // a larger tolerance would detect nothing
     int pairs = 0;
     for (std::size_t i = 0; i < layouts.size(); ++i) {
-        const Layout& from = layouts[i];
-        train_on(from, from.name, half());
+        const std::string& from = layouts[i].name;
         for (const std::size_t j : goals(i, layouts.size())) {
-            const Layout& to = layouts[j];
-            const std::string name = from.name + " to " + to.name;
-            copy_run(from.name, name);
-            train_on(to, name, 2 * half());
-            load_and_save(to, from.name, name + " saved");
-            if (world_->rank() != 0) continue;
+            const std::string name = from + " to " + layouts[j].name;
             SCOPED_TRACE(name);
-            EXPECT_TRUE(tensors(shared_ + name + " saved", half()) == tensors(shared_ + from.name, half()));
+            EXPECT_TRUE(tensors(shared_ + name + " saved", half()) == tensors(shared_ + from, half()));
             EXPECT_LE(largest_difference(losses(shared_ + name), expected), 8.0 * spread);
             ++pairs;
         }
-        // On the same layout, nothing shows that it was stopped.
-        train_on(from, from.name + " whole", 2 * half());
-        if (world_->rank() != 0) continue;
-        EXPECT_EQ(losses(shared_ + from.name + " whole"), losses(shared_ + from.name + " to " + from.name))
-            << from.name;
-        EXPECT_TRUE(tensors(shared_ + from.name + " whole", 2 * half()) ==
-                    tensors(shared_ + from.name + " to " + from.name, 2 * half()))
-            << from.name;
+        // On the same layout, nothing shows that the run was stopped.
+        EXPECT_EQ(losses(shared_ + from + " whole"), losses(shared_ + from + " to " + from)) << from;
+        EXPECT_TRUE(tensors(shared_ + from + " whole", 2 * half()) ==
+                    tensors(shared_ + from + " to " + from, 2 * half()))
+            << from;
     }
-    if (world_->rank() != 0) return;
     EXPECT_EQ(pairs, int(layouts.size() * goals(0, layouts.size()).size()));
     std::printf("%d pairs of layouts\n", pairs);
 }

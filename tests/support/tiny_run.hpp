@@ -107,9 +107,9 @@ inline std::vector<double> losses(const std::string& directory) { return numbers
 
 // Every tensor of a checkpoint: weights and both moments.
 inline std::map<std::string, std::vector<float>> tensors(const std::string& directory, std::int64_t step) {
-    const std::filesystem::path file = std::filesystem::path(directory) / "checkpoints" / checkpoint_file_name(step);
+    const CheckpointFile file(std::filesystem::path(directory) / "checkpoints" / checkpoint_file_name(step));
     std::map<std::string, std::vector<float>> all;
-    for (const TensorInfo& info : list_tensors(file)) all[info.name] = read_tensor(file, info.name);
+    for (const TensorInfo& info : file.tensors()) all[info.name] = file.read(info.name);
     return all;
 }
 

@@ -21,6 +21,7 @@ const Settings small{"model.layers=4",
                      "model.head_dim=6",
                      "model.vocab_size=67",
                      "model.ffn_size=27",
+                     "data.sequence_length=8",
                      "training.steps=" + std::to_string(steps),
                      "schedule.warmup_steps=1",
                      "training.global_batch_size=16",
@@ -71,23 +72,29 @@ const char* const scheduler_names[] = {"earliest", "latest", "random"};
 
 class VirtualLayouts : public Layouts {
 protected:
-    void run_on(Device device, const std::string& name, const Layout& layout, const Settings& more = {}) {
-        on_ranks(*world_, layout.ranks, [&](std::unique_ptr<Communicator> group) {
-            if (device == Device::cuda) cuda::choose_device(group->rank());
-            train(tiny_config(shared_ + "tokens", shared_ + name, small + layout.settings + more), std::move(group), 1,
-                  {.device = device});
-        });
+    Job on_cpu(const std::string& name, const Layout& layout, const Settings& more = {}) const {
+        return {layout.ranks, [=, this](std::unique_ptr<Communicator> group) {
+                    train_on(Device::cpu, name, layout.settings + more, std::move(group));
+                }};
     }
-    void run_virtual(const Layout& layout, const Behaviour& behaviour, const std::string& name) {
-        virtual_gpu::forget_devices();
-        virtual_gpu::use({.scheduler = behaviour.scheduler,
-                          .seed = unsigned(behaviour.queues),
-                          .queues = behaviour.queues,
-                          .hang_seconds = 20.0,
-                          .nccl_version = behaviour.nccl_version,
-                          .slow_gpu = behaviour.slow_gpu});
-        run_on(Device::cuda, name, layout);
-        EXPECT_EQ(virtual_gpu::take_findings(), std::vector<std::string>()) << name;
+    Job on_gpus(const Layout& layout, const Behaviour& behaviour, const std::string& name) const {
+        return {layout.ranks, [=, this](std::unique_ptr<Communicator> group) {
+                    virtual_gpu::forget_devices();
+                    virtual_gpu::use({.scheduler = behaviour.scheduler,
+                                      .seed = unsigned(behaviour.queues),
+                                      .queues = behaviour.queues,
+                                      .hang_seconds = 20.0,
+                                      .nccl_version = behaviour.nccl_version,
+                                      .slow_gpu = behaviour.slow_gpu});
+                    cuda::choose_device(group->rank());
+                    train_on(Device::cuda, name, layout.settings, std::move(group));
+                    EXPECT_EQ(virtual_gpu::take_findings(), std::vector<std::string>()) << name;
+                }};
+    }
+    void train_on(Device device, const std::string& name, const Settings& settings,
+                  std::unique_ptr<Communicator> group) const {
+        train(tiny_config(shared_ + "tokens", shared_ + name, small + settings), std::move(group), 1,
+              {.device = device});
     }
     void compare(const std::string& name, const std::string& base, double spread) {
         const std::vector<double> found = losses(shared_ + name), expected = losses(shared_ + base);
@@ -99,32 +106,40 @@ protected:
     }
 };
 
+struct Case {
+    const Layout& layout;
+    const Behaviour& behaviour;
+    std::string name;
+};
+
 // All layouts with all behaviours take minutes. Without scripts/test --exhaustive each layout runs with one behaviour,
 // and each behaviour with two or three layouts. "pp2 interleaved", in which two neighbours send to each other, then
 // runs with one hardware queue.
+std::vector<Case> cases() {
+    std::vector<Case> all;
+    for (std::size_t i = 0; i < all_layouts.size(); ++i)
+        for (std::size_t k = 0; k < behaviours.size(); ++k)
+            if (exhaustive() || k == i % behaviours.size())
+                all.push_back({all_layouts[i], behaviours[k],
+                               all_layouts[i].name + ", " + scheduler_names[int(behaviours[k].scheduler)] + ", " +
+                                   std::to_string(behaviours[k].queues) + " queues"});
+    return all;
+}
+
 TEST_F(VirtualLayouts, give_the_numbers_of_the_cpu) {
+    const Layout alone{"alone", 1, {}};
+    std::vector<Job> jobs{on_cpu("one rank", alone),
+                          on_cpu("one rank, other order", alone, {"training.micro_batch_size=8"})};
+    for (const Layout& layout : all_layouts) jobs.push_back(on_cpu(layout.name, layout));
+    for (const Case& one : cases()) jobs.push_back(on_gpus(one.layout, one.behaviour, one.name));
+    run_together(*world_, std::move(jobs));
+    if (world_->rank() != 0) return;
     // The tolerance: the difference of two CPU runs that sum in different orders, plus 1e-6, because the GPU's
     // exponentials are accurate to a few units in the last place.
-    const Layout alone{"alone", 1, {}};
-    run_on(Device::cpu, "one rank", alone);
-    run_on(Device::cpu, "one rank, other order", alone, {"training.micro_batch_size=8"});
     const double spread =
-        world_->rank() == 0
-            ? largest_difference(losses(shared_ + "one rank"), losses(shared_ + "one rank, other order")) + 1e-6
-            : 0.0;
+        largest_difference(losses(shared_ + "one rank"), losses(shared_ + "one rank, other order")) + 1e-6;
     EXPECT_LT(spread, 1e-3);  // a larger tolerance would detect nothing
-    for (std::size_t i = 0; i < all_layouts.size(); ++i) {
-        const Layout& layout = all_layouts[i];
-        run_on(Device::cpu, layout.name, layout);
-        for (std::size_t k = 0; k < behaviours.size(); ++k) {
-            if (!exhaustive() && k != i % behaviours.size()) continue;
-            const Behaviour& behaviour = behaviours[k];
-            const std::string name = layout.name + ", " + scheduler_names[int(behaviour.scheduler)] + ", " +
-                                     std::to_string(behaviour.queues) + " queues";
-            run_virtual(layout, behaviour, name);
-            if (world_->rank() == 0) compare(name, layout.name, spread);
-        }
-    }
+    for (const Case& one : cases()) compare(one.name, one.layout.name, spread);
 }
 
 }  // namespace
