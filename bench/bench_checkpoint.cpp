@@ -172,19 +172,20 @@ private:
 int run(const fs::path& directory, int rounds, const std::vector<std::string>& overrides) {
     const auto world = MpiCommunicator(MPI_COMM_WORLD).duplicate();
     Bench bench(*world, directory, overrides);
-    std::vector<double> plain, waiting, beside, waited, mpi_io, share, blocked;
+    std::vector<double> plain, waiting, background, waited, mpi_io, share, blocked;
     for (int i = 0; i < rounds; ++i) {
         plain.push_back(bench.plain());
         waiting.push_back(bench.checkpoint(0.0).saved);
         const Bench::Times times = bench.checkpoint(1000.0);
-        beside.push_back(times.saved);
+        background.push_back(times.saved);
         waited.push_back(times.waited);
         mpi_io.push_back(bench.mpi_io());
         share.push_back(plain.back() / waiting.back());
         blocked.push_back(times.waited / waiting.back());
         if (world->rank() == 0) {
-            fmt::print("  round {}: plain {:.2f} s, waiting {:.2f}, beside {:.2f} (waited {:.3f}), MPI-IO {:.2f}\n",
-                       i + 1, plain.back(), waiting.back(), beside.back(), waited.back(), mpi_io.back());
+            fmt::print(
+                "  round {}: plain {:.2f} s, waiting {:.2f}, in the background {:.2f} (waited {:.3f}), MPI-IO {:.2f}\n",
+                i + 1, plain.back(), waiting.back(), background.back(), waited.back(), mpi_io.back());
             std::fflush(stdout);
         }
     }
@@ -196,11 +197,11 @@ int run(const fs::path& directory, int rounds, const std::vector<std::string>& o
     };
     line("plain writes and fsync", plain);
     line("checkpoint, training waits", waiting);
-    line("checkpoint, beside the training", beside);
+    line("checkpoint, in the background", background);
     line("HDF5 with MPI-IO, without checksums", mpi_io);
     fmt::print("speed of a checkpoint over plain writes: {:.2f}\n", median(share));
-    fmt::print("training waits {:.3f} s for one beside it: {:.1f} % of a checkpoint it waits for\n", median(waited),
-               100.0 * median(blocked));
+    fmt::print("training waits {:.3f} s for a background checkpoint: {:.1f} % of a checkpoint it waits for\n",
+               median(waited), 100.0 * median(blocked));
     return 0;
 }
 

@@ -8,13 +8,13 @@
 namespace gpas {
 namespace {
 
-struct Options {
+struct PrintedKeys {
     std::string filter;
     std::vector<std::string> resolved;
     bool markdown = false;
 };
 
-void print(const Options& options) {
+void print(const PrintedKeys& options) {
     std::string text;
     if (!options.resolved.empty()) {
         text = dump_config(ConfigArgument{options.resolved}.load());
@@ -32,7 +32,7 @@ void print(const Options& options) {
 }  // namespace
 
 void add_config(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<PrintedKeys>();
     CLI::App* command = app.add_subcommand("config", "Print every configuration key with type, default and help");
     command->add_option("FILTER", options->filter, "print only keys whose name, help or other name contains this word");
     command->add_option("--resolved", options->resolved,

@@ -58,12 +58,12 @@ Source source_of(const fs::path& path, std::vector<std::string>& notes) {
            "directory with config.json)");
 }
 
-struct Options {
+struct ConvertArguments {
     ConvertOptions convert;
     double shard_gb = 5.0;
 };
 
-void run(const Options& options, MpiSession& mpi) {
+void run(const ConvertArguments& options, MpiSession& mpi) {
     const std::unique_ptr<Communicator> world = mpi.world();
     ConvertOptions convert = options.convert;
     std::vector<std::string> notes;  // checkpoints that were passed over
@@ -90,7 +90,7 @@ void run(const Options& options, MpiSession& mpi) {
 }  // namespace
 
 void add_convert(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<ConvertArguments>();
     ConvertOptions& convert = options->convert;
     CLI::App* command = app.add_subcommand(
         "convert", "Convert a checkpoint to a Hugging Face model, or a Hugging Face model to a checkpoint");

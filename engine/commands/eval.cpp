@@ -21,7 +21,7 @@
 namespace gpas {
 namespace {
 
-struct Options {
+struct EvalArguments {
     std::shared_ptr<ModelArgument> model;
     bool baseline = false;
     bool all = false;
@@ -43,7 +43,7 @@ void print_paper(const PaperEvaluation& paper, const PaperLayout& layout) {
                     .c_str());
 }
 
-void run(const Options& options, MpiSession& mpi) {
+void run(const EvalArguments& options, MpiSession& mpi) {
     std::unique_ptr<Communicator> world = mpi.world();
     const auto layout = agree(*world, [&] {
         return options.paper.empty() ? std::optional<PaperLayout>() : parse_paper_layout(options.paper);
@@ -91,7 +91,7 @@ void run(const Options& options, MpiSession& mpi) {
 }  // namespace
 
 void add_eval(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<EvalArguments>();
     CLI::App* command = app.add_subcommand("eval", "Loss and perplexity of a checkpoint on the held-out data");
     options->model = add_model_argument(*command);
     command->add_flag("--all", options->all, "use every validation sample instead of evaluation.samples");

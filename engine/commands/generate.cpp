@@ -17,14 +17,14 @@
 namespace gpas {
 namespace {
 
-struct Options {
+struct GenerateArguments {
     std::shared_ptr<ModelArgument> model;
     std::string prompt;
     std::int64_t tokens = 128;
     SamplingOptions sampling;
 };
 
-void run(const Options& options, MpiSession& mpi) {
+void run(const GenerateArguments& options, MpiSession& mpi) {
     const std::unique_ptr<Communicator> world = mpi.world();
     if (world->size() > 1)
         throw AgreedError(
@@ -81,7 +81,7 @@ void run(const Options& options, MpiSession& mpi) {
 }  // namespace
 
 void add_generate(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<GenerateArguments>();
     CLI::App* command = app.add_subcommand("generate", "Continue a text with a trained model");
     options->model = add_model_argument(*command);
     command->add_option("--prompt", options->prompt, "text to continue; default: start a new document");

@@ -17,7 +17,7 @@
 namespace gpas {
 namespace {
 
-struct Options {
+struct InspectArguments {
     std::string path;
     std::string other;
     InspectOptions inspect;
@@ -57,7 +57,7 @@ void print_branches(const std::string& path) {
         fmt::print("{:<22} {}: {}; {}\n", "set aside", aside.directory.string(), steps_text(aside.steps), aside.why);
 }
 
-void run(const Options& options) {
+void run(const InspectArguments& options) {
     if (options.other.empty()) print_branches(options.path);
     const InspectReport report =
         options.other.empty()
@@ -70,7 +70,7 @@ void run(const Options& options) {
 }  // namespace
 
 void add_inspect(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<InspectArguments>();
     CLI::App* command =
         app.add_subcommand("inspect", "Show the contents of a checkpoint, or the differences between two checkpoints");
     command

@@ -20,7 +20,7 @@
 namespace gpas {
 namespace {
 
-struct Options {
+struct PlanArguments {
     std::shared_ptr<ConfigArgument> config;
     std::int64_t ranks = 1;
     std::string gpu;
@@ -37,7 +37,7 @@ void line(fmt::format_string<Args...> format, Args&&... args) {
     fmt::print("{}\n", fmt::format(format, std::forward<Args>(args)...));
 }
 
-DeviceFigures device_of(const Options& options) {
+DeviceFigures device_of(const PlanArguments& options) {
     DeviceFigures device{.name = "a device of 100 TFLOP/s",
                          .bf16_tflops = 100.0,
                          .fp32_tflops = 20.0,
@@ -64,7 +64,7 @@ DeviceFigures device_of(const Options& options) {
 
 // The device to plan for: a GPU if --gpu or compute.device names one. GPU kernels need other scratch memory than CPU
 // kernels, and on a GPU feed-forward columns are padded.
-Device planned_device(const Options& options, const LoadedConfig& config) {
+Device planned_device(const PlanArguments& options, const LoadedConfig& config) {
     return !options.gpu.empty() || config.values.compute.device == DeviceKind::cuda ? Device::cuda : Device::cpu;
 }
 
@@ -76,7 +76,7 @@ struct Target {
     std::string name;
 };
 
-Target target_of(const Options& options, const LoadedConfig& config, int threads) {
+Target target_of(const PlanArguments& options, const LoadedConfig& config, int threads) {
     const RunConfig& run = config.values;
     Target target{.device = planned_device(options, config), .figures = device_of(options)};
     const bool processor = options.gpu.empty() && options.tflops == 0 && run.compute.device == DeviceKind::cpu;
@@ -218,7 +218,7 @@ void print_time(const LoadedConfig& config, const RunPlan& plan, const Target& t
     line("  bound         {}", fmt::join(bounds_of(time), ", then "));
 }
 
-void print_search(const Options& options, const LoadedConfig& config, const Target& target, int threads) {
+void print_search(const PlanArguments& options, const LoadedConfig& config, const Target& target, int threads) {
     const LayoutSearch search{.ranks = options.ranks,
                               .threads = threads,
                               .device = target.device,
@@ -254,7 +254,7 @@ void print_search(const Options& options, const LoadedConfig& config, const Targ
 }
 
 // Prints the plan of the configuration's own layout. With --search that layout may be impossible.
-void print_own_layout(const Options& options, const LoadedConfig& config, const Target& target, int threads) {
+void print_own_layout(const PlanArguments& options, const LoadedConfig& config, const Target& target, int threads) {
     try {
         const RunPlan plan = plan_run(config, options.ranks, threads, target.device);
         print_mesh(config.values, plan);
@@ -273,7 +273,7 @@ void print_own_layout(const Options& options, const LoadedConfig& config, const 
     }
 }
 
-void run(const Options& options) {
+void run(const PlanArguments& options) {
     const LoadedConfig config = options.config->load();
     const int threads = config.values.compute.threads > 0 ? int(config.values.compute.threads) : 1;
     check_for_training(config);
@@ -285,7 +285,7 @@ void run(const Options& options) {
 }  // namespace
 
 void add_plan(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<PlanArguments>();
     CLI::App* command = app.add_subcommand("plan", "Predict what a run needs before it starts: memory, messages, time");
     options->config = add_config_argument(*command);
     add_integer(*command, "--ranks", options->ranks, {1, 1 << 24}, "ranks of the run");

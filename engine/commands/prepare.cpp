@@ -16,7 +16,7 @@
 namespace gpas {
 namespace {
 
-struct Options {
+struct PrepareArguments {
     PrepareOptions prepare;
     std::int64_t train_pieces = 0;
     std::optional<TokenizerType> type;
@@ -78,7 +78,7 @@ void report(const PrepareReport& report) {
     report_skipped(report);
 }
 
-void run(const Options& options) {
+void run(const PrepareArguments& options) {
     PrepareOptions prepare_options = options.prepare;
     if (prepare_options.tokenizer.empty() == (options.train_pieces == 0))
         fail(ExitCode::usage, "prepare needs one of --tokenizer MODEL and --train-tokenizer PIECES");
@@ -105,7 +105,7 @@ void run(const Options& options) {
 }  // namespace
 
 void add_prepare(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<PrepareArguments>();
     PrepareOptions& prepare = options->prepare;
     prepare.threads = 0;
     CLI::App* command = app.add_subcommand("prepare", "Turn text into token files that training reads");

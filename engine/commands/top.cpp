@@ -21,7 +21,7 @@
 namespace gpas {
 namespace {
 
-struct Options {
+struct TopArguments {
     std::vector<std::string> words;
     double interval = 2.0;
     bool once = false;
@@ -80,7 +80,7 @@ void watch(RunReader& reader, std::int64_t parameters, double interval) {
     }
 }
 
-void run(const Options& options) {
+void run(const TopArguments& options) {
     const std::filesystem::path directory = directory_of(options.words);
     RunReader reader(directory);
     const std::int64_t parameters = parameters_of(directory);
@@ -95,7 +95,7 @@ void run(const Options& options) {
 }  // namespace
 
 void add_top(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<TopArguments>();
     CLI::App* command =
         app.add_subcommand("top", "Watch a run through its files: progress, loss, speed, state of each rank");
     command

@@ -114,7 +114,8 @@ std::string gpu_driver() {
 
 AvailableMemory available_memory(const std::filesystem::path& root) {
     const std::string meminfo = text_of_file(root / "proc/meminfo");
-    AvailableMemory available{number(field(meminfo, "MemAvailable")).value_or(0) * 1024, "by MemAvailable"};
+    AvailableMemory available{number(field(meminfo, "MemAvailable")).value_or(0) * 1024,
+                              "MemAvailable in /proc/meminfo"};
     // A cgroup's limit holds for all groups inside it, so the limits of all ancestors are checked.
     for (const Cgroup& group : own_cgroups("memory", root)) {
         const CgroupFiles& files = group.version == 2 ? version_2 : version_1;

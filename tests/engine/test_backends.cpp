@@ -117,7 +117,7 @@ TEST_F(Backends, train_alike_in_bf16_within_its_rounding) {
     }
 }
 
-TEST_F(Backends, go_on_from_each_others_checkpoints) {
+TEST_F(Backends, resume_from_each_others_checkpoints) {
     const Settings first = rows[0] + Settings{"training.stop_after=1"};
     run("straight", Device::cpu, rows[0]);
     run("from cpu", Device::cpu, first);

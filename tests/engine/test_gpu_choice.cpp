@@ -23,7 +23,7 @@ TEST(GpuChoice, is_a_gpu_of_the_node_that_the_rank_is_bound_to) {
     EXPECT_EQ(choices({1, 1, 0, 0}, {1}), (std::vector<int>{0}));
 }
 
-TEST(GpuChoice, is_the_ranks_place_if_nodes_do_not_tell) {
+TEST(GpuChoice, is_the_ranks_place_if_nodes_do_not_say) {
     EXPECT_EQ(choices({1, 1, 0, 0}, {0, -1, 1, 1}), (std::vector<int>{0, 1, 2, 3}));  // one is not bound
     EXPECT_EQ(choices({-1, -1}, {0, 1}), (std::vector<int>{0, 1}));
     EXPECT_EQ(choices({-1}, {-1, -1}), (std::vector<int>{0, 0}));

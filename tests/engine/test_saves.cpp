@@ -135,7 +135,7 @@ protected:
     std::vector<std::string> said_;
 };
 
-TEST_F(FailingSaves, are_told_and_tried_again) {
+TEST_F(FailingSaves, are_reported_and_tried_again) {
     after_steps(1, 20);
     ASSERT_EQ(said_.size(), 1U);
     EXPECT_NE(said_[0].find("saving step 20 failed, 1 of 3 times: "), std::string::npos) << said_[0];

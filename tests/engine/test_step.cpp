@@ -176,7 +176,7 @@ TEST_F(Step, names_the_step_the_rank_and_the_tensor_of_bad_numbers_and_stops) {
         EXPECT_NE(event.text.find(part), std::string::npos) << event.text;
 }
 
-TEST_F(Step, passes_over_bad_numbers_without_touching_anything_when_told_to) {
+TEST_F(Step, skips_an_update_with_bad_numbers_and_changes_nothing) {
     Stepper stepper(tokens_, {"training.on_bad_numbers=skip"});
     float& bad =
         stepper.replica.store.master(stepper.replica.store.index_of("layers.1.attention.out.weight")).as<float>()[3];

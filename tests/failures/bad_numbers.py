@@ -107,7 +107,7 @@ def roll_backs_come_to_an_end():
 
 
 @check
-def a_spike_is_told_skipped_or_stops():
+def a_spike_is_reported_or_skipped_or_stops_the_run():
     plain = run("spike step=7 factor=50", *SPIKES)
     expect(plain.returncode == 0, plain, "exit code 0")
     expect_event(plain, 7, "loss_spike", "", -1, "standard deviations", "same bits when computed again", "samples 48 to 55")
@@ -130,7 +130,7 @@ def a_run_without_spikes_has_no_events():
 
 
 @check
-def hardware_that_fails_once_is_told_from_bad_data_and_its_step_computed_again():
+def a_step_with_a_transient_hardware_fault_is_computed_again():
     whole = run("", *SPIKES, directory="whole")
     expect(whole.returncode == 0, whole, "exit code 0")
     result = run("transient rank=1 step=7 factor=50", *SPIKES)

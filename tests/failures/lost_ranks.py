@@ -2,7 +2,7 @@
 """lost_ranks.py [--gpus] GPAS [COUNT [SEED [LAUNCHER...]]]: a rank of four is killed, stopped, or leaves, in each phase of a run in turn.
 
 Each time the job must end within a time, with one report that names the rank and what it was doing, and leave no process
-behind; and the run, started again, must go on from its last checkpoint to the same bits as one that nothing happened to.
+behind; and the run, started again, must resume from its last checkpoint and reach the same bits as an undisturbed run.
 Without COUNT (or with 0), one trial of each action in each phase, on ranks in turn. LAUNCHER takes the place of mpirun -n 4, such
 as srun --nodes=2 --ntasks-per-node=2 --mpi=pmix under tests/slurm/private-slurm. With --gpus the groups talk through NCCL: GPAS has
 GPUs, real or virtual (tests/virtual_gpu); exit codes are looked at too, and one trial is out of time (75). Prints TAP.

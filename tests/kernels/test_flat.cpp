@@ -199,7 +199,7 @@ TEST(FirstNonFinite, finds_the_first_and_nothing_else) {
     EXPECT_EQ(first_non_finite(context, x), 70000);
 }
 
-TEST(Fingerprint, is_the_sum_of_its_terms_and_tells_every_bit) {
+TEST(Fingerprint, is_the_sum_of_its_terms_and_depends_on_every_bit) {
     for (const Dtype dtype : {Dtype::fp32, Dtype::bf16})
         for (const std::int64_t n : lengths) {
             OwnedTensor x(dtype, {n}, random_values(n, 6));

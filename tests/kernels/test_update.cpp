@@ -54,7 +54,7 @@ TEST(DecideUpdate, divides_by_tokens_and_clips_gates_after_all) {
     EXPECT_EQ(d.taken, 1.0);
 }
 
-TEST(DecideUpdate, divides_by_what_it_is_told_and_clips_nothing_without_a_limit) {
+TEST(DecideUpdate, divides_by_its_divisor_and_clips_nothing_without_a_limit) {
     const UpdateDecision d = decide({40.0, 8.0, 256.0, 64.0}, {.divisor = 4.0});
     EXPECT_EQ(d.loss, 5.0);
     EXPECT_EQ(d.gradient_norm, 4.0);

@@ -37,7 +37,8 @@ int main(int argc, char** argv) {
         if (odd && kind == "sleeps") std::this_thread::sleep_for(std::chrono::seconds(30));
         if (odd && kind == "loses its GPU")
             mark_gpu_failed(group->board(), "NCCL: unfinished: all_reduce of gradients over data");
-        if (odd && kind == "loses its GPU") throw Error(ExitCode::environment, "what the watcher tells better");
+        if (odd && kind == "loses its GPU")
+            throw Error(ExitCode::environment, "an error that the report of the watcher explains better");
         if (odd && kind == "elsewhere")
             group->barrier("a checkpoint");
         else

@@ -187,7 +187,7 @@ void expect_parts(const std::string& text, std::initializer_list<const char*> pa
     for (const char* part : parts) EXPECT_NE(text.find(part), std::string::npos) << part << " in: " << text;
 }
 
-TEST(Communicator, ranks_that_call_different_things_are_told_so) {
+TEST(Communicator, ranks_that_make_different_calls_get_an_error) {
     auto group = world();
     if (group->size() < 2) return;
     std::vector<float> long_one(1024), short_one(1000);

@@ -90,7 +90,7 @@ std::string message_of(const std::function<void()>& call) {
     return {};
 }
 
-TEST(Threads, different_calls_are_told_to_all) {
+TEST(Threads, different_calls_are_an_error_on_every_rank) {
     std::atomic<int> told = 0;
     EXPECT_THROW(run_as_threads(3,
                                 [&](Communicator& world) {

@@ -269,7 +269,7 @@ def weights_that_differ_lead_back_before_the_last_comparison():
 
 
 @check
-def a_reader_is_told_that_a_checkpoint_is_gone():
+def a_reader_learns_that_a_checkpoint_is_gone():
     train("gone", "training.stop_after=10")
     os.remove(file_of("gone", 10))
     text = gpas("eval", "run.yaml", "data.valid_fraction=0.1", "--checkpoint", file_of("gone", 10), code=3)

@@ -256,7 +256,7 @@ def plan_needs_no_data_and_finds_layouts():
 
 
 @check
-def a_run_goes_on_on_another_layout():
+def a_run_resumes_on_another_layout():
     shared = ["run.yaml", "directory=moved", "evaluation.every=0"]
     succeeds(gpas("train", *shared, "training.stop_after=5", "parallel.tensor=2", "parallel.sequence_parallel=true",
                   "parallel.pipeline=2", ranks=4))

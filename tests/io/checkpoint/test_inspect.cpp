@@ -1,5 +1,5 @@
-#include "io/checkpoint/inspect.hpp"
 #include "base/error.hpp"
+#include "io/checkpoint/inspect.hpp"
 
 #include "tests/io/checkpoint/checkpoint_support.hpp"
 

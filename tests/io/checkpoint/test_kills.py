@@ -53,7 +53,7 @@ def trial(program, directory, chance):
     time.sleep(chance.uniform(0.0, 0.25))
     unlucky = chance.randrange(RANKS)
     os.kill(pids[unlucky], signal.SIGKILL)
-    time.sleep(chance.uniform(0.0, 0.05))  # the others go on for a while
+    time.sleep(chance.uniform(0.0, 0.05))  # the others continue for a while
     for pid in pids:
         end(pid)
     job.kill()

@@ -195,7 +195,7 @@ TEST_F(HuggingFaceConfigFile, of_mix_ln_takes_the_number_of_post_layers) {
     EXPECT_THROW(read_hugging_face_config(file_, "pre", 5), Error);
 }
 
-TEST(HuggingFaceShape, that_transformers_refuses_is_told) {
+TEST(HuggingFaceShape, that_transformers_refuses_is_reported) {
     EXPECT_EQ(shape_that_transformers_refuses({.hidden_size = 32, .heads = 4}), "");
     EXPECT_HAS(shape_that_transformers_refuses({.hidden_size = 32, .heads = 5, .head_dim = 8}),
                "hidden_size 32 is not a multiple of num_attention_heads 5");
