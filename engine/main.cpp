@@ -24,10 +24,10 @@
 namespace {
 
 constexpr const char* footer =
-    "Exit codes: 0 done; 1 a bug in gpas; 2 command line or configuration; 3 a data file, tokenizer or checkpoint;\n"
-    "4 NaN or Inf in training; 5 MPI, memory, disk or permissions; 6 a rank was lost; 75 stopped on request, start\n"
-    "again to continue; 130 interrupted twice.\n"
-    "`gpas COMMAND --help` has details. Configuration keys: `gpas config`.";
+    "Exit codes: 0 success; 1 bug in gpas; 2 error in the command line or configuration; 3 bad data file, tokenizer or\n"
+    "checkpoint; 4 NaN or Inf in training; 5 error of MPI, memory, disk or permissions; 6 a rank was lost; 75 stopped on\n"
+    "request, resume with the same command; 130 interrupted twice.\n"
+    "Options of a command: `gpas COMMAND --help`. Configuration keys: `gpas config`.";
 
 int report(const gpas::Error& error) {
     std::fflush(stdout);

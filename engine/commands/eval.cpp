@@ -97,8 +97,8 @@ void add_eval(CLI::App& app, Chosen& chosen) {
     command->add_flag("--all", options->all, "use every validation sample instead of evaluation.samples");
     command->add_option(
         "--paper", options->paper,
-        "also print the loss as the evaluation of the paper's code prints it, with this --batch_size and "
-        "number of GPUs, such as 256x1 (docs/paper.md)");
+        "also print the loss as the paper's code computes it, for this --batch_size and number of GPUs: 256x1 "
+        "(docs/paper.md)");
     command->add_flag("--baseline", options->baseline,
                       "also print the losses of add-one smoothed unigram and bigram models of the training tokens");
     command->callback([&chosen, options] { chosen.parallel = [options](MpiSession& mpi) { run(*options, mpi); }; });

@@ -75,12 +75,13 @@ void add_inspect(CLI::App& app, Chosen& chosen) {
         app.add_subcommand("inspect", "Show the contents of a checkpoint, or the differences between two checkpoints");
     command
         ->add_option("CHECKPOINT", options->path,
-                     "a checkpoint, or the directory of a run (newest checkpoint and list of branches)")
+                     "a checkpoint, or the directory of a run: its newest checkpoint and its branches")
         ->required();
-    command->add_option("OTHER", options->other, "second checkpoint; prints the differences");
+    command->add_option("OTHER", options->other, "second checkpoint: print the differences");
     command->add_flag("--verify", options->inspect.verify, "check every block against its checksum");
     command->add_flag("--config", options->inspect.config, "print the stored configuration");
-    command->add_flag("!--no-statistics", options->inspect.statistics, "do not read the tensors");
+    command->add_flag("!--no-statistics", options->inspect.statistics,
+                      "do not read the tensors (no mean, minimum and maximum)");
     command->callback([&chosen, options] { chosen.alone = [options] { run(*options); }; });
 }
 

@@ -52,22 +52,23 @@ std::string markdown_cell(std::string text) {
 
 constexpr const char* markdown_head = R"(# Configuration
 
-Written by `gpas config --markdown` from the schema (`io/config/schema_*.cpp`); change it there.
+`gpas config --markdown` generates this page from the schema (`io/config/schema_*.cpp`). To change the page, change the schema.
 
     gpas train configs/71m.yaml configs/architectures/sandwich_gpas.yaml training.steps=100
 
-- **Order.** Defaults, then each file in turn, then the `key=value` overrides; later beats earlier. `include:` at the top
-  level of a file, a name or a list of names relative to that file, is read before the file's own keys.
-- **Files** hold sections and keys (`training:` and, indented below, `steps: 100`); **overrides** name the key with dots
-  (`training.steps=100`) and give the value as YAML (`data.train=[a, b]`).
-- **Integers** may be written `1000000`, `1_000_000` or `1e6`; `1.0`, `010`, `0x10` and `10k` are refused. **Numbers** are
-  finite decimals. **Booleans** are `true` and `false` only. Text needs quotes only where YAML wants them.
-- **Data sources** are a prefix, a list of prefixes, or a list of `{path: prefix, weight: 0.3}`; a prefix names
-  `prefix.bin` and `prefix.idx`. Paths are relative to the folder in which gpas is started.
-- Aliases, tags, several documents in a file, keys given twice, and settings that would have no effect are refused, with
-  `file:line:column: key: what was found, what was expected; what to do`, and exit code 2.
-- `gpas config` prints this list in a terminal, `gpas config WORD` the keys that have to do with WORD (also under the
-  names of Megatron-LM, torchtitan and Hugging Face), `gpas config --resolved FILE... key=value...` what a run would use.
+- **Order.** gpas starts from the defaults, then reads each file in order, then the `key=value` overrides. A later value replaces
+  an earlier one. A file can include others: `include:` at its top level names one file or a list of files, relative to the
+  file's directory. Included files are read before the keys of the file that includes them.
+- **Files** contain sections and indented keys (`training:`, then `steps: 100`). **Overrides** name a key with dots
+  (`training.steps=100`); their values are YAML (`data.train=[a, b]`).
+- **Integers** are written `1000000`, `1_000_000` or `1e6`; `1.0`, `010`, `0x10` and `10k` are refused. **Numbers** are
+  finite decimals. **Booleans** are `true` and `false`. Quote text only if YAML requires quotes.
+- **Data sources** are a prefix, a list of prefixes, or a list of `{path: prefix, weight: 0.3}`. A prefix names the files
+  `prefix.bin` and `prefix.idx`. Paths are relative to the working directory of gpas.
+- gpas refuses YAML aliases, YAML tags, several documents per file, a key that is given twice, and a setting that would have no
+  effect. The error is `file:line:column: key: what was found, what was expected; what to do`, with exit code 2.
+- In a terminal, `gpas config` prints this list. `gpas config WORD` prints the keys that match WORD, which may be a name of
+  Megatron-LM, torchtitan or Hugging Face. `gpas config --resolved FILE... key=value...` prints the configuration of a run.
 )";
 
 std::string dump(const RunConfig& config, const ConfigPlaces* places) {
