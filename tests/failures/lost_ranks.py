@@ -73,6 +73,19 @@ def empty_run(whole):
         shutil.copytree(f"{whole}/matmul", "run/matmul")
 
 
+def check_report(rehearse, stderr, rank, how, written):
+    """One report names the lost rank. On a busy machine a rank can be lost in start-up before another rank has read the run's
+    directory: the error is then on stderr only."""
+    texts = reports("run")
+    errors = [line for line in stderr.splitlines() if line.startswith("gpas: error: rank ")]
+    if written == "start-up" and not texts and len(errors) == 1 and "; report:" not in errors[0]:
+        lost = errors[0].removeprefix("gpas: error: ")
+    else:
+        check(len(texts) == 1, f"{rehearse}: {len(texts)} reports", stderr[-3000:], *texts)
+        lost = texts[0].split("Lost:\n")[1].split("\n")[0]
+    check(re.match(rf"\s*rank {rank} \(", lost) and how in lost and written in lost, f"{rehearse}: the report says: {lost}", *texts)
+
+
 def trial(action, phase, rank, layout, whole):
     reference = curve(whole)
     where, written = place(phase)
@@ -93,11 +106,7 @@ def trial(action, phase, rank, layout, whole):
         time.sleep(0.05)
     left = processes_of("run")
     check(not left, f"{rehearse}: processes are left: {left}")
-    texts = reports("run")
-    check(len(texts) == 1, f"{rehearse}: {len(texts)} reports", log, *texts)
-    lost = texts[0].split("Lost:\n")[1].split("\n")[0]
-    check(re.match(rf"\s*rank {rank} \(", lost) and HOW[action] in lost and written in lost,
-          f"{rehearse}: the report says: {lost}", texts[0])
+    check_report(rehearse, result.stderr, rank, HOW[action], written)
     resumes = has_checkpoint("run")  # the last may have been under way
     again = train(GPAS, "run", *ON_GPU, *layout, attempt=1, launcher=LAUNCHER)
     check(again.returncode == 0, f"{rehearse}: starting again: {again.returncode}", again.stderr[-2000:])
