@@ -35,7 +35,8 @@ void run(const GenerateArguments& options, MpiSession& mpi) {
     if (config.data.tokenizer.empty())
         fail(ExitCode::usage,
              "data.tokenizer is not set: `gpas generate` needs the SentencePiece model of the training data");
-    const Tokenizer tokenizer(config.data.tokenizer);
+    const std::unique_ptr<Tokenizer> opened = open_tokenizer(config.data.tokenizer);
+    const Tokenizer& tokenizer = *opened;
     if (tokenizer.vocab_size() > config.model.vocab_size)
         fail(ExitCode::usage,
              "{} has {} pieces, but model.vocab_size is {}; use the tokenizer that the data was prepared with",

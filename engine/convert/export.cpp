@@ -18,7 +18,6 @@
 
 #include <cstring>
 #include <memory>
-#include <optional>
 
 namespace gpas {
 namespace {
@@ -147,7 +146,7 @@ private:
     void open_tokenizer() {
         const std::string file = options_.tokenizer.empty() ? run_.data.tokenizer : options_.tokenizer;
         if (!file.empty() && file != "none" && (!options_.tokenizer.empty() || std::filesystem::exists(file))) {
-            tokenizer_.emplace(file);
+            tokenizer_ = gpas::open_tokenizer(file);
             if (tokenizer_->vocab_size() > run_.model.vocab_size)
                 fail(ExitCode::usage,
                      "{} has {} pieces, but the model has vocab_size {}; name the tokenizer of the training data with "
@@ -155,7 +154,7 @@ private:
                      file, tokenizer_->vocab_size(), run_.model.vocab_size);
         }
         config_.ids = token_ids();
-        if (tokenizer_) exported_ = hugging_face_tokenizer(*tokenizer_, config_.ids, config_.max_length);
+        if (tokenizer_) exported_ = export_tokenizer(*tokenizer_, config_.ids, config_.max_length);
     }
 
     // bos and eos of the imported model that training began with; else those that the training data use.
@@ -221,8 +220,8 @@ private:
     RunConfig run_;
     Weights source_, weights_;
     HuggingFaceConfig config_;
-    std::optional<Tokenizer> tokenizer_;
-    HuggingFaceTokenizer exported_;
+    std::unique_ptr<Tokenizer> tokenizer_;
+    ExportedTokenizer exported_;
     std::vector<Shard> shards_;
     path directory_;
 };

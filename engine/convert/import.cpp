@@ -5,6 +5,7 @@
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/config/describe.hpp"
 #include "io/config/load.hpp"
+#include "io/data/tokenizer.hpp"
 #include "io/hugging_face/config.hpp"
 #include "parallel/agree.hpp"
 
@@ -63,7 +64,7 @@ private:
         if (!options_.tokenizer.empty()) {
             if (!std::filesystem::exists(options_.tokenizer))
                 fail(ExitCode::bad_file, "{}: no such file", options_.tokenizer);
-            return options_.tokenizer;
+            return gpas::tokenizer_file(options_.tokenizer);
         }
         for (const char* name : {"tokenizer.model", "sentencepiece.model"})
             if (std::filesystem::exists(options_.source / name)) return options_.source / name;

@@ -41,9 +41,9 @@ private:
     const path& file_;
 };
 
-Tokenizer opened(const path& file) {
+std::unique_ptr<Tokenizer> opened(const path& file) {
     try {
-        return Tokenizer(file.string());
+        return open_tokenizer(file.string());
     } catch (const Error& error) {
         fail(error.code(), "{} (--tokenizer none imports the weights without a tokenizer)", error.what());
     }
@@ -83,7 +83,8 @@ void check_tokenizer_json(const Tokenizer& tokenizer, const path& file) {
 }  // namespace
 
 void check_tokenizer_fits(const path& file, const path& directory, std::int64_t vocab_size) {
-    const Tokenizer tokenizer = opened(file);
+    const std::unique_ptr<Tokenizer> owner = opened(file);
+    const Tokenizer& tokenizer = *owner;
     if (tokenizer.vocab_size() > vocab_size)
         fail(ExitCode::bad_file,
              "{} has {} pieces, but vocab_size in config.json is {}: it is not this model's tokenizer; name the right "

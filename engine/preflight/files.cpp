@@ -7,6 +7,7 @@
 #include "engine/preflight/judge.hpp"
 #include "engine/run/run_state.hpp"
 #include "io/data/batch.hpp"
+#include "io/data/tokenizer.hpp"
 
 #include <unistd.h>
 
@@ -97,6 +98,14 @@ std::string size_of(const fs::path& path) {
     return fmt::format("{} bytes", size);
 }
 
+std::string size_of_tokenizer(const std::string& path) {
+    try {
+        return size_of(tokenizer_file(path));
+    } catch (const Error& error) {
+        return std::string(unreadable) + error.what();
+    }
+}
+
 }  // namespace
 
 DirectoryFacts try_directory(Communicator& world, const fs::path& directory, double wait_seconds) {
@@ -139,7 +148,8 @@ std::vector<FileFact> data_files(const RunConfig& config) {
     for (const auto* sources : {&config.data.train, &config.data.valid})
         for (const DataSource& source : *sources)
             for (const char* extension : {".idx", ".bin"}) add(source.path + extension);
-    if (!config.data.tokenizer.empty()) add(config.data.tokenizer);
+    if (!config.data.tokenizer.empty())
+        facts.push_back({config.data.tokenizer, size_of_tokenizer(config.data.tokenizer)});
     return facts;
 }
 

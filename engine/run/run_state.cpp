@@ -4,6 +4,7 @@
 #include "base/hash.hpp"
 #include "engine/run/host_state.hpp"
 #include "engine/run/same_run.hpp"
+#include "io/data/tokenizer.hpp"
 #include "parallel/agree.hpp"
 
 #include <fstream>
@@ -66,7 +67,7 @@ Progress load_run(const LoadTarget& target, const std::filesystem::path& file, b
 
 std::string file_fingerprint(const std::string& path) {
     if (path.empty()) return {};
-    std::ifstream file(path, std::ios::binary);
+    std::ifstream file(tokenizer_file(path), std::ios::binary);
     if (!file) fail(ExitCode::bad_file, "{}: cannot be opened; check data.tokenizer", path);
     const std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
     return fmt::format("{:016x}", hash_of(bytes));

@@ -36,7 +36,7 @@ std::vector<double> weights_of(const std::vector<SampleStream::Source>& sources)
 void check_tokenizer_size(const std::string& path, std::int64_t vocab_size) {
     std::error_code error;
     if (path.empty() || vocab_size <= 0 || !std::filesystem::exists(path, error)) return;
-    const std::int64_t pieces = Tokenizer(path).vocab_size();
+    const std::int64_t pieces = open_tokenizer(path)->vocab_size();
     if (pieces > vocab_size)
         fail(ExitCode::usage,
              "data.tokenizer: {} has {} pieces, but model.vocab_size is {}; use the tokenizer that the data was "

@@ -34,7 +34,8 @@ public:
         }
         if (has_streams_) stored_bytes_ = 0;  // unknown
         report_.prefix = prefix_;
-        report_.tokenizer = options.tokenizer.empty() ? options.output_prefix + ".model" : options.tokenizer;
+        report_.tokenizer =
+            options.tokenizer.empty() ? options.output_prefix + ".model" : tokenizer_file(options.tokenizer);
     }
 
     PrepareReport run() {
@@ -118,11 +119,11 @@ private:
         const bool trained_before = earlier_ && options_.tokenizer.empty();
         if (trained_before) {
             try {
-                tokenizer_ = std::make_unique<Tokenizer>(report_.tokenizer);
+                tokenizer_ = open_tokenizer(report_.tokenizer);
             } catch (const Error&) {
             }
         } else if (!options_.tokenizer.empty()) {
-            tokenizer_ = std::make_unique<Tokenizer>(report_.tokenizer);
+            tokenizer_ = open_tokenizer(report_.tokenizer);
         }
         if (earlier_ && (!tokenizer_ || tokenizer_->fingerprint() != earlier_->tokenizer)) {
             notice(report_.tokenizer + ": is not the tokenizer of the earlier run: starting from the beginning");
@@ -151,7 +152,7 @@ private:
                                     .unit_bytes = options_.unit_bytes});
         std::string model =
             gpas::train_tokenizer(*options_.train_tokenizer, [&](std::string& text) { return sample.next(text); });
-        tokenizer_ = std::make_unique<Tokenizer>(std::move(model), report_.tokenizer);
+        tokenizer_ = open_tokenizer(std::move(model), report_.tokenizer);
         trained_ = true;
     }
 

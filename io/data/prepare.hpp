@@ -5,7 +5,7 @@
 #include "io/data/document_encoder.hpp"
 #include "io/data/indexed_dataset.hpp"
 #include "io/data/text_input.hpp"
-#include "io/data/tokenizer.hpp"
+#include "io/data/tokenizer_training.hpp"
 
 #include <cstdint>
 #include <functional>

@@ -3,109 +3,45 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "io/data/mapped_file.hpp"
+#include "io/data/sentencepiece_tokenizer.hpp"
 #include "io/data/tokenizer_kind.hpp"
-#include "io/data/utf8.hpp"
-
-#include <sentencepiece_processor.h>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
 #include <filesystem>
 #include <utility>
 
 namespace gpas {
 namespace {
 
-constexpr std::string_view space_mark = "\xe2\x96\x81";  // U+2581, which SentencePiece uses for a space
-constexpr std::int64_t largest_model_bytes = 1 << 28;
+namespace fs = std::filesystem;
 
-std::string read_model(const std::string& path) {
-    std::error_code error;
-    if (std::filesystem::is_directory(path, error))
-        fail(ExitCode::bad_file, "{}: is a folder, expected a SentencePiece model: name the .model file in it", path);
+constexpr std::int64_t largest_file_bytes = 1 << 28;
+
+std::string read_tokenizer(const std::string& path) {
     const MappedFile file(path);
-    if (file.size_bytes() == 0 || file.size_bytes() > largest_model_bytes) {
-        fail(ExitCode::bad_file, "{}: found {} bytes, expected a SentencePiece model of at most 2^28 bytes{}", path,
-             file.size_bytes(), file.size_bytes() == 0 ? ": copy or download it again" : "");
-    }
+    if (file.size_bytes() == 0)
+        fail(ExitCode::bad_file, "{}: is empty, expected a tokenizer: copy or download it again", path);
+    if (file.size_bytes() > largest_file_bytes)
+        fail(ExitCode::bad_file, "{}: found {} bytes, expected a tokenizer of at most 2^28 bytes", path,
+             file.size_bytes());
     return {reinterpret_cast<const char*>(file.data()), std::size_t(file.size_bytes())};
 }
 
-std::string one_line(std::string text) {
-    std::replace(text.begin(), text.end(), '\n', ' ');
-    return text;
+bool is_tokenizer_name(const fs::path& file) {
+    return file.filename() == "tokenizer.json" || file.filename() == "tekken.json" || file.extension() == ".model" ||
+           file.extension() == ".tiktoken";
 }
-
-// Test texts with everything that normalisation rules change: white space of all kinds, composed and decomposed
-// letters, wide forms, control characters, emoji. U+2581 is missing because encode_piecewise treats it separately.
-constexpr std::array<std::string_view, 8> probes{"The cat.",
-                                                 " a  b ",
-                                                 "\n\n x\n",
-                                                 "\ta\r\n",
-                                                 "e\xcc\x81 \xc3\xa9 \xef\xbc\xa1 \xef\xac\x81",
-                                                 "\xc2\xa0\xe3\x80\x80 \xe2\x80\x8b",
-                                                 "\x01\x7f \xf0\x9f\x99\x82\xe2\x81\x87",
-                                                 "<s></s><unk><0x41>  "};
 
 }  // namespace
 
-Tokenizer::Tokenizer(const std::string& path) : name_(path), model_(read_model(path)) { load(); }
-
-Tokenizer::Tokenizer(std::string model, std::string name) : name_(std::move(name)), model_(std::move(model)) { load(); }
-
-Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
-Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
-Tokenizer::~Tokenizer() = default;
-
-void Tokenizer::load() {
-    if (const std::string kind = foreign_tokenizer(model_); !kind.empty())
-        fail(ExitCode::bad_file, "{}: is {}", name_, kind);
-    processor_ = std::make_unique<sentencepiece::SentencePieceProcessor>();
-    const auto status = processor_->LoadFromSerializedProto(model_);
-    if (!status.ok()) {
-        fail(ExitCode::bad_file,
-             "{}: is not a SentencePiece model, or is damaged or cut off ({} bytes): copy or download it again", name_,
-             model_.size());
+const char* tokenizer_kind_name(TokenizerKind kind) {
+    switch (kind) {
+        case TokenizerKind::sentencepiece: return "SentencePiece";
+        case TokenizerKind::hugging_face: return "Hugging Face tokenizer.json";
+        case TokenizerKind::tekken: return "Mistral tekken.json";
+        case TokenizerKind::tiktoken: return "tiktoken";
     }
-    if (processor_->GetPieceSize() <= 0) fail(ExitCode::bad_file, "{}: is a SentencePiece model without pieces", name_);
-    for (int byte = 0; byte < 256; ++byte) {
-        const int id = processor_->PieceToId(fmt::format("<0x{:02X}>", byte));
-        if (!processor_->IsByte(id)) {
-            byte_ids_.clear();
-            break;
-        }
-        byte_ids_.push_back(id);
-    }
-    probe();
-}
-
-void Tokenizer::probe() {
-    encode_plain("\n", newline_);
-    bool alone = newline_.size() == 1 && newline_.front() != unk_id();
-    for (std::int64_t id = 0; alone && id < vocab_size(); ++id) {
-        alone = id == newline_.front() || piece(id).find('\n') == std::string::npos;
-    }
-    bool exact = !byte_ids_.empty();
-    for (const std::string_view text : probes) {
-        std::vector<std::int32_t> whole, parts;
-        encode_plain(text, whole);
-        encode_piecewise(text, parts);
-        alone = alone && whole == parts;
-        exact = exact && decode(whole) == text;
-    }
-    cuts_at_newlines_ = alone;
-    lossless_ = exact && alone;
-}
-
-void Tokenizer::encode(std::string_view text, std::vector<std::int32_t>& ids) const {
-    std::string repaired;
-    if (valid_utf8_prefix(text) != text.size()) {
-        std::int64_t replaced = 0;
-        repaired = repair_utf8(text, replaced);
-        text = repaired;
-    }
-    cuts_at_newlines_ ? encode_piecewise(text, ids) : encode_plain(text, ids);
+    return "";
 }
 
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
@@ -114,70 +50,36 @@ std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
     return ids;
 }
 
-// Encodes the text line by line, which gives the same ids with less memory. Encodes U+2581 as its byte pieces, because
-// SentencePiece would decode it as a space.
-void Tokenizer::encode_piecewise(std::string_view text, std::vector<std::int32_t>& ids) const {
-    while (!text.empty()) {
-        const std::size_t newline = text.find('\n');
-        const std::size_t mark = byte_ids_.empty() ? std::string_view::npos : text.substr(0, newline).find(space_mark);
-        const std::size_t end = std::min({newline, mark, text.size()});
-        encode_plain(text.substr(0, end), ids);
-        text.remove_prefix(end);
-        if (end == mark) {
-            for (const char byte : space_mark) ids.push_back(byte_ids_[static_cast<unsigned char>(byte)]);
-            text.remove_prefix(space_mark.size());
-        } else if (end == newline) {
-            ids.insert(ids.end(), newline_.begin(), newline_.end());
-            text.remove_prefix(1);
-        }
-    }
+std::uint64_t Tokenizer::fingerprint() const { return hash_of(model_bytes()); }
+
+std::string tokenizer_file(const std::string& path) {
+    std::error_code error;
+    if (!fs::is_directory(path, error)) return path;
+    std::vector<std::string> names;
+    for (const fs::directory_entry& entry : fs::directory_iterator(path, error))
+        if (is_tokenizer_name(entry.path()) && !entry.is_directory(error))
+            names.push_back(entry.path().filename().string());
+    if (names.empty())
+        fail(ExitCode::bad_file,
+             "{}: is a directory without a tokenizer (tokenizer.json, tekken.json, *.model or *.tiktoken): name the "
+             "tokenizer's file",
+             path);
+    std::ranges::sort(names);
+    if (names.size() > 1)
+        fail(ExitCode::bad_file, "{}: is a directory with {} tokenizers ({}): name one of these files", path,
+             names.size(), fmt::join(names, ", "));
+    return (fs::path(path) / names.front()).string();
 }
 
-void Tokenizer::encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const {
-    if (text.empty()) return;
-    std::vector<int> encoded;
-    const auto status = processor_->Encode(absl::string_view(text.data(), text.size()), &encoded);
-    if (!status.ok()) fail(ExitCode::internal, "{}: encoding failed: {}", name_, one_line(status.ToString()));
-    ids.insert(ids.end(), encoded.begin(), encoded.end());
+std::unique_ptr<Tokenizer> open_tokenizer(const std::string& path) {
+    const std::string file = tokenizer_file(path);
+    return open_tokenizer(read_tokenizer(file), file);
 }
 
-std::string Tokenizer::decode(std::span<const std::int32_t> ids) const {
-    for (const std::int32_t id : ids) {
-        if (id < 0 || id >= vocab_size()) {
-            fail(ExitCode::usage, "{}: token id {} is outside the vocabulary of {}", name_, id, vocab_size());
-        }
-    }
-    std::string text;
-    const auto status = processor_->Decode(std::vector<int>(ids.begin(), ids.end()), &text);
-    if (!status.ok()) fail(ExitCode::internal, "{}: decoding failed: {}", name_, one_line(status.ToString()));
-    return text;
+std::unique_ptr<Tokenizer> open_tokenizer(std::string bytes, std::string name) {
+    const TokenizerKind kind = recognise_tokenizer(bytes, name);
+    if (kind != TokenizerKind::sentencepiece) refuse_tokenizer(kind, name);
+    return std::make_unique<SentencePieceTokenizer>(std::move(bytes), std::move(name));
 }
-
-std::int64_t Tokenizer::vocab_size() const { return processor_->GetPieceSize(); }
-
-std::string Tokenizer::piece(std::int64_t id) const {
-    require(id >= 0 && id < vocab_size(), "{}: piece {} of {}", name_, id, vocab_size());
-    return processor_->IdToPiece(int(id));
-}
-
-std::string Tokenizer::piece_text(std::int64_t id) const {
-    std::string text = piece(id);
-    if (processor_->IsControl(int(id)) || processor_->IsUnknown(int(id))) return "";
-    if (processor_->IsByte(int(id))) {  // <0x41>
-        unsigned byte = 0;
-        if (text.size() == 6) std::from_chars(text.data() + 3, text.data() + 5, byte, 16);
-        return {char(byte)};
-    }
-    for (std::size_t at = 0; (at = text.find(space_mark, at)) != std::string::npos;)
-        text.replace(at, space_mark.size(), " ");
-    return text;
-}
-
-std::int32_t Tokenizer::unk_id() const { return processor_->unk_id(); }
-std::int32_t Tokenizer::bos_id() const { return processor_->bos_id(); }
-std::int32_t Tokenizer::eos_id() const { return processor_->eos_id(); }
-std::int32_t Tokenizer::pad_id() const { return processor_->pad_id(); }
-
-std::uint64_t Tokenizer::fingerprint() const { return hash_of(model_); }
 
 }  // namespace gpas

@@ -1,89 +1,74 @@
-// Converts text to token ids and back with SentencePiece models (.model files): models that gpas trains, and others
-// such as those of T5 and LLaMA.
+// Converts text to token ids and back. One interface for tokenizers of all kinds; open_tokenizer() recognises the kind
+// of a file by its content.
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace sentencepiece {
-class SentencePieceProcessor;
-}
-
 namespace gpas {
+
+enum class TokenizerKind {
+    sentencepiece,  // a SentencePiece model: *.model
+    hugging_face,   // tokenizer.json of Hugging Face
+    tekken,         // tekken.json of Mistral
+    tiktoken,       // lines of "BASE64 RANK": *.tiktoken, tokenizer.model of Llama 3
+};
+
+// "SentencePiece", "Hugging Face tokenizer.json", "Mistral tekken.json", "tiktoken": for reports and manifests.
+const char* tokenizer_kind_name(TokenizerKind kind);
 
 // Immutable after construction; all members are thread-safe.
 class Tokenizer {
 public:
-    // Error(bad_file), one line, if the file is missing, damaged or not a SentencePiece model.
-    explicit Tokenizer(const std::string& path);
-    Tokenizer(std::string model, std::string name);  // `model`: the bytes of a .model file; `name`: for messages
-    Tokenizer(Tokenizer&&) noexcept;
-    Tokenizer& operator=(Tokenizer&&) noexcept;
-    ~Tokenizer();
+    Tokenizer() = default;
+    Tokenizer(const Tokenizer&) = delete;
+    Tokenizer& operator=(const Tokenizer&) = delete;
+    virtual ~Tokenizer() = default;
 
-    // Appends the ids of `text` to `ids`. Ill-formed UTF-8 is encoded as U+FFFD. (A caller that needs the number of
-    // replacements calls repair_utf8 first.)
-    void encode(std::string_view text, std::vector<std::int32_t>& ids) const;
+    virtual TokenizerKind kind() const = 0;
+
+    // Appends the ids of `text` to `ids`. Adds no BOS and no EOS. Ill-formed UTF-8 is encoded as U+FFFD. (A caller that
+    // needs the number of replacements calls repair_utf8 first.)
+    virtual void encode(std::string_view text, std::vector<std::int32_t>& ids) const = 0;
     std::vector<std::int32_t> encode(std::string_view text) const;
     // The text of the ids. Control pieces (BOS, EOS, padding) have no text. Error(usage) for an id outside the
     // vocabulary.
-    std::string decode(std::span<const std::int32_t> ids) const;
+    virtual std::string decode(std::span<const std::int32_t> ids) const = 0;
 
-    std::int64_t vocab_size() const;
-    std::string piece(std::int64_t id) const;  // as the model spells it: "▁the", "<0x0A>"
-    // The text of a piece, regardless of its position: "▁" becomes a space, a byte piece its byte, <unk> and control
-    // pieces the empty text.
-    std::string piece_text(std::int64_t id) const;
-    std::int32_t unk_id() const;
-    std::int32_t bos_id() const;  // -1: the model has no BOS
-    std::int32_t eos_id() const;  // -1: the model has no EOS
-    std::int32_t pad_id() const;  // -1: the model has no padding token
+    // The number of ids, including those of special tokens: each id is in [0, vocab_size()).
+    virtual std::int64_t vocab_size() const = 0;
+    // The token as the file spells it: "▁the" and "<0x0A>" in a SentencePiece model, "Ġthe" in a tokenizer.json.
+    virtual std::string piece(std::int64_t id) const = 0;
+    // The bytes that the token stands for, regardless of its position: " the", "\n", or a part of a character. Empty
+    // for <unk> and control pieces.
+    virtual std::string piece_text(std::int64_t id) const = 0;
+    virtual std::int32_t unk_id() const = 0;  // -1: no token for unknown text
+    virtual std::int32_t bos_id() const = 0;  // -1: no BOS
+    virtual std::int32_t eos_id() const = 0;  // -1: no EOS
+    virtual std::int32_t pad_id() const = 0;  // -1: no padding token
 
     // Whether decode(encode(text)) == text for every well-formed text, as for the models that train_tokenizer makes.
-    // The constructor determines this with test texts.
-    bool lossless() const { return lossless_; }
-    // Whether a text may be cut before newlines and encoded in parts: a newline is a token of its own, and the text
-    // before it does not affect the tokens after it.
-    bool cuts_at_newlines() const { return cuts_at_newlines_; }
+    virtual bool lossless() const = 0;
+    // Whether a text may be cut before newlines and encoded in parts: the concatenated ids of the parts equal the ids
+    // of the whole text.
+    virtual bool cuts_at_newlines() const = 0;
 
-    const std::string& model_bytes() const { return model_; }
-    std::uint64_t fingerprint() const;  // XXH3 of the model's bytes
-
-private:
-    void load();
-    void probe();
-    void encode_piecewise(std::string_view text, std::vector<std::int32_t>& ids) const;
-    void encode_plain(std::string_view text, std::vector<std::int32_t>& ids) const;
-
-    std::string name_;
-    std::string model_;
-    std::unique_ptr<sentencepiece::SentencePieceProcessor> processor_;
-    std::vector<std::int32_t> byte_ids_;  // id of <0x00>, <0x01>, ...; empty without byte fallback
-    std::vector<std::int32_t> newline_;   // ids of "\n"
-    bool lossless_ = false;
-    bool cuts_at_newlines_ = false;
+    virtual const std::string& model_bytes() const = 0;  // the bytes of the file
+    virtual std::uint64_t fingerprint() const;           // XXH3 of model_bytes()
 };
 
-enum class TokenizerType { bpe, unigram };
+// Opens the file, or the file in the directory as tokenizer_file() finds it. Error(bad_file), one line that states what
+// the file is and what to do, if the file is missing, damaged, not a tokenizer or a tokenizer that gpas does not read.
+std::unique_ptr<Tokenizer> open_tokenizer(const std::string& path);
+// `bytes`: the content of such a file; `name`: for messages.
+std::unique_ptr<Tokenizer> open_tokenizer(std::string bytes, std::string name);
 
-struct TokenizerTraining {
-    TokenizerType type = TokenizerType::bpe;
-    std::int64_t vocab_size = 32000;  // including 3 control pieces and 256 byte pieces
-};
-
-// Error(usage) if no text can give a vocabulary of this size.
-void check_tokenizer_training(const TokenizerTraining& options);
-
-// Trains a lossless model: no normalisation, no dummy prefix, white space kept, byte fallback. Ids: <unk> 0, BOS 1, EOS
-// 2. Returns the bytes of its .model file. The result depends on the texts only, not on the number of cores. next(text)
-// supplies texts until it returns false; all texts are held in memory. Texts are cut at newlines, tabs and the
-// characters that SentencePiece reserves, so these characters remain byte pieces. Error(usage) if the texts are too few
-// for the vocabulary.
-std::string train_tokenizer(const TokenizerTraining& options, const std::function<bool(std::string&)>& next);
+// The path itself, unless it is a directory: then the only tokenizer file in the directory (tokenizer.json,
+// tekken.json, *.model, *.tiktoken). Error(bad_file) if the directory contains no such file or several.
+std::string tokenizer_file(const std::string& path);
 
 }  // namespace gpas

@@ -1,6 +1,7 @@
+#include "io/data/tokenizer_training.hpp"
+
 #include "base/error.hpp"
 #include "io/data/sentencepiece_model.hpp"
-#include "io/data/tokenizer.hpp"
 #include "io/data/utf8.hpp"
 
 #include <sentencepiece_trainer.h>

@@ -58,9 +58,9 @@ std::string joined(const std::vector<std::string>& parts) {
 
 }  // namespace
 
-HuggingFaceTokenizer hugging_face_tokenizer(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length) {
+ExportedTokenizer export_tokenizer(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length) {
     const WrittenTokenizer written = write_tokenizer(tokenizer, ids, max_length);
-    HuggingFaceTokenizer out{.json = written.json, .config = written.config};
+    ExportedTokenizer out{.json = written.json, .config = written.config};
     const std::vector<std::string> transformers = transformers_limits(written), llama = llama_cpp_limits(written);
     if (!transformers.empty())
         out.notes.push_back("transformers does not give the token ids of training for every text: " +

@@ -10,7 +10,7 @@
 
 namespace gpas {
 
-struct HuggingFaceTokenizer {
+struct ExportedTokenizer {
     std::string json;    // tokenizer.json
     std::string config;  // tokenizer_config.json
     // Name for the SentencePiece file. llama.cpp reads a file with the name tokenizer.model: this name if llama.cpp
@@ -21,6 +21,6 @@ struct HuggingFaceTokenizer {
 
 // ids: the special tokens used in training; max_length: model_max_length. As in training, no text is encoded as a
 // special token (split_special_tokens). Error(usage) if the model has settings that tokenizer.json cannot express.
-HuggingFaceTokenizer hugging_face_tokenizer(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length);
+ExportedTokenizer export_tokenizer(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length);
 
 }  // namespace gpas

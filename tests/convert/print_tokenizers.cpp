@@ -1,6 +1,7 @@
 // print_tokenizers DIRECTORY TEXTS.json: for scripts/check-transformers. Writes DIRECTORY/KIND/ for one tokenizer of
 // every kind, as an export has them, and ids.json: the ids that training gives to each of the texts.
 #include "base/hash.hpp"
+#include "io/data/sentencepiece_tokenizer.hpp"
 #include "io/hugging_face/tokenizer.hpp"
 #include "tests/support/tokenizer_kinds.hpp"
 
@@ -15,9 +16,8 @@ int main(int, char** arguments) {
     std::ifstream in(arguments[2]);
     const nlohmann::json texts = nlohmann::json::parse(in);
     for (const auto& [name, model] : gpas::test_support::tokenizers_of_all_kinds()) {
-        const gpas::Tokenizer tokenizer(model, name);
-        const gpas::HuggingFaceTokenizer out =
-            gpas::hugging_face_tokenizer(tokenizer, {.eos = {tokenizer.eos_id()}}, 64);
+        const gpas::SentencePieceTokenizer tokenizer(model, name);
+        const gpas::ExportedTokenizer out = gpas::export_tokenizer(tokenizer, {.eos = {tokenizer.eos_id()}}, 64);
         const auto write = [&](const std::string& file, const std::string& text) {
             std::filesystem::create_directories(directory / name);
             std::ofstream(directory / name / file, std::ios::binary) << text;

@@ -7,7 +7,7 @@
 #include "io/config/describe.hpp"
 #include "io/config/enum_names.hpp"
 #include "io/data/indexed_writer.hpp"
-#include "io/data/tokenizer.hpp"
+#include "io/data/tokenizer_training.hpp"
 #include "io/hugging_face/config.hpp"
 #include "kernels/philox.hpp"
 #include "parallel/mpi/mpi_communicator.hpp"

@@ -4,12 +4,14 @@
 Prints TAP. Token files are read by the few lines of `documents`, and pieces by those of `Pieces`, independently of gpas.
 """
 import bz2
+import glob
 import gzip
 import json
 import lzma
 import math
 import os
 import random
+import shutil
 import struct
 import subprocess
 import sys
@@ -222,9 +224,23 @@ def the_conversions_that_are_advised_work():
 def foreign_tokenizers_are_named():
     cases = {"lfs.model": ("version https://git-lfs.github.com/spec/v1\noid sha256:9e\nsize 4\n", "Git LFS"),
              "tokenizer.json": ('{"version":"1.0","model":{"type":"BPE"}}\n', "tokenizer.json of Hugging Face"),
+             "empty.model": ("", "is empty"),
+             "page.model": ("<!DOCTYPE html>\n<html></html>\n", "HTML page"),
              "tiktoken.model": ("IQ== 0\nIg== 1\n", "tiktoken")}
     for name, (data, word) in cases.items():
         refused(prepare("--input", "s.jsonl", "--tokenizer", write(name, data), "--output-prefix", "none"), 3, name, word)
+        assert not glob.glob("none*")
+
+
+@check
+def a_directory_stands_for_the_only_tokenizer_in_it():
+    os.makedirs("model/more")
+    common = ("--output-prefix", "named", "--tokenizer", "model")
+    refused(prepare("--input", "learn.txt", *common), 3, "model: is a directory without a tokenizer")
+    shutil.copy("t.model", "model/tokenizer.model")
+    succeeds(prepare("--input", "learn.txt", *common), "tokenizer model/tokenizer.model: 275 pieces")
+    shutil.copy("t.model", "model/other.model")
+    refused(prepare("--input", "learn.txt", *common), 3, "2 tokenizers (other.model, tokenizer.model)")
 
 
 @check

@@ -288,7 +288,7 @@ def damaged_and_foreign_tokenizers_end_with_3():
                      "--output-prefix", "other"), 3, name)
     for command in (("train", "run.yaml", "directory=other"), ("eval", "run.yaml"), ("generate", "run.yaml", "--prompt", "It")):
         refused(gpas(*command, "data.tokenizer=foreign.model"), 3, "foreign.model: is a JSON file", "SentencePiece")
-        refused(gpas(*command, "data.tokenizer=run"), 3, "run: is a folder", "SentencePiece")
+        refused(gpas(*command, "data.tokenizer=run"), 3, "run: is a directory without a tokenizer", "*.model")
 
 
 @check

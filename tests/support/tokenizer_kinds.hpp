@@ -2,7 +2,7 @@
 // tokenizer's export, and for scripts/check-transformers.
 #pragma once
 
-#include "io/data/tokenizer.hpp"
+#include "io/data/tokenizer_training.hpp"
 
 #include <sentencepiece_trainer.h>
 

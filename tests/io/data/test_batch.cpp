@@ -2,7 +2,7 @@
 #include "data_fixtures.hpp"
 #include "io/data/batch.hpp"
 #include "io/data/document_end.hpp"
-#include "io/data/tokenizer.hpp"
+#include "io/data/tokenizer_training.hpp"
 
 #include <gtest/gtest.h>
 

@@ -65,13 +65,13 @@ protected:
 
 std::vector<std::string> decoded(const std::string& prefix, const std::string& model) {
     const IndexedDataset data(prefix);
-    const Tokenizer tokenizer(model);
+    const std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(model);
     std::vector<std::string> texts;
     for (std::int64_t k = 0; k < data.documents(); ++k) {
         std::vector<std::int32_t> ids(std::size_t(data.document_begin(k + 1) - data.document_begin(k)));
         data.read(data.document_begin(k), std::int64_t(ids.size()), ids.data());
-        EXPECT_EQ(ids.back(), tokenizer.eos_id());
-        texts.push_back(tokenizer.decode(ids));
+        EXPECT_EQ(ids.back(), tokenizer->eos_id());
+        texts.push_back(tokenizer->decode(ids));
     }
     return texts;
 }

@@ -1,5 +1,6 @@
 #include "data_fixtures.hpp"
 #include "io/data/prepare.hpp"
+#include "io/data/sentencepiece_tokenizer.hpp"
 #include "io/data/text_loss.hpp"
 
 #include <gtest/gtest.h>
@@ -25,14 +26,14 @@ private:
 
 // A tokenizer as others train them: SentencePiece's defaults (nmt_nfkc, dummy prefix, no byte fallback).
 const Tokenizer& foreign() {
-    static const Tokenizer tokenizer = [] {
+    static const SentencePieceTokenizer tokenizer = [] {
         Sentences sentences;
         const std::unordered_map<std::string, std::string> options{
             {"vocab_size", "40"}, {"model_type", "bpe"}, {"minloglevel", "2"}, {"hard_vocab_limit", "false"}};
         std::string model;
         const auto status = sentencepiece::SentencePieceTrainer::Train(options, &sentences, &model);
         EXPECT_TRUE(status.ok()) << status.ToString();
-        return Tokenizer(model, "foreign");
+        return SentencePieceTokenizer(model, "foreign");
     }();
     return tokenizer;
 }

@@ -1,10 +1,13 @@
 #include "base/error.hpp"
 #include "data_fixtures.hpp"
-#include "io/data/tokenizer.hpp"
+#include "io/data/sentencepiece_tokenizer.hpp"
+#include "io/data/tokenizer_training.hpp"
 #include "io/data/utf8.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <random>
 
 namespace gpas::test {
@@ -32,7 +35,7 @@ std::string model_of(TokenizerType type, const std::string& corpus = little_corp
 }
 
 const Tokenizer& tokenizer(TokenizerType type) {
-    static const Tokenizer bpe(model_of(TokenizerType::bpe), "bpe"),
+    static const SentencePieceTokenizer bpe(model_of(TokenizerType::bpe), "bpe"),
         unigram(model_of(TokenizerType::unigram), "unigram");
     return type == TokenizerType::bpe ? bpe : unigram;
 }
@@ -117,7 +120,7 @@ TEST_P(TrainedTokenizer, CompressesTheTextItLearntFrom) {
 
 TEST_P(TrainedTokenizer, IsTheSameBytesEachTime) {
     EXPECT_TRUE(model_of(GetParam()) == tokenizer(GetParam()).model_bytes());
-    EXPECT_EQ(Tokenizer(model_of(GetParam()), "again").fingerprint(), tokenizer(GetParam()).fingerprint());
+    EXPECT_EQ(SentencePieceTokenizer(model_of(GetParam()), "again").fingerprint(), tokenizer(GetParam()).fingerprint());
 }
 
 TEST_P(TrainedTokenizer, HasTheUsualControlPieces) {
@@ -139,7 +142,7 @@ TEST_P(TrainedTokenizer, LearnsFromTextWithTabsAndReservedCharactersAndEndlessLi
     std::string corpus = little_corpus();
     std::replace(corpus.begin(), corpus.end(), '\n', '\t');  // one line of 25 kB, full of tabs
     for (const char* mark : {"\xe2\x96\x81", "\xe2\x96\x85"}) corpus.insert(3, mark);
-    const Tokenizer model(model_of(GetParam(), corpus), "tabs");
+    const SentencePieceTokenizer model(model_of(GetParam(), corpus), "tabs");
     EXPECT_LT(model.encode(corpus).size() * 5, corpus.size() * 4);
     EXPECT_TRUE(model.decode(model.encode(corpus)) == corpus);
     std::string solid;
@@ -154,32 +157,78 @@ TEST(Tokenizer, RefusesAVocabularyThatTheTextCannotFill) {
     EXPECT_CONTAINS(error_of([] { model_of(TokenizerType::bpe, "\n\t\n"); }, ExitCode::usage), "no text");
 }
 
+TEST(Tokenizer, OpensASentencePieceModelWhateverItsName) {
+    const DataFolder folder;
+    const Tokenizer& trained = tokenizer(TokenizerType::bpe);
+    for (const char* name : {"t.model", "tokenizer.json", "no_extension"}) {
+        write_bytes(folder / name, trained.model_bytes());
+        const std::unique_ptr<Tokenizer> opened = open_tokenizer(folder / name);
+        EXPECT_EQ(opened->kind(), TokenizerKind::sentencepiece);
+        EXPECT_EQ(opened->fingerprint(), trained.fingerprint());
+        EXPECT_EQ(opened->encode("the cat\n"), trained.encode("the cat\n"));
+    }
+}
+
 TEST(Tokenizer, TellsWhatAFileIsThatIsNoModel) {
     const DataFolder folder;
     const auto refusal = [&](const std::string& bytes, const std::string& kind) {
         write_bytes(folder / "t.model", bytes);
-        const std::string message = error_of([&] { Tokenizer model(folder / "t.model"); });
+        const std::string message = error_of([&] { open_tokenizer(folder / "t.model"); });
         EXPECT_CONTAINS(message, "t.model: ");
         EXPECT_CONTAINS(message, kind);
         EXPECT_EQ(message.find("sentencepiece/"), std::string::npos) << "no text of the library: " << message;
         EXPECT_EQ(message.find(".cc"), std::string::npos) << "no text of the library: " << message;
     };
-    refusal("", "0 bytes");
+    refusal("", "is empty, expected a tokenizer: copy or download it again");
+    refusal(" \n", "white space only");
     refusal("hello, this is a text file\n", "a text file");
     refusal(std::string(5000, '\0'), "not a SentencePiece model");
     refusal(std::string("\x89HDF\r\n\x1a\n\0\0", 10), "an HDF5 file");
-    refusal("{\"version\":\"1.0\",\"model\":{\"type\":\"BPE\"}}\n", "a tokenizer.json of Hugging Face; gpas reads");
-    refusal("{\n  \"tokenizer_class\": \"LlamaTokenizer\"\n}\n", "a JSON file");
-    refusal("version https://git-lfs.github.com/spec/v1\noid sha256:9e55\nsize 499723\n", "a Git LFS pointer");
-    refusal("IQ== 0\nIg== 1\n", "a tiktoken vocabulary");
+    refusal("version https://git-lfs.github.com/spec/v1\noid sha256:9e55\nsize 499723\n",
+            "a Git LFS pointer, not the tokenizer: download the file (git lfs pull)");
     refusal("#version: 0.2\nh e\n", "merges.txt");
     refusal("<unk>\t0\n<s>\t0\nthe\t-3.5\n", ".vocab");
     refusal("[PAD]\n[UNK]\n", "WordPiece");
-    refusal("<!DOCTYPE html>\n<html>", "an HTML page");
+    refusal("<!DOCTYPE html>\n<html>", "an HTML page: download the file again");
     refusal(std::string("PK\x03\x04\0\0\0\0", 8), "a ZIP archive");
-    refusal("\x1f\x8b\x08\x01", "gzip data");
-    EXPECT_CONTAINS(error_of([&] { Tokenizer model(folder / "absent.model"); }), "absent.model: cannot be opened");
-    EXPECT_CONTAINS(error_of([&] { Tokenizer model(folder / "."); }), "is a folder");
+    refusal("\x1f\x8b\x08\x01", "gzip data, not a tokenizer: unpack it first (gzip -dc FILE > NEW)");
+    EXPECT_CONTAINS(error_of([&] { open_tokenizer(folder / "absent.model"); }), "absent.model: cannot be opened");
+}
+
+TEST(Tokenizer, TellsWhichJsonFileOfHuggingFaceAFileIs) {
+    const auto refusal = [&](const std::string& bytes) { return error_of([&] { open_tokenizer(bytes, "t.json"); }); };
+    const auto expect = [&](const std::string& bytes, const std::string& text) {
+        EXPECT_CONTAINS(refusal(bytes), "t.json: is " + text);
+    };
+    expect(R"({"version":"1.0","model":{"type":"BPE"}})", "a tokenizer.json of Hugging Face; gpas reads");
+    expect("\xef\xbb\xbf {\"added_tokens\": [", "a tokenizer.json of Hugging Face");
+    expect(R"({"config": {"pattern": "a"}, "vocab": [{"rank": 0, "token_bytes": "AA=="}]})",
+           "a tekken.json of Mistral");
+    expect("IQ== 0\nIg== 1\n", "a tiktoken vocabulary");
+    expect("{\n  \"tokenizer_class\": \"LlamaTokenizer\"\n}\n", "a tokenizer_config.json, which has no vocabulary");
+    expect(R"({"architectures": ["LlamaForCausalLM"]})", "a config.json, which has no vocabulary");
+    std::string vocab = "{\"a\": 0";
+    for (int id = 1; id < 20; ++id) vocab += fmt::format(", \"{}\": {}", id, id);
+    expect(vocab + "}", "a vocab.json, which has no merges");
+    expect(R"({"model": "gpt", "text": {"model": {}}})", "a JSON file, but not a tokenizer.json");
+    expect("[\n{\"a\": 1}]", "a JSON file, but not a tokenizer.json");
+    expect("{\"text\": \"one\"}\n{\"text\": \"two\"}\n", "a JSON file, but not a tokenizer.json");
+    expect(R"({"version": "1.0", "trunc)", "JSON that is damaged or cut off at byte 2");
+}
+
+TEST(Tokenizer, OpensTheOnlyTokenizerOfADirectory) {
+    const DataFolder folder;
+    const std::string directory = std::filesystem::path(folder / "x").parent_path().string();
+    const Tokenizer& trained = tokenizer(TokenizerType::bpe);
+    EXPECT_CONTAINS(error_of([&] { open_tokenizer(directory); }), "is a directory without a tokenizer (tokenizer.json");
+    write_bytes(folder / "tokenizer_config.json", "{}");
+    std::filesystem::create_directory(folder / "b.model");  // not a file
+    write_bytes(folder / "a.model", trained.model_bytes());
+    EXPECT_EQ(tokenizer_file(directory), folder / "a.model");
+    EXPECT_EQ(open_tokenizer(directory)->fingerprint(), trained.fingerprint());
+    write_bytes(folder / "tokenizer.json", "{}");
+    EXPECT_CONTAINS(error_of([&] { open_tokenizer(directory); }),
+                    "is a directory with 2 tokenizers (a.model, tokenizer.json): name one of these files");
 }
 
 TEST(Tokenizer, SurvivesTruncatedAndFlippedModels) {
@@ -194,7 +243,7 @@ TEST(Tokenizer, SurvivesTruncatedAndFlippedModels) {
             damaged[random() % damaged.size()] ^= char(1 << random() % 8);
         }
         try {
-            const Tokenizer loaded(damaged, "damaged");
+            const SentencePieceTokenizer loaded(damaged, "damaged");
             loaded.decode(loaded.encode("the cat sat\n on \xc3\xa9"));
         } catch (const Error& error) {
             ++refused;

@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "base/hash.hpp"
 #include "io/data/sentencepiece_model.hpp"
+#include "io/data/sentencepiece_tokenizer.hpp"
 #include "io/hugging_face/tokenizer.hpp"
 #include "tests/support/scratch_directory.hpp"
 #include "tests/support/tokenizer_kinds.hpp"
@@ -25,14 +26,14 @@ const std::vector<TokenizerOfKind>& kinds() {
     return all;
 }
 
-Tokenizer of_kind(const std::string& name) {
+SentencePieceTokenizer of_kind(const std::string& name) {
     for (const TokenizerOfKind& kind : kinds())
-        if (kind.name == name) return Tokenizer(kind.model, name);
+        if (kind.name == name) return SentencePieceTokenizer(kind.model, name);
     throw std::runtime_error(name);
 }
 
-HuggingFaceTokenizer exported(const std::string& kind, const TokenIds& ids = {.eos = {2}}) {
-    return hugging_face_tokenizer(of_kind(kind), ids, 64);
+ExportedTokenizer exported(const std::string& kind, const TokenIds& ids = {.eos = {2}}) {
+    return export_tokenizer(of_kind(kind), ids, 64);
 }
 
 std::string joined(const std::vector<std::string>& lines) {
@@ -48,9 +49,9 @@ TEST(ExportedTokenizer, of_every_kind_has_the_ids_of_training_in_transformers) {
     for (const TokenizerOfKind& kind : kinds()) {
         SCOPED_TRACE(kind.name);
         const json& golden = goldens.at("kinds").at(kind.name);
-        const Tokenizer tokenizer(kind.model, kind.name);
+        const SentencePieceTokenizer tokenizer(kind.model, kind.name);
         const std::set<std::size_t> differ = golden.at("differ").get<std::set<std::size_t>>();
-        const HuggingFaceTokenizer out = exported(kind.name);
+        const ExportedTokenizer out = exported(kind.name);
         EXPECT_EQ(golden.at("json"), fmt::format("{:016x}", hash_of(out.json)))
             << "tokenizer.json is another one than transformers read: run scripts/check-transformers --tokenizers";
         if (!differ.empty()) {
@@ -95,7 +96,7 @@ TEST(ExportedTokenizer, has_the_special_tokens_of_training) {
     EXPECT_TRUE(json::parse(exported("bpe").json).at("post_processor").is_null());
     EXPECT_EQ(json::parse(exported("bpe_dummy").config).at("add_prefix_space"), true);
 
-    const HuggingFaceTokenizer all = exported("bpe_user", {.bos = 1, .pad = 3, .eos = {2, 5}, .add_bos = true});
+    const ExportedTokenizer all = exported("bpe_user", {.bos = 1, .pad = 3, .eos = {2, 5}, .add_bos = true});
     const json config = json::parse(all.config);
     EXPECT_EQ(config.at("bos_token"), "<s>");
     EXPECT_EQ(config.at("pad_token"), "<pad>");
@@ -115,8 +116,9 @@ TEST(ExportedTokenizer, keeps_the_settings_of_the_model) {
     EXPECT_LE(model.at("vocab").at(2).at(1), -1000.0);  // text never becomes </s>
     EXPECT_TRUE(json::parse(exported("bpe").json).at("normalizer").is_null());
     EXPECT_THROW(
-        hugging_face_tokenizer(
-            Tokenizer(test_support::sentencepiece_model({{"treat_whitespace_as_suffix", "true"}}), "suffix"), {}, 64),
+        export_tokenizer(SentencePieceTokenizer(
+                             test_support::sentencepiece_model({{"treat_whitespace_as_suffix", "true"}}), "suffix"),
+                         {}, 64),
         Error);
 }
 
@@ -124,7 +126,7 @@ TEST(SentencePieceFile, is_read_as_the_library_reads_it) {
     const std::string bytes = test_support::sentencepiece_model(
         {{"model_type", "bpe"}, {"add_dummy_prefix", "true"}, {"user_defined_symbols", "<sep>"}});
     const SentencePieceModel model = parse_sentencepiece_model(bytes, "test");
-    const Tokenizer tokenizer(bytes, "test");
+    const SentencePieceTokenizer tokenizer(bytes, "test");
     ASSERT_EQ(std::int64_t(model.pieces.size()), tokenizer.vocab_size());
     for (std::size_t id = 0; id < model.pieces.size(); ++id)
         EXPECT_EQ(model.pieces[id].text, tokenizer.piece(std::int64_t(id)));
