@@ -22,8 +22,8 @@ struct FileKind {
 std::optional<FileKind> known_kind(std::string_view head);
 
 // As known_kind; also recognises data of an unknown kind that are not text. nullopt for UTF-8 text (a few ill-formed
-// sequences or control characters are allowed) and for an empty head. gzip and zstd data are kinds, too: a reader that
-// unpacks them passes the unpacked bytes. `whole`: `head` is the whole file.
+// sequences or control characters are allowed) and for an empty head. gzip, zstd, bzip2 and xz data are kinds,
+// too: a reader that unpacks them passes the unpacked bytes. `whole`: `head` is the whole file.
 std::optional<FileKind> foreign_kind(std::string_view head, bool whole);
 
 // Whether this is a Git LFS pointer: the small file that a repository contains until the real file is downloaded.

@@ -1,12 +1,11 @@
 #include "io/data/text_file.hpp"
 
 #include "base/error.hpp"
+#include "io/data/decompressor.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
-#include <zstd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -35,10 +34,6 @@ private:
     int value_;
 };
 
-enum class Packing { plain, gzip, zstd };
-
-constexpr std::size_t longest_magic = 4;
-
 }  // namespace
 
 struct TextFile::State {
@@ -52,30 +47,7 @@ struct TextFile::State {
         stored = stream ? 0 : status.st_size;
         while (end < longest_magic && load_more()) {
         }
-        const auto starts = [&](std::string_view magic) {
-            return std::string_view(input.data(), end).substr(0, magic.size()) == magic;
-        };
-        if (starts("\x1f\x8b")) {
-            packing = Packing::gzip;
-            require(inflateInit2(&gzip, 15 + 16) == Z_OK, "inflateInit2 failed");
-        } else if (starts("\x28\xb5\x2f\xfd") || skippable_zstd_frame()) {
-            packing = Packing::zstd;
-            zstd = ZSTD_createDStream();
-            require(zstd != nullptr, "ZSTD_createDStream failed");
-            ZSTD_DCtx_setParameter(zstd, ZSTD_d_windowLogMax, ZSTD_dParam_getBounds(ZSTD_d_windowLogMax).upperBound);
-        }
-    }
-    ~State() {
-        if (packing == Packing::gzip) inflateEnd(&gzip);
-        ZSTD_freeDStream(zstd);
-    }
-    State(const State&) = delete;
-    State& operator=(const State&) = delete;
-
-    // Whether the input begins with a skippable zstd frame, as files of pzstd do.
-    bool skippable_zstd_frame() const {
-        return end >= longest_magic && (input[0] & '\xf0') == 0x50 &&
-               std::string_view(input.data() + 1, 3) == "\x2a\x4d\x18";
+        unpacker = decompressor_for({input.data(), end});
     }
 
     void refill() {
@@ -108,38 +80,14 @@ struct TextFile::State {
         return std::int64_t(count);
     }
 
-    std::int64_t read_gzip(char* out, std::int64_t bytes) {
-        if (between_frames && input[at] == '\0') {  // padding, as on tapes and block devices
-            while (at < end && input[at] == '\0') ++at;
-            return 0;
+    std::int64_t unpack(char* out, std::int64_t bytes) {
+        const Decompressor::Step step = unpacker->step({input.data() + at, end - at}, out, std::size_t(bytes));
+        at += step.taken;
+        if (!step.problem.empty()) {
+            fail(ExitCode::bad_file, "{}: byte {}: damaged {} data ({})", path, place(), unpacker->name(),
+                 step.problem);
         }
-        if (between_frames && inflateReset(&gzip) != Z_OK) fail(ExitCode::internal, "{}: inflateReset failed", path);
-        between_frames = false;
-        gzip.next_in = reinterpret_cast<Bytef*>(input.data() + at);
-        gzip.avail_in = uInt(end - at);
-        gzip.next_out = reinterpret_cast<Bytef*>(out);
-        gzip.avail_out = uInt(bytes);
-        const int result = inflate(&gzip, Z_NO_FLUSH);
-        at = end - gzip.avail_in;
-        if (result == Z_STREAM_END) {
-            between_frames = true;
-        } else if (result != Z_OK && result != Z_BUF_ERROR) {
-            fail(ExitCode::bad_file, "{}: byte {}: damaged gzip data ({})", path, place(),
-                 gzip.msg != nullptr ? gzip.msg : "no gzip member");
-        }
-        return bytes - std::int64_t(gzip.avail_out);
-    }
-
-    std::int64_t read_zstd(char* out, std::int64_t bytes) {
-        ZSTD_inBuffer source{input.data(), end, at};
-        ZSTD_outBuffer target{out, std::size_t(bytes), 0};
-        const std::size_t result = ZSTD_decompressStream(zstd, &target, &source);
-        at = source.pos;
-        if (ZSTD_isError(result) != 0) {
-            fail(ExitCode::bad_file, "{}: byte {}: damaged zstd data ({})", path, place(), ZSTD_getErrorName(result));
-        }
-        between_frames = result == 0;
-        return std::int64_t(target.pos);
+        return std::int64_t(step.written);
     }
 
     std::string path;
@@ -148,11 +96,8 @@ struct TextFile::State {
     std::size_t at = 0, end = 0;  // unread part of input
     std::int64_t loaded = 0, stored = 0;
     bool stream = false, read_all = false;
-    Packing packing = Packing::plain;
-    z_stream gzip{};
-    ZSTD_DStream* zstd = nullptr;
-    std::string peeked;           // text that peek() has returned and read() has not
-    bool between_frames = false;  // not inside a member or frame: the file may end here
+    std::unique_ptr<Decompressor> unpacker;  // null if the file is not compressed
+    std::string peeked;                      // text that peek() has returned and read() has not
 };
 
 TextFile::TextFile(const std::string& path) : state_(std::make_unique<State>(path)) {}
@@ -186,11 +131,10 @@ std::int64_t TextFile::State::read(char* out, std::int64_t bytes) {
     while (bytes > 0) {
         if (at == end) refill();
         const bool ended = end == 0;
-        if (packing == Packing::plain) return ended ? 0 : read_plain(out, bytes);
-        if (ended && between_frames) return 0;
-        const std::int64_t got = packing == Packing::gzip ? read_gzip(out, bytes) : read_zstd(out, bytes);
-        if (got > 0) return got;
-        if (ended && !between_frames) {
+        if (!unpacker) return ended ? 0 : read_plain(out, bytes);
+        if (ended && unpacker->may_end()) return 0;
+        if (const std::int64_t got = unpack(out, bytes); got > 0) return got;
+        if (ended && !unpacker->may_end()) {
             fail(ExitCode::bad_file, "{}: ends at byte {}, inside its compressed data: it is cut off", path, place());
         }
     }
@@ -208,9 +152,7 @@ void TextFile::skip(std::int64_t bytes) {
 }
 
 bool TextFile::is_stream() const { return state_->stream; }
-const char* TextFile::unpack_command() const {
-    return state_->packing == Packing::gzip ? "gzip -dc" : state_->packing == Packing::zstd ? "zstd -dc" : "";
-}
+const char* TextFile::unpack_command() const { return state_->unpacker ? state_->unpacker->command() : ""; }
 std::int64_t TextFile::stored_bytes() const { return state_->stored; }
 std::int64_t TextFile::consumed_bytes() const { return state_->place(); }
 

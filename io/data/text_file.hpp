@@ -1,6 +1,5 @@
 // Reads a text file or stream (pipe, FIFO, standard input), plain or compressed. The first bytes, not the name,
-// determine the compression: gzip (one or several members; zeros may follow), zstd (one or several frames), else no
-// compression.
+// determine the compression: gzip, zstd, bzip2, xz (decompressor.hpp), else no compression.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +25,7 @@ public:
     // the next call of any function.
     std::string_view peek(std::int64_t bytes);
 
-    const char* unpack_command() const;   // "gzip -dc" or "zstd -dc"; "" if the file is not compressed
+    const char* unpack_command() const;   // such as "gzip -dc"; "" if the file is not compressed
     bool is_stream() const;               // not a regular file: the size is unknown, and it can be read only once
     std::int64_t stored_bytes() const;    // size of the file on disk; 0 for a stream
     std::int64_t consumed_bytes() const;  // bytes of the stored (compressed) file that were read so far

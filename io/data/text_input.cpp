@@ -32,7 +32,7 @@ enum class NameKind { other, json, json_lines };
 
 NameKind name_kind(std::string name) {
     std::transform(name.begin(), name.end(), name.begin(), [](unsigned char c) { return char(std::tolower(c)); });
-    if (ends_with_any(name, {".gz", ".zst"})) name = fs::path(name).replace_extension().string();
+    if (ends_with_any(name, {".gz", ".zst", ".bz2", ".xz"})) name = fs::path(name).replace_extension().string();
     if (ends_with_any(name, {".jsonl", ".ndjson", ".jsonlines"})) return NameKind::json_lines;
     return name.ends_with(".json") ? NameKind::json : NameKind::other;
 }

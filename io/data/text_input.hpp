@@ -22,7 +22,7 @@ enum class DocumentMode {
 struct TextInput {
     std::string path;                  // "-": standard input
     std::int64_t stored_bytes = 0;     // 0 for a stream
-    std::string unpack;                // "gzip -dc" or "zstd -dc"; empty if the input is not compressed
+    std::string unpack;                // such as "gzip -dc"; empty if the input is not compressed
     std::shared_ptr<TextFile> stream;  // for a pipe, a FIFO or standard input, which can be read only once; else null
     std::string shown_as;              // name in messages; empty: the path
 

@@ -170,7 +170,8 @@ def pipes_give_what_files_give():
     expected, _ = tokenized("--input", "s.jsonl")
     data = open("s.jsonl", "rb").read()
     assert tokenized("--input", "-", stdin=data)[0] == expected
-    assert tokenized("--input", "-", stdin=gzip.compress(data))[0] == expected
+    for pack in (gzip.compress, bz2.compress, lzma.compress):
+        assert tokenized("--input", "-", stdin=pack(data))[0] == expected, pack
     assert tokenized("--input", "/dev/stdin", stdin=data)[0] == expected
     common = "--tokenizer t.model --output-prefix out"
     for shell in (f"GPAS prepare --input <(cat s.jsonl) {common}", f"(head -c 1 s.jsonl; sleep 0.2; tail -c +2 s.jsonl) | GPAS prepare --input - {common}",
@@ -179,9 +180,37 @@ def pipes_give_what_files_give():
         assert documents("out_text_document") == expected, shell
     refused(prepare("--input", "-", "-", "--tokenizer", "t.model", "--output-prefix", "none", stdin=data), 2, "twice")
     refused(prepare("--input", "-", "--tokenizer", "t.model", "--output-prefix", "none", stdin=b""), 3, "standard input", "no text")
-    refused(prepare("--input", "-", "--tokenizer", "t.model", "--output-prefix", "none", stdin=bz2.compress(data)), 3,
-            "standard input", "`bzip2 -dc | gpas prepare --input - ...`")
+    refused(prepare("--input", "-", "--tokenizer", "t.model", "--output-prefix", "none", stdin=lzma.compress(data, lzma.FORMAT_ALONE)), 3,
+            "standard input", "`xz --format=lzma -dc | gpas prepare --input - ...`")
     refused(prepare("--input", "-", "--tokenizer", "t.model", "--output-prefix", "none", stdin=gzip.compress(data)[:-9]), 3, "cut off")
+    refused(prepare(shell="GPAS prepare --input - --tokenizer t.model --output-prefix none <&-"), 5, "standard input: cannot be opened")
+
+
+@check
+def bzip2_and_xz_files_give_what_plain_files_give():
+    data = open("s.jsonl", "rb").read()
+    expected, _ = tokenized("--input", "s.jsonl")
+    for name, pack in (("s.jsonl.bz2", bz2.compress), ("s.jsonl.xz", lzma.compress), ("packed", lzma.compress)):
+        for packed in (pack(data), pack(data[:5000]) + pack(data[5000:])):
+            assert tokenized("--input", write(name, packed))[0] == expected, name
+    succeeds(prepare("--input", "s.jsonl.xz", "--train-tokenizer", "280", "--output-prefix", "packed"))
+
+
+@check
+def damaged_bzip2_and_xz_files_are_refused_with_the_byte():
+    data = open("s.jsonl", "rb").read()
+    for name, pack, magic in (("bad.jsonl.bz2", bz2.compress, 10), ("bad.jsonl.xz", lzma.compress, 6)):
+        packed = pack(data)
+        flipped = bytearray(packed)
+        flipped[len(packed) // 2] ^= 1
+        cases = [(packed[:size], f"ends at byte {size}, inside its compressed data: it is cut off") for size in
+                 (magic, len(packed) // 2, len(packed) - 1)]
+        cases += [(bytes(flipped), "damaged"), (packed + b"more than garbage", "damaged")]
+        for bad, words in cases:
+            write(name, bad)
+            refused(prepare("--input", name, "--tokenizer", "t.model", "--output-prefix", "none"), 3, name + ": ", "byte ", words)
+            refused(prepare("--input", name, "--train-tokenizer", "280", "--output-prefix", "none"), 3, name + ": ", "byte ", words)
+    assert not [name for name in os.listdir(".") if name.startswith("none")], os.listdir(".")
 
 
 @check
@@ -197,8 +226,8 @@ def a_tokenizer_is_trained_on_a_pipe_as_on_a_file():
 @check
 def foreign_files_are_refused_before_anything_is_written():
     text = b'{"text": "a"}\n'
-    cases = {"x.parquet": (b"PAR1\x15\x04\x15\x80abcdPAR1", "Parquet"), "c.jsonl.bz2": (bz2.compress(text), "bzip2 -dc c.jsonl.bz2 | "),
-             "c.jsonl.xz": (lzma.compress(text), "xz -dc"), "utf16.jsonl": ('{"text":"a"}\n'.encode("utf-16"), "iconv -f UTF-16"),
+    cases = {"x.parquet": (b"PAR1\x15\x04\x15\x80abcdPAR1", "Parquet"), "c.jsonl.lzma": (lzma.compress(text, lzma.FORMAT_ALONE), "xz --format=lzma -dc c.jsonl.lzma | "),
+             "twice.jsonl.gz": (gzip.compress(bz2.compress(text)), "gzip -dc twice.jsonl.gz | bzip2 -dc | "), "utf16.jsonl": ('{"text":"a"}\n'.encode("utf-16"), "iconv -f UTF-16"),
              "pretty.json": (b'{\n  "text": "a"\n}\n', "jq -c . pretty.json"), "array.json": (b'[{"text": "a"}]', "jq -c '.[]'")}
     for name, (data, word) in cases.items():
         write(name, data)
@@ -210,10 +239,11 @@ def foreign_files_are_refused_before_anything_is_written():
 @check
 def the_conversions_that_are_advised_work():
     text = b'{"text": "one"}\n{"text": "two"}\n'
-    write("u.jsonl.bz2", bz2.compress(text))
+    write("twice.jsonl.gz", gzip.compress(bz2.compress(text)))
+    write("u.txt.bz2", bz2.compress(text.decode().encode("utf-16")))
     write("u.txt", text.decode().encode("utf-16"))
     rest = "--tokenizer t.model --output-prefix out"
-    for name in ("u.jsonl.bz2", "u.txt"):
+    for name in ("twice.jsonl.gz", "u.txt.bz2", "u.txt"):
         message = prepare("--input", name, "--tokenizer", "t.model", "--output-prefix", "none").stderr.decode()
         command = message[message.index("`") + 1 : message.rindex("`")].replace("gpas prepare", "GPAS prepare").replace("...", rest)
         succeeds(prepare(shell=command))

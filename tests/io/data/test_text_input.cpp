@@ -91,13 +91,10 @@ TEST_F(RecognisingInputs, ForeignContentIsNamedWithWhatToDo) {
          "a Parquet file", "pandas.read_parquet('" + (folder / "f") + "'" + pandas},
         {"ARROW1\0\0abc"s, "an Arrow (Feather) file", "read_feather"},
         {"\xff\xff\xff\xff\x10\0\0\0"s, "an Arrow stream", "open_stream"},
-        {"BZh91AY&SY\x3a\x51", "bzip2 data", "`bzip2 -dc " + (folder / "f") + " | gpas prepare --input - ...`"},
-        {"\xfd"
-         "7zXZ\0\0"s,
-         "xz data", "xz -dc"},
         {"\x04\x22\x4d\x18"
          "abc",
-         "LZ4 data", "lz4 -dc"},
+         "LZ4 data", "`lz4 -dc " + (folder / "f") + " | gpas prepare --input - ...`"},
+        {"\x5d\0\0\x80\0"s, "LZMA data", "xz --format=lzma -dc"},
         {"PK\x03\x04\x14\0"s, "a ZIP archive", "unzip -p"},
         {tar, "a tar archive", "unpack it into a folder"},
         {"%PDF-1.4\n", "a PDF document", "`pdftotext " + (folder / "f") + " - | gpas"},
@@ -130,7 +127,23 @@ TEST_F(RecognisingInputs, ForeignContentIsNamedWithWhatToDo) {
     std::string cyrillic;
     for (int i = 0; i < 1000; ++i) cyrillic += i % 7 == 0 ? ' ' : char(0xe0 + i % 30);
     EXPECT_CONTAINS(refusal("k.txt", cyrillic), "not UTF-8 text (");
-    EXPECT_CONTAINS(refusal("it's here", "BZh91AY&SY\x3a\x51"), "it'\\''s here' | gpas");
+    EXPECT_CONTAINS(refusal("it's here", "\x04\x22\x4d\x18\x40"), "it'\\''s here' | gpas");
+}
+
+TEST_F(RecognisingInputs, WhatIsCompressedTwiceIsNamedWithTheTwoCommands) {
+    for (const auto& [bytes, name, command] :
+         std::vector<std::array<std::string, 3>>{{"\x1f\x8b\x08\0"s, "gzip data", "gzip -dc"},
+                                                 {"BZh91AY&SY\x3a\x51", "bzip2 data", "bzip2 -dc"},
+                                                 {"\xfd"
+                                                  "7zXZ\0\0"s,
+                                                  "xz data", "xz -dc"}}) {
+        gzip("f.gz", bytes);
+        const std::string message = error_of([&] { open_inputs({folder / "f.gz"}, {}, "text"); });
+        EXPECT_CONTAINS(message, "f.gz: holds " + name + " in compressed form");
+        EXPECT_CONTAINS(message, "`gzip -dc " + (folder / "f.gz") + " | " + command + " | gpas prepare --input - ...`");
+    }
+}
+
 }
 
 TEST_F(RecognisingInputs, JsonThatIsNotJsonLinesIsRefusedWithTheConversion) {

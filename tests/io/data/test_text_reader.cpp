@@ -2,10 +2,13 @@
 #include "data_fixtures.hpp"
 #include "io/data/text_reader.hpp"
 
+#include <bzlib.h>
 #include <gtest/gtest.h>
+#include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
 
+#include <array>
 #include <random>
 
 namespace gpas::test {
@@ -30,6 +33,26 @@ std::string zstd_packed(const std::string& text) {
     out.resize(ZSTD_compress(out.data(), out.size(), text.data(), text.size(), 3));
     return out;
 }
+
+std::string bzip2_packed(const std::string& text) {
+    std::string out(text.size() + text.size() / 100 + 600, '\0');
+    unsigned bytes = unsigned(out.size());
+    EXPECT_EQ(
+        BZ2_bzBuffToBuffCompress(out.data(), &bytes, const_cast<char*>(text.data()), unsigned(text.size()), 1, 0, 0),
+        BZ_OK);
+    return out.substr(0, bytes);
+}
+
+std::string xz_packed(const std::string& text) {
+    std::string out(lzma_stream_buffer_bound(text.size()), '\0');
+    std::size_t bytes = 0;
+    EXPECT_EQ(lzma_easy_buffer_encode(0, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const std::uint8_t*>(text.data()),
+                                      text.size(), reinterpret_cast<std::uint8_t*>(out.data()), &bytes, out.size()),
+              LZMA_OK);
+    return out.substr(0, bytes);
+}
+
+constexpr std::array packers{gzipped, zstd_packed, bzip2_packed, xz_packed};
 
 struct Read {
     std::vector<std::string> documents;
@@ -125,13 +148,24 @@ TEST_F(TextReading, CompressedFilesReadAsTheirText) {
     std::string text;
     for (int i = 0; i < 50000; ++i) text += std::to_string(i * 7919) + "\n";
     const Texts expected = documents(text, DocumentMode::line);
-    for (const auto& packed : {gzipped(text), gzipped(text.substr(0, 1000)) + gzipped(text.substr(1000)),
-                               zstd_packed(text), zstd_packed(text.substr(0, 1000)) + zstd_packed(text.substr(1000))}) {
-        EXPECT_EQ(documents(packed, DocumentMode::line, 5000), expected);
+    for (const auto pack : packers) {
+        for (const auto& packed : {pack(text), pack(text.substr(0, 1000)) + pack("") + pack(text.substr(1000))}) {
+            const std::vector<std::string> files{file(packed)};
+            const Read cut = read_all(files, {DocumentMode::line, true, 5000});
+            EXPECT_TRUE(cut.documents == expected);
+            const TextPosition place = cut.places.at(cut.places.size() / 2);
+            const Texts rest = read_all(files, {DocumentMode::line}, place).documents;
+            EXPECT_TRUE(rest == Texts(expected.begin() + place.line - 1, expected.end()));
+        }
+        EXPECT_TRUE(documents(pack(""), DocumentMode::file).empty());
     }
-    EXPECT_TRUE(documents(gzipped(""), DocumentMode::file).empty());
     // A tape pads its files with zeros; pzstd puts a frame of its own in front.
-    EXPECT_EQ(documents(gzipped(text) + std::string(700, '\0'), DocumentMode::line), expected);
+    for (const auto pack : {gzipped, bzip2_packed, xz_packed}) {
+        const std::string zeros(700, '\0');
+        EXPECT_TRUE(documents(pack(text) + zeros, DocumentMode::line) == expected);
+        EXPECT_TRUE(documents(pack(text.substr(0, 1000)) + zeros + pack(text.substr(1000)), DocumentMode::line) ==
+                    expected);
+    }
     EXPECT_EQ(documents(std::string("\x50\x2a\x4d\x18\x04\0\0\0abcd", 12) + zstd_packed(text), DocumentMode::line),
               expected);
 }
@@ -139,7 +173,7 @@ TEST_F(TextReading, CompressedFilesReadAsTheirText) {
 TEST_F(TextReading, WhatWasSeenByPeekingIsReadAgain) {
     std::string text;
     for (int i = 0; i < 50000; ++i) text += std::to_string(i) + "\n";
-    for (const std::string& stored : {text, gzipped(text), zstd_packed(text)}) {
+    for (const std::string& stored : {text, gzipped(text), zstd_packed(text), bzip2_packed(text), xz_packed(text)}) {
         TextFile source(file(stored));
         EXPECT_EQ(source.peek(10), text.substr(0, 10));
         EXPECT_EQ(source.peek(200000), text.substr(0, 200000));
@@ -180,15 +214,35 @@ TEST_F(TextReading, LinesThatAreTooLongAreLeftOutOrRefused) {
 
 TEST_F(TextReading, DamagedCompressedFilesAreRefusedWithTheByte) {
     const std::string text(20000, 'x');
-    for (const std::string& packed : {gzipped(text), zstd_packed(text)}) {
-        for (std::size_t bytes = 4; bytes < packed.size(); ++bytes) {
+    const std::array<std::size_t, 4> magic_bytes{4, 4, 10, 6};
+    for (std::size_t i = 0; i < packers.size(); ++i) {
+        const std::string packed = packers[i](text);
+        for (std::size_t bytes = magic_bytes[i]; bytes < packed.size(); ++bytes) {
             EXPECT_CONTAINS(error_of([&] { documents(packed.substr(0, bytes), DocumentMode::file); }), "it is cut off");
         }
-        EXPECT_CONTAINS(error_of([&] { documents(packed + "garbage", DocumentMode::file); }), "damaged");
+        const std::string followed = packed + (packers[i] == xz_packed ? "more than garbage" : "garbage");
+        const std::string message = error_of([&] { documents(followed, DocumentMode::file); });
+        EXPECT_CONTAINS(message, "t.txt: byte ");
+        EXPECT_CONTAINS(message, "damaged");
     }
     std::string flipped = gzipped(text);
     flipped[flipped.size() - 6] ^= 1;  // in its checksum
     EXPECT_CONTAINS(error_of([&] { documents(flipped, DocumentMode::file); }), "t.txt: byte ");
+}
+
+TEST_F(TextReading, EveryChangedByteOfBzip2AndXzDataIsFound) {
+    std::string text;
+    for (int i = 0; i < 300; ++i) text += std::to_string(i * 7919) + "\n";
+    const std::string bzip2 = bzip2_packed(text), xz = xz_packed(text);
+    const auto refused = [&](std::string packed, std::size_t at) {
+        packed[at] ^= 4;
+        const std::string message = error_of([&] { documents(packed, DocumentMode::file); });
+        EXPECT_TRUE(message.find("damaged") != std::string::npos || message.find("cut off") != std::string::npos)
+            << message;
+    };
+    // The magic bytes come first; the last bits of bzip2 data are padding.
+    for (std::size_t at = 10; at + 1 < bzip2.size(); ++at) refused(bzip2, at);
+    for (std::size_t at = 6; at < xz.size(); ++at) refused(xz, at);
 }
 
 TEST_F(TextReading, FoldersAreReadRecursivelyInOrder) {
