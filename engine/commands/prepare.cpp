@@ -110,9 +110,10 @@ void add_prepare(CLI::App& app, Chosen& chosen) {
     prepare.threads = 0;
     CLI::App* command = app.add_subcommand("prepare", "Turn text into token files that training reads");
     command
-        ->add_option("--input", prepare.inputs,
-                     "text or JSON lines, plain, gzip or zstd: files, folders (every file below, sorted), pipes, - for "
-                     "standard input")
+        ->add_option(
+            "--input", prepare.inputs,
+            "text or JSON lines, plain or compressed (gzip, zstd, bzip2, xz): files, folders (every file below, "
+            "sorted), quoted patterns such as 'shards/*.jsonl.zst', pipes, - for standard input")
         ->required();
     command
         ->add_option("--output-prefix", prepare.output_prefix,

@@ -4,9 +4,13 @@
 #include "io/data/file_kind.hpp"
 #include "io/data/json_line.hpp"
 
+#include <glob.h>
+
 #include <algorithm>
 #include <filesystem>
+#include <cerrno>
 #include <set>
+#include <new>
 #include <string_view>
 
 namespace gpas {
@@ -222,6 +226,27 @@ private:
 };
 
 std::vector<std::string> files_of_folder(const std::string& input) {
+bool is_pattern(const std::string& input) { return input.find_first_of("*?[") != std::string::npos; }
+
+// The files and folders that match a shell pattern, in byte order.
+std::vector<std::string> matches_of(const std::string& pattern) {
+    struct Matches {
+        ~Matches() { ::globfree(&list); }
+        glob_t list{};
+    } matches;
+    const auto stops = [](const char*, int error) { return int(error != ENOENT); };
+    const int result = ::glob(pattern.c_str(), GLOB_NOSORT, stops, &matches.list);
+    if (result == GLOB_NOSPACE) throw std::bad_alloc();
+    if (result == GLOB_ABORTED) fail(ExitCode::environment, "{}: a folder of this pattern cannot be read", pattern);
+    if (result != 0) {
+        fail(ExitCode::bad_file, "{}: no file or folder matches this pattern (names that begin with . need a .)",
+             pattern);
+    }
+    std::vector<std::string> found(matches.list.gl_pathv, matches.list.gl_pathv + matches.list.gl_pathc);
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
     std::vector<std::string> found;
     std::error_code error;
     fs::recursive_directory_iterator folder(input, error), end;
@@ -274,18 +299,27 @@ TextInputs open_inputs(const std::vector<std::string>& inputs, std::optional<Doc
 
 std::vector<std::string> list_text_files(const std::vector<std::string>& inputs) {
     std::vector<std::string> files;
-    for (const std::string& input : inputs) {
-        if (input.empty()) fail(ExitCode::usage, "--input has an empty name, expected a file, a folder or -");
+    const auto add = [&](const std::string& input) {
         std::error_code error;
-        if (input == "-" || (fs::exists(input, error) && !fs::is_directory(input, error))) {
-            files.push_back(input);
-            continue;
-        }
+        const bool exists = input == "-" || fs::exists(input, error);
         if (error) fail(ExitCode::environment, "{}: {}", input, error.message());
-        if (!fs::exists(input, error)) fail(ExitCode::bad_file, "{}: no such file or folder", input);
+        if (!exists) fail(ExitCode::bad_file, "{}: no such file or folder", input);
+        if (input == "-" || !fs::is_directory(input, error)) {
+            files.push_back(input);
+            return;
+        }
         const std::vector<std::string> found = files_of_folder(input);
         files.insert(files.end(), found.begin(), found.end());
     }
+    };
+    for (const std::string& input : inputs) {
+        if (input.empty()) fail(ExitCode::usage, "--input has an empty name, expected a file, a folder or -");
+        std::error_code ignored;
+        if (is_pattern(input) && !fs::exists(input, ignored)) {
+            for (const std::string& match : matches_of(input)) add(match);
+        } else {
+            add(input);
+        }
     if (files.empty()) fail(ExitCode::usage, "no text to prepare: name files or folders");
     return files;
 }

@@ -44,8 +44,9 @@ TextInputs open_inputs(const std::vector<std::string>& inputs, std::optional<Doc
                        const std::string& json_key);
 
 // The files of `inputs`. A folder is replaced by its files, recursively, in byte order of the path, without hidden
-// files. Error(bad_file) if an input does not exist, if a folder has no files, or if a folder contains a link to a
-// folder.
+// files. An input that does not exist and contains *, ? or [ is a pattern as in glob(3): its matches replace it, in byte
+// order. Error(bad_file) if an input does not exist, if a pattern matches nothing, if a folder has no files, or if a
+// folder contains a link to a folder.
 std::vector<std::string> list_text_files(const std::vector<std::string>& inputs);
 
 }  // namespace gpas

@@ -43,6 +43,7 @@ def succeeds(result, *words):
 
 
 def write(name, data):
+    os.makedirs(os.path.dirname(name) or ".", exist_ok=True)
     with open(name, "wb") as file:
         file.write(data if isinstance(data, bytes) else data.encode())
     return name
@@ -211,6 +212,23 @@ def damaged_bzip2_and_xz_files_are_refused_with_the_byte():
             refused(prepare("--input", name, "--tokenizer", "t.model", "--output-prefix", "none"), 3, name + ": ", "byte ", words)
             refused(prepare("--input", name, "--train-tokenizer", "280", "--output-prefix", "none"), 3, name + ": ", "byte ", words)
     assert not [name for name in os.listdir(".") if name.startswith("none")], os.listdir(".")
+
+
+@check
+def quoted_patterns_name_shards():
+    for shard in (2, 10, 1):
+        write(f"shards/part-{shard:02}.jsonl.xz", lzma.compress(b'{"text": "shard %d"}\n' % shard))
+    write("shards/notes.txt", "notes\n")
+    pattern = "shards/*.jsonl.xz"
+    assert tokenized("--input", pattern)[0] == ["shard 1", "shard 2", "shard 10"]
+    assert tokenized("--input", "shards/part-1?.*", "shards/part-0[12]*")[0] == ["shard 10", "shard 1", "shard 2"]
+    result = prepare("--input", pattern, "--tokenizer", "t.model", "--output-prefix", "shards/out")
+    succeeds(result)
+    succeeds(prepare("--input", pattern, "--tokenizer", "t.model", "--output-prefix", "shards/out"), "nothing to do")
+    write("shards/part-11.jsonl.xz", lzma.compress(b'{"text": "shard 11"}\n'))
+    succeeds(prepare("--input", pattern, "--tokenizer", "t.model", "--output-prefix", "shards/out"), "the inputs or the options have changed")
+    for none in ("shards/*.zst", "nowhere/*.txt"):
+        refused(prepare("--input", none, "--tokenizer", "t.model", "--output-prefix", "none"), 3, none + ": no file or folder matches")
 
 
 @check

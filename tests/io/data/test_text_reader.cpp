@@ -245,6 +245,22 @@ TEST_F(TextReading, EveryChangedByteOfBzip2AndXzDataIsFound) {
     for (std::size_t at = 6; at < xz.size(); ++at) refused(xz, at);
 }
 
+TEST_F(TextReading, PatternsBecomeTheirMatchesInByteOrder) {
+    for (const char* name :
+         {"in/b.txt", "in/a.txt", "in/Z.txt", "in/.hidden.txt", "in/c.md", "in/d/e.txt", "in/[x].txt"})
+        file("x", name);
+    const std::string in = folder / "in";
+    EXPECT_EQ(list_text_files({in + "/*.txt"}), (Texts{in + "/Z.txt", in + "/[x].txt", in + "/a.txt", in + "/b.txt"}));
+    EXPECT_EQ(list_text_files({in + "/b.txt", in + "/[ac].*"}), (Texts{in + "/b.txt", in + "/a.txt", in + "/c.md"}));
+    EXPECT_EQ(list_text_files({folder / "i?/d"}), (Texts{in + "/d/e.txt"}));
+    EXPECT_EQ(list_text_files({in + "/[x].txt"}), (Texts{in + "/[x].txt"}));  // the file of this name, not x.txt
+    for (const std::string pattern : {"/*.zst", "/none/*.txt", "/a.txt/*", "/[z"})
+        EXPECT_CONTAINS(error_of([&] { list_text_files({in + pattern}); }),
+                        in + pattern + ": no file or folder matches");
+    std::filesystem::create_symlink("nowhere", folder / "in/y.txt");
+    EXPECT_CONTAINS(error_of([&] { list_text_files({in + "/y*"}); }), "in/y.txt: no such file");
+}
+
 TEST_F(TextReading, FoldersAreReadRecursivelyInOrder) {
     for (const char* name : {"in/b.txt", "in/a/z.txt", "in/c.txt", "in/.hidden", "in/.git/x"}) file("x", name);
     EXPECT_EQ(list_text_files({folder / "in"}),
