@@ -119,16 +119,17 @@ void add_prepare(CLI::App& app, Chosen& chosen) {
         ->add_option("--output-prefix", prepare.output_prefix,
                      "writes PREFIX_KEY_document.bin and .idx (Megatron's format)")
         ->required();
-    add_choice<DocumentMode>(
-        *command, "--documents", prepare.documents,
-        {{"file", DocumentMode::file},
-         {"line", DocumentMode::line},
-         {"blank-line", DocumentMode::blank_line},
-         {"jsonl", DocumentMode::jsonl}},
-        "what a document is: file, line, blank-line (paragraphs), jsonl (one string of each line's "
-        "object); default: "
-        "jsonl for JSON lines, file for plain text");
-    command->add_option("--json-key", options->json_key, "jsonl: the key of the text (default: text)");
+    add_choice<DocumentMode>(*command, "--documents", prepare.documents,
+                             {{"file", DocumentMode::file},
+                              {"line", DocumentMode::line},
+                              {"blank-line", DocumentMode::blank_line},
+                              {"jsonl", DocumentMode::jsonl}},
+                             "what a document is: file, line, blank-line (paragraphs), jsonl (strings of each line's "
+                             "object); default: "
+                             "jsonl for JSON lines, file for plain text");
+    command->add_option("--text-key,--json-key", options->json_key,
+                        "jsonl: the key of the text (default: text); a.b is b of the object a; the texts of several "
+                        "keys, as in title,text, are joined with a newline");
     command->add_option("--tokenizer", prepare.tokenizer, "a SentencePiece .model file");
     add_integer(*command, "--train-tokenizer", options->train_pieces, {1, 1 << 24},
                 "train a tokenizer with this many pieces and save it as PREFIX.model")

@@ -1,6 +1,7 @@
 #include "io/data/document_encoder.hpp"
 
 #include "base/error.hpp"
+#include "io/data/text_key.hpp"
 #include "io/data/utf8.hpp"
 
 #include <span>
@@ -16,7 +17,7 @@ constexpr std::size_t skipped_kept = 5;
 bool record_text(std::string_view record, DocumentMode documents, const std::string& key, std::string& text,
                  std::int64_t& replaced, BadLine& bad) {
     if (documents == DocumentMode::jsonl) {
-        if (!json_line_text(record, key, text, bad)) return false;
+        if (!text_under_keys(record, key, text, bad)) return false;
     } else {
         text.assign(record);
     }
@@ -25,7 +26,7 @@ bool record_text(std::string_view record, DocumentMode documents, const std::str
 }
 
 void fail_bad_line(const std::string& name, std::int64_t line, const BadLine& bad) {
-    const char* key = bad.problem == LineProblem::no_key ? "--json-key names the key of the text, " : "";
+    const char* key = bad.problem == LineProblem::no_key ? "--text-key names the key of the text, " : "";
     fail(ExitCode::bad_file, "{}:{}: {}; {}--skip-bad-lines leaves such lines out", name, line, bad.reason, key);
 }
 

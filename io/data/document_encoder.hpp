@@ -43,8 +43,8 @@ private:
     bool skip_bad_lines_;
 };
 
-// text = the record itself, or with DocumentMode::jsonl the JSON string under `key`. Returns false and fills `bad` if
-// the line is not a JSON object with such a string. Each ill-formed UTF-8 sequence and each lone surrogate of the text
+// text = the record itself, or with DocumentMode::jsonl the text under `key` (text_under_keys). Returns false and fills
+// `bad` if the line is not a JSON object with such a text. Each ill-formed UTF-8 sequence and each lone surrogate of the text
 // becomes U+FFFD; `replaced` += their number.
 bool record_text(std::string_view record, DocumentMode documents, const std::string& key, std::string& text,
                  std::int64_t& replaced, BadLine& bad);

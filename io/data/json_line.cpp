@@ -153,7 +153,9 @@ private:
     const char* reason_ = "";
 };
 
-const char* type_name(char first) {
+}  // namespace
+
+const char* json_type_name(char first) {
     switch (first) {
         case '{': return "object";
         case '[': return "array";
@@ -164,6 +166,8 @@ const char* type_name(char first) {
         default: return "number";
     }
 }
+
+namespace {
 
 // Reads one JSON value without recursion, and stores the string under `key` of the outermost object.
 class ObjectReader {
@@ -185,9 +189,9 @@ public:
     }
 
     Scanner& scanner() { return scanner_; }
-    char first() const { return first_; }  // of the outermost value
-    bool found() const { return found_ != '\0'; }
-    char found_type() const { return found_; }                          // first character of the value under the key
+    char first() const { return first_; }               // of the outermost value
+    char found_type() const { return found_; }          // first character of the value under the key; '\0': no key
+    std::size_t found_at() const { return found_at_; }  // position of that value
     void collect(std::vector<std::string>& names) { names_ = &names; }  // of the members of the outermost object
 
 private:
@@ -198,6 +202,7 @@ private:
         std::string* target = nullptr;
         if (wanted_ && open_.size() == 1) {
             found_ = c;
+            found_at_ = scanner_.at();
             text_->clear();
             target = text_;
         }
@@ -249,6 +254,7 @@ private:
     bool wanted_ = false;       // the next value is that of the key
     bool value_ended_ = false;  // a value is complete; a comma or the end of its container follows
     char first_ = '\0', found_ = '\0';
+    std::size_t found_at_ = 0;
 };
 
 bool fail_line(BadLine& bad, LineProblem problem, std::string reason) {
@@ -258,6 +264,7 @@ bool fail_line(BadLine& bad, LineProblem problem, std::string reason) {
 
 // The reason for a missing key: lists the keys that the object has.
 std::string no_key_reason(std::string_view object, std::string_view key) {
+    if (object.starts_with(byte_order_mark)) object.remove_prefix(byte_order_mark.size());
     constexpr std::size_t shown = 5, longest_name = 40;
     std::vector<std::string> names;
     std::string unused, list;
@@ -282,7 +289,8 @@ std::string_view line_problem_name(LineProblem problem) {
     return names[std::size_t(problem)];
 }
 
-bool json_line_text(std::string_view line, std::string_view key, std::string& text, BadLine& bad) {
+bool json_line_member(std::string_view line, std::string_view key, std::string& text, JsonMember& member,
+                      BadLine& bad) {
     const std::size_t skipped = line.starts_with(byte_order_mark) ? byte_order_mark.size() : 0;
     ObjectReader reader(line.substr(skipped), key, &text);
     bool good = reader.read();
@@ -297,12 +305,25 @@ bool json_line_text(std::string_view line, std::string_view key, std::string& te
             fmt::format("is not JSON: {} at byte {} of the line", scanner.reason(), skipped + scanner.at() + 1));
     if (reader.first() != '{')
         return fail_line(bad, LineProblem::not_object,
-                         fmt::format("is a JSON {}, expected an object", type_name(reader.first())));
-    if (!reader.found()) return fail_line(bad, LineProblem::no_key, no_key_reason(line.substr(skipped), key));
-    if (reader.found_type() != '"')
-        return fail_line(bad, LineProblem::not_string,
-                         fmt::format("\"{}\" is a JSON {}, expected a string", key, type_name(reader.found_type())));
+                         fmt::format("is a JSON {}, expected an object", json_type_name(reader.first())));
+    member = {reader.found_type(), line.substr(skipped + reader.found_at())};
     return true;
+}
+
+bool json_line_text(std::string_view line, std::string_view key, std::string& text, BadLine& bad) {
+    JsonMember member;
+    if (!json_line_member(line, key, text, member, bad)) return false;
+    if (member.type == '\0') return fail_line(bad, LineProblem::no_key, no_key_reason(line, key));
+    if (member.type != '"')
+        return fail_line(bad, LineProblem::not_string,
+                         fmt::format("\"{}\" is a JSON {}, expected a string", key, json_type_name(member.type)));
+    return true;
+}
+
+std::string_view json_value(std::string_view text) {
+    ObjectReader reader(text, {}, nullptr);
+    reader.read();
+    return text.substr(0, reader.scanner().at());
 }
 
 JsonHead json_head(std::string_view head) {

@@ -30,6 +30,22 @@ struct BadLine {
 // the byte FF, which repair_utf8 turns into one U+FFFD.
 bool json_line_text(std::string_view line, std::string_view key, std::string& text, BadLine& bad);
 
+// A member of a JSON object.
+struct JsonMember {
+    char type = '\0';       // first character of the value; '\0': the object has no such key
+    std::string_view rest;  // the line from the value to its end
+};
+
+// As json_line_text, but any value counts, and a missing key is not an error: `member` has the value under `key`, and
+// `text` its text if it is a string.
+bool json_line_member(std::string_view line, std::string_view key, std::string& text, JsonMember& member, BadLine& bad);
+
+// The complete value at the beginning of a valid JSON text, such as JsonMember::rest.
+std::string_view json_value(std::string_view text);
+
+// "object", "array", "string", ...: the type of a value by its first character.
+const char* json_type_name(char first);
+
 // The JSON value at the beginning of a text. `head`, the beginning of the text, may end inside the value.
 struct JsonHead {
     char first = '\0';        // first character of the value; '\0': no JSON value

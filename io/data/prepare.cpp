@@ -6,6 +6,7 @@
 #include "io/data/ordered_pipeline.hpp"
 #include "io/data/output_file.hpp"
 #include "io/data/prepare_manifest.hpp"
+#include "io/data/text_key.hpp"
 #include "io/data/text_sample.hpp"
 #include "io/data/text_spool.hpp"
 
@@ -23,7 +24,7 @@ public:
     explicit Preparation(const PrepareOptions& options)
         : options_(options),
           inputs_(open_inputs(options.inputs, options.documents, options.json_key)),
-          prefix_(options.output_prefix + "_" + options.json_key + "_document"),
+          prefix_(options.output_prefix + "_" + text_keys_in_file_name(options.json_key) + "_document"),
           manifest_path_(prefix_ + ".prepare.json"),
           identity_(prepare_identity(options, inputs_)),
           spool_(prefix_) {
@@ -112,7 +113,7 @@ private:
         const char* only =
             "is for JSON lines, and the inputs are taken as plain text: leave it out, or add --documents jsonl";
         if (options_.skip_bad_lines) fail(ExitCode::usage, "--skip-bad-lines {}", only);
-        if (options_.json_key_given) fail(ExitCode::usage, "--json-key {}", only);
+        if (options_.json_key_given) fail(ExitCode::usage, "--text-key (--json-key) {}", only);
     }
 
     void load_tokenizer() {
@@ -310,10 +311,7 @@ PrepareReport prepare(const PrepareOptions& options) {
         fail(ExitCode::usage,
              "prepare: found a tokenizer and the options to train a tokenizer, expected one of the two");
     }
-    if (options.json_key.empty() || options.json_key.find('/') != std::string::npos) {
-        fail(ExitCode::usage, "--json-key '{}': is part of the output's file name, expected a key without /",
-             options.json_key);
-    }
+    check_text_keys(options.json_key);
     if (options.train_tokenizer) check_tokenizer_training(*options.train_tokenizer);
     require(options.unit_bytes > 0 && options.mark_bytes > 0 && options.tokenizer_sample_bytes > 0,
             "prepare: sizes are not positive");

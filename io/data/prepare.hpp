@@ -21,10 +21,10 @@ struct PrepareProgress {
 };
 
 struct PrepareOptions {
-    std::vector<std::string> inputs;        // text or JSONL files (plain, .gz, .zst), folders of such files, "-", pipes
-    std::string output_prefix;              // writes <output_prefix>_<json_key>_document.bin and .idx
+    std::vector<std::string> inputs;        // text or JSONL files (plain or compressed), folders, patterns, "-", pipes
+    std::string output_prefix;              // writes <output_prefix>_<json_key>_document.bin and .idx ("," becomes "+")
     std::optional<DocumentMode> documents;  // nullopt: the mode that open_inputs recognises
-    std::string json_key = "text";          // jsonl: key of the string that is the text
+    std::string json_key = "text";          // jsonl: keys of the strings that are the text (text_key.hpp)
     bool json_key_given = false;            // the user set json_key, which is an error if the inputs are plain text
 
     std::string tokenizer;                             // a SentencePiece .model file; empty: train_tokenizer is set

@@ -3,14 +3,15 @@
 #include "base/error.hpp"
 #include "io/data/file_kind.hpp"
 #include "io/data/json_line.hpp"
+#include "io/data/text_key.hpp"
 
 #include <glob.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <cerrno>
-#include <set>
+#include <filesystem>
 #include <new>
+#include <set>
 #include <string_view>
 
 namespace gpas {
@@ -21,7 +22,7 @@ namespace fs = std::filesystem;
 enum class Content {
     empty,
     plain,
-    json_lines,     // a line is an object with a string under the key, or the file name is one for JSON lines
+    json_lines,     // a line is an object with a string under each key, or the file name is one for JSON lines
     other_objects,  // the first line is an object without such a string, and the file name is not one for JSON lines
     pretty_json,    // one value over several lines
     json_array,     // one array of objects or strings
@@ -75,7 +76,7 @@ Content content_of(std::string_view head, NameKind name, const std::string& key)
     for (int i = 0; i < lines_looked_at; ++i) {
         const std::string_view line = first_line(head);
         if (line.empty()) break;
-        if (json_line_text(line, key, text, bad)) return Content::json_lines;
+        if (text_under_keys(line, key, text, bad)) return Content::json_lines;
         const bool object = bad.problem == LineProblem::no_key || bad.problem == LineProblem::not_string;
         if (i == 0 && object) return Content::other_objects;
         if (i == 0 && !line.starts_with('{')) break;
@@ -200,8 +201,8 @@ private:
     void conclude(const TextInput& input, Content content) {
         if (content == Content::other_objects) {
             fail(ExitCode::bad_file,
-                 "{}: its first line is a JSON object without the string \"{}\": name the key of the text with "
-                 "--json-key, "
+                 "{}: its first line is a JSON object without a string under \"{}\": name the key of the text with "
+                 "--text-key, "
                  "or take the file as plain text with --documents line or file",
                  input.name(), key_);
         }
@@ -225,7 +226,6 @@ private:
     bool json_lines_ = false, told_ = false;
 };
 
-std::vector<std::string> files_of_folder(const std::string& input) {
 bool is_pattern(const std::string& input) { return input.find_first_of("*?[") != std::string::npos; }
 
 // The files and folders that match a shell pattern, in byte order.
@@ -247,6 +247,7 @@ std::vector<std::string> matches_of(const std::string& pattern) {
     return found;
 }
 
+std::vector<std::string> files_of_folder(const std::string& input) {
     std::vector<std::string> found;
     std::error_code error;
     fs::recursive_directory_iterator folder(input, error), end;
@@ -310,7 +311,6 @@ std::vector<std::string> list_text_files(const std::vector<std::string>& inputs)
         }
         const std::vector<std::string> found = files_of_folder(input);
         files.insert(files.end(), found.begin(), found.end());
-    }
     };
     for (const std::string& input : inputs) {
         if (input.empty()) fail(ExitCode::usage, "--input has an empty name, expected a file, a folder or -");
@@ -320,6 +320,7 @@ std::vector<std::string> list_text_files(const std::vector<std::string>& inputs)
         } else {
             add(input);
         }
+    }
     if (files.empty()) fail(ExitCode::usage, "no text to prepare: name files or folders");
     return files;
 }

@@ -10,7 +10,7 @@
 namespace gpas {
 
 struct TextSampleOptions {
-    std::string json_key;         // jsonl: key of the string that is the text
+    std::string json_key;         // jsonl: keys of the strings that are the text
     bool skip_bad_lines = false;  // jsonl: skip lines that are not an object with such a string
     std::int64_t sample_bytes = 0;
     std::int64_t unit_bytes = 0;  // text that is read at a time

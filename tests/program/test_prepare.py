@@ -232,6 +232,23 @@ def quoted_patterns_name_shards():
 
 
 @check
+def the_text_may_be_under_several_or_nested_keys():
+    write("keys.jsonl", '{"title": "One", "meta": {"text": "first"}}\n{"meta": {"text": "second", "n": 1}, "title": "Two"}\n')
+    result = prepare("--input", "keys.jsonl", "--text-key", "title,meta.text", "--tokenizer", "t.model", "--output-prefix", "out")
+    succeeds(result, 'the text is under "title,meta.text"')
+    assert documents("out_title+meta.text_document") == ["One\nfirst", "Two\nsecond"]
+    write("dotted.jsonl", '{"meta.text": "literal", "meta": {"text": "path"}}\n')
+    succeeds(prepare("--input", "dotted.jsonl", "--json-key", "meta.text", "--tokenizer", "t.model", "--output-prefix", "out"))
+    assert documents("out_meta.text_document") == ["literal"]
+    for key, words in (("meta.n", 'keys.jsonl:1: no text under "meta.n": in "meta", the object has no "n" (its keys are "text")'),
+                       ("title,meta", 'keys.jsonl:1: "meta" is a JSON object, expected a string'),
+                       ("title.x", 'keys.jsonl:1: no text under "title.x": "title" is a JSON string, expected an object')):
+        refused(prepare("--input", "keys.jsonl", "--text-key", key, "--tokenizer", "t.model", "--output-prefix", "none"), 3, words)
+    for key in ("title,", "a/b"):
+        refused(prepare("--input", "keys.jsonl", "--text-key", key, "--tokenizer", "t.model", "--output-prefix", "none"), 2, "--text-key '" + key)
+
+
+@check
 def a_tokenizer_is_trained_on_a_pipe_as_on_a_file():
     data = open("s.jsonl", "rb").read()
     succeeds(prepare("--input", "s.jsonl", "--train-tokenizer", "280", "--output-prefix", "filed"))
@@ -295,7 +312,7 @@ def a_directory_stands_for_the_only_tokenizer_in_it():
 def options_without_effect_are_refused():
     write("plain.txt", "some text\n")
     common = ("--output-prefix", "none")
-    for options in (("--skip-bad-lines",), ("--json-key", "text")):
+    for options in (("--skip-bad-lines",), ("--json-key", "text"), ("--text-key", "text")):
         refused(prepare("--input", "plain.txt", *options, "--tokenizer", "t.model", *common), 2, options[0])
     refused(prepare("--input", "plain.txt", "--tokenizer-type", "bpe", "--tokenizer", "t.model", *common), 2, "--tokenizer-type")
     refused(prepare("--input", "plain.txt", "--tokenizer", "t.model", "--train-tokenizer", "300", *common), 2, "--tokenizer")

@@ -218,6 +218,10 @@ TEST_F(Preparing, JsonLinesGiveTheTextUnderTheKey) {
     EXPECT_EQ(report.empty_documents, 1);
     options.json_key = "body";
     EXPECT_TRUE(jsonl("{\"body\": \"x\"}").prefix.ends_with("corpus_body_document"));
+    options.json_key = "title,meta.body";
+    const PrepareReport joined = jsonl("{\"meta\": {\"body\": \"x\"}, \"title\": \"t\"}");
+    EXPECT_TRUE(joined.prefix.ends_with("corpus_title+meta.body_document"));
+    EXPECT_EQ(decoded(joined.prefix, joined.tokenizer), std::vector<std::string>{"t\nx"});
 }
 
 TEST_F(Preparing, ADamagedJsonLineIsNamedOrSkippedAndCounted) {
@@ -338,7 +342,7 @@ TEST_F(Preparing, OptionsForJsonLinesAreRefusedForPlainText) {
     EXPECT_CONTAINS(error_of([&] { prepare(options); }, ExitCode::usage), "--skip-bad-lines is for JSON lines");
     options.skip_bad_lines = false;
     options.json_key_given = true;
-    EXPECT_CONTAINS(error_of([&] { prepare(options); }, ExitCode::usage), "--json-key is for JSON lines");
+    EXPECT_CONTAINS(error_of([&] { prepare(options); }, ExitCode::usage), "--text-key (--json-key) is for JSON lines");
     options.json_key = "a/b";
     EXPECT_CONTAINS(error_of([&] { prepare(options); }, ExitCode::usage), "without /");
     EXPECT_FALSE(std::filesystem::exists(folder / "out"));

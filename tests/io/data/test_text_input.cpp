@@ -144,6 +144,11 @@ TEST_F(RecognisingInputs, WhatIsCompressedTwiceIsNamedWithTheTwoCommands) {
     }
 }
 
+TEST_F(RecognisingInputs, TheTextMayBeUnderSeveralOrNestedKeys) {
+    const std::string line = "{\"title\": \"t\", \"meta\": {\"body\": \"b\"}}\n";
+    EXPECT_EQ(open("k.txt", line, {}, "title,meta.body").documents, DocumentMode::jsonl);
+    EXPECT_CONTAINS(error_of([&] { open("k.txt", line, {}, "title,body"); }),
+                    "without a string under \"title,body\": name the key of the text with --text-key");
 }
 
 TEST_F(RecognisingInputs, JsonThatIsNotJsonLinesIsRefusedWithTheConversion) {
@@ -160,7 +165,7 @@ TEST_F(RecognisingInputs, JsonThatIsNotJsonLinesIsRefusedWithTheConversion) {
     }
     EXPECT_EQ(open("p.json", "{\n  \"text\": \"a\"\n}\n", DocumentMode::file).documents, DocumentMode::file);
     EXPECT_CONTAINS(refusal("page.jsonl", "<!DOCTYPE html>\n<html>"), "is an HTML page");
-    EXPECT_CONTAINS(refusal("keyless.txt", "{\"body\": \"x\"}\n"), "--json-key");
+    EXPECT_CONTAINS(refusal("keyless.txt", "{\"body\": \"x\"}\n"), "--text-key");
 }
 
 TEST_F(RecognisingInputs, InputsAreOfOneKind) {
