@@ -28,6 +28,7 @@ OPERATION(rope)
 
 // cpu/attention.cpp, cuda/attention.cu
 OPERATION(attention)
+OPERATION(attention_last)
 OPERATION(attention_backward)
 
 // cpu/loss.cpp, cuda/loss.cu

@@ -171,6 +171,7 @@ void rope_table(Context&, Tensor cos, Tensor sin, const RopeFrequencies& frequen
 // Rotates query and key heads of qkv in place. Columns i and i + head_dim/2 of a head form pair i ("rotate-half"):
 //   (a, b) ← (a cos - b sin, b cos + a sin)
 // inverse: rotates by the negative angle, which is the backward pass on dqkv.
+// Row p of cos and sin is used for position p of qkv; a slice of the tables rotates later positions.
 void rope(Context&, Tensor qkv, AttentionShape shape, Tensor cos, Tensor sin, bool inverse);
 
 // o = softmax(q kᵀ/√head_dim) v, causal. Position t of a sample attends to positions u in [segment_begin[t], t].
@@ -184,6 +185,10 @@ struct AttentionArgs {
     Tensor segment_begin = {};
 };
 void attention(Context&, const AttentionArgs&);
+// o [batch, heads·head_dim] = the rows of attention() at the last position of each sample, without documents. With the
+// keys and values of earlier positions kept in qkv, generation computes one position at a time.
+// qkv [T, qkv_columns] after RoPE. Only the last position's queries are read.
+void attention_last(Context&, Tensor o, Tensor qkv, AttentionShape shape);
 // dqkv = gradient of qkv (after RoPE)
 struct AttentionBackwardArgs {
     Tensor dqkv;         // [T, qkv_columns]; must not be qkv

@@ -66,6 +66,13 @@ void attention(Context& context, const AttentionArgs& args) {
     backend_of(context).attention(context, args);
 }
 
+void attention_last(Context& context, Tensor o, Tensor qkv, AttentionShape shape) {
+    check_shapes(holds(shape, qkv) && shape.sequence > 0 && o && o.dtype == qkv.dtype &&
+                     o.elements() == shape.batch * shape.heads * shape.head_dim,
+                 "attention_last", {{"o", o}, {"qkv", qkv}});
+    backend_of(context).attention_last(context, o, qkv, shape);
+}
+
 void attention_backward(Context& context, const AttentionBackwardArgs& args) {
     const auto& [dqkv, d_o, o, lse, qkv, shape, segment_begin] = args;
     check_shapes(

@@ -56,6 +56,52 @@ void absorb_scores(float* scores, const RunningRows& rows, std::int64_t width) {
     }
 }
 
+// Work memory per thread of attention_last(), in floats: scaled query, sum, scores. Less than forward_slab_elements().
+std::int64_t last_slab_elements(const AttentionPlaces& p) { return 2 * p.width + p.tiles * tile; }
+
+// scores[0, sequence) ← exp(score - largest score). Returns their sum.
+float exponentiate(float* scores, std::int64_t sequence) {
+    const float most = *std::max_element(scores, scores + sequence);
+    Vec sum{};
+    for_lanes(sequence, [&](std::int64_t j, std::int64_t n) {
+        const Vec p = exp(load_n(scores + j, n, minus_infinity) - most);  // 0 in lanes past the end
+        store_n(scores + j, p, n);
+        sum += p;
+    });
+    return horizontal_sum(sum);
+}
+
+// The last position of query head i = sample · heads + head. It reads keys and values in place: each is read once.
+template <class T>
+void last_of_head(T* o, const T* qkv, const AttentionPlaces& p, std::int64_t i, float* memory) {
+    const AttentionShape& s = p.shape;
+    const std::int64_t head = i % s.heads;
+    const AttentionTask task{.sample = i / s.heads, .group = head / p.queries};
+    const HeadRows<const T> keys = p.packed(qkv, task, p.queries);
+    const HeadRows<const T> values = p.packed(qkv, task, p.queries + 1);
+    float* query = memory;
+    float* sum = query + p.width;
+    float* scores = sum + p.width;
+    const T* last = p.packed(qkv, task, head % p.queries).row(s.sequence - 1);
+    for_lanes(s.head_dim, [&](std::int64_t j, std::int64_t n) {
+        store(query + j, load_n(last + j, n) * p.scale);
+        store(sum + j, Vec{});
+    });
+    for (std::int64_t t = 0; t < s.sequence; ++t) {
+        Vec products{};
+        for_lanes(s.head_dim,
+                  [&](std::int64_t j, std::int64_t n) { products += load(query + j) * load_n(keys.row(t) + j, n); });
+        scores[t] = horizontal_sum(products);
+    }
+    const float total = exponentiate(scores, s.sequence);
+    for (std::int64_t t = 0; t < s.sequence; ++t)
+        for_lanes(s.head_dim, [&](std::int64_t j, std::int64_t n) {
+            store(sum + j, load(sum + j) + scores[t] * load_n(values.row(t) + j, n));
+        });
+    for_lanes(s.head_dim,
+              [&](std::int64_t j, std::int64_t n) { store_n(o + i * s.head_dim + j, load(sum + j) / total, n); });
+}
+
 // Forward of one (sample, KV head). It packs all keys (transposed) and values of the head, then loops over query heads
 // and tiles of queries.
 template <class T>
@@ -233,6 +279,19 @@ void attention(Context& context, const AttentionArgs& args) {
             const AttentionTask task = places.task(i);
             ForwardTask<T>(places, memory + omp_get_thread_num() * slab)
                 .run(o.as<T>(), lse.as<float>(), qkv.as<T>(), task, places.mask(segment_begin, task));
+        });
+    });
+}
+
+void attention_last(Context& context, Tensor o, Tensor qkv, AttentionShape shape) {
+    const Arena::Scope scope(context.scratch());
+    const AttentionPlaces places(shape);
+    const std::int64_t slab = last_slab_elements(places);
+    float* memory = scratch_array<float>(context, context.threads() * slab);
+    visit_float(qkv.dtype, [&](auto tag) {
+        using T = typename decltype(tag)::type;
+        parallel_for(context, shape.batch * shape.heads, [&](std::int64_t i) {
+            last_of_head(o.as<T>(), qkv.as<T>(), places, i, memory + omp_get_thread_num() * slab);
         });
     });
 }

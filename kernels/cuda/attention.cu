@@ -4,6 +4,7 @@
 #include "kernels/cuda/attention_any.cuh"
 #include "kernels/cuda/attention_backward.cuh"
 #include "kernels/cuda/attention_forward.cuh"
+#include "kernels/cuda/attention_last.cuh"
 #include "kernels/cuda/launch_rows.hpp"
 #include "kernels/cuda/limits.hpp"
 #include "kernels/cuda/scratch.hpp"
@@ -118,6 +119,15 @@ void attention(Context& context, const AttentionArgs& args) {
                                     segments(segment_begin)))
                 return;
         any_forward(context.gpu(), o.as<T>(), lse.as<float>(), qkv.as<T>(), shape, segments(segment_begin));
+    };
+    qkv.dtype == Dtype::bf16 ? with(bf16()) : with(float());
+}
+
+void attention_last(Context& context, Tensor o, Tensor qkv, AttentionShape shape) {
+    const auto with = [&](auto zero) {
+        using T = decltype(zero);
+        launch(context.gpu(), {.grid = unsigned(shape.batch * shape.heads), .threads = last_threads},
+               attention_last_kernel<T>, o.as<T>(), qkv.as<T>(), shape, score_scale(shape));
     };
     qkv.dtype == Dtype::bf16 ? with(bf16()) : with(float());
 }

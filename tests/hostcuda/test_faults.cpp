@@ -300,6 +300,17 @@ TEST(Faults, of_attention_are_noticed) {
             8);
 }
 
+TEST(Faults, of_attention_at_the_last_position_are_noticed) {
+    for (const Dtype dtype : {Dtype::bf16, Dtype::fp32})
+        expect_all_noticed(
+            dtype == Dtype::bf16 ? "attention_last in bf16" : "attention_last in fp32",
+            [dtype](Context& c, Bench& b) {
+                const AttentionShape shape{.sequence = 140, .batch = 1, .heads = 2, .kv_heads = 1, .head_dim = 64};
+                attention_last(c, b.out(dtype, {1, 128}), b.in(dtype, {140, shape.qkv_columns()}), shape);
+            },
+            3);
+}
+
 TEST(Faults, of_rope_are_noticed) {
     expect_all_noticed(
         "rope",

@@ -267,6 +267,65 @@ TEST(Attention, gives_the_same_bits_for_one_to_four_threads) {
     }
 }
 
+// The last position of each sample, from a context with exactly the planned scratch; against softmax written out.
+void check_last(const AttentionShape& s, Dtype dtype, double size) {
+    SCOPED_TRACE(fmt::format("{} sequence {} batch {} heads {}/{} of {}, size {}", dtype_name(dtype), s.sequence,
+                             s.batch, s.heads, s.kv_heads, s.head_dim, size));
+    AttentionRun run(s, dtype, size);
+    const std::int64_t columns = s.heads * s.head_dim;
+    OwnedTensor o(dtype, {s.batch, columns});
+    attention_last(run.context, o, run.qkv, s);
+    const std::vector<std::int32_t> one_document(at(s.sequence * s.batch), 0);
+    const Expected expected = expect(s, run.qkv.values(), run.d_o.values(), one_document);
+    const double error = 2.0 * softmax_error(s, expected.score_size);
+    for (std::int64_t i = 0; i < s.batch * columns; ++i) {
+        const std::int64_t row = (s.sequence - 1) * s.batch * columns + i;
+        ASSERT_NEAR(o.at(i), expected.o[at(row)],
+                    error * expected.o_size[at(row)] + unit_roundoff(dtype) * std::abs(o.at(i)))
+            << i;
+    }
+    EXPECT_TRUE(o.guards_are_intact());
+    EXPECT_EQ(run.context.scratch().used_bytes(), 0);
+}
+
+TEST(AttentionLast, agrees_with_softmax_written_out) {
+    int turn = 0;
+    for (const Dtype dtype : dtypes)
+        for (const std::int64_t sequence : {1, 2, 3, 4, 5, 63, 64, 65, 130})
+            for (const std::int64_t dim : {2, 6, 34, 48, 64, 128}) {
+                const Heads h = layouts[turn++ % 3];
+                check_last({sequence, h.batch, h.heads, h.kv_heads, dim}, dtype, 1.0);
+            }
+}
+
+TEST(AttentionLast, keeps_its_precision_where_scores_are_large) {
+    for (const double size : {6.0, 30.0}) check_last({130, 2, 2, 1, 64}, Dtype::fp32, size);
+}
+
+TEST(AttentionLast, gives_the_same_bits_for_one_to_four_threads) {
+    const AttentionShape s{150, 3, 6, 2, 48};
+    for (const Dtype dtype : dtypes) {
+        std::vector<std::byte> one;
+        for (int threads = 1; threads <= most_threads; ++threads) {
+            AttentionRun run(s, dtype, 1.0, threads);
+            OwnedTensor o(dtype, {s.batch, s.heads * s.head_dim});
+            attention_last(run.context, o, run.qkv, s);
+            if (threads == 1) one = o.bytes();
+            EXPECT_TRUE(o.bytes() == one) << threads << " threads";
+        }
+    }
+}
+
+TEST(AttentionLast, names_what_does_not_fit) {
+    AttentionRun run({4, 1, 2, 1, 6}, Dtype::fp32, 1.0);
+    try {
+        attention_last(run.context, run.o, run.qkv, run.s);  // o has the rows of four positions
+        FAIL() << "no error";
+    } catch (const Error& error) {
+        EXPECT_STREQ(error.what(), "attention_last: o is fp32[4,12], qkv is fp32[4,24]");
+    }
+}
+
 // A position's result does not depend on what comes after it, to the bit: what makes cached generation possible.
 TEST(Attention, of_a_prefix_is_the_prefix_of_attention) {
     AttentionRun whole({129, 1, 2, 2, 48}, Dtype::fp32, 1.0), part({70, 1, 2, 2, 48}, Dtype::fp32, 1.0);
