@@ -30,6 +30,7 @@ public:
     int rank() const { return group_->rank(); }
     int size() const { return group_->size(); }
     bool sequence_parallel() const { return sequence_; }
+    // Without sequence parallelism, the functions below also take fewer rows than T.
 
     // Returns all T rows of x. With sequence parallelism x is [R,…]: whole [R·t,…] = the rows of all ranks, and the
     // first T rows of `whole` are returned. Without it x is [T,…] and is returned; `whole` is not used.
@@ -61,7 +62,10 @@ public:
     // own block first, then each block when it has arrived.
     template <class Product>
     void gather_into(Context& context, Tensor x, Tensor whole, const char* what, Product&& product) const {
-        if (!overlap_) return product(gather(x, whole, what), Range{0, tokens_});
+        if (!overlap_) {
+            const Tensor rows = gather(x, whole, what);
+            return product(rows, Range{0, rows.dim(0)});
+        }
         const Transfers rounds = start_gathering(x, whole, what);
         put_own(context, whole, x);
         for (int round = 0; round < size(); ++round) {
@@ -99,8 +103,9 @@ public:
                      Look&& look) const {
         const auto [whole, terms] = buffers;
         if (!overlap_) {
-            product(partial(y, whole), Range{0, tokens_});
-            look(partial(y, whole));
+            const Tensor rows = partial(y, whole);
+            product(rows, Range{0, rows.dim(0)});
+            look(rows);
             return reduce(y, whole, what);
         }
         Transfers rounds;

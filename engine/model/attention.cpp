@@ -42,6 +42,26 @@ void Attention::forward(const LayerContext& shared, Tensor b, Tensor n, Tensor s
     group.reduce_from(context, b, {work.partial, work.whole_input}, "attention output", product, look);
 }
 
+void Attention::extend(const LayerContext& shared, Tensor b, Tensor n, std::int64_t position) {
+    const auto& [context, group, work] = shared;
+    const std::int64_t batch = shape_.batch;
+    AttentionShape now = shape_;
+    now.sequence = n.dim(0) / batch;
+    const std::int64_t end = position + now.sequence;
+    const Tensor qkv = saved_.qkv.slice(position * batch, end * batch);
+    const Tensor o = saved_.o.slice(0, n.dim(0));
+    matmul(context, qkv, n, w_.qkv);
+    rope(context, qkv, now, work.cos.slice(position, end), work.sin.slice(position, end), false);
+    if (position == 0) {
+        const Tensor lse = saved_.lse.first({batch * shape_.heads, now.sequence});
+        attention(context, {.o = o, .lse = lse, .qkv = qkv, .shape = now});
+    } else {
+        now.sequence = end;
+        attention_last(context, o, saved_.qkv.slice(0, end * batch), now);
+    }
+    matmul(context, b, o, w_.out);
+}
+
 void Attention::backward_input(const LayerContext& shared, Tensor dn, Tensor db, Tensor segment_begin) {
     const auto& [context, group, work] = shared;
     const Tensor dqkv = deferred_.dqkv ? deferred_.dqkv : work.dqkv;

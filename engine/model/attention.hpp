@@ -18,6 +18,10 @@ public:
     void forward(const LayerContext& shared, Tensor b, Tensor n, Tensor segment_begin);
     // The part of forward() that writes the saved activations, without the product with Wout (for recomputation).
     void forward_inner(const LayerContext& shared, Tensor n, Tensor segment_begin);
+    // The rows of forward() of the positions from `position` on, without documents. The keys and values of earlier
+    // positions are those that the last forward passes saved.    b, n [positions · batch, C]; one position unless
+    // `position` is 0. Needs a tensor group of one rank, and activations that no other layer shares.
+    void extend(const LayerContext& shared, Tensor b, Tensor n, std::int64_t position);
     // dn = gradient of n        dn, db [R,C]; db: gradient of b
     void backward_input(const LayerContext& shared, Tensor dn, Tensor db, Tensor segment_begin);
     // dWqkv [Q,C] and dWout [C, heads·head_dim], fp32: +=. n [R,C]: the same bits as in forward. Call it directly after

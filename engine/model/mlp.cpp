@@ -28,10 +28,12 @@ void Mlp::forward_inner(const LayerContext& shared, Tensor n) {
 void Mlp::forward(const LayerContext& shared, Tensor b, Tensor n) {
     const auto& [context, group, work] = shared;
     forward_inner(shared, n);
-    swiglu(context, work.act, gate_up_);
-    work.look(context, "mlp.swiglu", work.act);
+    const std::int64_t rows = group.sequence_parallel() ? gate_up_.dim(0) : n.dim(0);
+    const Tensor act = work.act.slice(0, rows);
+    swiglu(context, act, gate_up_.slice(0, rows));
+    work.look(context, "mlp.swiglu", act);
     const auto product = [&](Tensor partial, Range range) {
-        matmul(context, partial, work.act.slice(range.begin, range.end), w_.down);
+        matmul(context, partial, act.slice(range.begin, range.end), w_.down);
     };
     const auto look = [&](Tensor partial) { work.look(context, "mlp.down", partial); };  // this rank's term
     group.reduce_from(context, b, {work.partial, work.whole_input}, "MLP output", product, look);

@@ -14,7 +14,7 @@ public:
     Mlp(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, ParameterStore& store, Arena& saved,
         Arena& kept);
 
-    // b = Mlp(n)                b, n [R,C]
+    // b = Mlp(n)                b, n [R,C], or fewer rows in a tensor group of one rank (see Model::extend)
     void forward(const LayerContext& shared, Tensor b, Tensor n);
     // The part of forward() that writes the saved activation gate_up (for recomputation).
     void forward_inner(const LayerContext& shared, Tensor n);

@@ -71,11 +71,15 @@ void Model::embed_backward(const LayerContext& shared, Tensor d, Tensor tokens) 
 }
 
 Handover Model::forward_layer(const LayerContext& shared, Layer& layer, const Handover& before, const SavedNorm* next,
-                              Tensor segment_begin) {
+                              const Positions& positions) {
     const auto& [context, group, work] = shared;
     Tensor n = layer.attention_site.enter(shared, before);
     work.look(context, "attention's pre-norm", n);
-    layer.attention.forward(shared, layer.attention_site.branch_output(work), n, segment_begin);
+    const Tensor b = layer.attention_site.branch_output(work);
+    if (positions.position)
+        layer.attention.extend(shared, b, n, *positions.position);
+    else
+        layer.attention.forward(shared, b, n, positions.segment_begin);
     const Handover middle = layer.attention_site.leave(shared, layer.mlp_site.pre_norm());
     work.look(context, "attention's residual sum", middle.h.stream.x);
 
@@ -111,7 +115,7 @@ Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std
         const cuda::Range range(context, "layer {} forward", layer);
         if (probe != nullptr) probe->enter(layer, fmt::format("layers.{}.", layer));
         await_weights_of(i);
-        handover = forward_layer(shared, layers_[i], handover, norm_after(i), rows.segment_begin);
+        handover = forward_layer(shared, layers_[i], handover, norm_after(i), {rows.segment_begin});
         if (stream_moments == nullptr) continue;
         stream_moments->push_back(token_moments(context, layers_[i].attention_site.output()));
         stream_moments->push_back(token_moments(context, layers_[i].mlp_site.output()));
@@ -122,10 +126,30 @@ Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std
     return sent_;
 }
 
+Tensor Model::extend(Context& context, Tensor tokens, Tensor input, std::int64_t position) {
+    const std::int64_t count = tokens.elements() / shape_.batch;
+    require(resources_.group.size() == 1 && part_.embedding && head_ && shape_.recompute == Recompute::none,
+            "extend: a part of a model, or activations that are not kept");
+    require(position + count <= shape_.sequence && (position == 0 || count == 1),
+            "extend: {} positions from {} on, of {}", count, position, shape_.sequence);
+    const LayerContext shared = this->shared(context);
+    resources_.store.await_weights();
+    const Tensor h = input.slice(0, tokens.elements());
+    embed(shared, h, tokens);
+    Handover handover{.h = {.stream = {.x = h}}};
+    for (std::size_t i = 0; i < layers_.size(); ++i)
+        handover =
+            forward_layer(shared, layers_[i], handover, norm_after(i), {.segment_begin = {}, .position = position});
+    last_ = handover.h;
+    return last_.stream.x;
+}
+
 Tensor Model::normed_output(const LayerContext& shared) {
     resources_.store.await_weights();
-    rmsnorm(shared.context, shared.work.normed, final_norm_.rstd, last_.stream, final_norm_.norm);
-    return shared.work.normed;
+    const std::int64_t rows = last_.stream.x.dim(0);
+    const Tensor n = shared.work.normed.slice(0, rows);
+    rmsnorm(shared.context, n, final_norm_.rstd.slice(0, rows), last_.stream, final_norm_.norm);
+    return n;
 }
 
 void Model::loss(Context& context, const TokenRows& rows) {
@@ -160,7 +184,7 @@ void Model::logits_at(Context& context, Tensor logits, std::int64_t position) {
 
 void Model::recompute_layer(const LayerContext& shared, Layer& layer, Tensor segment_begin) {
     if (shape_.recompute != Recompute::full) return;
-    forward_layer(shared, layer, {.h = layer.attention_site.input()}, nullptr, segment_begin);
+    forward_layer(shared, layer, {.h = layer.attention_site.input()}, nullptr, {segment_begin});
 }
 
 void Model::backward_layer(const LayerContext& shared, Layer& layer, Tensor d, Tensor segment_begin) {

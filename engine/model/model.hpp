@@ -75,6 +75,13 @@ public:
     // GPAS paper plots their variance); null: not computed.
     Tensor forward(Context& context, const TokenRows& rows, Tensor input, std::vector<Moments>* moments = nullptr);
 
+    // Forward of the positions from `position` on, without documents: generation with a key-value cache. The cache is
+    // the qkv that each layer keeps; this call writes the rows of its positions and reads those of earlier positions.
+    // Returns what forward returns, for these positions. tokens [positions · batch] int32: one position, unless
+    // `position` is 0. input [R,C]: its first rows are written. Needs the whole model, a tensor group of one rank and a
+    // shape without recomputation. Afterwards only logits_at(), extend() or forward() may be called.
+    Tensor extend(Context& context, Tensor tokens, Tensor input, std::int64_t position);
+
     // The next three: after forward, on a part with the head.
     // work.loss [1] fp64 += Σ of the losses (nats) of the tokens that have a label.
     void loss(Context& context, const TokenRows& rows);
@@ -82,6 +89,7 @@ public:
     // the final norm); gradients of head and final norm +=.
     void loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor, const LayerDone& done);
     // logits = n wᵀ of the rows of one position      logits [batch, V] fp32      Needs a tensor group of one rank.
+    // position: counted from the first position of the last call of forward or extend.
     void logits_at(Context& context, Tensor logits, std::int64_t position);
 
     // d [R,C]: on entry the gradient of what forward returned; on return the gradient of forward's input, or after a
@@ -109,10 +117,15 @@ private:
     void embed(const LayerContext& shared, Tensor h, Tensor tokens);
     // Gradient of the embedding += rows of d [R,C].
     void embed_backward(const LayerContext& shared, Tensor d, Tensor tokens);
+    // Which positions a layer's attention computes: all, with documents; or those from `position` on (extend).
+    struct Positions {
+        Tensor segment_begin;
+        std::optional<std::int64_t> position = {};
+    };
     // Both sub-layers. before: the output of the layer before. next: the norm through which the next layer reads this
     // layer's output, or null.
     Handover forward_layer(const LayerContext& shared, Layer& layer, const Handover& before, const SavedNorm* next,
-                           Tensor segment_begin);
+                           const Positions& positions);
     Moments token_moments(Context& context, ResidualStream h) const;
     void recompute_layer(const LayerContext& shared, Layer& layer, Tensor segment_begin);
     void backward_layer(const LayerContext& shared, Layer& layer, Tensor d, Tensor segment_begin);
@@ -120,7 +133,7 @@ private:
     // The norm of the next layer of this part that reads this layer's output; null: the output is read without a norm,
     // or it leaves the layers of this part.
     const SavedNorm* norm_after(std::size_t layer) const;
-    // work.normed [R,C] = N(stream after the last layer), with N the final norm. Returns work.normed.
+    // work.normed [R,C] = N(stream after the last layer), with N the final norm. Returns the rows that were written.
     Tensor normed_output(const LayerContext& shared);
     void leave_backward(Context& context, Tensor d);
 

@@ -67,38 +67,42 @@ Tensor ResidualSite::enter(const LayerContext& shared, const Handover& before) {
         return stream.x;
     }
     if (before.normed) return before.normed;
-    rmsnorm(shared.context, shared.work.normed, pre_.rstd, stream, pre_.norm);
-    return shared.work.normed;
+    const Tensor n = now(shared.work.normed);
+    rmsnorm(shared.context, n, now(pre_.rstd), stream, pre_.norm);
+    return n;
 }
 
 Handover ResidualSite::leave(const LayerContext& shared, const SavedNorm* next) {
     const auto& [context, group, work] = shared;
-    if (row_.branch_norm) rmsnorm(context, work.branch, branch_norm_.rstd, {branch_, {}}, branch_norm_.norm);
+    const Tensor b = now(work.branch), x2 = now(x2_);
+    if (row_.branch_norm) rmsnorm(context, b, now(branch_norm_.rstd), {now(branch_), {}}, branch_norm_.norm);
     if (row_.sum_norm) {
-        residual(context, {.x2 = x2_,
-                           .n = normed_sum_,
-                           .rstd = sum_.rstd,
+        const Tensor normed_sum = now(normed_sum_);
+        residual(context, {.x2 = x2,
+                           .n = normed_sum,
+                           .rstd = now(sum_.rstd),
                            .r = residual_terms(),
                            .h = input_.stream,
-                           .b = work.branch,
+                           .b = b,
                            .norm = sum_.norm});
-        output_ = {.stream = {.x = normed_sum_}};
+        output_ = {.stream = {.x = normed_sum}};
         return {.h = output_};
     }
-    output_ = {.stream = {.x = x2_, .gate = sum_gate_}, .dgate = sum_gate_ ? dgate_ : nullptr};
+    output_ = {.stream = {.x = x2, .gate = sum_gate_}, .dgate = sum_gate_ ? dgate_ : nullptr};
     if (next == nullptr) {
-        residual(context, {.x2 = x2_, .r = residual_terms(), .h = input_.stream, .b = work.branch});
+        residual(context, {.x2 = x2, .r = residual_terms(), .h = input_.stream, .b = b});
         return {.h = output_};
     }
-    residual(context, {.x2 = x2_,
-                       .n = work.normed,
-                       .rstd = next->rstd,
+    const Tensor n = now(work.normed);
+    residual(context, {.x2 = x2,
+                       .n = n,
+                       .rstd = now(next->rstd),
                        .r = residual_terms(),
                        .h = input_.stream,
-                       .b = work.branch,
+                       .b = b,
                        .out = sum_gate_,
                        .norm = next->norm});
-    return {.h = output_, .normed = work.normed};
+    return {.h = output_, .normed = n};
 }
 
 Tensor ResidualSite::backward_leave(const LayerContext& shared, Tensor d) {

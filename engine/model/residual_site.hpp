@@ -46,12 +46,14 @@ public:
                  ParameterStore& store, const SiteArenas& arenas);
 
     // Forward: enter(), the branch, leave(). Backward: backward_leave(), the branch's backward, backward_enter().
+    // A forward pass may have fewer rows than R (see Model::extend); all its tensors then have as many rows as the
+    // stream that enters. Backward needs R rows.
 
     // Returns the branch's input [R,C]: N(h), or h itself if the row has no pre-norm. Writes N(h) to work.normed if
     // `before` does not hold it. Keeps a view of h for backward.
     Tensor enter(const LayerContext& shared, const Handover& before);
     // The tensor [R,C] that the branch must write its output b to.
-    Tensor branch_output(const Workspace& work) const { return row_.branch_norm ? branch_ : work.branch; }
+    Tensor branch_output(const Workspace& work) const { return now(row_.branch_norm ? branch_ : work.branch); }
     // Returns the stream after the sub-layer. next: the norm through which the next sub-layer reads the stream, or
     // null. If the row has no norm on the sum, work.normed = next(stream) is computed in the same pass over memory and
     // returned too.
@@ -74,6 +76,8 @@ public:
     const ResidualStream& output() const { return output_.stream; }
 
 private:
+    // The rows of x, [R,…], that the forward pass has.
+    Tensor now(const Tensor& x) const { return x.slice(0, input_.stream.x.dim(0)); }
     Residual residual_terms() const { return {.alpha = float(row_.alpha), .shortcut = shortcut_}; }
 
     ResidualRow row_;

@@ -53,23 +53,48 @@ std::int32_t sample_token(std::span<const float> logits, const SamplingOptions& 
     return order[count - 1];
 }
 
+namespace {
+
+// Writes the logits [1,V] that follow `all`, of which the model sees the last `window` tokens. Keeps keys and values
+// from call to call: between calls, tokens may only be appended to `all`.
+class NextLogits {
+public:
+    explicit NextLogits(Replica& replica)
+        : replica_(replica), seen_(std::size_t(replica.shape().compute.sequence), 0) {}
+
+    void write(Tensor logits, std::vector<std::int32_t>& all) {
+        const std::int64_t count = std::int64_t(all.size());
+        const std::int64_t window = std::int64_t(seen_.size());
+        if (count <= window) {
+            replica_.next_logits(logits, Tensor(all.data() + known_, Dtype::int32, {count - known_}), known_);
+            known_ = count;
+            return;
+        }
+        std::copy(all.end() - window, all.end(), seen_.begin());
+        replica_.logits_at(logits, Tensor(seen_.data(), Dtype::int32, {window}), window - 1);
+    }
+
+private:
+    Replica& replica_;
+    std::vector<std::int32_t> seen_;
+    std::int64_t known_ = 0;  // tokens whose keys and values the replica has
+};
+
+}  // namespace
+
 std::vector<std::int32_t> generate(Replica& replica, std::span<const std::int32_t> prompt, std::int64_t count,
                                    std::int32_t end, const SamplingOptions& options,
                                    const std::function<void(std::int32_t)>& on_token) {
     const ModelShape& shape = replica.shape().compute;
     require(!prompt.empty() && shape.batch == 1, "generate: {} tokens of prompt, {} samples", prompt.size(),
             shape.batch);
-    const std::int64_t window = shape.sequence;
     const std::int64_t vocabulary = replica.shape().model.vocab_size;
     std::vector<std::int32_t> all(prompt.begin(), prompt.end());
-    std::vector<std::int32_t> seen(std::size_t(window), 0);
+    NextLogits next(replica);
     const std::int64_t choices = options.vocab_size > 0 ? std::min(options.vocab_size, vocabulary) : vocabulary;
     std::vector<float> logits(static_cast<std::size_t>(vocabulary));
     for (std::int64_t i = 0; i < count; ++i) {
-        const std::int64_t length = std::min<std::int64_t>(window, std::int64_t(all.size()));
-        std::copy(all.end() - length, all.end(), seen.begin());  // causal attention never reads later positions
-        replica.logits_at(Tensor(logits.data(), Dtype::fp32, {1, vocabulary}),
-                          Tensor(seen.data(), Dtype::int32, {window}), length - 1);
+        next.write(Tensor(logits.data(), Dtype::fp32, {1, vocabulary}), all);
         const std::int32_t token = sample_token(std::span(logits).first(std::size_t(choices)), options,
                                                 uniform(options.seed, std::uint64_t(i)));
         if (token == end) break;

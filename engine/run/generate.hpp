@@ -24,7 +24,10 @@ std::int32_t sample_token(std::span<const float> logits, const SamplingOptions& 
 
 // Continues `prompt` (at least one token). Returns up to `count` new tokens; stops before the token `end` (-1: no such
 // token), which is not returned. The model sees the last `sequence` tokens only. The replica's micro-batch must be one
-// sample. The result is a function of prompt, options and weights. on_token: called with each new token.
+// sample, without recomputation. While prompt and new tokens fit in the window of `sequence` tokens, a token costs the
+// forward pass of one position: keys and values of earlier positions are kept. Past the window every token costs the
+// forward pass of the window, because then each position, and with it each key, changes with every token. The result
+// is a function of prompt, options and weights. on_token: called with each new token.
 std::vector<std::int32_t> generate(Replica& replica, std::span<const std::int32_t> prompt, std::int64_t count,
                                    std::int32_t end, const SamplingOptions& options,
                                    const std::function<void(std::int32_t)>& on_token = {});

@@ -28,8 +28,8 @@ TokenRows TokenStaging::load(std::int64_t slot, Tensor room, const TokenRows& ro
     arrived->wait();
     const auto load = [&](const Tensor& from, std::int64_t row) {
         if (!from) return Tensor{};
-        require(from.elements() == tokens_, "{} tokens for a room of {}", from.elements(), tokens_);
-        const Tensor to = room.slice(row, row + 1).view({tokens_});
+        require(from.elements() <= tokens_, "{} tokens for a room of {}", from.elements(), tokens_);
+        const Tensor to = room.slice(row, row + 1).first({from.elements()});
         std::int32_t* here = memory_ + (slot * 3 + row) * tokens_;
         std::memcpy(here, from.data, std::size_t(from.bytes()));
         gpu_->copy_from_pinned(to.data, here, to.bytes());

@@ -17,9 +17,9 @@ public:
     TokenStaging(const TokenStaging&) = delete;
     TokenStaging& operator=(const TokenStaging&) = delete;
 
-    // room [3, tokens] int32 on the GPU = tokens, labels and segment_begin of `rows` (absent ones are skipped). Returns
-    // views of `room`. The copy is enqueued; the caller may change `rows` after the return. Waits only if the previous
-    // load of this slot has not arrived on the GPU.
+    // room [3, tokens] int32 on the GPU = tokens, labels and segment_begin of `rows` (absent ones are skipped). Each
+    // has at most `tokens` elements. Returns views of `room`. The copy is enqueued; the caller may change `rows` after
+    // the return. Waits only if the previous load of this slot has not arrived on the GPU.
     TokenRows load(std::int64_t slot, Tensor room, const TokenRows& rows);
 
 private:

@@ -1,14 +1,19 @@
 #include "engine/run/generate.hpp"
+
+#include "base/error.hpp"
 #include "tests/support/models.hpp"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 namespace gpas {
 namespace {
 
 using namespace testing_models;
+
+std::size_t at(std::int64_t i) { return std::size_t(i); }
 
 const std::vector<float> logits{1.0F, 3.0F, 2.0F, 3.0F, -1.0F};
 
@@ -38,25 +43,117 @@ TEST(SampleToken, top_k_and_top_p_leave_the_rest_out) {
     }
 }
 
-std::unique_ptr<Replica> generator() {
-    ModelConfig model = small_model(Architecture::pre_gpas);
-    auto replica = std::make_unique<Replica>(model, OptimizerConfig{},
-                                             ModelShape{.batch = 1, .sequence = 8, .training = false}, 1);
-    set_test_weights(*replica);
-    return replica;
+constexpr std::int64_t window = 8;
+constexpr bool emulated = test_support::test_device == Device::cuda;  // some 50 times as slow: fewer cases
+using Counts = std::vector<std::int64_t>;
+
+std::unique_ptr<TestReplica> generator(Architecture architecture = Architecture::pre_gpas, Dtype dtype = Dtype::fp32,
+                                       std::int64_t kv_heads = 2) {
+    ModelConfig model = small_model(architecture);
+    model.kv_heads = kv_heads;
+    return std::make_unique<TestReplica>(
+        model, ModelShape{.batch = 1, .sequence = window, .dtype = dtype, .training = false}, 2);
+}
+
+// Logits of the token after `all`, by a forward pass of the whole window.
+std::vector<float> recomputed_logits(Replica& replica, const std::vector<std::int32_t>& all) {
+    std::vector<std::int32_t> seen(at(window), 0);
+    const std::int64_t length = std::min<std::int64_t>(window, std::int64_t(all.size()));
+    std::copy(all.end() - length, all.end(), seen.begin());
+    const std::int64_t vocabulary = replica.shape().model.vocab_size;
+    std::vector<float> row(at(vocabulary));
+    replica.logits_at(Tensor(row.data(), Dtype::fp32, {1, vocabulary}), Tensor(seen.data(), Dtype::int32, {window}),
+                      length - 1);
+    return row;
+}
+
+std::vector<std::int32_t> prompt_of(std::int64_t length) {
+    std::vector<std::int32_t> prompt;
+    for (std::int64_t i = 0; i < length; ++i) prompt.push_back(std::int32_t((5 * i + 3) % 23));
+    return prompt;
+}
+
+// 16 greedy tokens of generate() are those of recomputation. With bf16, two likely tokens may have logits that differ
+// by less than the rounding; then either one may come first.
+void expect_recomputed_tokens(TestReplica& cached, TestReplica& recomputing, std::int64_t prompt_length,
+                              double rounding) {
+    std::vector<std::int32_t> all = prompt_of(prompt_length);
+    const std::vector<std::int32_t> tokens = generate(*cached, all, 16, -1, {.temperature = 0.0});
+    ASSERT_EQ(tokens.size(), 16U);
+    for (const std::int32_t token : tokens) {
+        const std::vector<float> expected = recomputed_logits(*recomputing, all);
+        const float most = *std::max_element(expected.begin(), expected.end());
+        const auto likeliest = std::max_element(expected.begin(), expected.end()) - expected.begin();
+        if (rounding == 0.0) {
+            EXPECT_EQ(token, likeliest) << "after " << all.size() << " tokens";
+        }
+        EXPECT_LE(most - expected[at(token)], rounding * std::abs(most)) << "after " << all.size() << " tokens";
+        all.push_back(token);
+    }
+}
+
+TEST(Generate, gives_the_greedy_tokens_of_recomputation_within_and_past_the_window) {
+    for (const Architecture architecture : all_architectures())
+        for (const Dtype dtype : {Dtype::fp32, Dtype::bf16}) {
+            SCOPED_TRACE(fmt::format("architecture {} {}", int(architecture), dtype_name(dtype)));
+            const auto cached = generator(architecture, dtype), recomputing = generator(architecture, dtype);
+            for (const std::int64_t length : emulated ? Counts{5, 9} : Counts{1, 3, 7, 8, 9, 13})
+                expect_recomputed_tokens(*cached, *recomputing, length, dtype == Dtype::fp32 ? 0.0 : 0x1p-5);
+        }
+}
+
+// The logits of each position, one position per call, are those of a forward pass of the whole window.
+void expect_recomputed_logits(TestReplica& cached, TestReplica& recomputing, std::int64_t prompt_length,
+                              double rounding) {
+    std::vector<std::int32_t> all = prompt_of(window);
+    const std::int64_t vocabulary = cached->shape().model.vocab_size;
+    std::vector<float> row(at(vocabulary));
+    std::int64_t known = 0;
+    for (std::int64_t length = prompt_length; length <= window; ++length) {
+        cached->next_logits(Tensor(row.data(), Dtype::fp32, {1, vocabulary}),
+                            Tensor(all.data() + known, Dtype::int32, {length - known}), known);
+        const auto expected = recomputed_logits(*recomputing, {all.begin(), all.begin() + length});
+        EXPECT_LT(relative_difference(row, expected, row.size()), rounding) << length << " positions";
+        known = length;
+    }
+}
+
+TEST(NextLogits, are_those_of_a_whole_forward_pass) {
+    for (const Architecture architecture : all_architectures())
+        for (const Dtype dtype : {Dtype::fp32, Dtype::bf16})
+            for (const std::int64_t kv_heads : emulated ? Counts{2} : Counts{1, 2, 4})
+                for (const std::int64_t length : emulated ? Counts{5} : Counts{1, 5, 8}) {
+                    SCOPED_TRACE(fmt::format("architecture {} {} {} KV heads, prompt {}", int(architecture),
+                                             dtype_name(dtype), kv_heads, length));
+                    const auto cached = generator(architecture, dtype, kv_heads);
+                    const auto recomputing = generator(architecture, dtype, kv_heads);
+                    expect_recomputed_logits(*cached, *recomputing, length, dtype == Dtype::fp32 ? 1e-5 : 0.03);
+                }
+}
+
+TEST(NextLogits, refuse_positions_outside_the_window_and_gaps) {
+    const auto replica = generator();
+    std::vector<std::int32_t> tokens = prompt_of(window + 1);
+    std::vector<float> row(23);
+    const auto ask = [&](std::int64_t count, std::int64_t position) {
+        (*replica)->next_logits(Tensor(row.data(), Dtype::fp32, {1, 23}), Tensor(tokens.data(), Dtype::int32, {count}),
+                                position);
+    };
+    EXPECT_THROW(ask(1, window), Error);
+    EXPECT_THROW(ask(2, 3), Error);
 }
 
 TEST(Generate, continues_as_the_reference_model_would_also_past_the_window) {
     const auto replica = generator();
     const std::vector<std::int32_t> prompt{3, 7, 1};
-    const std::vector<std::int32_t> tokens = generate(*replica, prompt, 12, -1, {.temperature = 0.0});
+    const std::vector<std::int32_t> tokens = generate(**replica, prompt, 12, -1, {.temperature = 0.0});
     ASSERT_EQ(tokens.size(), 12U);
     // The likeliest next token of the reference has the smallest loss.
     const ModelConfig model = small_model(Architecture::pre_gpas);
     reference::Model reference = reference_model(model);
     std::vector<std::int32_t> all = prompt;
     for (const std::int32_t token : tokens) {
-        const std::size_t length = std::min<std::size_t>(8, all.size());
+        const std::size_t length = std::min<std::size_t>(at(window), all.size());
         reference::Rows rows{.batch = 1, .sequence = std::int64_t(length)};
         rows.tokens.assign(all.end() - std::ptrdiff_t(length), all.end());
         rows.labels.assign(length, -1);
@@ -79,7 +176,7 @@ TEST(Generate, gives_only_ids_that_the_tokenizer_has) {
     const auto replica = generator();
     const std::vector<std::int32_t> prompt{1};
     const auto largest = [&](std::int64_t vocab_size) {
-        const auto tokens = generate(*replica, prompt, 60, -1, {.temperature = 50.0, .vocab_size = vocab_size});
+        const auto tokens = generate(**replica, prompt, 60, -1, {.temperature = 50.0, .vocab_size = vocab_size});
         return *std::max_element(tokens.begin(), tokens.end());
     };
     EXPECT_GE(largest(0), 4);
@@ -91,10 +188,10 @@ TEST(Generate, repeats_itself_for_a_seed_and_ends_at_the_end_token) {
     const auto replica = generator();
     const std::vector<std::int32_t> prompt{5};
     const SamplingOptions options{.temperature = 3.0, .seed = 11};
-    const auto tokens = generate(*replica, prompt, 30, -1, options);
-    EXPECT_EQ(generate(*replica, prompt, 30, -1, options), tokens);
-    EXPECT_NE(generate(*replica, prompt, 30, -1, {.temperature = 3.0, .seed = 12}), tokens);
-    const auto cut = generate(*replica, prompt, 30, tokens[4], options);
+    const auto tokens = generate(**replica, prompt, 30, -1, options);
+    EXPECT_EQ(generate(**replica, prompt, 30, -1, options), tokens);
+    EXPECT_NE(generate(**replica, prompt, 30, -1, {.temperature = 3.0, .seed = 12}), tokens);
+    const auto cut = generate(**replica, prompt, 30, tokens[4], options);
     EXPECT_LE(cut.size(), 4U);
     EXPECT_TRUE(std::equal(cut.begin(), cut.end(), tokens.begin()));
 }
