@@ -102,6 +102,19 @@ TEST(Generate, gives_the_greedy_tokens_of_recomputation_within_and_past_the_wind
         }
 }
 
+// The forward pass of the prompt runs once: afterwards, the prompt's embedding has no influence.
+TEST(Generate, does_not_compute_earlier_positions_again) {
+    const std::vector<std::int32_t> prompt{3, 7};
+    const auto untouched = generator(), changed = generator();
+    const std::vector<std::int32_t> expected = generate(**untouched, prompt, 6, -1, {.temperature = 0.0});
+    for (const std::int32_t id : prompt) ASSERT_EQ(std::count(expected.begin(), expected.end(), id), 0);
+    const Tensor embedding = (*changed)->store.compute((*changed)->store.index_of("embedding.weight"));
+    const auto forget = [&](std::int32_t) {
+        for (const std::int32_t id : prompt) fill((*changed)->context, embedding.slice(id, id + 1), 5.0F);
+    };
+    EXPECT_EQ(generate(**changed, prompt, 6, -1, {.temperature = 0.0}, forget), expected);
+}
+
 // The logits of each position, one position per call, are those of a forward pass of the whole window.
 void expect_recomputed_logits(TestReplica& cached, TestReplica& recomputing, std::int64_t prompt_length,
                               double rounding) {
