@@ -43,7 +43,11 @@ private:
 
 std::unique_ptr<Tokenizer> opened(const path& file) {
     try {
-        return open_tokenizer(file.string());
+        auto tokenizer = open_tokenizer(file.string());
+        if (tokenizer->kind() != TokenizerKind::sentencepiece)
+            fail(ExitCode::bad_file, "{}: is of the kind {}, expected a SentencePiece model", file.string(),
+                 tokenizer_kind_name(tokenizer->kind()));
+        return tokenizer;
     } catch (const Error& error) {
         fail(error.code(), "{} (--tokenizer none imports the weights without a tokenizer)", error.what());
     }

@@ -5,6 +5,8 @@
 #include "io/data/mapped_file.hpp"
 #include "io/data/sentencepiece_tokenizer.hpp"
 #include "io/data/tokenizer_kind.hpp"
+#include "io/tokenizer/json_tokenizer.hpp"
+#include "io/tokenizer/tiktoken_tokenizer.hpp"
 
 #include <algorithm>
 #include <filesystem>
@@ -78,7 +80,9 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::string& path) {
 
 std::unique_ptr<Tokenizer> open_tokenizer(std::string bytes, std::string name) {
     const TokenizerKind kind = recognise_tokenizer(bytes, name);
-    if (kind != TokenizerKind::sentencepiece) refuse_tokenizer(kind, name);
+    if (kind == TokenizerKind::hugging_face) return std::make_unique<JsonTokenizer>(std::move(bytes), std::move(name));
+    if (kind == TokenizerKind::tekken || kind == TokenizerKind::tiktoken)
+        return std::make_unique<TiktokenTokenizer>(std::move(bytes), std::move(name));
     return std::make_unique<SentencePieceTokenizer>(std::move(bytes), std::move(name));
 }
 

@@ -22,8 +22,8 @@ struct Finding {
 };
 
 constexpr const char* not_read =
-    "; gpas reads SentencePiece models: give it the tokenizer.model that belongs to this file, if there is one, or "
-    "train a tokenizer with `gpas prepare --train-tokenizer`";
+    "; gpas reads SentencePiece models, tokenizer.json, tekken.json and tiktoken vocabularies: name the one that belongs "
+    "to this file, if there is one, or train a tokenizer with `gpas prepare --train-tokenizer`";
 
 // Reads JSON until a key shows what the file is.
 class JsonKind : public json::json_sax_t {
@@ -158,13 +158,6 @@ TokenizerKind recognise_tokenizer(std::string_view bytes, const std::string& nam
     const Finding found = find_kind(bytes);
     if (!found.kind) fail(ExitCode::bad_file, "{}: is {}", name, found.text);
     return *found.kind;
-}
-
-void refuse_tokenizer(TokenizerKind kind, const std::string& name) {
-    const char* what = kind == TokenizerKind::tiktoken ? "a tiktoken vocabulary"
-                       : kind == TokenizerKind::tekken ? "a tekken.json of Mistral"
-                                                       : "a tokenizer.json of Hugging Face";
-    fail(ExitCode::bad_file, "{}: is {}{}", name, what, not_read);
 }
 
 }  // namespace gpas

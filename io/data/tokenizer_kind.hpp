@@ -13,7 +13,4 @@ namespace gpas {
 // "NAME: is an HTML page: download the file again".
 TokenizerKind recognise_tokenizer(std::string_view bytes, const std::string& name);
 
-// Throws Error(bad_file): gpas does not read tokenizers of this kind.
-[[noreturn]] void refuse_tokenizer(TokenizerKind kind, const std::string& name);
-
 }  // namespace gpas

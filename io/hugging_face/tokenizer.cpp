@@ -1,5 +1,6 @@
 #include "io/hugging_face/tokenizer.hpp"
 
+#include "base/error.hpp"
 #include "io/hugging_face/tokenizer_writer.hpp"
 
 #include <fmt/format.h>
@@ -59,6 +60,12 @@ std::string joined(const std::vector<std::string>& parts) {
 }  // namespace
 
 ExportedTokenizer export_tokenizer(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length) {
+    if (tokenizer.kind() != TokenizerKind::sentencepiece) {
+        fail(ExitCode::usage,
+             "the tokenizer is of the kind {}: only SentencePiece tokenizers can be exported; use --tokenizer none and "
+             "add the tokenizer's files to the export",
+             tokenizer_kind_name(tokenizer.kind()));
+    }
     const WrittenTokenizer written = write_tokenizer(tokenizer, ids, max_length);
     ExportedTokenizer out{.json = written.json, .config = written.config};
     const std::vector<std::string> transformers = transformers_limits(written), llama = llama_cpp_limits(written);

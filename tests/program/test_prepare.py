@@ -288,7 +288,7 @@ def the_conversions_that_are_advised_work():
 @check
 def foreign_tokenizers_are_named():
     cases = {"lfs.model": ("version https://git-lfs.github.com/spec/v1\noid sha256:9e\nsize 4\n", "Git LFS"),
-             "tokenizer.json": ('{"version":"1.0","model":{"type":"BPE"}}\n', "tokenizer.json of Hugging Face"),
+             "tokenizer.json": ('{"version":"1.0","model":{"type":"BPE"}}\n', 'model: has no key "vocab"'),
              "empty.model": ("", "is empty"),
              "page.model": ("<!DOCTYPE html>\n<html></html>\n", "HTML page"),
              "tiktoken.model": ("IQ== 0\nIg== 1\n", "tiktoken")}

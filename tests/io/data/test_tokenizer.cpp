@@ -200,11 +200,11 @@ TEST(Tokenizer, TellsWhichJsonFileOfHuggingFaceAFileIs) {
     const auto expect = [&](const std::string& bytes, const std::string& text) {
         EXPECT_CONTAINS(refusal(bytes), "t.json: is " + text);
     };
-    expect(R"({"version":"1.0","model":{"type":"BPE"}})", "a tokenizer.json of Hugging Face; gpas reads");
-    expect("\xef\xbb\xbf {\"added_tokens\": [", "a tokenizer.json of Hugging Face");
-    expect(R"({"config": {"pattern": "a"}, "vocab": [{"rank": 0, "token_bytes": "AA=="}]})",
-           "a tekken.json of Mistral");
-    expect("IQ== 0\nIg== 1\n", "a tiktoken vocabulary");
+    EXPECT_CONTAINS(refusal(R"({"version":"1.0","model":{"type":"BPE"}})"), "t.json: model: has no key \"vocab\"");
+    EXPECT_CONTAINS(refusal("\xef\xbb\xbf {\"added_tokens\": ["), "t.json: is damaged or cut off: not JSON at byte");
+    EXPECT_CONTAINS(refusal(R"({"config": {"pattern": "a"}, "vocab": [{"rank": 0, "token_bytes": "AA=="}]})"),
+                    "t.json: config: has no key \"default_vocab_size\"");
+    expect("IQ== 0\nIg== 1\n", "a tiktoken vocabulary that gpas does not know");
     expect("{\n  \"tokenizer_class\": \"LlamaTokenizer\"\n}\n", "a tokenizer_config.json, which has no vocabulary");
     expect(R"({"architectures": ["LlamaForCausalLM"]})", "a config.json, which has no vocabulary");
     std::string vocab = "{\"a\": 0";

@@ -1,0 +1,130 @@
+// goldens.json has small tokenizers that tokenizers and tiktoken made, with the ids that they give for the texts.
+#include "base/error.hpp"
+#include "io/tokenizer/json_tokenizer.hpp"
+#include "io/tokenizer/tiktoken_tokenizer.hpp"
+
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include <fstream>
+#include <functional>
+
+namespace gpas::test {
+namespace {
+
+using nlohmann::json;
+using Ids = std::vector<std::int32_t>;
+
+const json& goldens() {
+    static const json root = [] {
+        std::ifstream file(GPAS_BPE_GOLDENS);
+        return json::parse(file);
+    }();
+    return root;
+}
+
+void expect_ids(const Tokenizer& tokenizer, const json& ids) {
+    const json& texts = goldens()["texts"];
+    for (int round = 0; round < 2; ++round) {  // the second round finds the words in the cache
+        for (std::size_t i = 0; i < texts.size(); ++i)
+            EXPECT_EQ(tokenizer.encode(texts[i].get<std::string>()), ids[i].get<Ids>()) << texts[i];
+    }
+}
+
+std::string refusal(const std::function<void()>& open) {
+    try {
+        open();
+    } catch (const Error& error) {
+        EXPECT_EQ(error.code(), ExitCode::bad_file);
+        EXPECT_EQ(std::string(error.what()).find('\n'), std::string::npos);
+        return error.what();
+    }
+    return "nothing refused";
+}
+
+// The message about a tokenizer.json of the goldens after a change.
+std::string changed(const std::string& kind, const std::function<void(json&)>& change) {
+    json file = goldens()["tokenizers"][kind]["file"];
+    change(file);
+    return refusal([&] { JsonTokenizer(file.dump(), "t"); });
+}
+
+#define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
+
+TEST(JsonTokenizer, GivesTheIdsAndTextsOfTokenizers) {
+    for (const auto& [kind, golden] : goldens()["tokenizers"].items()) {
+        SCOPED_TRACE(kind);
+        const JsonTokenizer tokenizer(golden["file"].dump(), kind);
+        expect_ids(tokenizer, golden["ids"]);
+        for (std::size_t i = 0; i < golden["ids"].size(); ++i)
+            EXPECT_EQ(tokenizer.decode(golden["ids"][i].get<Ids>()), golden["decoded"][i].get<std::string>()) << i;
+        EXPECT_EQ(tokenizer.bos_id(), golden["bos"].get<int>());
+        EXPECT_EQ(tokenizer.eos_id(), golden["eos"].get<int>());
+    }
+}
+
+TEST(JsonTokenizer, ByteLevelKeepsEveryText) {
+    json file = goldens()["tokenizers"]["gpt2"]["file"];
+    file["added_tokens"] = json::array();
+    const JsonTokenizer tokenizer(file.dump(), "gpt2");
+    EXPECT_TRUE(tokenizer.lossless());
+    for (const json& text : goldens()["texts"]) {
+        std::string pieces;
+        const Ids ids = tokenizer.encode(text.get<std::string>());
+        for (const std::int32_t id : ids) pieces += tokenizer.piece_text(id);
+        EXPECT_EQ(tokenizer.decode(ids), text.get<std::string>());
+        EXPECT_EQ(pieces, text.get<std::string>());
+    }
+    EXPECT_EQ(tokenizer.encode("a\xff\xe2\x82z"), tokenizer.encode("a\xef\xbf\xbd\xef\xbf\xbdz"));
+}
+
+TEST(JsonTokenizer, RefusesBadFilesInOneLine) {
+    const std::string whole = goldens()["tokenizers"]["llama3"]["file"].dump();
+    EXPECT_HAS(refusal([&] { JsonTokenizer(whole.substr(0, whole.size() / 2), "t"); }), "t: is damaged or cut off");
+    EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["merges"][0] = {"a", "nowhere"}; }),
+               "t: model.merges[0]: found [\"a\",\"nowhere\"], expected tokens of the vocabulary; \"nowhere\" is not");
+    EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["type"] = "Unigram"; }), "t: model: Unigram is not supported");
+    EXPECT_HAS(changed("gpt2", [](json& f) { f["normalizer"] = {{"type", "Nmt"}}; }), "t: normalizer: Nmt is not supp");
+    EXPECT_HAS(changed("gpt2", [](json& f) { f["decoder"] = {{"type", "CTC"}}; }), "t: decoder: CTC is not supported");
+    EXPECT_HAS(changed("gpt2", [](json& f) { f["pre_tokenizer"] = {{"type", "UnicodeScripts"}}; }),
+               "t: pre_tokenizer: UnicodeScripts is not supported");
+    EXPECT_HAS(changed("gpt2", [](json& f) { f["post_processor"] = {{"type", "BertProcessing"}}; }),
+               "t: post_processor: BertProcessing is not supported");
+    EXPECT_HAS(changed("llama3", [](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "(a"; }),
+               "regular expression \"(a\": end pattern with unmatched parenthesis");
+    EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }), "end_of_word_suffix");
+    EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["dropout"] = 0.1; }), "dropout");
+    EXPECT_HAS(changed("llama3", [](json& f) { f["added_tokens"].back()["id"] = 5000; }), "expected 29");
+}
+
+TEST(TiktokenTokenizer, GivesTheIdsOfTiktoken) {
+    const json& golden = goldens()["tiktoken"];
+    const TiktokenTokenizer tokenizer(golden["file"].get<std::string>(), "t", golden["pattern"].get<std::string>());
+    expect_ids(tokenizer, golden["ids"]);
+    EXPECT_TRUE(tokenizer.lossless());
+    EXPECT_EQ(tokenizer.vocab_size(), 268);
+    EXPECT_EQ(tokenizer.eos_id(), -1);
+    const TiktokenTokenizer tekken(goldens()["tekken"]["file"].dump(), "t");
+    expect_ids(tekken, goldens()["tekken"]["ids"]);
+    EXPECT_EQ(tekken.kind(), TokenizerKind::tekken);
+    EXPECT_EQ(tekken.vocab_size(), 278);
+    EXPECT_EQ(tekken.bos_id(), 1);
+    EXPECT_EQ(tekken.eos_id(), 2);
+    EXPECT_EQ(tekken.piece(270), "\xc4\xa0the");  // spelled in the byte-level alphabet
+}
+
+TEST(TiktokenTokenizer, RefusesBadFilesInOneLine) {
+    const std::string file = goldens()["tiktoken"]["file"];
+    const auto message = [](const std::string& bytes, const std::string& pattern) {
+        return refusal([&] { TiktokenTokenizer(bytes, "t", pattern); });
+    };
+    EXPECT_HAS(message(file, ""), "t: is a tiktoken vocabulary that gpas does not know");
+    EXPECT_HAS(message(file + "!!! 268\n", "gpt2"), "t:269: is damaged");
+    EXPECT_HAS(message(file + "AA== 268\n", "gpt2"), "the same bytes twice");
+    EXPECT_HAS(message(file.substr(file.find('\n') + 1), "gpt2"), "has no token for the byte 00");
+    EXPECT_HAS(message(file, "(a"), "t: pattern: regular expression \"(a\"");
+}
+
+}  // namespace
+}  // namespace gpas::test
