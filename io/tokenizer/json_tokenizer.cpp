@@ -13,7 +13,7 @@
 namespace gpas {
 namespace {
 
-using Names = std::span<const std::string_view>;
+using UsualNames = std::span<const std::string_view>;
 
 constexpr std::array<std::string_view, 5> usual_bos{"<s>", "<|begin_of_text|>", "<｜begin▁of▁sentence｜>", "<bos>",
                                                     "<|startoftext|>"};
@@ -22,7 +22,7 @@ constexpr std::array<std::string_view, 5> usual_eos{"</s>", "<|end_of_text|>", "
 constexpr std::array<std::string_view, 5> usual_pad{"<pad>", "<|pad|>", "[PAD]", "<｜▁pad▁｜>",
                                                     "<|finetune_right_pad_id|>"};
 
-std::int32_t usual_id(const std::vector<AddedToken>& added, Names names) {
+std::int32_t usual_id(const std::vector<AddedToken>& added, UsualNames names) {
     for (const std::string_view name : names) {
         const auto found = std::find_if(added.begin(), added.end(),
                                         [&](const auto& token) { return token.special && token.text == name; });
