@@ -107,7 +107,7 @@ void add_convert(CLI::App& app, Chosen& chosen) {
                       "export a gated Pre-LN or LNS model as a plain LLaMA that computes the same");
     add_real(*command, "--shard-gb", options->shard_gb, {1e-9, 1e6}, "largest file of exported weights, in 10^9 bytes");
     command->add_option("--tokenizer", convert.tokenizer,
-                        "SentencePiece model; default: the tokenizer of the source; none: no tokenizer");
+                        "tokenizer's file; default: the tokenizer of the source; none: no tokenizer");
     command->add_option(
         "--architecture", convert.architecture,
         "architecture of a model imported from the GPAS paper's code, if config.json lacks it: pre_gpas, …");

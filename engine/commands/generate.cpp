@@ -33,8 +33,7 @@ void run(const GenerateArguments& options, MpiSession& mpi) {
     const ChosenModel model = choose_model(*world, *options.model);
     const RunConfig& config = model.config.values;
     if (config.data.tokenizer.empty())
-        fail(ExitCode::usage,
-             "data.tokenizer is not set: `gpas generate` needs the SentencePiece model of the training data");
+        fail(ExitCode::usage, "data.tokenizer is not set: `gpas generate` needs the tokenizer of the training data");
     const std::unique_ptr<Tokenizer> opened = open_tokenizer(config.data.tokenizer);
     const Tokenizer& tokenizer = *opened;
     if (tokenizer.vocab_size() > config.model.vocab_size)

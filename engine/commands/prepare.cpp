@@ -69,7 +69,8 @@ void report_skipped(const PrepareReport& report) {
 void report(const PrepareReport& report) {
     fmt::print("{}.bin, .idx: {} documents, {} tokens{}\n", report.prefix, report.documents, report.tokens,
                report.already_done ? " (prepared before; nothing to do)" : "");
-    fmt::print("tokenizer {}: {} pieces\n", report.tokenizer, report.vocab_size);
+    fmt::print("tokenizer {}: {}, {} pieces\n", report.tokenizer, tokenizer_kind_name(report.tokenizer_kind),
+               report.vocab_size);
     if (!report.already_done && report.tokens > 0)
         fmt::print("{} bytes of text, {:.2f} bytes per token, {:.1f} s\n", report.text_bytes,
                    double(report.text_bytes) / double(report.tokens), report.seconds);
@@ -81,7 +82,7 @@ void report(const PrepareReport& report) {
 void run(const PrepareArguments& options) {
     PrepareOptions prepare_options = options.prepare;
     if (prepare_options.tokenizer.empty() == (options.train_pieces == 0))
-        fail(ExitCode::usage, "prepare needs one of --tokenizer MODEL and --train-tokenizer PIECES");
+        fail(ExitCode::usage, "prepare needs one of --tokenizer FILE and --train-tokenizer PIECES");
     if (options.type && options.train_pieces == 0)
         fail(ExitCode::usage, "--tokenizer-type is for --train-tokenizer: --tokenizer names a file that has its type");
     if (options.train_pieces > 0)
@@ -130,7 +131,10 @@ void add_prepare(CLI::App& app, Chosen& chosen) {
     command->add_option("--text-key,--json-key", options->json_key,
                         "jsonl: the key of the text (default: text); a.b is b of the object a; the texts of several "
                         "keys, as in title,text, are joined with a newline");
-    command->add_option("--tokenizer", prepare.tokenizer, "a SentencePiece .model file");
+    command->add_option(
+        "--tokenizer", prepare.tokenizer,
+        "a SentencePiece .model file, tokenizer.json, tekken.json or tiktoken file, or a directory with one "
+        "of them");
     add_integer(*command, "--train-tokenizer", options->train_pieces, {1, 1 << 24},
                 "train a tokenizer with this many pieces and save it as PREFIX.model")
         ->default_str("");

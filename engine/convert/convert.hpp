@@ -17,7 +17,7 @@ struct ConvertOptions {
     StoredDtype dtype = StoredDtype::bf16;     // of exported weights
     bool fold_gates = false;                   // export a gated model as a plain LLaMA (fold.hpp)
     std::int64_t shard_bytes = 5'000'000'000;  // largest file of exported weights; a larger tensor gets its own file
-    std::string tokenizer;                     // SentencePiece model; empty: the source's; "none": no tokenizer
+    std::string tokenizer;                     // tokenizer's file; empty: the source's; "none": no tokenizer
     std::string architecture;                  // of an imported model; empty: as config.json says
     std::int64_t post_layers = -1;             // of an imported Mix-LN model; -1: as config.json says, else layers / 4
     bool logits = true;                        // compare logits

@@ -181,8 +181,8 @@ private:
         write_text(directory_ / "generation_config.json", generation_config_text(config_));
         if (tokenizer_) {
             write_text(directory_ / exported_.model_file, tokenizer_->model_bytes());
-            write_text(directory_ / "tokenizer.json", exported_.json);
-            write_text(directory_ / "tokenizer_config.json", exported_.config);
+            if (!exported_.json.empty()) write_text(directory_ / "tokenizer.json", exported_.json);
+            if (!exported_.config.empty()) write_text(directory_ / "tokenizer_config.json", exported_.config);
         }
         write_text(directory_ / "config.json", hugging_face_config_text(config_, options_.dtype));
         report();

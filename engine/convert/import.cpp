@@ -48,9 +48,9 @@ private:
             fmt::format("data.sequence_length={}", std::clamp<std::int64_t>(config.max_length, 1, 4096)));
         tokenizer_ = tokenizer_file();
         if (!tokenizer_.empty()) {
-            check_tokenizer_fits(tokenizer_, options_.tokenizer.empty() ? options_.source : path(),
-                                 config.model.vocab_size);
-            overrides.push_back(fmt::format("data.tokenizer=\"{}\"", (options_.target / "tokenizer.model").string()));
+            kind_ = check_tokenizer_fits(tokenizer_, options_.tokenizer.empty() ? options_.source : path(),
+                                         config.model.vocab_size);
+            overrides.push_back(fmt::format("data.tokenizer=\"{}\"", tokenizer_copy().string()));
         }
         run_ = load_config_text("name: imported\n", options_.source.string(), overrides).values;
         specs_ = parameter_specs(run_.model, run_.optimizer);
@@ -66,10 +66,12 @@ private:
                 fail(ExitCode::bad_file, "{}: no such file", options_.tokenizer);
             return gpas::tokenizer_file(options_.tokenizer);
         }
-        for (const char* name : {"tokenizer.model", "sentencepiece.model"})
+        for (const char* name : {"tokenizer.model", "sentencepiece.model", "tokenizer.json", "tekken.json"})
             if (std::filesystem::exists(options_.source / name)) return options_.source / name;
         return {};
     }
+
+    path tokenizer_copy() const { return options_.target / tokenizer_file_name(kind_); }
 
     // Saves the weights. Each parameter is written by one rank, which holds one parameter at a time in memory.
     path save(const path& directory) {
@@ -111,14 +113,18 @@ private:
     }
 
     void finish(const path& file, NewDirectory& directory) const {
-        if (!run_.data.tokenizer.empty()) copy_whole(tokenizer_, directory.path() / "tokenizer.model");
+        if (!run_.data.tokenizer.empty()) copy_whole(tokenizer_, directory.path() / tokenizer_file_name(kind_));
         write_text(directory.path() / "config.yaml", dump_config(run_));
         for (const std::string& note : notes_) options_.say(note);
         options_.say(fmt::format("{} parameters in {} tensors: read back, and the same bits as the source",
                                  parameter_count(run_.model), specs_.size()));
         if (run_.data.tokenizer.empty())
             options_.say(
-                "no tokenizer.model was found (only SentencePiece models are read); name one with --tokenizer");
+                "no tokenizer was found (tokenizer.model, sentencepiece.model, tokenizer.json or tekken.json); name one "
+                "with --tokenizer");
+        else
+            options_.say(fmt::format("the tokenizer is of the kind {}: train with data.tokenizer={}",
+                                     tokenizer_kind_name(kind_), tokenizer_copy().string()));
         if (options_.logits) {
             const CheckpointFile saved(file);
             report_logits(
@@ -139,6 +145,7 @@ private:
     std::vector<std::string> notes_;
     TokenIds ids_;
     path tokenizer_;
+    TokenizerKind kind_ = TokenizerKind::sentencepiece;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include "engine/convert/convert.hpp"
 #include "engine/convert/logits.hpp"
+#include "io/data/tokenizer.hpp"
 #include "io/hugging_face/token_ids.hpp"
 
 namespace gpas {
@@ -34,9 +35,10 @@ void write_text(const std::filesystem::path& file, const std::string& text);
 void copy_whole(const std::filesystem::path& from, const std::filesystem::path& to);
 
 // Error(usage or bad_file) if a tokenizer does not fit an imported model: it has more pieces than vocab_size, or
-// added_tokens.json, tokenizer_config.json or tokenizer.json has tokens that the SentencePiece file does not have.
-void check_tokenizer_fits(const std::filesystem::path& file, const std::filesystem::path& directory,
-                          std::int64_t vocab_size);
+// added_tokens.json, tokenizer_config.json or tokenizer.json has tokens that the tokenizer's file does not have.
+// Returns the kind of the file.
+TokenizerKind check_tokenizer_fits(const std::filesystem::path& file, const std::filesystem::path& directory,
+                                   std::int64_t vocab_size);
 
 // A model and where its weights come from. References: for arguments only.
 struct WeightedModel {

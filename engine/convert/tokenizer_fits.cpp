@@ -28,12 +28,13 @@ public:
         const std::int64_t number = id;
         if (number >= 0 && number < tokenizer_.vocab_size() && tokenizer_.piece(number) == content.get<std::string>())
             return;
-        fail(ExitCode::bad_file,
-             "{}: token {} with id {} is not a piece of the SentencePiece model ({} pieces), so text would get other "
-             "ids; "
-             "import without a tokenizer (--tokenizer none), or name a SentencePiece model with --tokenizer",
-             file_.string(), content.dump(-1, ' ', true, json::error_handler_t::replace), number,
-             tokenizer_.vocab_size());
+        fail(
+            ExitCode::bad_file,
+            "{}: token {} with id {} is not a piece of the tokenizer ({} pieces), so text would get other "
+            "ids; "
+            "import without a tokenizer (--tokenizer none), or name another tokenizer, such as tokenizer.json, with --tokenizer",
+            file_.string(), content.dump(-1, ' ', true, json::error_handler_t::replace), number,
+            tokenizer_.vocab_size());
     }
 
 private:
@@ -43,11 +44,7 @@ private:
 
 std::unique_ptr<Tokenizer> opened(const path& file) {
     try {
-        auto tokenizer = open_tokenizer(file.string());
-        if (tokenizer->kind() != TokenizerKind::sentencepiece)
-            fail(ExitCode::bad_file, "{}: is of the kind {}, expected a SentencePiece model", file.string(),
-                 tokenizer_kind_name(tokenizer->kind()));
-        return tokenizer;
+        return open_tokenizer(file.string());
     } catch (const Error& error) {
         fail(error.code(), "{} (--tokenizer none imports the weights without a tokenizer)", error.what());
     }
@@ -86,7 +83,7 @@ void check_tokenizer_json(const Tokenizer& tokenizer, const path& file) {
 
 }  // namespace
 
-void check_tokenizer_fits(const path& file, const path& directory, std::int64_t vocab_size) {
+TokenizerKind check_tokenizer_fits(const path& file, const path& directory, std::int64_t vocab_size) {
     const std::unique_ptr<Tokenizer> owner = opened(file);
     const Tokenizer& tokenizer = *owner;
     if (tokenizer.vocab_size() > vocab_size)
@@ -94,10 +91,11 @@ void check_tokenizer_fits(const path& file, const path& directory, std::int64_t 
              "{} has {} pieces, but vocab_size in config.json is {}: it is not this model's tokenizer; name the right "
              "one with --tokenizer, or import without (--tokenizer none)",
              file.string(), tokenizer.vocab_size(), vocab_size);
-    if (directory.empty()) return;
+    if (directory.empty()) return tokenizer.kind();
     check_added_tokens(tokenizer, directory / "added_tokens.json");
     check_tokenizer_config(tokenizer, directory / "tokenizer_config.json");
     check_tokenizer_json(tokenizer, directory / "tokenizer.json");
+    return tokenizer.kind();
 }
 
 }  // namespace gpas

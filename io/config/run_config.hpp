@@ -81,7 +81,7 @@ struct DataConfig {
     std::vector<DataSource> train;
     std::vector<DataSource> valid;  // empty: the last valid_fraction of each training source
     double valid_fraction = 0.01;
-    std::string tokenizer;  // SentencePiece .model file; only `gpas generate` and exports need it
+    std::string tokenizer;  // file for open_tokenizer(); only `gpas generate` and exports need it
     SampleMode mode = SampleMode::packed;
     TruncatedEnd truncated_end = TruncatedEnd::automatic;  // automatic: eos if the documents end with EOS, else text
     bool mask_documents = false;  // packed: attention and loss do not cross document boundaries

@@ -16,9 +16,11 @@ void declare_data(SchemaBuilder& schema) {
               .unit = "fraction",
               .range = below_one,
               .aliases = {"split"}});
-    data.add("tokenizer", file_content, &DataConfig::tokenizer,
-             {.help = "SentencePiece .model file. Only `gpas generate` and exports need it.",
-              .aliases = {"tokenizer_model", "tokenizer_path", "vocab_file"}});
+    data.add(
+        "tokenizer", file_content, &DataConfig::tokenizer,
+        {.help =
+             "SentencePiece .model file, tokenizer.json, tekken.json or tiktoken file. Only `gpas generate` and exports need it.",
+         .aliases = {"tokenizer_model", "tokenizer_path", "vocab_file"}});
     data.add("mode", run_math, &DataConfig::mode,
              {.help = "packed: documents are concatenated and cut into full sequences. padded: one document per "
                       "sample, truncated or padded, as in the paper."});

@@ -137,12 +137,14 @@ private:
                  "{}: has no end-of-text piece to append: prepare without EOS, or use another tokenizer",
                  report_.tokenizer);
         }
+        report_.tokenizer_kind = tokenizer_->kind();
         report_.vocab_size = tokenizer_->vocab_size();
         report_.dtype = token_dtype_for(report_.vocab_size);
     }
 
     void train() {
-        if (!options_.train_tokenizer) fail(ExitCode::usage, "no tokenizer: name a .model file or train a tokenizer");
+        if (!options_.train_tokenizer)
+            fail(ExitCode::usage, "no tokenizer: name a tokenizer's file or train a tokenizer");
         notice("training a tokenizer of " + std::to_string(options_.train_tokenizer->vocab_size) + " pieces");
         for (TextInput& input : inputs_.files) {
             if (input.stream) spool_.take(input);
@@ -192,6 +194,7 @@ private:
         state_ = {};
         state_.identity = identity_;
         state_.tokenizer = tokenizer_->fingerprint();
+        state_.tokenizer_kind = tokenizer_kind_name(tokenizer_->kind());
         mark();
         if (!trained_) return;
         new_model_ = !std::filesystem::exists(report_.tokenizer);

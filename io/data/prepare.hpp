@@ -5,6 +5,7 @@
 #include "io/data/document_encoder.hpp"
 #include "io/data/indexed_dataset.hpp"
 #include "io/data/text_input.hpp"
+#include "io/data/tokenizer.hpp"
 #include "io/data/tokenizer_training.hpp"
 
 #include <cstdint>
@@ -27,7 +28,7 @@ struct PrepareOptions {
     std::string json_key = "text";          // jsonl: keys of the strings that are the text (text_key.hpp)
     bool json_key_given = false;            // the user set json_key, which is an error if the inputs are plain text
 
-    std::string tokenizer;                             // a SentencePiece .model file; empty: train_tokenizer is set
+    std::string tokenizer;                             // a file for open_tokenizer(); empty: train_tokenizer is set
     std::optional<TokenizerTraining> train_tokenizer;  // train a tokenizer and save it as <output_prefix>.model
     // Train on at most this much text, taken from all over the inputs.
     std::int64_t tokenizer_sample_bytes = std::int64_t(64) << 20;
@@ -46,7 +47,8 @@ struct PrepareOptions {
 
 struct PrepareReport {
     std::string prefix;     // of the token files
-    std::string tokenizer;  // path of the model used
+    std::string tokenizer;  // path of the tokenizer used
+    TokenizerKind tokenizer_kind = TokenizerKind::sentencepiece;
     std::int64_t vocab_size = 0;
     TokenDtype dtype = TokenDtype::uint16;
     std::int64_t documents = 0;        // written; empty documents are not written

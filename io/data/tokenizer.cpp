@@ -46,6 +46,16 @@ const char* tokenizer_kind_name(TokenizerKind kind) {
     return "";
 }
 
+const char* tokenizer_file_name(TokenizerKind kind) {
+    switch (kind) {
+        case TokenizerKind::hugging_face: return "tokenizer.json";
+        case TokenizerKind::tekken: return "tekken.json";
+        case TokenizerKind::sentencepiece:
+        case TokenizerKind::tiktoken: return "tokenizer.model";
+    }
+    return "";
+}
+
 std::vector<std::int32_t> Tokenizer::encode(std::string_view text) const {
     std::vector<std::int32_t> ids;
     encode(text, ids);
@@ -79,11 +89,14 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::string& path) {
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer(std::string bytes, std::string name) {
-    const TokenizerKind kind = recognise_tokenizer(bytes, name);
-    if (kind == TokenizerKind::hugging_face) return std::make_unique<JsonTokenizer>(std::move(bytes), std::move(name));
-    if (kind == TokenizerKind::tekken || kind == TokenizerKind::tiktoken)
-        return std::make_unique<TiktokenTokenizer>(std::move(bytes), std::move(name));
-    return std::make_unique<SentencePieceTokenizer>(std::move(bytes), std::move(name));
+    switch (recognise_tokenizer(bytes, name)) {
+        case TokenizerKind::sentencepiece:
+            return std::make_unique<SentencePieceTokenizer>(std::move(bytes), std::move(name));
+        case TokenizerKind::hugging_face: return std::make_unique<JsonTokenizer>(std::move(bytes), std::move(name));
+        case TokenizerKind::tekken:
+        case TokenizerKind::tiktoken: return std::make_unique<TiktokenTokenizer>(std::move(bytes), std::move(name));
+    }
+    fail(ExitCode::internal, "a tokenizer of an unknown kind");
 }
 
 }  // namespace gpas

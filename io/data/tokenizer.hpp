@@ -20,6 +20,9 @@ enum class TokenizerKind {
 
 // "SentencePiece", "Hugging Face tokenizer.json", "Mistral tekken.json", "tiktoken": for reports and manifests.
 const char* tokenizer_kind_name(TokenizerKind kind);
+// The name that Hugging Face's model directories use for a file of this kind: "tokenizer.model", "tokenizer.json",
+// "tekken.json".
+const char* tokenizer_file_name(TokenizerKind kind);
 
 // Immutable after construction; all members are thread-safe.
 class Tokenizer {

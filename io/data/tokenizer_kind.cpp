@@ -22,8 +22,8 @@ struct Finding {
 };
 
 constexpr const char* not_read =
-    "; gpas reads SentencePiece models, tokenizer.json, tekken.json and tiktoken vocabularies: name the one that belongs "
-    "to this file, if there is one, or train a tokenizer with `gpas prepare --train-tokenizer`";
+    "; gpas reads SentencePiece models, tokenizer.json, tekken.json and tiktoken files: name such a file, or train a "
+    "tokenizer with `gpas prepare --train-tokenizer`";
 
 // Reads JSON until a key shows what the file is.
 class JsonKind : public json::json_sax_t {

@@ -1,9 +1,9 @@
 #include "io/hugging_face/tokenizer.hpp"
 
-#include "base/error.hpp"
 #include "io/hugging_face/tokenizer_writer.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <cmath>
@@ -57,15 +57,43 @@ std::string joined(const std::vector<std::string>& parts) {
     return text;
 }
 
-}  // namespace
+// Whether the tokenizers library adds special tokens to every text that it encodes.
+bool adds_special_tokens(const Tokenizer& tokenizer) {
+    const auto file = nlohmann::json::parse(tokenizer.model_bytes(), nullptr, false);
+    return file.is_object() && file.contains("post_processor") &&
+           file["post_processor"].dump().find("SpecialToken") != std::string::npos;
+}
 
-ExportedTokenizer export_tokenizer(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length) {
-    if (tokenizer.kind() != TokenizerKind::sentencepiece) {
-        fail(ExitCode::usage,
-             "the tokenizer is of the kind {}: only SentencePiece tokenizers can be exported; use --tokenizer none and "
-             "add the tokenizer's files to the export",
-             tokenizer_kind_name(tokenizer.kind()));
-    }
+// A tokenizer.json, copied, and the tokenizer_config.json with which AutoTokenizer reads it.
+ExportedTokenizer copied_json(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length) {
+    const auto piece = [&](std::int64_t id) {
+        return id >= 0 && id < tokenizer.vocab_size() ? nlohmann::ordered_json(tokenizer.piece(id))
+                                                      : nlohmann::ordered_json();
+    };
+    nlohmann::ordered_json config;
+    config["tokenizer_class"] = "PreTrainedTokenizerFast";
+    config["bos_token"] = piece(ids.bos >= 0 ? ids.bos : tokenizer.bos_id());
+    config["eos_token"] = piece(ids.eos.empty() ? tokenizer.eos_id() : ids.eos.front());
+    config["unk_token"] = piece(tokenizer.unk_id());
+    config["pad_token"] = piece(ids.pad >= 0 ? ids.pad : tokenizer.pad_id());
+    config["clean_up_tokenization_spaces"] = false;
+    config["model_max_length"] = max_length;
+    ExportedTokenizer out{.config = config.dump(2) + "\n", .model_file = "tokenizer.json"};
+    if (adds_special_tokens(tokenizer) && !ids.add_bos)
+        out.notes.push_back(
+            "the post-processor of tokenizer.json adds special tokens, which the documents of training do not begin "
+            "with: add_special_tokens=False gives the token ids of training");
+    return out;
+}
+
+ExportedTokenizer copied_vocabulary(const Tokenizer& tokenizer) {
+    return {.model_file = tokenizer_file_name(tokenizer.kind()),
+            .notes = {fmt::format("the tokenizer is copied as {}, which AutoTokenizer of transformers may not read: "
+                                  "add a tokenizer.json for it",
+                                  tokenizer_file_name(tokenizer.kind()))}};
+}
+
+ExportedTokenizer converted_model(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length) {
     const WrittenTokenizer written = write_tokenizer(tokenizer, ids, max_length);
     ExportedTokenizer out{.json = written.json, .config = written.config};
     const std::vector<std::string> transformers = transformers_limits(written), llama = llama_cpp_limits(written);
@@ -81,6 +109,18 @@ ExportedTokenizer export_tokenizer(const Tokenizer& tokenizer, const TokenIds& i
     else if (written.is_exact)
         out.notes.push_back("llama.cpp reads U+2581 as a space; all other text gets the token ids of training");
     return out;
+}
+
+}  // namespace
+
+ExportedTokenizer export_tokenizer(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length) {
+    switch (tokenizer.kind()) {
+        case TokenizerKind::sentencepiece: return converted_model(tokenizer, ids, max_length);
+        case TokenizerKind::hugging_face: return copied_json(tokenizer, ids, max_length);
+        case TokenizerKind::tekken:
+        case TokenizerKind::tiktoken: break;
+    }
+    return copied_vocabulary(tokenizer);
 }
 
 }  // namespace gpas

@@ -303,9 +303,62 @@ def a_directory_stands_for_the_only_tokenizer_in_it():
     common = ("--output-prefix", "named", "--tokenizer", "model")
     refused(prepare("--input", "learn.txt", *common), 3, "model: is a directory without a tokenizer")
     shutil.copy("t.model", "model/tokenizer.model")
-    succeeds(prepare("--input", "learn.txt", *common), "tokenizer model/tokenizer.model: 275 pieces")
+    succeeds(prepare("--input", "learn.txt", *common), "tokenizer model/tokenizer.model: SentencePiece, 275 pieces")
     shutil.copy("t.model", "model/other.model")
     refused(prepare("--input", "learn.txt", *common), 3, "2 tokenizers (other.model, tokenizer.model)")
+
+
+def byte_alphabet():
+    """The character that byte-level BPE uses for each byte."""
+    plain = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = iter(range(256, 512))
+    return [chr(byte) if byte in plain else chr(next(others)) for byte in range(256)]
+
+
+def tokenizer_json():
+    """A byte-level tokenizer.json with two merges and an end of text."""
+    vocabulary = {character: id_ for id_, character in enumerate(byte_alphabet())}
+    vocabulary |= {"ex": 256, "ext": 257}
+    end = {"id": 258, "content": "<|endoftext|>", "single_word": False, "lstrip": False, "rstrip": False, "normalized": False,
+           "special": True}
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
+    return json.dumps({"version": "1.0", "added_tokens": [end], "normalizer": None, "pre_tokenizer": byte_level,
+                       "post_processor": None, "decoder": byte_level,
+                       "model": {"type": "BPE", "vocab": vocabulary, "merges": ["e x", "ex t"]}})
+
+
+@check
+def a_tokenizer_json_serves_training_generation_and_conversion():
+    def gpas(*arguments):
+        result = subprocess.run([GPAS, *arguments], capture_output=True, timeout=120, stdin=subprocess.DEVNULL)
+        succeeds(result)
+        return (result.stdout + result.stderr).decode()
+
+    os.makedirs("hub")
+    write("hub/tokenizer.json", tokenizer_json())
+    succeeds(prepare("--input", "learn.txt", "--tokenizer", "hub", "--output-prefix", "hub"),
+             "tokenizer hub/tokenizer.json: Hugging Face tokenizer.json, 259 pieces")
+    with open("hub_text_document.prepare.json") as file:
+        assert json.load(file)["tokenizer_kind"] == "Hugging Face tokenizer.json"
+    with open("hub_text_document.bin", "rb") as file:
+        ids = struct.unpack("<7H", file.read(14))
+    assert ids == (*b"some t", 257), ids  # the id of a byte is its value
+    write("hub.yaml", "model: {architecture: pre, vocab_size: 259, hidden_size: 16, layers: 1, heads: 2}\n"
+          "data: {train: hub_text_document, valid_fraction: 0, sequence_length: 8, tokenizer: hub/tokenizer.json}\n"
+          "schedule: {warmup_steps: 0}\nevaluation: {every: 0}\n"
+          "training: {steps: 2, global_batch_size: 2, micro_batch_size: 1}\ndirectory: hub_run\n")
+    gpas("train", "hub.yaml")
+    assert gpas("generate", "hub_run", "--prompt", "some text", "--tokens", "3").startswith("some text")
+    gpas("convert", "hub_run", "hub_export", "--no-logits")
+    with open("hub_export/tokenizer.json") as copy, open("hub_export/tokenizer_config.json") as config:
+        assert copy.read() == tokenizer_json()
+        assert json.load(config) == {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": None,
+                                     "eos_token": "<|endoftext|>", "unk_token": None, "pad_token": None,
+                                     "clean_up_tokenization_spaces": False, "model_max_length": 8}
+    assert not os.path.exists("hub_export/tokenizer.model")
+    assert "data.tokenizer=hub_back/tokenizer.json" in gpas("convert", "hub_export", "hub_back", "--no-logits")
+    with open("hub_back/tokenizer.json") as copy:
+        assert copy.read() == tokenizer_json()
 
 
 @check
