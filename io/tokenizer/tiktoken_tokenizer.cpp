@@ -33,11 +33,12 @@ std::string pattern_for(const TiktokenFile& file, const std::string& given, cons
     if (const char* known = tiktoken_pattern(given)) return known;
     if (!given.empty()) return given;
     if (file.pattern.empty()) {
-        fail(ExitCode::bad_file,
-             "{}: is a tiktoken vocabulary that gpas does not know, and such a file does not contain the pattern that "
-             "cuts texts into words: expected a pattern with it, a regular expression or one of gpt2, cl100k_base, "
-             "o200k_base, llama3, llama4, qwen, qwen3.6",
-             name);
+        fail(
+            ExitCode::bad_file,
+            "{}: is a tiktoken vocabulary that gpas does not know (it knows those of Llama 3, Llama 4, Qwen, Qwen 3.6 and "
+            "cl100k_base), and the file does not contain the pattern that splits text into words; save the tokenizer as "
+            "tokenizer.json with transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(OTHER)",
+            name);
     }
     return file.pattern;
 }
