@@ -22,14 +22,14 @@ constexpr int longest_answer_bytes = 256;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Polls 64 times without a pause, then yields the core to other threads. After 2 ms it sleeps between polls: 50 us, or
-// 2% of the time waited so far, up to 1 ms. A long wait so leaves the core to ranks that compute, and ends at most 2% late.
+// Polls 64 times without a pause, then yields the core to other threads, and after 2 ms sleeps 50 us at a time. Longer pauses would
+// slow transfers down: MPI moves the parts of a large message only while the ranks poll.
 void pause(std::int64_t tries, double waited_seconds) {
     if (tries < 64) return;
     if (waited_seconds < 2e-3)
         sched_yield();
     else
-        std::this_thread::sleep_for(std::chrono::duration<double>(std::clamp(0.02 * waited_seconds, 50e-6, 1e-3)));
+        std::this_thread::sleep_for(std::chrono::microseconds(50));
 }
 
 }  // namespace
