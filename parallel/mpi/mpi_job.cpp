@@ -22,8 +22,8 @@ constexpr int longest_answer_bytes = 256;
 
 double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Polls 64 times without a pause, then yields the core to other threads, and after 2 ms sleeps 50 us at a time. Longer pauses would
-// slow transfers down: MPI moves the parts of a large message only while the ranks poll.
+// Polls 64 times without a pause, then yields the core to other threads, and after 2 ms sleeps 50 us at a time. Longer
+// pauses would slow transfers down: MPI moves the parts of a large message only while the ranks poll.
 void pause(std::int64_t tries, double waited_seconds) {
     if (tries < 64) return;
     if (waited_seconds < 2e-3)

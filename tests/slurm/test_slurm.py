@@ -126,7 +126,7 @@ def crashed_in_mpi_init(text):
 
 
 def again_after_a_crash_in_mpi_init(function):
-    """The check is repeated, from the state before it, if it failed in a job that crashed in MPI_Init."""
+    """If the check failed and one of its jobs crashed in MPI_Init, the check is repeated from the state before it, at most 3 times."""
     @functools.wraps(function)
     def repeated():
         before = {*glob.glob("*"), *glob.glob("runs/*")}
