@@ -80,11 +80,7 @@ void SentencePieceTokenizer::probe() {
 
 void SentencePieceTokenizer::encode(std::string_view text, std::vector<std::int32_t>& ids) const {
     std::string repaired;
-    if (valid_utf8_prefix(text) != text.size()) {
-        std::int64_t replaced = 0;
-        repaired = repair_utf8(text, replaced);
-        text = repaired;
-    }
+    text = well_formed(text, repaired);
     cuts_at_newlines_ ? encode_piecewise(text, ids) : encode_plain(text, ids);
 }
 

@@ -64,4 +64,16 @@ std::string repair_utf8(std::string_view text, std::int64_t& replaced) {
     return result;
 }
 
+std::string_view well_formed(std::string_view text, std::string& storage) {
+    if (valid_utf8_prefix(text) == text.size()) return text;
+    std::int64_t replaced = 0;
+    storage = repair_utf8(text, replaced);
+    return storage;
+}
+
+std::string well_formed(std::string text) {
+    std::int64_t replaced = 0;
+    return valid_utf8_prefix(text) == text.size() ? text : repair_utf8(text, replaced);
+}
+
 }  // namespace gpas

@@ -15,5 +15,8 @@ std::size_t valid_utf8_prefix(std::string_view text);
 // The text with each maximal ill-formed part replaced by one U+FFFD, as Unicode recommends. `replaced` += the number of
 // replacements.
 std::string repair_utf8(std::string_view text, std::int64_t& replaced);
+// `text` itself if it is well-formed. Otherwise the repaired text, which is stored in `storage`.
+std::string_view well_formed(std::string_view text, std::string& storage);
+std::string well_formed(std::string text);  // the same with a text of its own
 
 }  // namespace gpas

@@ -65,11 +65,7 @@ TextEncoder::~TextEncoder() = default;
 
 void TextEncoder::encode(std::string_view text, std::vector<std::int32_t>& ids) const {
     std::string repaired;
-    if (valid_utf8_prefix(text) != text.size()) {
-        std::int64_t replaced = 0;
-        repaired = repair_utf8(text, replaced);
-        text = repaired;
-    }
+    text = well_formed(text, repaired);
     Lease lease(*this);
     before_.for_each_section(text, [&](TextSpan span, std::int32_t id) {
         if (id >= 0) {

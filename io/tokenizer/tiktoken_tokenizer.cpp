@@ -104,8 +104,7 @@ std::string TiktokenTokenizer::decode(std::span<const std::int32_t> ids) const {
             fail(ExitCode::usage, "{}: token id {} is outside the vocabulary of {}", name_, id, vocab_size());
         if (!special_[std::size_t(id)]) text += texts_[std::size_t(id)];
     }
-    std::int64_t replaced = 0;
-    return valid_utf8_prefix(text) == text.size() ? text : repair_utf8(text, replaced);
+    return well_formed(std::move(text));
 }
 
 std::string TiktokenTokenizer::piece(std::int64_t id) const {

@@ -21,11 +21,6 @@ std::string joined(const Tokens& tokens, std::string_view between = "") {
     return text;
 }
 
-std::string well_formed(const std::string& text) {
-    std::int64_t replaced = 0;
-    return valid_utf8_prefix(text) == text.size() ? text : repair_utf8(text, replaced);
-}
-
 std::optional<char> byte_token(std::string_view token) {
     if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return std::nullopt;
     unsigned byte = 0;
