@@ -135,6 +135,10 @@ void add_prepare(CLI::App& app, Chosen& chosen) {
         "--tokenizer", prepare.tokenizer,
         "a SentencePiece .model file, tokenizer.json, tekken.json or tiktoken file, or a directory with one "
         "of them");
+    command->add_option(
+        "--pattern", prepare.pattern,
+        "of a tiktoken file: a regular expression that splits text into words, or the name of one (gpt2, "
+        "cl100k_base, o200k_base, llama3, llama4, qwen, qwen3.6); saves the tokenizer as PREFIX.tokenizer.json");
     add_integer(*command, "--train-tokenizer", options->train_pieces, {1, 1 << 24},
                 "train a tokenizer with this many pieces and save it as PREFIX.model")
         ->default_str("");

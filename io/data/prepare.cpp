@@ -9,6 +9,7 @@
 #include "io/data/text_key.hpp"
 #include "io/data/text_sample.hpp"
 #include "io/data/text_spool.hpp"
+#include "io/tokenizer/tiktoken_json.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -35,8 +36,9 @@ public:
         }
         if (has_streams_) stored_bytes_ = 0;  // unknown
         report_.prefix = prefix_;
-        report_.tokenizer =
-            options.tokenizer.empty() ? options.output_prefix + ".model" : tokenizer_file(options.tokenizer);
+        report_.tokenizer = !options.pattern.empty()    ? options.output_prefix + ".tokenizer.json"
+                            : options.tokenizer.empty() ? options.output_prefix + ".model"
+                                                        : tokenizer_file(options.tokenizer);
     }
 
     PrepareReport run() {
@@ -100,9 +102,9 @@ private:
                      prefix_, extension, manifest_path_);
             }
         }
-        if (options_.train_tokenizer && std::filesystem::exists(report_.tokenizer)) {
+        if ((options_.train_tokenizer || !options_.pattern.empty()) && std::filesystem::exists(report_.tokenizer)) {
             fail(ExitCode::usage,
-                 "{}: exists, and training would replace it: use it with --tokenizer {}, choose another "
+                 "{}: exists, and this command would replace it: use it with --tokenizer {}, choose another "
                  "--output-prefix, or remove the file",
                  report_.tokenizer, report_.tokenizer);
         }
@@ -123,6 +125,8 @@ private:
                 tokenizer_ = open_tokenizer(report_.tokenizer);
             } catch (const Error&) {
             }
+        } else if (!options_.pattern.empty()) {
+            make_json();
         } else if (!options_.tokenizer.empty()) {
             tokenizer_ = open_tokenizer(report_.tokenizer);
         }
@@ -131,6 +135,8 @@ private:
             earlier_.reset();
             if (trained_before) tokenizer_.reset();
         }
+        if (earlier_ && made_ && !std::filesystem::exists(report_.tokenizer))
+            write_file_durably(report_.tokenizer, tokenizer_->model_bytes());
         if (!tokenizer_) train();
         if (options_.append_eos && tokenizer_->eos_id() < 0) {
             fail(ExitCode::usage,
@@ -140,6 +146,14 @@ private:
         report_.tokenizer_kind = tokenizer_->kind();
         report_.vocab_size = tokenizer_->vocab_size();
         report_.dtype = token_dtype_for(report_.vocab_size);
+    }
+
+    // Adds the pattern to the tiktoken file.
+    void make_json() {
+        const std::string file = tokenizer_file(options_.tokenizer);
+        std::string json = tiktoken_as_json(read_tokenizer(file), file, options_.pattern);
+        tokenizer_ = open_tokenizer(std::move(json), report_.tokenizer);
+        made_ = true;
     }
 
     void train() {
@@ -156,7 +170,7 @@ private:
         std::string model =
             gpas::train_tokenizer(*options_.train_tokenizer, [&](std::string& text) { return sample.next(text); });
         tokenizer_ = open_tokenizer(std::move(model), report_.tokenizer);
-        trained_ = true;
+        made_ = true;
     }
 
     bool finished_before() {
@@ -196,7 +210,7 @@ private:
         state_.tokenizer = tokenizer_->fingerprint();
         state_.tokenizer_kind = tokenizer_kind_name(tokenizer_->kind());
         mark();
-        if (!trained_) return;
+        if (!made_) return;
         new_model_ = !std::filesystem::exists(report_.tokenizer);
         write_file_durably(report_.tokenizer, tokenizer_->model_bytes());
     }
@@ -289,7 +303,7 @@ private:
         for (const char* extension : {".idx.partial", ".bin.partial"}) std::filesystem::remove(prefix_ + extension);
         if (new_model_) std::filesystem::remove(report_.tokenizer);
         std::filesystem::remove(manifest_path_);
-        const bool has_outputs = std::filesystem::exists(prefix_ + ".idx") || (trained_ && !new_model_);
+        const bool has_outputs = std::filesystem::exists(prefix_ + ".idx") || (made_ && !new_model_);
         if (has_outputs) save_manifest(manifest_path_, {});  // which an earlier run of this command has written
     }
 
@@ -297,7 +311,7 @@ private:
     TextInputs inputs_;
     std::string prefix_, manifest_path_, identity_;
     TextSpool spool_;
-    bool has_streams_ = false, trained_ = false, new_model_ = false;
+    bool has_streams_ = false, made_ = false, new_model_ = false;
     std::int64_t stored_bytes_ = 0, marked_text_bytes_ = 0;
     std::optional<PrepareManifest> earlier_;
     PrepareManifest state_;
@@ -314,6 +328,8 @@ PrepareReport prepare(const PrepareOptions& options) {
         fail(ExitCode::usage,
              "prepare: found a tokenizer and the options to train a tokenizer, expected one of the two");
     }
+    if (!options.pattern.empty() && options.tokenizer.empty())
+        fail(ExitCode::usage, "--pattern is the pattern of a tiktoken file: name the file with --tokenizer");
     check_text_keys(options.json_key);
     if (options.train_tokenizer) check_tokenizer_training(*options.train_tokenizer);
     require(options.unit_bytes > 0 && options.mark_bytes > 0 && options.tokenizer_sample_bytes > 0,

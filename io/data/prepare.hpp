@@ -28,7 +28,10 @@ struct PrepareOptions {
     std::string json_key = "text";          // jsonl: keys of the strings that are the text (text_key.hpp)
     bool json_key_given = false;            // the user set json_key, which is an error if the inputs are plain text
 
-    std::string tokenizer;                             // a file for open_tokenizer(); empty: train_tokenizer is set
+    std::string tokenizer;  // a file for open_tokenizer(); empty: train_tokenizer is set
+    // Not empty: `tokenizer` is a tiktoken file, and this is the pattern that splits text into words: a name of
+    // known_tiktoken.hpp or a regular expression. The tokenizer is saved as <output_prefix>.tokenizer.json.
+    std::string pattern;
     std::optional<TokenizerTraining> train_tokenizer;  // train a tokenizer and save it as <output_prefix>.model
     // Train on at most this much text, taken from all over the inputs.
     std::int64_t tokenizer_sample_bytes = std::int64_t(64) << 20;

@@ -50,6 +50,7 @@ std::string prepare_identity(const PrepareOptions& options, const TextInputs& in
                   {"append_eos", options.append_eos},
                   {"skip_bad_lines", options.skip_bad_lines},
                   {"tokenizer", options.tokenizer}};
+    if (!options.pattern.empty()) identity["pattern"] = options.pattern;
     if (options.tokenizer.empty() && options.train_tokenizer) {
         identity["train"] = {int(options.train_tokenizer->type), options.train_tokenizer->vocab_size,
                              options.tokenizer_sample_bytes, options.unit_bytes};

@@ -19,16 +19,6 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t largest_file_bytes = 1 << 28;
 
-std::string read_tokenizer(const std::string& path) {
-    const MappedFile file(path);
-    if (file.size_bytes() == 0)
-        fail(ExitCode::bad_file, "{}: is empty, expected a tokenizer: copy or download it again", path);
-    if (file.size_bytes() > largest_file_bytes)
-        fail(ExitCode::bad_file, "{}: found {} bytes, expected a tokenizer of at most 2^28 bytes", path,
-             file.size_bytes());
-    return {reinterpret_cast<const char*>(file.data()), std::size_t(file.size_bytes())};
-}
-
 bool is_tokenizer_name(const fs::path& file) {
     return file.filename() == "tokenizer.json" || file.filename() == "tekken.json" || file.extension() == ".model" ||
            file.extension() == ".tiktoken";
@@ -81,6 +71,16 @@ std::string tokenizer_file(const std::string& path) {
         fail(ExitCode::bad_file, "{}: is a directory with {} tokenizers ({}): name one of these files", path,
              names.size(), fmt::join(names, ", "));
     return (fs::path(path) / names.front()).string();
+}
+
+std::string read_tokenizer(const std::string& path) {
+    const MappedFile file(path);
+    if (file.size_bytes() == 0)
+        fail(ExitCode::bad_file, "{}: is empty, expected a tokenizer: copy or download it again", path);
+    if (file.size_bytes() > largest_file_bytes)
+        fail(ExitCode::bad_file, "{}: found {} bytes, expected a tokenizer of at most 2^28 bytes", path,
+             file.size_bytes());
+    return {reinterpret_cast<const char*>(file.data()), std::size_t(file.size_bytes())};
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer(const std::string& path) {

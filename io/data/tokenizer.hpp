@@ -70,6 +70,9 @@ std::unique_ptr<Tokenizer> open_tokenizer(const std::string& path);
 // `bytes`: the content of such a file; `name`: for messages.
 std::unique_ptr<Tokenizer> open_tokenizer(std::string bytes, std::string name);
 
+// The bytes of the file. Error(bad_file) if it is missing, empty or larger than 2^28 bytes.
+std::string read_tokenizer(const std::string& path);
+
 // The path itself, unless it is a directory: then the only tokenizer file in the directory (tokenizer.json,
 // tekken.json, *.model, *.tiktoken). Error(bad_file) if the directory contains no such file or several.
 std::string tokenizer_file(const std::string& path);

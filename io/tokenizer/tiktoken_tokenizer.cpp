@@ -36,8 +36,8 @@ std::string pattern_for(const TiktokenFile& file, const std::string& given, cons
         fail(
             ExitCode::bad_file,
             "{}: is a tiktoken vocabulary that gpas does not know (it knows those of Llama 3, Llama 4, Qwen, Qwen 3.6 and "
-            "cl100k_base), and the file does not contain the pattern that splits text into words; save the tokenizer as "
-            "tokenizer.json with transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(OTHER)",
+            "cl100k_base), and the file does not contain the pattern that splits text into words: give the pattern to `gpas "
+            "prepare --pattern`, which saves a tokenizer.json, or save the tokenizer as tokenizer.json with transformers",
             name);
     }
     return file.pattern;

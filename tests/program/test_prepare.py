@@ -3,6 +3,7 @@
 
 Prints TAP. Token files are read by the few lines of `documents`, and pieces by those of `Pieces`, independently of gpas.
 """
+import base64
 import bz2
 import glob
 import gzip
@@ -306,6 +307,33 @@ def a_directory_stands_for_the_only_tokenizer_in_it():
     succeeds(prepare("--input", "learn.txt", *common), "tokenizer model/tokenizer.model: SentencePiece, 275 pieces")
     shutil.copy("t.model", "model/other.model")
     refused(prepare("--input", "learn.txt", *common), 3, "2 tokenizers (other.model, tokenizer.model)")
+
+
+@check
+def an_unknown_tiktoken_file_needs_a_pattern():
+    """The tokenizer.json that is saved with the token files gives the same ids and is a tokenizer like any other."""
+    tokens = [bytes([byte]) for byte in range(256)] + [b"ab", b" ab", b"abab"]
+    write("u.tiktoken", b"".join(base64.b64encode(token) + b" %d\n" % rank for rank, token in enumerate(tokens)))
+    write("ab.txt", "ababab ab 12ab")
+    common = ("--input", "ab.txt", "--output-prefix", "patterned/out")
+    refused(prepare(*common, "--tokenizer", "u.tiktoken"), 3, "u.tiktoken", "`gpas prepare --pattern`")
+    refused(prepare(*common, "--tokenizer", "u.tiktoken", "--pattern", "(a"), 3, '--pattern: regular expression "(a"')
+    refused(prepare(*common, "--tokenizer", "t.model", "--pattern", "gpt2"), 2, "t.model: --pattern is for tiktoken files", "SentencePiece")
+    refused(prepare(*common, "--train-tokenizer", "280", "--pattern", "gpt2"), 2, "--pattern")
+    assert not glob.glob("patterned/*")
+    words = ("--tokenizer", "u.tiktoken", "--pattern", r"\p{L}{1,3}+|.")
+    succeeds(prepare(*common, *words), "tokenizer patterned/out.tokenizer.json: Hugging Face tokenizer.json, 260 pieces")
+    by_words = open("patterned/out_text_document.bin", "rb").read()
+    # aba bab " " ab " " 1 2 ab, end
+    assert struct.unpack("<11H", by_words) == (256, 97, 98, 256, 32, 256, 32, 49, 50, 256, 259), by_words
+    succeeds(prepare(*common, *words), "prepared before")
+    os.remove("patterned/out.tokenizer.json")
+    succeeds(prepare(*common, *words), "prepared before")
+    succeeds(prepare("--input", "ab.txt", "--output-prefix", "again", "--tokenizer", "patterned/out.tokenizer.json"))
+    assert open("again_text_document.bin", "rb").read() == by_words
+    succeeds(prepare(*common, "--tokenizer", "u.tiktoken", "--pattern", "gpt2"), "the inputs or the options have changed")
+    # ababab " ab" " 12" ab, end
+    assert struct.unpack("<8H", open("patterned/out_text_document.bin", "rb").read()) == (258, 256, 257, 32, 49, 50, 256, 259)
 
 
 def byte_alphabet():
