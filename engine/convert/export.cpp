@@ -3,6 +3,7 @@
 #include "engine/convert/convert.hpp"
 #include "engine/convert/fold.hpp"
 #include "engine/convert/hugging_face_weights.hpp"
+#include "engine/convert/original_files.hpp"
 #include "engine/convert/shared.hpp"
 #include "engine/convert/trained_tokens.hpp"
 #include "io/checkpoint/checkpoint.hpp"
@@ -154,8 +155,18 @@ private:
                      file, tokenizer_->vocab_size(), run_.model.vocab_size);
         }
         config_.ids = token_ids();
-        if (tokenizer_) exported_ = export_tokenizer(*tokenizer_, config_.ids, config_.max_length);
+        if (!tokenizer_) return;
+        const path originals = path(tokenizer_file(file)).parent_path();
+        if (options_.tokenizer.empty() && is_imported() && are_original_files(originals, tokenizer_->kind())) {
+            originals_ = originals;
+            exported_.notes = notes_of_copy(*tokenizer_, config_.ids);
+        } else {
+            exported_ = export_tokenizer(*tokenizer_, config_.ids, config_.max_length);
+        }
     }
+
+    // Whether training began with an imported model.
+    bool is_imported() const { return file_->header().extra.contains("token_ids"); }
 
     // bos and eos of the imported model that training began with; else those that the training data use.
     TokenIds token_ids() const {
@@ -179,8 +190,10 @@ private:
     void finish(NewDirectory& directory) {
         if (shards_.size() > 1) write_text(directory_ / "model.safetensors.index.json", index_text(shards_));
         write_text(directory_ / "generation_config.json", generation_config_text(config_));
-        if (tokenizer_) {
-            write_text(directory_ / exported_.model_file, tokenizer_->model_bytes());
+        if (!originals_.empty()) {
+            copy_original_files(originals_, directory_);
+        } else if (tokenizer_) {
+            if (!exported_.model_file.empty()) write_text(directory_ / exported_.model_file, tokenizer_->model_bytes());
             if (!exported_.json.empty()) write_text(directory_ / "tokenizer.json", exported_.json);
             if (!exported_.config.empty()) write_text(directory_ / "tokenizer_config.json", exported_.config);
         }
@@ -222,6 +235,7 @@ private:
     HuggingFaceConfig config_;
     std::unique_ptr<Tokenizer> tokenizer_;
     ExportedTokenizer exported_;
+    path originals_;  // directory with the original files of an imported model; empty: write other ones
     std::vector<Shard> shards_;
     path directory_;
 };

@@ -1,6 +1,7 @@
 #include "base/error.hpp"
 #include "engine/convert/convert.hpp"
 #include "engine/convert/hugging_face_weights.hpp"
+#include "engine/convert/original_files.hpp"
 #include "engine/convert/shared.hpp"
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/config/describe.hpp"
@@ -71,6 +72,13 @@ private:
         return {};
     }
 
+    // Whether the tokenizer is one of the source.
+    bool has_own_tokenizer() const {
+        std::error_code ignored;
+        return !tokenizer_.empty() &&
+               (options_.tokenizer.empty() ||
+                std::filesystem::equivalent(path(tokenizer_).remove_filename() / ".", options_.source, ignored));
+    }
     path tokenizer_copy() const { return options_.target / tokenizer_file_name(kind_); }
 
     // Saves the weights. Each parameter is written by one rank, which holds one parameter at a time in memory.
@@ -113,6 +121,7 @@ private:
     }
 
     void finish(const path& file, NewDirectory& directory) const {
+        if (has_own_tokenizer()) copy_original_files(options_.source, directory.path());
         if (!run_.data.tokenizer.empty()) copy_whole(tokenizer_, directory.path() / tokenizer_file_name(kind_));
         write_text(directory.path() / "config.yaml", dump_config(run_));
         for (const std::string& note : notes_) options_.say(note);

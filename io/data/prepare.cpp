@@ -130,7 +130,11 @@ private:
         } else if (!options_.tokenizer.empty()) {
             tokenizer_ = open_tokenizer(report_.tokenizer);
         }
-        if (earlier_ && (!tokenizer_ || tokenizer_->fingerprint() != earlier_->tokenizer)) {
+        const auto is_earlier = [&] {
+            const bool other_eos = options_.append_eos && earlier_->eos >= 0 && earlier_->eos != tokenizer_->eos_id();
+            return tokenizer_->fingerprint() == earlier_->tokenizer && !other_eos;
+        };
+        if (earlier_ && (!tokenizer_ || !is_earlier())) {
             notice(report_.tokenizer + ": is not the tokenizer of the earlier run: starting from the beginning");
             earlier_.reset();
             if (trained_before) tokenizer_.reset();
@@ -208,6 +212,7 @@ private:
         state_ = {};
         state_.identity = identity_;
         state_.tokenizer = tokenizer_->fingerprint();
+        state_.eos = options_.append_eos ? tokenizer_->eos_id() : -1;
         state_.tokenizer_kind = tokenizer_kind_name(tokenizer_->kind());
         mark();
         if (!made_) return;

@@ -64,6 +64,7 @@ void save_manifest(const std::string& path, const PrepareManifest& m) {
                     {"identity", m.identity},
                     {"tokenizer", m.tokenizer},
                     {"tokenizer_kind", m.tokenizer_kind},
+                    {"eos", m.eos},
                     {"next", {m.next.file, m.next.offset, m.next.line, m.next.inside_document}},
                     {"mark", {m.mark.tokens, m.mark.documents, m.mark.open_tokens, m.mark.checksum}},
                     {"documents", m.documents},
@@ -93,6 +94,7 @@ std::optional<PrepareManifest> load_manifest(const std::string& path, std::strin
         m.tokenizer = json.at("tokenizer").get<std::uint64_t>();
         m.tokenizer_kind =
             json.value("tokenizer_kind", "SentencePiece");  // a file without it is older than other kinds
+        m.eos = json.value("eos", -1);
         const Json &next = json.at("next"), &mark = json.at("mark");
         m.next = {next.at(0), next.at(1), next.at(2), next.at(3)};
         m.mark = {mark.at(0), mark.at(1), mark.at(2), mark.at(3)};

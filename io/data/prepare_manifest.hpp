@@ -15,6 +15,7 @@ struct PrepareManifest {
     std::string identity;         // prepare_identity(): the options and inputs that determine the token files
     std::uint64_t tokenizer = 0;  // fingerprint of the tokenizer's file
     std::string tokenizer_kind;   // tokenizer_kind_name()
+    std::int64_t eos = -1;        // the id that ends documents; -1: none, or written before this key existed
     TextPosition next;            // first text that is not yet written
     IndexedDatasetWriter::Mark mark;
     std::int64_t documents = 0, empty_documents = 0, text_bytes = 0, replaced_characters = 0;

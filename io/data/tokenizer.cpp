@@ -84,8 +84,11 @@ std::string read_tokenizer(const std::string& path) {
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer(const std::string& path) {
-    const std::string file = tokenizer_file(path);
-    return open_tokenizer(read_tokenizer(file), file);
+    const fs::path file = tokenizer_file(path);
+    std::string bytes = read_tokenizer(file);
+    if (file.filename() == "tokenizer.json" && recognise_tokenizer(bytes, file) == TokenizerKind::hugging_face)
+        return std::make_unique<JsonTokenizer>(std::move(bytes), file, read_named_tokens(file.parent_path()));
+    return open_tokenizer(std::move(bytes), file);
 }
 
 std::unique_ptr<Tokenizer> open_tokenizer(std::string bytes, std::string name) {

@@ -64,7 +64,8 @@ public:
     virtual std::uint64_t fingerprint() const;           // XXH3 of model_bytes()
 };
 
-// Opens the file, or the file in the directory as tokenizer_file() finds it. Error(bad_file), one line that states what
+// Opens the file, or the file in the directory as tokenizer_file() finds it. For a file with the name tokenizer.json,
+// the other files in its directory name BOS, EOS and the padding token (named_tokens.hpp). Error(bad_file), one line that states what
 // the file is and what to do, if the file is missing, damaged, not a tokenizer or a tokenizer that gpas does not read.
 std::unique_ptr<Tokenizer> open_tokenizer(const std::string& path);
 // `bytes`: the content of such a file; `name`: for messages.

@@ -1,6 +1,8 @@
 #include "io/hugging_face/tokenizer.hpp"
 
+#include "base/error.hpp"
 #include "io/hugging_face/tokenizer_writer.hpp"
+#include "io/tokenizer/tiktoken_json.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -64,8 +66,8 @@ bool adds_special_tokens(const Tokenizer& tokenizer) {
            file["post_processor"].dump().find("SpecialToken") != std::string::npos;
 }
 
-// A tokenizer.json, copied, and the tokenizer_config.json with which AutoTokenizer reads it.
-ExportedTokenizer copied_json(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length) {
+// The tokenizer_config.json with which AutoTokenizer reads a tokenizer.json.
+nlohmann::ordered_json config_of(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length) {
     const auto piece = [&](std::int64_t id) {
         return id >= 0 && id < tokenizer.vocab_size() ? nlohmann::ordered_json(tokenizer.piece(id))
                                                       : nlohmann::ordered_json();
@@ -78,19 +80,20 @@ ExportedTokenizer copied_json(const Tokenizer& tokenizer, const TokenIds& ids, s
     config["pad_token"] = piece(ids.pad >= 0 ? ids.pad : tokenizer.pad_id());
     config["clean_up_tokenization_spaces"] = false;
     config["model_max_length"] = max_length;
-    ExportedTokenizer out{.config = config.dump(2) + "\n", .model_file = "tokenizer.json"};
-    if (adds_special_tokens(tokenizer) && !ids.add_bos)
-        out.notes.push_back(
-            "the post-processor of tokenizer.json adds special tokens, which the documents of training do not begin "
-            "with: add_special_tokens=False gives the token ids of training");
-    return out;
+    return config;
 }
 
-ExportedTokenizer copied_vocabulary(const Tokenizer& tokenizer) {
-    return {.model_file = tokenizer_file_name(tokenizer.kind()),
-            .notes = {fmt::format("the tokenizer is copied as {}, which AutoTokenizer of transformers may not read: "
-                                  "add a tokenizer.json for it",
-                                  tokenizer_file_name(tokenizer.kind()))}};
+ExportedTokenizer copied_json(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length) {
+    return {.config = config_of(tokenizer, ids, max_length).dump(2) + "\n",
+            .model_file = "tokenizer.json",
+            .notes = notes_of_copy(tokenizer, ids)};
+}
+
+ExportedTokenizer converted_tiktoken(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length) {
+    nlohmann::ordered_json config = config_of(tokenizer, ids, max_length);
+    config["split_special_tokens"] = true;
+    const std::int64_t bos = ids.add_bos ? ids.bos : -1;
+    return {.json = tiktoken_as_json(tokenizer, std::int32_t(bos)), .config = config.dump(2) + "\n"};
 }
 
 ExportedTokenizer converted_model(const Tokenizer& tokenizer, const TokenIds& ids, std::int64_t max_length) {
@@ -118,9 +121,16 @@ ExportedTokenizer export_tokenizer(const Tokenizer& tokenizer, const TokenIds& i
         case TokenizerKind::sentencepiece: return converted_model(tokenizer, ids, max_length);
         case TokenizerKind::hugging_face: return copied_json(tokenizer, ids, max_length);
         case TokenizerKind::tekken:
-        case TokenizerKind::tiktoken: break;
+        case TokenizerKind::tiktoken: return converted_tiktoken(tokenizer, ids, max_length);
     }
-    return copied_vocabulary(tokenizer);
+    fail(ExitCode::internal, "a tokenizer of an unknown kind");
+}
+
+std::vector<std::string> notes_of_copy(const Tokenizer& tokenizer, const TokenIds& ids) {
+    if (!adds_special_tokens(tokenizer) || ids.add_bos) return {};
+    return {
+        "the post-processor of tokenizer.json adds special tokens, which the documents of training do not begin "
+        "with: add_special_tokens=False gives the token ids of training"};
 }
 
 }  // namespace gpas

@@ -50,7 +50,8 @@ void encode_bytes_directly(std::vector<PreTokenizerStep>& steps, BpeFile& file) 
 
 }  // namespace
 
-JsonTokenizer::JsonTokenizer(std::string json, std::string name) : name_(std::move(name)), json_(std::move(json)) {
+JsonTokenizer::JsonTokenizer(std::string json, std::string name, const NamedTokens& named)
+    : name_(std::move(name)), json_(std::move(json)) {
     const nlohmann::json root = parse_tokenizer_json(json_, name_);
     const JsonNode file(root, name_);
     std::vector<NormalizerStep> normalizer;
@@ -64,7 +65,7 @@ JsonTokenizer::JsonTokenizer(std::string json, std::string name) : name_(std::mo
     pieces_ = std::move(bpe.pieces);
     mark_added(added, normalizer);
     unk_ = bpe.options.unk_id;
-    find_special_ids(file, added);
+    find_special_ids(file, added, named);
     encode_bytes_directly(pre_tokenizer, bpe);
     encoder_ = std::make_unique<TextEncoder>(
         EncoderParts{std::move(added), std::move(normalizer), std::move(pre_tokenizer),
@@ -89,13 +90,29 @@ const std::string& JsonTokenizer::token_for_decoder(std::int32_t id) const {
     return normalized == normalized_.end() ? pieces_[std::size_t(id)] : normalized->second;
 }
 
-void JsonTokenizer::find_special_ids(const JsonNode& file, const std::vector<AddedToken>& added) {
+std::int32_t JsonTokenizer::id_of(const NamedToken& token) const {
+    if (token.text.empty()) return token.id;
+    const auto found = std::find(pieces_.begin(), pieces_.end(), token.text);
+    return found == pieces_.end() ? -1 : std::int32_t(found - pieces_.begin());
+}
+
+void JsonTokenizer::find_special_ids(const JsonNode& file, const std::vector<AddedToken>& added,
+                                     const NamedTokens& named) {
     TextEnds ends;
     if (const auto node = file.find("post_processor")) read_post_processor(*node, ends);
     bos_ = ends.bos >= 0 ? ends.bos : usual_id(added, usual_bos);
     eos_ = ends.eos >= 0 ? ends.eos : usual_id(added, usual_eos);
     pad_ = usual_id(added, usual_pad);
-    if (const auto padding = file.find("padding"); padding && padding->find("pad_id"))
+    for (const auto& [token, id] : {std::pair(&named.bos, &bos_), std::pair(&named.eos, &eos_)}) {
+        if (token->text.empty() && token->id < 0) continue;
+        *id = id_of(*token);
+        if (*id < 0)
+            fail(ExitCode::bad_file, "{}: found {}, expected a token of {}: the two files are of different tokenizers",
+                 token->place, nlohmann::json(token->text).dump(), name_);
+    }
+    if (const std::int32_t id = id_of(named.pad); id >= 0)
+        pad_ = id;
+    else if (const auto padding = file.find("padding"); padding && padding->find("pad_id"))
         pad_ = std::int32_t(padding->at("pad_id").integer(most_tokens - 1));
     for (const std::int32_t id : {bos_, eos_, pad_}) {
         if (id >= vocab_size())

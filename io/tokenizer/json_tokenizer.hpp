@@ -2,6 +2,7 @@
 #pragma once
 
 #include "io/data/tokenizer.hpp"
+#include "io/tokenizer/named_tokens.hpp"
 #include "io/tokenizer/text_encoder.hpp"
 #include "io/tokenizer/token_decoder.hpp"
 
@@ -21,9 +22,10 @@ class JsonNode;
 // becomes this token. Ignores "truncation", and all of "padding" but its pad_id.
 class JsonTokenizer : public Tokenizer {
 public:
-    // `json`: the bytes of the file; `name`: for messages. Error(bad_file), one line, if the file is damaged or has a
-    // component that gpas does not support.
-    JsonTokenizer(std::string json, std::string name);
+    // `json`: the bytes of the file; `name`: for messages; `named`: the special tokens that other files name.
+    // Error(bad_file), one line, if the file is damaged, has a component that gpas does not support, or has no token
+    // with the named text of BOS or EOS.
+    JsonTokenizer(std::string json, std::string name, const NamedTokens& named = {});
 
     using Tokenizer::encode;
     TokenizerKind kind() const override { return TokenizerKind::hugging_face; }
@@ -33,7 +35,8 @@ public:
     std::string piece(std::int64_t id) const override;  // empty for an id without a token
     std::string piece_text(std::int64_t id) const override;
     std::int32_t unk_id() const override { return unk_; }
-    // From the post-processor; otherwise the added token with a usual name, such as <s> or <|endoftext|>.
+    // The named token; otherwise from the post-processor; otherwise the added token with a usual name, such as <s> or
+    // <|endoftext|>.
     std::int32_t bos_id() const override { return bos_; }
     std::int32_t eos_id() const override { return eos_; }
     std::int32_t pad_id() const override { return pad_; }
@@ -44,7 +47,8 @@ public:
 private:
     void mark_added(const std::vector<AddedToken>& added, const std::vector<NormalizerStep>& normalizer);
     const std::string& token_for_decoder(std::int32_t id) const;
-    void find_special_ids(const JsonNode& file, const std::vector<AddedToken>& added);
+    void find_special_ids(const JsonNode& file, const std::vector<AddedToken>& added, const NamedTokens& named);
+    std::int32_t id_of(const NamedToken& token) const;  // -1: the vocabulary has no such token, or it is not named
 
     std::string name_;
     std::string json_;

@@ -7,6 +7,7 @@
 #include "io/config/describe.hpp"
 #include "io/config/enum_names.hpp"
 #include "io/data/indexed_writer.hpp"
+#include "io/data/tokenizer.hpp"
 #include "io/data/tokenizer_training.hpp"
 #include "io/hugging_face/config.hpp"
 #include "kernels/philox.hpp"
@@ -18,6 +19,7 @@
 #include <array>
 #include <cmath>
 #include <fstream>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <tuple>
@@ -359,6 +361,14 @@ TEST_F(Convert, does_not_export_nan) {
     EXPECT_FALSE(fs::exists(directory_ / ".hf.tmp"));
 }
 
+const nlohmann::json& goldens() {
+    static const nlohmann::json root = [] {
+        std::ifstream file(GPAS_BPE_GOLDENS);
+        return nlohmann::json::parse(file);
+    }();
+    return root;
+}
+
 class ConvertTokenizer : public Convert {
 protected:
     void SetUp() override {
@@ -434,7 +444,7 @@ TEST_F(ConvertTokenizer, keeps_the_ids_of_an_imported_model) {
     };
     change("hf/config.json", {{"bos_token_id", 1}, {"eos_token_id", 2}, {"pad_token_id", 0}});
     change("hf/generation_config.json", {{"eos_token_id", {2, 9}}});
-    change("hf/tokenizer_config.json", {{"add_bos_token", true}});
+    change("hf/tokenizer_config.json", {{"add_bos_token", true}, {"bos_token", "<s>"}});
     import_hugging_face(*self_, options(directory_ / "hf", "back"));
     export_hugging_face(*self_, options(directory_ / "back/checkpoints/step_00000000.h5", "again"));
     const nlohmann::json config = written("again/config.json");
@@ -444,6 +454,57 @@ TEST_F(ConvertTokenizer, keeps_the_ids_of_an_imported_model) {
     EXPECT_EQ(written("again/generation_config.json").at("eos_token_id"), nlohmann::json({2, 9}));
     EXPECT_EQ(written("again/tokenizer_config.json").at("add_bos_token"), true);
     EXPECT_EQ(written("again/tokenizer_config.json").at("bos_token"), "<s>");
+}
+
+TEST_F(ConvertTokenizer, carries_the_original_files_of_an_imported_model) {
+    const auto write = [&](const std::string& file, const std::string& text) {
+        fs::create_directories(fs::path(directory_ / file).parent_path());
+        std::ofstream(directory_ / file, std::ios::binary) << text;
+    };
+    write("tok/tokenizer.json", goldens()["tokenizers"]["llama3"]["file"].dump());
+    RunConfig run = with_tokenizer(300, "");
+    run.data.tokenizer = directory_ / "tok/tokenizer.json";
+    export_hugging_face(*self_, options(checkpoint("run", run), "hf"));
+    const std::map<std::string, std::string> originals{
+        {"tokenizer.json", text_of(directory_ / "tok/tokenizer.json")},
+        {"tokenizer_config.json", R"({"eos_token": {"content": "<|x|>"}, "chat_template": "{{ x }}"})"},
+        {"special_tokens_map.json", R"({"eos_token": "<|x|>"})"},
+        {"generation_config.json", R"({"eos_token_id": [293, 290], "temperature": 0.6})"},
+        {"chat_template.jinja", "{{ messages }}\n"}};
+    for (const auto& [name, text] : originals) write("hf/" + name, text);
+    import_hugging_face(*self_, options(directory_ / "hf", "back"));
+    const fs::path imported = directory_ / "back/checkpoints/step_00000000.h5";
+    export_hugging_face(*self_, options(imported, "again"));
+    for (const auto& [name, text] : originals) {
+        EXPECT_EQ(text_of(directory_ / ("back/" + name)), text) << name;
+        EXPECT_EQ(text_of(directory_ / ("again/" + name)), text) << name;
+    }
+    EXPECT_EQ(open_tokenizer(directory_ / "back/tokenizer.json")->eos_id(), 293);
+
+    ConvertOptions other = options(imported, "other");  // the files of another tokenizer are not the model's
+    other.tokenizer = directory_ / "tok/tokenizer.json";
+    export_hugging_face(*self_, other);
+    EXPECT_FALSE(fs::exists(directory_ / "other/chat_template.jinja"));
+    EXPECT_EQ(written("other/tokenizer_config.json").at("tokenizer_class"), "PreTrainedTokenizerFast");
+    EXPECT_EQ(written("other/generation_config.json").at("eos_token_id"), nlohmann::json({293, 290}));
+    ConvertOptions none = options(directory_ / "hf", "none");
+    none.tokenizer = "none";
+    import_hugging_face(*self_, none);
+    EXPECT_FALSE(fs::exists(directory_ / "none/tokenizer_config.json"));
+}
+
+TEST_F(ConvertTokenizer, exports_a_tekken_file_as_tokenizer_json) {
+    const std::string bytes = goldens()["tekken"]["file"].dump();
+    std::ofstream(directory_ / "tekken.json", std::ios::binary) << bytes;
+    RunConfig run = with_tokenizer(300, "");
+    run.data.tokenizer = directory_ / "tekken.json";
+    export_hugging_face(*self_, options(checkpoint("run", run), "hf"));
+    EXPECT_FALSE(fs::exists(directory_ / "hf/tekken.json"));
+    EXPECT_EQ(written("hf/tokenizer_config.json").at("eos_token"), "</s>");
+    EXPECT_EQ(written("hf/tokenizer_config.json").at("split_special_tokens"), true);
+    const auto tekken = open_tokenizer(directory_ / "tekken.json"),
+               json = open_tokenizer(directory_ / "hf/tokenizer.json");
+    EXPECT_EQ(json->encode(" The cat, 123 \xc3\xa9"), tekken->encode(" The cat, 123 \xc3\xa9"));
 }
 
 TEST_F(ConvertTokenizer, refuses_a_tokenizer_that_does_not_fit) {

@@ -371,6 +371,14 @@ def a_tokenizer_json_serves_training_generation_and_conversion():
     with open("hub_text_document.bin", "rb") as file:
         ids = struct.unpack("<7H", file.read(14))
     assert ids == (*b"some t", 257), ids  # the id of a byte is its value
+    write("hub/tokenizer_config.json", '{"eos_token": "ext"}')  # another EOS than the token files of hub have
+    succeeds(prepare("--input", "learn.txt", "--tokenizer", "hub", "--output-prefix", "hub"), "is not the tokenizer of the earlier run")
+    with open("hub_text_document.bin", "rb") as file:
+        assert file.read()[-2:] == struct.pack("<H", 257)
+    write("hub/tokenizer_config.json", '{"eos_token": "nowhere"}')
+    refused(prepare("--input", "learn.txt", "--tokenizer", "hub", "--output-prefix", "hub"), 3, 'tokenizer_config.json: eos_token: found "nowhere"')
+    os.remove("hub/tokenizer_config.json")
+    succeeds(prepare("--input", "learn.txt", "--tokenizer", "hub", "--output-prefix", "hub"))
     write("hub.yaml", "model: {architecture: pre, vocab_size: 259, hidden_size: 16, layers: 1, heads: 2}\n"
           "data: {train: hub_text_document, valid_fraction: 0, sequence_length: 8, tokenizer: hub/tokenizer.json}\n"
           "schedule: {warmup_steps: 0}\nevaluation: {every: 0}\n"

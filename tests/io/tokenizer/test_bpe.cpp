@@ -4,11 +4,13 @@
 #include "io/tokenizer/ruby_pattern.hpp"
 #include "io/tokenizer/tiktoken_json.hpp"
 #include "io/tokenizer/tiktoken_tokenizer.hpp"
+#include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
 
+#include <filesystem>
 #include <fstream>
 #include <functional>
 
@@ -102,6 +104,42 @@ TEST(JsonTokenizer, RefusesBadFilesInOneLine) {
     EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }), "end_of_word_suffix");
     EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["dropout"] = 0.1; }), "dropout");
     EXPECT_HAS(changed("llama3", [](json& f) { f["added_tokens"].back()["id"] = 5000; }), "expected 29");
+}
+
+TEST(JsonTokenizer, TakesItsSpecialTokensFromTheFilesNextToIt) {
+    const test_support::ScratchDirectory directory;
+    const std::string file = directory / "tokenizer.json";
+    const auto write = [&](const std::string& name, const std::string& text) {
+        std::ofstream(directory / name, std::ios::binary) << text;
+    };
+    write("tokenizer.json", goldens()["tokenizers"]["llama3"]["file"].dump());
+    const auto ids = [&] {
+        const auto tokenizer = open_tokenizer(file);
+        return Ids{tokenizer->bos_id(), tokenizer->eos_id(), tokenizer->pad_id()};
+    };
+    const Ids alone = ids();
+    write("generation_config.json", R"({"eos_token_id": [291, 290], "bos_token_id": 290, "pad_token_id": -1})");
+    EXPECT_EQ(ids(), (Ids{290, 291, alone[2]}));
+    write("special_tokens_map.json", R"({"eos_token": "cat", "pad_token": {"content": "<sp>"}})");
+    EXPECT_EQ(ids(), (Ids{290, 291, 290}));
+    write("tokenizer_config.json", R"({"eos_token": {"content": "<|x|>"}, "bos_token": null, "pad_token": "nowhere"})");
+    EXPECT_EQ(ids(), (Ids{290, 293, alone[2]}));
+    write("tokenizer_config.json", R"({"eos_token": "nowhere"})");
+    EXPECT_HAS(refusal([&] { open_tokenizer(file); }),
+               "tokenizer_config.json: eos_token: found \"nowhere\", expected a");
+    write("tokenizer_config.json", R"({"eos_token": 5})");
+    EXPECT_HAS(refusal([&] { open_tokenizer(file); }), "tokenizer_config.json: eos_token: found 5, expected a string");
+    write("tokenizer_config.json", "{");
+    EXPECT_HAS(refusal([&] { open_tokenizer(file); }), "tokenizer_config.json: is damaged or cut off");
+    write("tokenizer_config.json", R"({"eos_token": null})");
+    write("special_tokens_map.json", "{}");
+    write("generation_config.json", R"({"eos_token_id": 294})");
+    EXPECT_HAS(refusal([&] { open_tokenizer(file); }), "the special token 294 is outside the vocabulary of 294");
+    write("generation_config.json", R"({"eos_token_id": 1.5})");
+    EXPECT_HAS(refusal([&] { open_tokenizer(file); }),
+               "generation_config.json: eos_token_id: found 1.5, expected an int");
+    std::filesystem::rename(file, directory / "other.json");  // the files do not belong to another name
+    EXPECT_EQ(open_tokenizer(directory / "other.json")->eos_id(), alone[1]);
 }
 
 TEST(TiktokenTokenizer, GivesTheIdsOfTiktoken) {
