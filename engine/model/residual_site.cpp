@@ -62,14 +62,18 @@ ResidualSite::ResidualSite(const ModelConfig& model, std::int64_t layer, const s
 Tensor ResidualSite::enter(const LayerContext& shared, const Handover& before) {
     input_ = before.h;
     const ResidualStream& stream = input_.stream;
-    if (!row_.pre_norm) {
-        require(!stream.gate, "a row without a pre-norm reads an ungated stream");
-        return stream.x;
-    }
+    if (!row_.pre_norm) return stream_itself(shared);
     if (before.normed) return before.normed;
     const Tensor n = now(shared.work.normed);
     rmsnorm(shared.context, n, now(pre_.rstd), stream, pre_.norm);
     return n;
+}
+
+Tensor ResidualSite::stream_itself(const LayerContext& shared) {
+    if (!input_.stream.gate) return input_.stream.x;
+    const Tensor h = now(shared.work.normed);
+    apply_gate(shared.context, h, input_.stream);
+    return h;
 }
 
 Handover ResidualSite::leave(const LayerContext& shared, const SavedNorm* next) {
@@ -116,7 +120,7 @@ Tensor ResidualSite::backward_leave(const LayerContext& shared, Tensor d) {
 }
 
 Tensor ResidualSite::replay_input(const LayerContext& shared) {
-    if (!row_.pre_norm) return input_.stream.x;
+    if (!row_.pre_norm) return stream_itself(shared);
     rmsnorm_replay(shared.context, shared.work.normed, pre_.rstd, input_.stream, pre_.norm);
     return shared.work.normed;
 }

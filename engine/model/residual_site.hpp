@@ -49,8 +49,9 @@ public:
     // A forward pass may have fewer rows than R (see Model::extend); all its tensors then have as many rows as the
     // stream that enters. Backward needs R rows.
 
-    // Returns the branch's input [R,C]: N(h), or h itself if the row has no pre-norm. Writes N(h) to work.normed if
-    // `before` does not hold it. Keeps a view of h for backward.
+    // Returns the branch's input [R,C]: N(h), or h if the row has no pre-norm. Writes N(h) to work.normed if `before`
+    // does not hold it. If the row has no pre-norm and the stream has a gate, writes h = k x to work.normed. Keeps a
+    // view of h for backward.
     Tensor enter(const LayerContext& shared, const Handover& before);
     // The tensor [R,C] that the branch must write its output b to.
     Tensor branch_output(const Workspace& work) const { return now(row_.branch_norm ? branch_ : work.branch); }
@@ -62,7 +63,7 @@ public:
     // Returns the gradient [R,C] of the branch's output, in d itself or in work.branch. d [R,C]: on entry the gradient
     // of x of the stream after the site; on return the gradient of the sum x2.
     Tensor backward_leave(const LayerContext& shared, Tensor d);
-    // Computes the branch's input [R,C] again (work.normed, or the stream), for weight gradients and recomputation:
+    // Computes the branch's input [R,C] again (in work.normed, or the stream's x), for weight gradients and recomputation:
     // the same bits as in the forward pass.
     Tensor replay_input(const LayerContext& shared);
     // dinput [R,C]: gradient of the branch's input. d [R,C]: on entry the gradient of x2, on return the gradient of x
@@ -78,6 +79,8 @@ public:
 private:
     // The rows of x, [R,…], that the forward pass has.
     Tensor now(const Tensor& x) const { return x.slice(0, input_.stream.x.dim(0)); }
+    // The stream [R,C] as a plain tensor: x if it has no gate, else work.normed = k x.
+    Tensor stream_itself(const LayerContext& shared);
     Residual residual_terms() const { return {.alpha = float(row_.alpha), .shortcut = shortcut_}; }
 
     ResidualRow row_;

@@ -112,17 +112,20 @@ private:
     void swiglu(Work& work, double passes) const {
         work.move(passes * tokens_ * ffn_ * element_, speed_.shares.swiglu);
     }
-    // ResidualSite::leave: the norm on the branch, then the sum in one pass with the next norm.
+    // ResidualSite::leave: the norm on the branch, then the sum in one pass with the next norm. Without a next norm, the
+    // next sub-layer reads the gated stream, which a pass of its own writes.
     void leave(Work& work, const ResidualRow& row) const {
         if (row.branch_norm) work.move(2.0 * stream_, speed_.shares.rmsnorm);
-        work.move(4.0 * stream_, speed_.shares.residual_rmsnorm);
+        const bool norm_of_sum = row.pre_norm || row.sum_norm;
+        work.move((norm_of_sum ? 4.0 : 3.0) * stream_, speed_.shares.residual_rmsnorm);
+        if (!norm_of_sum) replay(work, row);
     }
     void leave_backward(Work& work, const ResidualRow& row) const {
         if (row.sum_norm) work.move(3.0 * stream_, speed_.shares.rmsnorm_backward);
         if (row.branch_norm) work.move(3.0 * stream_, speed_.shares.rmsnorm_backward);
     }
     void replay(Work& work, const ResidualRow& row) const {
-        if (row.pre_norm) work.move(2.0 * stream_, speed_.shares.rmsnorm);
+        if (row.pre_norm || row.gate == GatePlace::sum) work.move(2.0 * stream_, speed_.shares.rmsnorm);
     }
 
     void layer_forward(Work& work, std::int64_t layer) const {

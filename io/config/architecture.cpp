@@ -10,6 +10,7 @@ namespace {
 ResidualRow post(GatePlace gate) { return {.sum_norm = true, .gate = gate}; }
 ResidualRow pre(GatePlace gate) { return {.pre_norm = true, .gate = gate}; }
 ResidualRow sandwich(GatePlace gate) { return {.pre_norm = true, .branch_norm = true, .gate = gate}; }
+ResidualRow reordered(GatePlace gate) { return {.branch_norm = true, .gate = gate}; }
 
 ResidualRow deepnorm(GatePlace gate, std::int64_t layers) {
     return {.sum_norm = true, .gate = gate, .alpha = std::pow(2.0 * double(layers), 0.25)};
@@ -53,6 +54,8 @@ ResidualRow residual_row(const ModelConfig& model, std::int64_t layer) {
         case Architecture::pre_gpas: return pre(GatePlace::sum);
         case Architecture::sandwich: return sandwich(GatePlace::none);
         case Architecture::sandwich_gpas: return sandwich(GatePlace::sum);
+        case Architecture::reordered: return reordered(GatePlace::none);
+        case Architecture::reordered_gpas: return reordered(GatePlace::sum);
         case Architecture::post_pre: return mix(false, model, layer);
         case Architecture::post_pre_gpas: return mix(true, model, layer);
         case Architecture::lns: return layernorm_scaling(GatePlace::none, model.lns, layer);

@@ -31,7 +31,9 @@ struct ResidualRow {
 
 // The row of layer `layer` (from 0). Sources: GPAS (arXiv 2506.22049) and its reference code; DeepNorm (arXiv
 // 2203.00555); LayerNorm Scaling (arXiv 2502.05795; `lns: output` follows the paper, `lns: init` the reference code);
-// Mix-LN (arXiv 2412.13795).
+// Mix-LN (arXiv 2412.13795); the reordered norm of OLMo 2 (arXiv 2501.00656). The GPAS paper has no row for the reordered
+// norm. Its gate is that of the other rows without a norm on the sum: h <- G(h + N(F(h))), dh = dG, and both the shortcut
+// and F of the next sub-layer read the gated h.
 ResidualRow residual_row(const ModelConfig& model, std::int64_t layer);
 
 // The number of Post-LN layers in an architecture that mixes norms: model.mix_post_layers, or layers / 4 if it is -1.

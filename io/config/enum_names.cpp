@@ -16,6 +16,8 @@ constexpr EnumName<Architecture> architectures[] = {
     {Architecture::deeppost_gpas, "deeppost_gpas"},
     {Architecture::post_pre_gpas, "post_pre_gpas"},
     {Architecture::post_gpas, "post_gpas"},
+    {Architecture::reordered, "reordered"},
+    {Architecture::reordered_gpas, "reordered_gpas"},
 };
 constexpr EnumName<LnsMode> lns_modes[] = {{LnsMode::init, "init"}, {LnsMode::output, "output"}};
 constexpr EnumName<EmbeddingInit> embedding_inits[] = {{EmbeddingInit::scaled, "scaled"},

@@ -12,7 +12,8 @@
 
 namespace gpas {
 
-// The rows of the architecture table (io/config/architecture.hpp). YAML uses the names of the paper's code.
+// The rows of the architecture table (io/config/architecture.hpp). YAML uses the names of the paper's code for the
+// rows that the code has.
 enum class Architecture {
     post,
     deeppost,
@@ -25,7 +26,9 @@ enum class Architecture {
     sandwich_gpas,
     deeppost_gpas,
     post_pre_gpas,
-    post_gpas
+    post_gpas,
+    reordered,
+    reordered_gpas
 };
 enum class LnsMode { init, output };          // 1/sqrt(l) multiplies: the initial norm weight, or the norm's output
 enum class EmbeddingInit { scaled, normal };  // N(0, sqrt(2/5)) as in the reference code, or N(0, init_std)

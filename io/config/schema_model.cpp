@@ -19,7 +19,8 @@ namespace {
 void declare_model_sizes(SectionBuilder<ModelConfig>& model) {
     model.add(
         "architecture", model_math, &ModelConfig::architecture,
-        {.help = "Row of the architecture table: the positions of norms and gates. Names follow the paper's code.",
+        {.help = "Row of the architecture table: the positions of norms and gates. Names follow the paper's code; "
+                 "reordered is the norm of OLMo 2.",
          .aliases = {"norm_type", "arch", "flavor", "model_type"}});
     model.add("vocab_size", model_math, &ModelConfig::vocab_size,
               {.help = "Rows of the embedding and of the LM head, without padding.",

@@ -100,6 +100,9 @@ class Layer(nn.Module):
         if self.row == "sandwich":
             h = gate(h + self.post_attention_layernorm(self.self_attn(self.input_layernorm(h))))
             return gate(h + self.post_feedforward_layernorm(self.mlp(self.pre_feedforward_layernorm(h))))
+        if self.row == "reordered":
+            h = gate(h + self.post_attention_layernorm(self.self_attn(h)))
+            return gate(h + self.post_feedforward_layernorm(self.mlp(h)))
         h = self.post_attention_layernorm(self.alpha * gate(h) + self.self_attn(h))
         return self.post_feedforward_layernorm(self.alpha * gate(h) + self.mlp(h))
 

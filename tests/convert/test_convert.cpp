@@ -193,7 +193,7 @@ TEST_F(Convert, folds_gates_into_a_plain_llama) {
 }
 
 TEST_F(Convert, does_not_fold_what_no_plain_llama_is) {
-    for (const char* row : {"sandwich_gpas", "post_gpas", "deeppost_gpas", "post_pre_gpas"}) {
+    for (const char* row : {"sandwich_gpas", "post_gpas", "deeppost_gpas", "post_pre_gpas", "reordered_gpas"}) {
         ConvertOptions to = options(checkpoint(row, config({std::string("model.architecture=") + row})), "hf");
         to.fold_gates = true;
         EXPECT_HAS(refusal([&] { export_hugging_face(*self_, to); }, ExitCode::usage), row);

@@ -55,6 +55,14 @@ std::vector<Family> families() {
           {"pp2 interleaved tp2 sp full",
            4,
            {pipeline(2), schedule("interleaved"), two_chunks, tensor(2), sequence, recompute("full")}}}},
+        {"reordered_gpas with documents",
+         {"model.architecture=reordered_gpas"},
+         {{"tp2 sp overlapped pp2 dp2", 8, {tensor(2), sequence, overlapped, pipeline(2)}},
+          {"pp4 zb dp2", 8, {pipeline(4), schedule("zb_h1")}},
+          {"pp2 interleaved tp2 selective",
+           4,
+           {pipeline(2), schedule("interleaved"), two_chunks, tensor(2), recompute("selective")}},
+          {"full tp4", 4, {recompute("full"), tensor(4)}}}},
         {"post_pre_gpas in stages",
          {"model.architecture=post_pre_gpas", "model.mix_post_layers=2"},
          {{"pp4", 4, {pipeline(4)}},
@@ -233,8 +241,8 @@ TEST_F(Layouts, a_sharded_optimizer_on_two_ranks_gives_the_bits_of_a_replicated_
 }
 
 TEST_F(Layouts, recompute_gives_the_same_bits) {
-    const std::vector<std::string> rows{"pre_gpas", "post_gpas",     "sandwich_gpas",
-                                        "lns_gpas", "deeppost_gpas", "post_pre_gpas"};
+    const std::vector<std::string> rows{"pre_gpas",      "post_gpas",     "sandwich_gpas", "lns_gpas",
+                                        "deeppost_gpas", "post_pre_gpas", "reordered_gpas"};
     const std::vector<std::string> kinds{"none", "selective", "full"};
     std::vector<Job> jobs;
     for (const std::string& row : rows)

@@ -18,7 +18,8 @@ bool gated(Architecture a) {
         case Architecture::sandwich_gpas:
         case Architecture::deeppost_gpas:
         case Architecture::post_pre_gpas:
-        case Architecture::post_gpas: return true;
+        case Architecture::post_gpas:
+        case Architecture::reordered_gpas: return true;
         default: return false;
     }
 }
@@ -158,8 +159,9 @@ Vec Model::site_forward(Site& site, const Vec& h, const Rows& rows, Operands ope
         const Vec shortcut = site.has_gate ? gate(site.gate, gate_name(site.layer, p), h, operands) : h;
         return norm(site.sum, p + "sum_norm.weight", rounded(add(shortcut, b, site.alpha)), 1.0);
     }
-    Vec b = branch(site, norm(site.pre, p + "pre_norm.weight", h, lns_scale(config_, site.layer)), rows);
-    if (site.sandwich) b = norm(site.branch, p + "branch_norm.weight", b, 1.0);
+    const Vec n = site.pre_norm ? norm(site.pre, p + "pre_norm.weight", h, lns_scale(config_, site.layer)) : rounded(h);
+    Vec b = branch(site, n, rows);
+    if (site.branch_norm) b = norm(site.branch, p + "branch_norm.weight", b, 1.0);
     const Vec sum = rounded(add(h, b));
     return site.has_gate ? gate(site.gate, gate_name(site.layer, p), sum, operands) : sum;  // h <- G(h + b)
 }
@@ -173,8 +175,9 @@ Vec Model::site_backward(Site& site, const Vec& dh, const Rows& rows) {
         return rounded(add(dshortcut, branch_backward(site, dsum, rows)));
     }
     const Vec dsum = site.has_gate ? rounded(gate_backward(site.gate, dh)) : dh;
-    const Vec db = site.sandwich ? rounded(norm_backward(site.branch, dsum)) : dsum;
-    return rounded(add(dsum, norm_backward(site.pre, branch_backward(site, db, rows))));
+    const Vec db = site.branch_norm ? rounded(norm_backward(site.branch, dsum)) : dsum;
+    const Vec dn = branch_backward(site, db, rows);
+    return rounded(add(dsum, site.pre_norm ? norm_backward(site.pre, dn) : dn));
 }
 
 double Model::loss(const Rows& rows, Operands operands) {
@@ -192,7 +195,9 @@ double Model::loss(const Rows& rows, Operands operands) {
         site.layer = Int(i / 2);
         site.attention = i % 2 == 0;
         site.post = is_post(config_, site.layer);
-        site.sandwich = a == Architecture::sandwich || a == Architecture::sandwich_gpas;
+        const bool reordered = a == Architecture::reordered || a == Architecture::reordered_gpas;
+        site.pre_norm = !site.post && !reordered;
+        site.branch_norm = reordered || a == Architecture::sandwich || a == Architecture::sandwich_gpas;
         site.has_gate = gated(a);
         site.alpha = a == Architecture::deeppost || a == Architecture::deeppost_gpas
                          ? std::pow(2.0 * double(config_.layers), 0.25)

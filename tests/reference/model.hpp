@@ -1,4 +1,4 @@
-// The whole model in double precision: every row of GPAS.md's table, with hand-written backward.
+// The whole model in double precision: every row of GPAS.md's table and the reordered norm, with hand-written backward.
 #pragma once
 
 #include "tests/reference/ops.hpp"
@@ -48,7 +48,7 @@ private:
         double scale = 1.0;
     };
     struct Site {
-        bool post = false, sandwich = false, attention = false;
+        bool post = false, pre_norm = false, branch_norm = false, attention = false;
         double alpha = 1.0;
         Vec h, n, qkv, o, gate_up, act;
         Norm pre, branch, sum;

@@ -16,7 +16,8 @@ inline const std::vector<Architecture>& all_architectures() {
     static const std::vector<Architecture> all{
         Architecture::post,          Architecture::deeppost,      Architecture::pre,           Architecture::sandwich,
         Architecture::post_pre,      Architecture::lns,           Architecture::pre_gpas,      Architecture::lns_gpas,
-        Architecture::sandwich_gpas, Architecture::deeppost_gpas, Architecture::post_pre_gpas, Architecture::post_gpas};
+        Architecture::sandwich_gpas, Architecture::deeppost_gpas, Architecture::post_pre_gpas, Architecture::post_gpas,
+        Architecture::reordered,     Architecture::reordered_gpas};
     return all;
 }
 

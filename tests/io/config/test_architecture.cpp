@@ -31,6 +31,13 @@ TEST(Architecture, rows_are_those_of_the_table) {
         EXPECT_FALSE(row(a).pre_norm);
         EXPECT_TRUE(row(a).sum_norm);
     }
+    for (const Architecture a : {Architecture::reordered, Architecture::reordered_gpas}) {
+        EXPECT_FALSE(row(a).pre_norm);
+        EXPECT_TRUE(row(a).branch_norm);
+        EXPECT_FALSE(row(a).sum_norm);
+        EXPECT_EQ(row(a).alpha, 1.0);
+    }
+    EXPECT_EQ(row(Architecture::reordered_gpas).gate, GatePlace::sum);
     EXPECT_EQ(row(Architecture::pre_gpas).gate, GatePlace::sum);
     EXPECT_EQ(row(Architecture::lns_gpas).gate, GatePlace::sum);
     EXPECT_EQ(row(Architecture::sandwich_gpas).gate, GatePlace::sum);
@@ -71,8 +78,8 @@ std::set<std::string> names_of(bool (*have_it)(Architecture)) {
 
 TEST(Architecture, properties_follow_from_the_rows) {
     using Names = std::set<std::string>;
-    EXPECT_EQ(names_of(has_gates),
-              Names({"pre_gpas", "lns_gpas", "sandwich_gpas", "deeppost_gpas", "post_pre_gpas", "post_gpas"}));
+    EXPECT_EQ(names_of(has_gates), Names({"pre_gpas", "lns_gpas", "sandwich_gpas", "deeppost_gpas", "post_pre_gpas",
+                                          "post_gpas", "reordered_gpas"}));
     EXPECT_EQ(names_of(scales_norms), Names({"lns", "lns_gpas"}));
     EXPECT_EQ(names_of(mixes_norms), Names({"post_pre", "post_pre_gpas"}));
     EXPECT_EQ(names_of(is_pre_norm_only), Names({"pre", "pre_gpas", "lns", "lns_gpas"}));

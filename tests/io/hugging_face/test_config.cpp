@@ -1,5 +1,6 @@
 // config.json: what it says is what comes back, what this engine does not compute is refused.
 #include "base/error.hpp"
+#include "io/config/architecture.hpp"
 #include "io/hugging_face/config.hpp"
 #include "tests/support/scratch_directory.hpp"
 
@@ -94,11 +95,13 @@ TEST_F(HuggingFaceConfigFile, that_is_written_is_read_back) {
     model.rope_base = 12345.0;
     model.rope_scaling = {.factor = 4, .low_freq_factor = 1.5, .high_freq_factor = 5, .original_length = 77};
     for (const Architecture architecture :
-         {Architecture::pre, Architecture::post_gpas, Architecture::lns_gpas, Architecture::post_pre_gpas}) {
+         {Architecture::pre, Architecture::post_gpas, Architecture::lns_gpas, Architecture::post_pre_gpas,
+          Architecture::reordered, Architecture::reordered_gpas}) {
         model.architecture = architecture;
         model.lns = architecture == Architecture::lns_gpas ? LnsMode::output : LnsMode::init;
         model.mix_post_layers = architecture == Architecture::post_pre_gpas ? 5 : -1;
-        if (architecture != Architecture::pre)
+        model.gate = {};
+        if (has_gates(architecture))
             model.gate = {.function = GateFunction::scaled_silu, .scale = 0.5, .per_sublayer = true};
         const std::string text = hugging_face_config_text(
             {.model = model, .max_length = 99, .ids = {.bos = 1, .eos = {2}}}, StoredDtype::bf16);
