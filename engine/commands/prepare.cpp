@@ -113,7 +113,7 @@ void add_prepare(CLI::App& app, Chosen& chosen) {
     command
         ->add_option(
             "--input", prepare.inputs,
-            "text or JSON lines, plain or compressed (gzip, zstd, bzip2, xz): files, folders (every file below, "
+            "text or JSON lines, plain or compressed (gzip, zstd, bzip2, xz), or Parquet: files, folders (every file below, "
             "sorted), quoted patterns such as 'shards/*.jsonl.zst', pipes, - for standard input")
         ->required();
     command
@@ -124,13 +124,15 @@ void add_prepare(CLI::App& app, Chosen& chosen) {
                              {{"file", DocumentMode::file},
                               {"line", DocumentMode::line},
                               {"blank-line", DocumentMode::blank_line},
-                              {"jsonl", DocumentMode::jsonl}},
+                              {"jsonl", DocumentMode::jsonl},
+                              {"parquet", DocumentMode::parquet}},
                              "what a document is: file, line, blank-line (paragraphs), jsonl (strings of each line's "
-                             "object); default: "
-                             "jsonl for JSON lines, file for plain text");
-    command->add_option("--text-key,--json-key", options->json_key,
-                        "jsonl: the key of the text (default: text); a.b is b of the object a; the texts of several "
-                        "keys, as in title,text, are joined with a newline");
+                             "object), parquet (texts of each row); default: jsonl for JSON lines, parquet for Parquet "
+                             "files, file for plain text");
+    command->add_option(
+        "--text-key,--json-key", options->json_key,
+        "jsonl, parquet: the key or column of the text (default: text); a.b is b of the object a; the texts of several "
+        "keys, as in title,text, are joined with a newline");
     command->add_option(
         "--tokenizer", prepare.tokenizer,
         "a SentencePiece .model file, tokenizer.json, tekken.json or tiktoken file, or a directory with one "
@@ -146,7 +148,7 @@ void add_prepare(CLI::App& app, Chosen& chosen) {
                               {{"bpe", TokenizerType::bpe}, {"unigram", TokenizerType::unigram}}, "bpe or unigram")
         ->default_str("bpe");
     command->add_flag("!--no-eos", prepare.append_eos, "do not end documents with the end-of-sentence token");
-    command->add_flag("--skip-bad-lines", prepare.skip_bad_lines, "jsonl: skip and count lines without text");
+    command->add_flag("--skip-bad-lines", prepare.skip_bad_lines, "jsonl, parquet: skip and count lines without text");
     add_integer(*command, "--threads", prepare.threads, {0, 65536}, "0: all processors");
     command->callback([&chosen, options] { chosen.alone = [options] { run(*options); }; });
 }

@@ -48,7 +48,9 @@ EncodedUnit DocumentEncoder::encode(const TextUnit& unit, const std::string& nam
         const auto bytes = std::string_view(unit.text).substr(record.begin, record.end - record.begin);
         if (documents_ == DocumentMode::jsonl && !record.too_long && is_blank(bytes)) continue;
         BadLine bad{LineProblem::too_long, "the line is too long"};
-        if (record.too_long || !record_text(bytes, documents_, json_key_, text, result.replaced_characters, bad)) {
+        if (record.missing) bad = {LineProblem::not_string, "the text of this row is null"};
+        if (record.too_long || record.missing ||
+            !record_text(bytes, documents_, json_key_, text, result.replaced_characters, bad)) {
             if (!skip_bad_lines_) fail_bad_line(name, record.line, bad);
             ++result.skipped_lines[std::size_t(bad.problem)];
             if (result.first_skipped.size() < skipped_kept)

@@ -111,9 +111,9 @@ private:
     }
 
     void refuse_unused_options() const {
-        if (inputs_.documents == DocumentMode::jsonl) return;
+        if (inputs_.documents == DocumentMode::jsonl || inputs_.documents == DocumentMode::parquet) return;
         const char* only =
-            "is for JSON lines, and the inputs are taken as plain text: leave it out, or add --documents jsonl";
+            "is for JSON lines and Parquet, and the inputs are taken as plain text: leave it out, or add --documents jsonl";
         if (options_.skip_bad_lines) fail(ExitCode::usage, "--skip-bad-lines {}", only);
         if (options_.json_key_given) fail(ExitCode::usage, "--text-key (--json-key) {}", only);
     }
@@ -226,17 +226,21 @@ private:
                           {.documents = inputs_.documents,
                            .may_cut = tokenizer_->cuts_at_newlines(),
                            .unit_bytes = options_.unit_bytes,
-                           .skip_long_lines = options_.skip_bad_lines},
+                           .skip_long_lines = options_.skip_bad_lines,
+                           .columns = options_.json_key},
                           state_.next);
         const std::int64_t threads = std::max<std::int64_t>(1, options_.threads);
+        // Row groups may be large: fewer of them in memory.
+        const std::int64_t most = inputs_.documents == DocumentMode::parquet ? threads + 1 : 2 * threads + 1;
         OrderedPipeline<EncodedUnit> pipeline(threads);
         bool more = true;
         while (more || pipeline.pending() > 0) {
-            while (more && pipeline.pending() < 2 * threads + 1) {
+            while (more && pipeline.pending() < most) {
                 auto unit = std::make_shared<TextUnit>();
                 more = reader.next(*unit);
                 if (!more) break;
                 pipeline.submit([&encoder, this, unit] {
+                    load_row_group(*unit);
                     return encoder.encode(*unit, inputs_.files[std::size_t(unit->file)].name());
                 });
             }

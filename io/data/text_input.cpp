@@ -3,14 +3,11 @@
 #include "base/error.hpp"
 #include "io/data/file_kind.hpp"
 #include "io/data/json_line.hpp"
+#include "io/data/parquet_file.hpp"
 #include "io/data/text_key.hpp"
 
-#include <glob.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
-#include <new>
 #include <set>
 #include <string_view>
 
@@ -117,10 +114,15 @@ void refuse_foreign(const TextInput& input, std::string_view head) {
     if (!kind) return;
     const std::string command = conversion(*kind, input);
     std::string advice = kind->advice;
+    if (is_parquet(head) && parquet_is_supported() && !input.stream && !input.compressed())
+        fail(ExitCode::usage, "{}: is a Parquet file: leave --documents out, or set --documents parquet", input.name());
     if (!command.empty()) advice = pipe_advice(command);
     if (advice.empty()) advice = "unpack it to a file and convert that file";
-    fail(ExitCode::bad_file, "{}: {} {}{}, which prepare does not read: {}", input.name(),
-         input.compressed() ? "holds" : "is", kind->name, input.compressed() ? " in compressed form" : "", advice);
+    const char* reads = is_parquet(head) && !parquet_is_supported()
+                            ? "this gpas does not read, because it was built without Apache Arrow"
+                            : "prepare does not read";
+    fail(ExitCode::bad_file, "{}: {} {}{}, which {}: {}", input.name(), input.compressed() ? "holds" : "is", kind->name,
+         input.compressed() ? " in compressed form" : "", reads, advice);
 }
 
 void refuse_json_document(const TextInput& input, Content content, bool chosen) {
@@ -143,6 +145,7 @@ std::string mode_name(DocumentMode mode) {
         case DocumentMode::line: return "line";
         case DocumentMode::blank_line: return "blank-line";
         case DocumentMode::jsonl: return "jsonl";
+        case DocumentMode::parquet: return "parquet";
     }
     return "";
 }
@@ -166,7 +169,12 @@ public:
     void add(const std::string& path) {
         std::string head;
         TextInput input = open_input(path, head);
+        const bool as_parquet = chosen_.value_or(DocumentMode::parquet) == DocumentMode::parquet;
+        if (as_parquet && is_parquet(head) && parquet_is_supported() && !input.stream && !input.compressed())
+            return add_parquet(std::move(input));
         refuse_foreign(input, head);
+        if (chosen_ == DocumentMode::parquet)
+            fail(ExitCode::bad_file, "{}: is not a Parquet file, as --documents parquet says", input.name());
         const NameKind name = chosen_ == DocumentMode::jsonl ? NameKind::json_lines : name_kind(path);
         const Content content = content_of(head, name, key_);
         if (content != Content::empty) chosen_ ? compare_with_choice(input, content) : conclude(input, content);
@@ -174,17 +182,27 @@ public:
     }
 
     TextInputs result() {
-        result_.documents = chosen_.value_or(json_lines_ ? DocumentMode::jsonl : DocumentMode::file);
+        result_.documents = chosen_.value_or(kind_);
         if (chosen_ || first_.empty()) return std::move(result_);
         result_.notices.push_back(
-            json_lines_ ? fmt::format("{}: JSON lines, the text is under \"{}\" (--documents jsonl)", first_, key_)
-                        : fmt::format("{}: plain text, each file is one document (--documents file); line and "
-                                      "blank-line make a document of each line and paragraph",
-                                      first_));
+            kind_ == DocumentMode::parquet
+                ? fmt::format("{}: Parquet, the text is in the column \"{}\" (--documents parquet)", first_, key_)
+            : kind_ == DocumentMode::jsonl
+                ? fmt::format("{}: JSON lines, the text is under \"{}\" (--documents jsonl)", first_, key_)
+                : fmt::format("{}: plain text, each file is one document (--documents file); line and "
+                              "blank-line make a document of each line and paragraph",
+                              first_));
         return std::move(result_);
     }
 
 private:
+    // Reads the names of the columns and the sizes of the row groups, so damage there is an error at once.
+    void add_parquet(TextInput input) {
+        const ParquetFile file(input.path, key_);
+        compare_with_first(input, DocumentMode::parquet);
+        result_.files.push_back(std::move(input));
+    }
+
     void compare_with_choice(const TextInput& input, Content content) {
         if (*chosen_ == DocumentMode::jsonl) {
             if (content == Content::pretty_json || content == Content::json_array || content == Content::html)
@@ -207,67 +225,37 @@ private:
                  input.name(), key_);
         }
         if (content != Content::plain && content != Content::json_lines) refuse_json_document(input, content, false);
-        const bool json_lines = content == Content::json_lines;
+        compare_with_first(input, content == Content::json_lines ? DocumentMode::jsonl : DocumentMode::file);
+    }
+
+    void compare_with_first(const TextInput& input, DocumentMode kind) {
         if (first_.empty()) {
             first_ = input.name();
-            json_lines_ = json_lines;
-        } else if (json_lines != json_lines_) {
-            fail(ExitCode::usage,
-                 "{} is JSON lines, {} is plain text: prepare the two kinds separately, or set --documents for all "
-                 "files",
-                 json_lines ? input.name() : first_, json_lines ? first_ : input.name());
+            kind_ = kind;
+        } else if (kind != kind_) {
+            const bool swapped = kind == DocumentMode::jsonl && kind_ == DocumentMode::file;
+            const auto named = [](const std::string& file, DocumentMode mode) {
+                const char* name = mode == DocumentMode::parquet ? "Parquet"
+                                   : mode == DocumentMode::jsonl ? "JSON lines"
+                                                                 : "plain text";
+                return fmt::format("{} is {}", file, name);
+            };
+            const std::string one = named(first_, kind_), other = named(input.name(), kind);
+            fail(ExitCode::usage, "{}, {}: prepare the two kinds separately{}", swapped ? other : one,
+                 swapped ? one : other,
+                 kind == DocumentMode::parquet || kind_ == DocumentMode::parquet
+                     ? ""
+                     : ", or set --documents for all files");
         }
     }
 
     std::optional<DocumentMode> chosen_;
     std::string key_;
     TextInputs result_;
-    std::string first_;  // the first file that is not empty
-    bool json_lines_ = false, told_ = false;
+    std::string first_;                       // the first file that is not empty
+    DocumentMode kind_ = DocumentMode::file;  // of the first file
+    bool told_ = false;
 };
-
-bool is_pattern(const std::string& input) { return input.find_first_of("*?[") != std::string::npos; }
-
-// The files and folders that match a shell pattern, in byte order.
-std::vector<std::string> matches_of(const std::string& pattern) {
-    struct Matches {
-        ~Matches() { ::globfree(&list); }
-        glob_t list{};
-    } matches;
-    const auto stops = [](const char*, int error) { return int(error != ENOENT); };
-    const int result = ::glob(pattern.c_str(), GLOB_NOSORT, stops, &matches.list);
-    if (result == GLOB_NOSPACE) throw std::bad_alloc();
-    if (result == GLOB_ABORTED) fail(ExitCode::environment, "{}: a folder of this pattern cannot be read", pattern);
-    if (result != 0) {
-        fail(ExitCode::bad_file, "{}: no file or folder matches this pattern (names that begin with . need a .)",
-             pattern);
-    }
-    std::vector<std::string> found(matches.list.gl_pathv, matches.list.gl_pathv + matches.list.gl_pathc);
-    std::sort(found.begin(), found.end());
-    return found;
-}
-
-std::vector<std::string> files_of_folder(const std::string& input) {
-    std::vector<std::string> found;
-    std::error_code error;
-    fs::recursive_directory_iterator folder(input, error), end;
-    while (!error && folder != end) {
-        const fs::path path = folder->path();
-        const bool hidden = path.filename().string().starts_with('.');
-        std::error_code ignored;  // for files that disappear, and for dangling links
-        if (hidden && folder->is_directory(ignored)) folder.disable_recursion_pending();
-        if (!hidden && folder->is_symlink(ignored) && folder->is_directory(ignored)) {
-            fail(ExitCode::bad_file, "{}: is a link to a folder, which prepare does not follow: give it to --input too",
-                 path.string());
-        }
-        if (!hidden && folder->is_regular_file(ignored)) found.push_back(path.string());
-        folder.increment(error);
-    }
-    if (error) fail(ExitCode::environment, "{}: the folder cannot be read: {}", input, error.message());
-    if (found.empty()) fail(ExitCode::bad_file, "{}: is a folder without files (hidden ones are left out)", input);
-    std::sort(found.begin(), found.end());
-    return found;
-}
 
 }  // namespace
 
@@ -277,8 +265,8 @@ std::string TextInput::name() const {
 }
 
 TextInputs open_inputs(const std::vector<std::string>& inputs, std::optional<DocumentMode> documents,
-                       const std::string& json_key) {
-    Recognition recognition(documents, json_key);
+                       const std::string& keys) {
+    Recognition recognition(documents, keys);
     std::set<std::string> seen;
     std::vector<std::string> twice;
     for (const std::string& path : list_text_files(inputs)) {
@@ -296,33 +284,6 @@ TextInputs open_inputs(const std::vector<std::string>& inputs, std::optional<Doc
                         twice.size() > 1 ? fmt::format(" (and {} others)", twice.size() - 1) : ""));
     }
     return result;
-}
-
-std::vector<std::string> list_text_files(const std::vector<std::string>& inputs) {
-    std::vector<std::string> files;
-    const auto add = [&](const std::string& input) {
-        std::error_code error;
-        const bool exists = input == "-" || fs::exists(input, error);
-        if (error) fail(ExitCode::environment, "{}: {}", input, error.message());
-        if (!exists) fail(ExitCode::bad_file, "{}: no such file or folder", input);
-        if (input == "-" || !fs::is_directory(input, error)) {
-            files.push_back(input);
-            return;
-        }
-        const std::vector<std::string> found = files_of_folder(input);
-        files.insert(files.end(), found.begin(), found.end());
-    };
-    for (const std::string& input : inputs) {
-        if (input.empty()) fail(ExitCode::usage, "--input has an empty name, expected a file, a folder or -");
-        std::error_code ignored;
-        if (is_pattern(input) && !fs::exists(input, ignored)) {
-            for (const std::string& match : matches_of(input)) add(match);
-        } else {
-            add(input);
-        }
-    }
-    if (files.empty()) fail(ExitCode::usage, "no text to prepare: name files or folders");
-    return files;
 }
 
 }  // namespace gpas

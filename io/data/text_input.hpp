@@ -17,6 +17,7 @@ enum class DocumentMode {
     line,        // a line that is not empty, without its newline
     blank_line,  // the lines between two blank lines (white space only), without the last newline
     jsonl,       // a string of the JSON object on each line
+    parquet,     // a text of each row of a Parquet file
 };
 
 struct TextInput {
@@ -37,11 +38,12 @@ struct TextInputs {
 };
 
 // Opens each input and recognises its kind by its name and its first bytes. Without `documents`, the mode is jsonl for
-// JSON lines and file for plain text. Throws an Error if an input does not exist, is not UTF-8 text (foreign_kind), or
+// JSON lines, parquet for Parquet files and file for plain text. `keys`: of the text (text_key.hpp), or names of
+// columns. Throws an Error if an input does not exist, is not UTF-8 text (foreign_kind), or
 // is JSON but not JSON lines; and, without `documents`, if the inputs are of different kinds. The message, one line,
 // names the file and what to do.
 TextInputs open_inputs(const std::vector<std::string>& inputs, std::optional<DocumentMode> documents,
-                       const std::string& json_key);
+                       const std::string& keys);
 
 // The files of `inputs`. A folder is replaced by its files, recursively, in byte order of the path, without hidden
 // files. An input that does not exist and contains *, ? or [ is a pattern as in glob(3): its matches replace it, in byte

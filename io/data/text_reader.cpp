@@ -49,9 +49,10 @@ bool TextReader::fill(std::int64_t bytes) {
 
 bool TextReader::next(TextUnit& unit) {
     if (position_.file >= std::int64_t(files_.size())) return false;
-    if (!file_) open();
     unit.file = position_.file;
     unit.records.clear();
+    if (options_.documents == DocumentMode::parquet) return next_row_group(unit);
+    if (!file_) open();
     std::size_t taken = 0;
     bool at_end = false;
     for (std::int64_t bytes = options_.unit_bytes; taken == 0 && !at_end; bytes *= 2) {
@@ -80,6 +81,37 @@ bool TextReader::next(TextUnit& unit) {
     return true;
 }
 
+bool TextReader::next_row_group(TextUnit& unit) {
+    const TextInput& input = files_[std::size_t(position_.file)];
+    if (!parquet_) parquet_ = std::make_shared<const ParquetFile>(input.path, options_.columns);
+    const std::int64_t groups = parquet_->row_groups();
+    unit.text.clear();
+    unit.parquet = position_.offset < groups ? parquet_ : nullptr;
+    unit.row_group = position_.offset;
+    unit.first_row = position_.line;
+    if (unit.parquet) position_.line += parquet_->rows(position_.offset++);
+    unit.stored_bytes_done = stored_bytes_before_;
+    if (position_.offset < groups) {
+        unit.stored_bytes_done += input.stored_bytes * position_.offset / groups;
+    } else {
+        parquet_.reset();
+        position_ = {position_.file + 1, 0, 1, false};
+        unit.stored_bytes_done = stored_bytes_before_ += input.stored_bytes;
+    }
+    unit.next = position_;
+    return true;
+}
+
+void load_row_group(TextUnit& unit) {
+    if (!unit.parquet) return;
+    std::vector<ParquetRow> rows;
+    unit.parquet->read(unit.row_group, unit.text, rows);
+    std::int64_t row = unit.first_row;
+    for (const ParquetRow& entry : rows)
+        unit.records.push_back({.begin = entry.begin, .end = entry.end, .line = row++, .missing = entry.missing});
+    unit.parquet.reset();
+}
+
 // Skips text up to the next newline or the end of the file, without keeping all of it in memory.
 std::size_t TextReader::skip_long_line(TextUnit& unit, bool& at_end) {
     unit.records.push_back({0, 0, position_.line, true, true});
@@ -100,6 +132,7 @@ std::size_t TextReader::cut(TextUnit& unit, bool at_end) {
         case DocumentMode::blank_line: return cut_blank_lines(unit, at_end);
         case DocumentMode::line:
         case DocumentMode::jsonl: return cut_lines(unit, at_end);
+        case DocumentMode::parquet: break;  // next_row_group()
     }
     fail(ExitCode::internal, "document mode {} is unknown", int(options_.documents));
 }

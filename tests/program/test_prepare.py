@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""test_prepare.py GPAS: gives `gpas prepare` what people give it: pipes, compressed and foreign files, odd JSON lines.
+"""test_prepare.py GPAS parquet|"no parquet": gives `gpas prepare` what people give it: pipes, compressed and foreign files, odd JSON lines.
 
 Prints TAP. Token files are read by the few lines of `documents`, and pieces by those of `Pieces`, independently of gpas.
 """
@@ -21,6 +21,8 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../
 from checks import check, run_checks, scratch_directory  # noqa: E402
 
 GPAS = os.path.abspath(sys.argv[1])
+READS_PARQUET = sys.argv[2] == "parquet"  # built with Apache Arrow
+PARQUET_FILES = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../io/data/parquet")
 
 
 def prepare(*arguments, stdin=None, shell=None):
@@ -268,7 +270,8 @@ def foreign_files_are_refused_before_anything_is_written():
     for name, (data, word) in cases.items():
         write(name, data)
         for documents_ in ((), ("--documents", "jsonl")):
-            refused(prepare("--input", name, *documents_, "--tokenizer", "t.model", "--output-prefix", "deep/none"), 3, name, word)
+            code = 2 if READS_PARQUET and name == "x.parquet" and documents_ else 3  # 2: the option is wrong
+            refused(prepare("--input", name, *documents_, "--tokenizer", "t.model", "--output-prefix", "deep/none"), code, name, word)
     assert not os.path.exists("deep")
 
 
@@ -334,6 +337,69 @@ def an_unknown_tiktoken_file_needs_a_pattern():
     succeeds(prepare(*common, "--tokenizer", "u.tiktoken", "--pattern", "gpt2"), "the inputs or the options have changed")
     # ababab " ab" " 12" ab, end
     assert struct.unpack("<8H", open("patterned/out_text_document.bin", "rb").read()) == (258, 256, 257, 32, 49, 50, 256, 259)
+
+
+def parquet_rows(keys="text"):
+    """The documents of rows_*.parquet."""
+    columns = {"text": lambda i: f"Row {i}: café" + " word" * i, "meta.title": lambda i: f"T{i}",
+               "colour": lambda i: ("red", "green", "blue")[i % 3]}
+    return ["\n".join(columns[key](i) for key in keys.split(",")) for i in range(30)]
+
+
+def prepare_parquet(*inputs, **options):
+    return prepare(*(word for name in inputs for word in ("--input", os.path.join(PARQUET_FILES, name))), "--tokenizer", "t.model",
+                   "--output-prefix", "rows", *options.get("more", ()))
+
+
+@check
+def parquet_files_of_every_codec_are_read():
+    if not READS_PARQUET:
+        return
+    for codec in ("none", "snappy", "gzip", "brotli", "zstd", "lz4"):
+        succeeds(prepare_parquet(f"rows_{codec}.parquet"), 'Parquet, the text is in the column "text"')
+        assert documents("rows_text_document") == parquet_rows(), codec
+    succeeds(prepare_parquet("rows_*.parquet", more=("--documents", "parquet", "--threads", "3")))
+    assert documents("rows_text_document") == 6 * parquet_rows()
+    for keys in ("meta.title,text", "colour"):
+        succeeds(prepare_parquet("rows_zstd.parquet", more=("--text-key", keys)))
+        assert documents(f"rows_{keys.replace(',', '+')}_document") == parquet_rows(keys)
+    succeeds(prepare("--input", os.path.join(PARQUET_FILES, "rows_zstd.parquet"), "--train-tokenizer", "280", "--output-prefix", "learnt"))
+    succeeds(prepare_parquet("nulls.parquet", more=("--skip-bad-lines",)), "bad lines skipped: 1")
+    assert documents("rows_text_document") == ["one", "three"]
+
+
+@check
+def parquet_files_without_the_text_are_refused():
+    if not READS_PARQUET:
+        return
+    refused(prepare_parquet("nulls.parquet"), 3, "nulls.parquet:2: the text of this row is null")
+    for key, words in (("title", 'has no column "title" (its columns of texts are "text", "meta.title", "colour")'),
+                       ("id", 'the column "id" does not hold one text per row'),
+                       ("meta.tags.list.element", "does not hold one text per row")):
+        refused(prepare_parquet("rows_zstd.parquet", more=("--text-key", key)), 3, "rows_zstd.parquet", words)
+    with open(os.path.join(PARQUET_FILES, "rows_gzip.parquet"), "rb") as file:
+        data = file.read()
+    common = ("--tokenizer", "t.model", "--output-prefix", "none")
+    damaged = bytearray(data)
+    for i in range(200, 260):
+        damaged[i] ^= 0x55
+    for name, content in (("cut.parquet", data[: len(data) // 2]), ("damaged.parquet", bytes(damaged)), ("short.parquet", b"PAR1\x15\x04")):
+        refused(prepare("--input", write(name, content), *common), 3, name, "is a damaged Parquet file")
+    refused(prepare("--input", "s.jsonl", "--documents", "parquet", *common), 3, "s.jsonl: is not a Parquet file")
+    write("whole.parquet", data)
+    refused(prepare("--input", "whole.parquet", "--documents", "jsonl", *common), 2, "whole.parquet: is a Parquet file: leave --documents out")
+    refused(prepare("--input", "s.jsonl", "--input", "whole.parquet", *common), 2, "s.jsonl is JSON lines, whole.parquet is Parquet")
+    refused(prepare("--input", "-", *common, stdin=data), 3, "standard input: is a Parquet file, which prepare does not read")
+    assert not glob.glob("none*")
+
+
+@check
+def parquet_is_refused_with_a_workaround_without_arrow():
+    if READS_PARQUET:
+        return
+    for documents_ in ((), ("--documents", "parquet")):
+        refused(prepare_parquet("rows_zstd.parquet", more=documents_), 3, "rows_zstd.parquet", "a Parquet file", "built without Apache Arrow",
+                "pandas.read_parquet", "| gpas prepare --input -")
 
 
 def byte_alphabet():

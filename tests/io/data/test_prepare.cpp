@@ -1,5 +1,6 @@
 #include "base/error.hpp"
 #include "data_fixtures.hpp"
+#include "io/data/parquet_file.hpp"
 #include "io/data/prepare.hpp"
 
 #include <gtest/gtest.h>
@@ -104,6 +105,33 @@ TEST_F(Preparing, TheNumberOfThreadsAndTheSizeOfUnitsLeaveNoTrace) {
             if (first.empty()) first = output();
             EXPECT_TRUE(output() == first) << threads << " threads, units of " << unit;
         }
+    }
+}
+
+TEST_F(Preparing, AnInterruptedRunOfParquetFilesContinuesAtARowGroup) {
+    if (!parquet_is_supported()) GTEST_SKIP() << "built without Apache Arrow";
+    options.documents.reset();
+    options.inputs = {GPAS_TEST_DATA_FOLDER "/parquet/rows_*.parquet"};
+    options.mark_bytes = 1;
+    const PrepareReport whole = prepare(options);
+    EXPECT_EQ(whole.documents, 180);
+    const std::string expected = output();
+    for (const int interrupted_at : {0, 1, 7, 17}) {  // of 18 row groups
+        std::filesystem::remove_all(folder / "out");
+        notices.clear();
+        int calls = 0;
+        std::int64_t bytes_done = 0;
+        options.threads = 1 + interrupted_at % 2;
+        options.progress = [&](const PrepareProgress& progress) {
+            EXPECT_GT(progress.stored_bytes_done, std::exchange(bytes_done, progress.stored_bytes_done));
+            EXPECT_LE(progress.stored_bytes_done, progress.stored_bytes);
+            if (calls++ == interrupted_at) throw Interruption{};
+        };
+        EXPECT_THROW(prepare(options), Interruption);
+        options.progress = nullptr;
+        const PrepareReport report = prepare(options);
+        EXPECT_EQ(report.resumed_documents, 10 * (interrupted_at + 1));
+        EXPECT_TRUE(output() == expected) << interrupted_at;
     }
 }
 
