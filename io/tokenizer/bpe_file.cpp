@@ -13,7 +13,8 @@ void check_settings(const JsonNode& model) {
     // Old files have no type; those of BPE have merges.
     const auto type = model.find("type");
     const std::string name = type ? type->text() : model.find("merges") ? "BPE" : "a model without a type";
-    if (name != "BPE") fail(ExitCode::bad_file, "{}: {} is not supported; gpas supports BPE", model.place(), name);
+    if (name != "BPE")
+        fail(ExitCode::bad_file, "{}: {} is not supported; gpas supports BPE", model.place(), plain_name(name));
     for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
         const auto found = model.find(key);
         if (found && !found->text().empty()) found->refuse("none: gpas does not support it");
@@ -42,7 +43,8 @@ MergeTable read_merges(const JsonNode& list, const BpeModel::Vocabulary& vocabul
         const auto [left, right] = read_pair(merge);
         const auto id_of = [&](const std::string& token) {
             const auto found = vocabulary.find(token);
-            if (found == vocabulary.end()) merge.refuse(fmt::format("tokens of the vocabulary; \"{}\" is not", token));
+            if (found == vocabulary.end())
+                merge.refuse(fmt::format("tokens of the vocabulary; {} is not", shown(token)));
             return found->second;
         };
         const std::int32_t left_id = id_of(left), right_id = id_of(right);
@@ -69,7 +71,7 @@ BpeModel::Vocabulary read_vocabulary(const JsonNode& node) {
     BpeModel::Vocabulary vocabulary;
     vocabulary.reserve(node.value().size());
     for (const auto& [token, id] : node.value().items()) {
-        const JsonNode entry(id, fmt::format("{}: id of \"{}\"", node.place(), token));
+        const JsonNode entry(id, fmt::format("{}: id of {}", node.place(), shown(token)));
         vocabulary.emplace(token, std::int32_t(entry.integer(most_tokens - 1)));
     }
     return vocabulary;
@@ -85,7 +87,8 @@ std::vector<std::string> pieces_of(const BpeModel::Vocabulary& vocabulary, const
             used.resize(at + 1);
         }
         if (used[at])
-            fail(ExitCode::bad_file, "{}: \"{}\" and \"{}\" have the same id, {}", node.place(), pieces[at], token, id);
+            fail(ExitCode::bad_file, "{}: {} and {} have the same id, {}", node.place(), shown(pieces[at]),
+                 shown(token), id);
         used[at] = true;
         pieces[at] = token;
     }
@@ -122,7 +125,7 @@ std::vector<AddedToken> read_added_tokens(const JsonNode& list, const BpeModel::
                                       : added != known.end()    ? added->second
                                                                 : next;
         if (token.id != expected)
-            node.at("id").refuse(fmt::format("{}, the id that tokenizers gives \"{}\"", expected, token.text));
+            node.at("id").refuse(fmt::format("{}, the id that tokenizers gives {}", expected, shown(token.text)));
         next = std::max(next, expected + 1);
         known[token.text] = token.id;
         if (std::size_t(token.id) >= pieces.size()) pieces.resize(std::size_t(token.id) + 1);

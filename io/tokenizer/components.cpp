@@ -53,7 +53,8 @@ void read_template(const JsonNode& node, TextEnds& ends) {
 }  // namespace
 
 void refuse_component(const JsonNode& node, const char* known) {
-    fail(ExitCode::bad_file, "{}: {} is not supported; gpas supports: {}", node.place(), node.type(), known);
+    fail(ExitCode::bad_file, "{}: {} is not supported; gpas supports: {}", node.place(), plain_name(node.type()),
+         known);
 }
 
 ReplaceText read_replace(const JsonNode& node) {

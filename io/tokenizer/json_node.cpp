@@ -2,10 +2,14 @@
 
 #include "base/error.hpp"
 
+#include <algorithm>
+
 namespace gpas {
 namespace {
 
 constexpr std::size_t shown_characters = 60;
+
+}  // namespace
 
 std::string shown(const nlohmann::json& value) {
     std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
@@ -13,7 +17,10 @@ std::string shown(const nlohmann::json& value) {
     return text;
 }
 
-}  // namespace
+std::string plain_name(const std::string& name) {
+    const bool plain = std::all_of(name.begin(), name.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+    return plain && name.size() <= shown_characters ? name : shown(name);
+}
 
 void JsonNode::refuse(const std::string& expected) const {
     fail(ExitCode::bad_file, "{}: found {}, expected {}", place_, shown(value_), expected);
@@ -24,12 +31,12 @@ std::optional<JsonNode> JsonNode::find(const char* key) const {
     const auto found = value_.find(key);
     if (found == value_.end() || found->is_null()) return std::nullopt;
     const bool top = place_.find(": ") == std::string::npos;
-    return JsonNode(*found, fmt::format("{}{}{}", place_, top ? ": " : ".", key));
+    return JsonNode(*found, fmt::format("{}{}{}", place_, top ? ": " : ".", plain_name(key)));
 }
 
 JsonNode JsonNode::at(const char* key) const {
     const auto found = find(key);
-    if (!found) fail(ExitCode::bad_file, "{}: has no key \"{}\"", place_, key);
+    if (!found) fail(ExitCode::bad_file, "{}: has no key {}", place_, shown(key));
     return *found;
 }
 

@@ -36,6 +36,12 @@ private:
     std::string place_;
 };
 
+// A value as one line of ASCII for a message: a text in quotes, with escapes. Long values are cut.
+std::string shown(const nlohmann::json& value);
+
+// A name: itself, or as shown() if it is not made of printable ASCII characters.
+std::string plain_name(const std::string& name);
+
 // Parses the bytes of a file. Error(bad_file) if they are not a JSON object.
 nlohmann::json parse_tokenizer_json(const std::string& bytes, const std::string& name);
 

@@ -27,17 +27,22 @@ OnigSyntaxType tiktoken_syntax() {
     return syntax;
 }
 
+std::string one_line(std::string text) {
+    for (char& c : text)
+        if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+    return text;
+}
+
+// The message may quote a part of the pattern.
 std::string error_text(int code, OnigErrorInfo* info) {
     std::array<OnigUChar, ONIG_MAX_ERROR_MESSAGE_LEN> text{};
     const int length =
         info != nullptr ? onig_error_code_to_str(text.data(), code, info) : onig_error_code_to_str(text.data(), code);
-    return {reinterpret_cast<const char*>(text.data()), std::size_t(length)};
+    return one_line({reinterpret_cast<const char*>(text.data()), std::size_t(length)});
 }
 
 std::string shown(std::string_view pattern) {
-    std::string text(pattern.substr(0, 80));
-    for (char& c : text)
-        if (static_cast<unsigned char>(c) < 0x20) c = ' ';
+    const std::string text = one_line(std::string(pattern.substr(0, 80)));
     return "\"" + text + (pattern.size() > 80 ? "...\"" : "\"");
 }
 

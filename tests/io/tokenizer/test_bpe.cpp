@@ -104,6 +104,17 @@ TEST(JsonTokenizer, RefusesBadFilesInOneLine) {
     EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["end_of_word_suffix"] = "</w>"; }), "end_of_word_suffix");
     EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["dropout"] = 0.1; }), "dropout");
     EXPECT_HAS(changed("llama3", [](json& f) { f["added_tokens"].back()["id"] = 5000; }), "expected 29");
+    EXPECT_HAS(
+        changed("llama3",
+                [](json& f) { f["added_tokens"].back()["id"] = 5, f["added_tokens"].back()["content"] = "a\nb"; }),
+        "tokenizers gives \"a\\nb\"");
+    EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["vocab"]["\n"] = 5; }), " and \"");
+    EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["vocab"]["\n"] = -1; }), "id of \"\\n\": found -1");
+    EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["type"] = "\n"; }), "model: \"\\n\" is not supported");
+    EXPECT_HAS(changed("gpt2", [](json& f) { f["decoder"]["type"] = "\n"; }), "decoder: \"\\n\" is not supported");
+    EXPECT_HAS(
+        changed("llama3", [](json& f) { f["pre_tokenizer"]["pretokenizers"][0]["pattern"]["Regex"] = "\\p{a\nb}"; }),
+        "invalid character property name {a b}");
 }
 
 TEST(JsonTokenizer, TakesItsSpecialTokensFromTheFilesNextToIt) {
