@@ -77,6 +77,10 @@ TEST(JsonTokenizer, ByteLevelKeepsEveryText) {
     file["added_tokens"] = json::array();
     const JsonTokenizer tokenizer(file.dump(), "gpt2");
     EXPECT_TRUE(tokenizer.lossless());
+    json& vocabulary = file["model"]["vocab"];
+    vocabulary["unused"] = vocabulary["J"];
+    vocabulary.erase("J");
+    EXPECT_FALSE(JsonTokenizer(file.dump(), "gpt2").lossless());
     for (const json& text : goldens()["texts"]) {
         std::string pieces;
         const Ids ids = tokenizer.encode(text.get<std::string>());
