@@ -47,9 +47,11 @@ double recompute(Replica& replica, std::int64_t count) {
 
 // Seconds per new token, the forward pass of the prompt included.
 double continue_text(Replica& replica, const Options& options) {
-    const std::vector<std::int32_t> prompt(std::size_t(options.prompt), 1);
+    const Prompt prompt(std::size_t(options.prompt), 1);
+    Mesh mesh = make_self_mesh();
+    NextLogits next(replica, mesh);
     const Stopwatch watch;
-    generate(replica, prompt, options.tokens, -1, {.temperature = 0.0});
+    generate(next, {prompt}, {.count = options.tokens, .ends = {}, .sampling = {.temperature = 0.0}, .on_token = {}});
     return watch.seconds() / double(options.tokens);
 }
 

@@ -1,18 +1,22 @@
 #include "engine/run/generate.hpp"
-#include "engine/run/device.hpp"
 
 #include "base/error.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/commands/model_argument.hpp"
 #include "engine/commands/options.hpp"
+#include "engine/commands/prompts.hpp"
+#include "engine/commands/text_stream.hpp"
+#include "engine/run/device.hpp"
 #include "engine/run/run_state.hpp"
 #include "engine/run/threads.hpp"
-#include "io/data/tokenizer.hpp"
+#include "io/config/check.hpp"
+#include "parallel/agree.hpp"
 #include "parallel/mpi/mpi_session.hpp"
 
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
 #include <cstdio>
-#include <iostream>
-#include <iterator>
 
 namespace gpas {
 namespace {
@@ -20,72 +24,160 @@ namespace {
 struct GenerateArguments {
     std::shared_ptr<ModelArgument> model;
     std::string prompt;
+    std::string prompts;  // a file; empty: `prompt` is the only prompt
+    std::int64_t batch = 8;
     std::int64_t tokens = 128;
     SamplingOptions sampling;
 };
 
-void run(const GenerateArguments& options, MpiSession& mpi) {
-    const std::unique_ptr<Communicator> world = mpi.world();
-    if (world->size() > 1)
-        throw AgreedError(
-            ExitCode::usage,
-            fmt::format("gpas generate runs on one rank, not {}: start it without mpirun or srun", world->size()));
-    const ChosenModel model = choose_model(*world, *options.model);
+std::unique_ptr<Tokenizer> tokenizer_of(const ChosenModel& model) {
     const RunConfig& config = model.config.values;
     if (config.data.tokenizer.empty())
         fail(ExitCode::usage, "data.tokenizer is not set: `gpas generate` needs the tokenizer of the training data");
-    const std::unique_ptr<Tokenizer> opened = open_tokenizer(config.data.tokenizer);
-    const Tokenizer& tokenizer = *opened;
-    if (tokenizer.vocab_size() > config.model.vocab_size)
+    std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(config.data.tokenizer);
+    if (tokenizer->vocab_size() > config.model.vocab_size)
         fail(ExitCode::usage,
              "{} has {} pieces, but model.vocab_size is {}; use the tokenizer that the data was prepared with",
-             config.data.tokenizer, tokenizer.vocab_size(), config.model.vocab_size);
+             config.data.tokenizer, tokenizer->vocab_size(), config.model.vocab_size);
     if (const std::string found = file_fingerprint(config.data.tokenizer);
         !model.tokenizer_fingerprint.empty() && found != model.tokenizer_fingerprint)
         fail(ExitCode::usage,
              "{} (data.tokenizer) is not the tokenizer that {} was trained with (fingerprint {}, expected {}); set "
              "data.tokenizer to that file",
              config.data.tokenizer, model.file.string(), found, model.tokenizer_fingerprint);
+    return tokenizer;
+}
 
-    SamplingOptions sampling = options.sampling;
-    sampling.vocab_size = tokenizer.vocab_size();
+// One rank has the whole model, whatever the layout of training was.
+MeshSize mesh_for_generation(LoadedConfig& config, int ranks) {
+    ParallelConfig& parallel = config.values.parallel;
+    if (ranks == 1) {
+        parallel.tensor = parallel.pipeline = parallel.virtual_chunks = 1;
+        parallel.stage_layers.clear();
+        return {};
+    }
+    const MeshSize size = mesh_of_ranks(config, ranks);
+    if (size.data > 1)
+        fail(ExitCode::usage,
+             "gpas generate was started on {} ranks, expected parallel.tensor x parallel.pipeline = {} ranks, or one",
+             ranks, size.tensor * size.pipeline);
+    return size;
+}
 
-    ReplicaShape shape = whole_replica(config.model, config.optimizer,
-                                       {.batch = 1,
-                                        .sequence = config.data.sequence_length,
-                                        .dtype = storage_dtype(config.compute.dtype),
-                                        .training = false},
-                                       compute_threads(config.compute.threads, mpi));
-    place_on(shape, choose_device(config.compute, mpi, *world).device);
-    Replica replica(shape, *world, *world);
-    load_run({*world, *world, config, replica.context, replica.store}, model.file, false);
+// What the model continues: the prompt, after BOS if the model was trained so. An empty prompt begins a document.
+Prompt tokens_of(const std::string& text, const Tokenizer& tokenizer, const TokenIds& ids) {
+    Prompt tokens;
+    if (ids.add_bos) tokens.push_back(std::int32_t(ids.bos));
+    tokenizer.encode(text, tokens);
+    // In training, a document follows an EOS.
+    if (tokens.empty()) tokens.push_back(std::max(tokenizer.eos_id(), 0));
+    return tokens;
+}
 
-    std::vector<std::int32_t> prompt = tokenizer.encode(options.prompt);
-    if (prompt.empty())
-        prompt.push_back(tokenizer.eos_id() >= 0 ? tokenizer.eos_id() : 0);  // in training, documents follow an eos
-    std::vector<std::int32_t> tokens;
-    std::string printed;
-    std::fputs(options.prompt.c_str(), stdout);
-    generate(replica, prompt, options.tokens, tokenizer.eos_id(), sampling, [&](std::int32_t token) {
-        // Several byte tokens can make one character: print it once it is complete.
-        tokens.push_back(token);
-        const std::string text = tokenizer.decode(tokens);
-        if (text.size() <= printed.size() || text.ends_with("\uFFFD")) return;
-        std::fwrite(text.data() + printed.size(), 1, text.size() - printed.size(), stdout);
-        std::fflush(stdout);
-        printed = text;
-    });
-    std::fputs("\n", stdout);
+std::vector<std::int32_t> ends_of(const Tokenizer& tokenizer, const TokenIds& ids) {
+    std::vector<std::int32_t> ends(ids.eos.begin(), ids.eos.end());
+    if (tokenizer.eos_id() >= 0) ends.push_back(tokenizer.eos_id());
+    return ends;
+}
+
+// Standard input belongs to rank 0, so rank 0 reads.
+std::vector<std::string> prompts_of_rank_0(Communicator& world, const std::string& path) {
+    nlohmann::json texts =
+        agree(world, [&] { return world.rank() == 0 ? read_prompts(path) : std::vector<std::string>(); });
+    std::string all = texts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    broadcast(world, all, 0, "prompts");
+    return nlohmann::json::parse(all).get<std::vector<std::string>>();
+}
+
+void write(const std::string& text) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fflush(stdout);
+}
+
+// Prints the text while it is generated.
+void print_text(NextLogits& next, const std::string& text, const Prompt& prompt, const Tokenizer& tokenizer,
+                GenerationOptions options) {
+    TextStream stream(tokenizer, prompt);
+    const bool prints = next.mesh().world->rank() == 0;
+    if (prints) write(text);
+    options.on_token = [&](std::size_t, std::int32_t token) {
+        if (prints) write(stream.add(token));
+    };
+    generate(next, {prompt}, options);
+    if (prints) write(stream.rest() + "\n");
+}
+
+// Prints a JSON line per prompt: {"prompt": ..., "text": ..., "tokens": [...]}. The last batch is filled with copies of its last prompt.
+void print_lines(NextLogits& next, const std::vector<std::string>& texts, const std::vector<Prompt>& prompts,
+                 const Tokenizer& tokenizer, GenerationOptions options) {
+    const std::size_t batch = std::size_t(next.batch());
+    for (std::size_t begin = 0; begin < texts.size(); begin += batch) {
+        const std::size_t end = std::min(begin + batch, texts.size());
+        std::vector<Prompt> some(prompts.begin() + std::ptrdiff_t(begin), prompts.begin() + std::ptrdiff_t(end));
+        some.resize(batch, some.back());
+        options.first = begin;
+        const auto written = generate(next, some, options);
+        if (next.mesh().world->rank() != 0) continue;
+        for (std::size_t i = begin; i < end; ++i) {
+            TextStream stream(tokenizer, prompts[i]);
+            std::string text;
+            for (const std::int32_t token : written[i - begin]) text += stream.add(token);
+            const nlohmann::ordered_json line{
+                {"prompt", texts[i]}, {"text", text + stream.rest()}, {"tokens", written[i - begin]}};
+            write(line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+        }
+    }
+}
+
+void run(const GenerateArguments& options, MpiSession& mpi) {
+    std::unique_ptr<Communicator> world = mpi.world();
+    ChosenModel model = choose_model(*world, *options.model);
+    const MeshSize size = agree(*world, [&] { return mesh_for_generation(model.config, world->size()); });
+    const RunConfig& config = model.config.values;
+    const std::unique_ptr<Tokenizer> tokenizer = agree(*world, [&] { return tokenizer_of(model); });
+    const bool lines = !options.prompts.empty();
+    const std::vector<std::string> texts =
+        lines ? prompts_of_rank_0(*world, options.prompts) : std::vector<std::string>{options.prompt};
+    std::vector<Prompt> prompts;
+    for (const std::string& text : texts) prompts.push_back(tokens_of(text, *tokenizer, model.ids));
+
+    const ChosenDevice device = choose_device(config.compute, mpi, *world);
+    Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
+    const std::int64_t batch = std::min(options.batch, std::int64_t(texts.size()));
+    const ReplicaShape shape =
+        generation_shape(config, size, mesh.place, batch, compute_threads(config.compute.threads, mpi), device.device);
+    agree(*mesh.world, [&] { check_device(config.model, shape.compute, device.device); });
+    const std::unique_ptr<Context> context = make_context(shape);
+    serve_device(mesh, *context, config.parallel.share_gpu);
+    Replica replica(shape, *context, *mesh.tensor, *mesh.data);
+    load_run({*mesh.world, *mesh.data, config, replica.context, replica.store}, model.file, false);
+
+    NextLogits next(replica, mesh);
+    GenerationOptions generation{
+        .count = options.tokens, .ends = ends_of(*tokenizer, model.ids), .sampling = options.sampling, .on_token = {}};
+    generation.sampling.vocab_size = tokenizer->vocab_size();
+    if (lines)
+        print_lines(next, texts, prompts, *tokenizer, generation);
+    else
+        print_text(next, texts[0], prompts[0], *tokenizer, generation);
 }
 
 }  // namespace
 
 void add_generate(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<GenerateArguments>();
-    CLI::App* command = app.add_subcommand("generate", "Continue a text with a trained model");
+    CLI::App* command = app.add_subcommand("generate", "Continue texts with a trained model");
     options->model = add_model_argument(*command);
-    command->add_option("--prompt", options->prompt, "text to continue; default: start a new document");
-    add_integer(*command, "--tokens", options->tokens, {1, 1e9}, "at most this many tokens");
+    CLI::Option* prompt =
+        command->add_option("--prompt", options->prompt, "text to continue; default: start a new document");
+    command
+        ->add_option(
+            "--prompts", options->prompts,
+            "continue many texts: JSON lines {\"prompt\": \"...\"}, or - for standard input; prints JSON lines "
+            "with the prompt and the generated text")
+        ->excludes(prompt);
+    add_integer(*command, "--batch", options->batch, {1, 256}, "with --prompts: number of texts to continue together");
+    add_integer(*command, "--tokens", options->tokens, {1, 1e9}, "generate at most this number of tokens per text");
     SamplingOptions& sampling = options->sampling;
     add_real(*command, "--temperature", sampling.temperature, {0, 1e6}, "0: always the most likely token");
     add_integer(*command, "--top-k", sampling.top_k, {0, 1 << 24}, "only the k most likely tokens; 0: all");

@@ -86,6 +86,8 @@ ChosenModel choose_model(Communicator& world, const ModelArgument& argument) {
         header = agree(world, [&] { return read_header(model.file); });
     }
     model.tokenizer_fingerprint = header.tokenizer_fingerprint;
+    if (const auto ids = header.extra.find("token_ids"); ids != header.extra.end())
+        model.ids = agree(world, [&] { return parse_token_ids(ids->second, model.file.string()); });
     for (const std::string& line : agree(world, [&] { return take_model(header, model.config, model.file); }))
         notes.push_back(line);
     for (const std::string& note : notes)

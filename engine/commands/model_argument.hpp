@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/commands/arguments.hpp"
+#include "io/hugging_face/token_ids.hpp"
 #include "parallel/communicator.hpp"
 
 #include <filesystem>
@@ -23,6 +24,7 @@ struct ChosenModel {
     LoadedConfig config;                // with the model of the checkpoint
     std::filesystem::path file;         // the checkpoint
     std::string tokenizer_fingerprint;  // from the checkpoint; empty: the model was trained without a tokenizer
+    TokenIds ids;                       // of an imported model; otherwise none
 };
 
 // If a configuration is given: takes the named checkpoint, or else the newest one of the configuration's run. If not:

@@ -60,6 +60,7 @@ void Attention::extend(const LayerContext& shared, Tensor b, Tensor n, std::int6
         attention_last(context, o, saved_.qkv.slice(0, end * batch), now);
     }
     matmul(context, b, o, w_.out);
+    group.reduce(b, work.partial, "attention output");
 }
 
 void Attention::backward_input(const LayerContext& shared, Tensor dn, Tensor db, Tensor segment_begin) {

@@ -20,7 +20,7 @@ public:
     void forward_inner(const LayerContext& shared, Tensor n, Tensor segment_begin);
     // The rows of forward() of the positions from `position` on, without documents. The keys and values of earlier
     // positions are those that the last forward passes saved.    b, n [positions · batch, C]; one position unless
-    // `position` is 0. Needs a tensor group of one rank, and activations that no other layer shares.
+    // `position` is 0. Needs activations that no other layer shares, and no sequence parallelism.
     void extend(const LayerContext& shared, Tensor b, Tensor n, std::int64_t position);
     // dn = gradient of n        dn, db [R,C]; db: gradient of b
     void backward_input(const LayerContext& shared, Tensor dn, Tensor db, Tensor segment_begin);

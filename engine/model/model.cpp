@@ -120,28 +120,32 @@ Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std
         stream_moments->push_back(token_moments(context, layers_[i].attention_site.output()));
         stream_moments->push_back(token_moments(context, layers_[i].mlp_site.output()));
     }
-    last_ = handover.h;
-    if (!sent_) return last_.stream.x;
-    apply_gate(context, sent_, last_.stream);
-    return sent_;
+    return sent_stream(context, handover.h);
 }
 
 Tensor Model::extend(Context& context, Tensor tokens, Tensor input, std::int64_t position) {
     const std::int64_t count = tokens.elements() / shape_.batch;
-    require(resources_.group.size() == 1 && part_.embedding && head_ && shape_.recompute == Recompute::none,
-            "extend: a part of a model, or activations that are not kept");
+    require(!resources_.group.sequence_parallel() && shape_.recompute == Recompute::none,
+            "extend: sequence parallelism, or activations that are not kept");
     require(position + count <= shape_.sequence && (position == 0 || count == 1),
             "extend: {} positions from {} on, of {}", count, position, shape_.sequence);
     const LayerContext shared = this->shared(context);
     resources_.store.await_weights();
     const Tensor h = input.slice(0, tokens.elements());
-    embed(shared, h, tokens);
+    if (part_.embedding) embed(shared, h, tokens);
     Handover handover{.h = {.stream = {.x = h}}};
     for (std::size_t i = 0; i < layers_.size(); ++i)
         handover =
             forward_layer(shared, layers_[i], handover, norm_after(i), {.segment_begin = {}, .position = position});
-    last_ = handover.h;
-    return last_.stream.x;
+    return sent_stream(context, handover.h);
+}
+
+Tensor Model::sent_stream(Context& context, const GatedStream& last) {
+    last_ = last;
+    if (!sent_) return last_.stream.x;
+    const Tensor sent = sent_.slice(0, last_.stream.x.dim(0));
+    apply_gate(context, sent, last_.stream);
+    return sent;
 }
 
 Tensor Model::normed_output(const LayerContext& shared) {

@@ -78,8 +78,9 @@ public:
     // Forward of the positions from `position` on, without documents: generation with a key-value cache. The cache is
     // the qkv that each layer keeps; this call writes the rows of its positions and reads those of earlier positions.
     // Returns what forward returns, for these positions. tokens [positions · batch] int32: one position, unless
-    // `position` is 0. input [R,C]: its first rows are written. Needs the whole model, a tensor group of one rank and a
-    // shape without recomputation. Afterwards only logits_at(), extend() or forward() may be called.
+    // `position` is 0. input [R,C]: its first rows are the stream that the previous stage sent; if this part has the
+    // embedding, they are written (=). Needs a shape with neither recomputation nor sequence parallelism. Afterwards
+    // only logits_at(), extend() or forward() may be called.
     Tensor extend(Context& context, Tensor tokens, Tensor input, std::int64_t position);
 
     // The next three: after forward, on a part with the head.
@@ -88,8 +89,8 @@ public:
     // The same loss, and d [R,C] = the gradient of factor · Σ with respect to what forward returned (the stream before
     // the final norm); gradients of head and final norm +=.
     void loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor, const LayerDone& done);
-    // logits = n wᵀ of the rows of one position      logits [batch, V] fp32      Needs a tensor group of one rank.
-    // position: counted from the first position of the last call of forward or extend.
+    // logits = n wᵀ of the rows of one position      logits [batch, V'] fp32: this rank's rows of the vocabulary
+    // position: counted from the first position of the last call of forward or extend. Needs no sequence parallelism.
     void logits_at(Context& context, Tensor logits, std::int64_t position);
 
     // d [R,C]: on entry the gradient of what forward returned; on return the gradient of forward's input, or after a
@@ -133,6 +134,8 @@ private:
     // The norm of the next layer of this part that reads this layer's output; null: the output is read without a norm,
     // or it leaves the layers of this part.
     const SavedNorm* norm_after(std::size_t layer) const;
+    // last_ = the stream after the last layer. Returns what forward returns.
+    Tensor sent_stream(Context& context, const GatedStream& last);
     // work.normed [R,C] = N(stream after the last layer), with N the final norm. Returns the rows that were written.
     Tensor normed_output(const LayerContext& shared);
     void leave_backward(Context& context, Tensor d);

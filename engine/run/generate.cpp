@@ -4,104 +4,112 @@
 #include "kernels/philox.hpp"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
 namespace gpas {
 namespace {
 
-double uniform(std::uint64_t seed, std::uint64_t position) {
-    const Philox4 words = philox({std::uint32_t(position), std::uint32_t(position >> 32), 0, 0}, std::uint32_t(seed),
-                                 std::uint32_t(seed >> 32));
+double uniform(std::uint64_t seed, std::size_t text, std::size_t token) {
+    const Philox4 words =
+        philox({std::uint32_t(token), std::uint32_t(std::uint64_t(token) >> 32), std::uint32_t(text), 0},
+               std::uint32_t(seed), std::uint32_t(seed >> 32));
     return double(words[0]) / 4294967296.0;
 }
 
-// Number of tokens to sample from (top_k, top_p), given the probabilities in descending order.
-std::size_t kept(const std::vector<double>& sorted, const SamplingOptions& options) {
-    std::size_t count = options.top_k > 0 ? std::min(sorted.size(), std::size_t(options.top_k)) : sorted.size();
-    double sum = 0.0;
-    for (std::size_t i = 0; i < count; ++i) {
-        sum += sorted[i];
-        if (sum >= options.top_p) return i + 1;
-    }
-    return count;
-}
+// One prompt with the tokens that follow it.
+struct Text {
+    std::vector<std::int32_t> tokens;
+    std::size_t prompt = 0;  // its number of tokens
+    bool ended = false;
+    std::size_t written() const { return tokens.size() - prompt; }
+};
 
-}  // namespace
-
-std::int32_t sample_token(std::span<const float> logits, const SamplingOptions& options, double u) {
-    std::vector<std::int32_t> order(logits.size());
-    std::iota(order.begin(), order.end(), 0);
-    std::stable_sort(order.begin(), order.end(),
-                     [&](std::int32_t a, std::int32_t b) { return logits[std::size_t(a)] > logits[std::size_t(b)]; });
-    if (options.temperature == 0.0) return order.front();
-
-    std::vector<double> probability(order.size());
-    const double most = double(logits[std::size_t(order.front())]);
-    double sum = 0.0;
-    for (std::size_t i = 0; i < order.size(); ++i) {
-        probability[i] = std::exp((double(logits[std::size_t(order[i])]) - most) / options.temperature);
-        sum += probability[i];
-    }
-    for (double& p : probability) p /= sum;
-    const std::size_t count = kept(probability, options);
-    double left = u * std::accumulate(probability.begin(), probability.begin() + std::ptrdiff_t(count), 0.0);
-    for (std::size_t i = 0; i < count; ++i) {
-        left -= probability[i];
-        if (left < 0.0) return order[i];
-    }
-    return order[count - 1];
-}
-
-namespace {
-
-// Writes the logits [1,V] that follow `all`, of which the model sees the last `window` tokens. Keeps keys and values
-// from call to call: between calls, tokens may only be appended to `all`.
-class NextLogits {
+class Generation {
 public:
-    explicit NextLogits(Replica& replica)
-        : replica_(replica), seen_(std::size_t(replica.shape().compute.sequence), 0) {}
-
-    void write(Tensor logits, std::vector<std::int32_t>& all) {
-        const std::int64_t count = std::int64_t(all.size());
-        const std::int64_t window = std::int64_t(seen_.size());
-        if (count <= window) {
-            replica_.next_logits(logits, Tensor(all.data() + known_, Dtype::int32, {count - known_}), known_);
-            known_ = count;
-            return;
+    Generation(NextLogits& next, const std::vector<Prompt>& prompts, const GenerationOptions& options)
+        : next_(next), options_(options) {
+        require(std::int64_t(prompts.size()) == next.batch(), "generate: {} prompts, room for {}", prompts.size(),
+                next.batch());
+        for (const Prompt& prompt : prompts) {
+            require(!prompt.empty(), "generate: an empty prompt");
+            texts_.push_back({prompt, prompt.size(), options.count == 0});
+            length_ = texts_.size() == 1 ? prompt.size() : std::min(length_, prompt.size());
         }
-        std::copy(all.end() - window, all.end(), seen_.begin());
-        replica_.logits_at(logits, Tensor(seen_.data(), Dtype::int32, {window}), window - 1);
+    }
+
+    std::vector<std::vector<std::int32_t>> run() {
+        for (; !all_ended(); ++length_) append(chosen(logits()));
+        std::vector<std::vector<std::int32_t>> written;
+        for (const Text& text : texts_)
+            written.emplace_back(text.tokens.begin() + std::ptrdiff_t(text.prompt), text.tokens.end());
+        return written;
     }
 
 private:
-    Replica& replica_;
-    std::vector<std::int32_t> seen_;
-    std::int64_t known_ = 0;  // tokens whose keys and values the replica has
+    bool all_ended() const { return std::ranges::all_of(texts_, &Text::ended); }
+
+    // Positions [begin, length_) of all texts in sequence-first order. A text that has ended is padded with token 0.
+    std::vector<std::int32_t> rows(std::size_t begin) const {
+        std::vector<std::int32_t> tokens;
+        for (std::size_t t = begin; t < length_; ++t)
+            for (const Text& text : texts_) tokens.push_back(t < text.tokens.size() ? text.tokens[t] : 0);
+        return tokens;
+    }
+
+    // Of the tokens after position length_ - 1, on the last stage.
+    std::span<const float> logits() {
+        const std::size_t window = std::size_t(next_.window());
+        if (length_ > window) return next_.after(rows(length_ - window), 0);
+        const std::size_t position = std::exchange(cached_, length_);
+        return next_.after(rows(position), std::int64_t(position));
+    }
+
+    bool chooses(const Text& text) const { return !text.ended && text.tokens.size() == length_; }
+
+    // A token per text. One rank chooses, so that no two ranks can disagree.
+    std::vector<std::int32_t> chosen(std::span<const float> logits) {
+        Mesh& mesh = next_.mesh();
+        const std::int64_t vocabulary = next_.vocabulary();
+        const std::int64_t choices =
+            options_.sampling.vocab_size > 0 ? std::min(options_.sampling.vocab_size, vocabulary) : vocabulary;
+        std::vector<std::int32_t> tokens(texts_.size(), 0);
+        for (std::size_t i = 0; i < texts_.size() && !logits.empty(); ++i)
+            if (chooses(texts_[i]))
+                tokens[i] =
+                    sample_token(logits.subspan(i * std::size_t(vocabulary), std::size_t(choices)), options_.sampling,
+                                 uniform(options_.sampling.seed, options_.first + i, texts_[i].written()));
+        // The first tensor-parallel rank of the last stage, in any order of the mesh with one data-parallel rank.
+        const int chooser = mesh.size.tensor * (mesh.size.pipeline - 1);
+        if (mesh.world->size() > 1)
+            mesh.world->broadcast(tokens.data(), std::int64_t(tokens.size() * sizeof(tokens[0])), chooser, "tokens");
+        return tokens;
+    }
+
+    void append(const std::vector<std::int32_t>& tokens) {
+        for (std::size_t i = 0; i < texts_.size(); ++i) {
+            Text& text = texts_[i];
+            if (!chooses(text)) continue;
+            if (std::ranges::count(options_.ends, tokens[i]) > 0) {
+                text.ended = true;
+                continue;
+            }
+            text.tokens.push_back(tokens[i]);
+            text.ended = std::int64_t(text.written()) >= options_.count;
+            if (options_.on_token) options_.on_token(i, tokens[i]);
+        }
+    }
+
+    NextLogits& next_;
+    const GenerationOptions& options_;
+    std::vector<Text> texts_;
+    std::size_t length_ = 0;  // positions that every text has, padding included
+    std::size_t cached_ = 0;  // positions whose keys and values are kept
 };
 
 }  // namespace
 
-std::vector<std::int32_t> generate(Replica& replica, std::span<const std::int32_t> prompt, std::int64_t count,
-                                   std::int32_t end, const SamplingOptions& options,
-                                   const std::function<void(std::int32_t)>& on_token) {
-    const ModelShape& shape = replica.shape().compute;
-    require(!prompt.empty() && shape.batch == 1, "generate: {} tokens of prompt, {} samples", prompt.size(),
-            shape.batch);
-    const std::int64_t vocabulary = replica.shape().model.vocab_size;
-    std::vector<std::int32_t> all(prompt.begin(), prompt.end());
-    NextLogits next(replica);
-    const std::int64_t choices = options.vocab_size > 0 ? std::min(options.vocab_size, vocabulary) : vocabulary;
-    std::vector<float> logits(static_cast<std::size_t>(vocabulary));
-    for (std::int64_t i = 0; i < count; ++i) {
-        next.write(Tensor(logits.data(), Dtype::fp32, {1, vocabulary}), all);
-        const std::int32_t token = sample_token(std::span(logits).first(std::size_t(choices)), options,
-                                                uniform(options.seed, std::uint64_t(i)));
-        if (token == end) break;
-        all.push_back(token);
-        if (on_token) on_token(token);
-    }
-    return {all.begin() + std::ptrdiff_t(prompt.size()), all.end()};
+std::vector<std::vector<std::int32_t>> generate(NextLogits& next, const std::vector<Prompt>& prompts,
+                                                const GenerationOptions& options) {
+    return Generation(next, prompts, options).run();
 }
 
 }  // namespace gpas

@@ -228,14 +228,8 @@ void Replica::logits_at(Tensor logits, Tensor tokens, std::int64_t position) {
     read_logits(logits, position);
 }
 
-void Replica::next_logits(Tensor logits, Tensor tokens, std::int64_t position) {
-    const std::int64_t positions = tokens.elements() / shape_.compute.batch;
-    memory_.models[0][0].extend(context, load_rows({.tokens = tokens}, 0).tokens, memory_.inputs[0], position);
-    read_logits(logits, positions - 1);
-}
-
 void Replica::read_logits(Tensor logits, std::int64_t position) {
-    Model& model = memory_.models[0][0];
+    Model& model = memory_.models.back()[0];
     if (context.on_cpu()) return model.logits_at(context, logits, position);
     const Tensor here = memory_.work.logits.first({logits.rows(), logits.columns()});
     model.logits_at(context, here, position);

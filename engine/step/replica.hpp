@@ -102,23 +102,19 @@ public:
     double loss(const TokenRows& rows, std::vector<Moments>* moments = nullptr);
     double loss_and_backward(const TokenRows& rows, float factor);
     void logits_at(Tensor logits, Tensor tokens, std::int64_t position);
-    // logits [batch, V] fp32 = those of the last of the given positions. tokens [positions · batch] int32: of the
-    // positions from `position` on; one position, unless `position` is 0. Reads the keys and values that the calls for
-    // earlier positions have kept in the activations, so it computes the new positions only (Model::extend).
-    void next_logits(Tensor logits, Tensor tokens, std::int64_t position);
+    // logits [batch, V'] fp32 on the host = those of one position of the last pass, counted from the pass's first
+    // position: this rank's rows of the vocabulary. On a replica that has the head.
+    void read_logits(Tensor logits, std::int64_t position);
 
     // Returns the rows as operations can read them. On a GPU: copies them to slot `i` < row_slots() and returns views
-    // of it (TokenStaging::load); on the CPU: `rows` itself. logits_at(),
-    // next_logits(), loss() and loss_and_backward() use slot 0. next_logits() may give fewer tokens than T.
+    // of it (TokenStaging::load); on the CPU: `rows` itself. logits_at(), loss()
+    // and loss_and_backward() use slot 0. If only `tokens` is given, it may have fewer elements than T.
     TokenRows load_rows(const TokenRows& rows, std::int64_t i);
     std::int64_t row_slots() const;  // unlimited on the CPU
     // Σ of the tokens' losses since work.loss was cleared. Waits for the GPU.
     double loss_sum();
 
 private:
-    // logits = those of a position of the model's last pass, by way of device memory on a GPU.
-    void read_logits(Tensor logits, std::int64_t position);
-
     Replica(const ReplicaShape& shape, std::unique_ptr<Communicator> self);
 
     Replica(const ReplicaShape& shape, std::unique_ptr<Context> own, Context* others, Communicator& tensor,

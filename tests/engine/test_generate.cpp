@@ -55,6 +55,18 @@ std::unique_ptr<TestReplica> generator(Architecture architecture = Architecture:
         model, ModelShape{.batch = 1, .sequence = window, .dtype = dtype, .training = false}, 2);
 }
 
+// Continues one text on one rank.
+std::vector<std::int32_t> continue_text(Replica& replica, const Prompt& prompt, std::int64_t count, std::int32_t end,
+                                        const SamplingOptions& sampling,
+                                        const std::function<void(std::int32_t)>& on_token = {}) {
+    Mesh mesh = make_self_mesh();
+    NextLogits next(replica, mesh);
+    GenerationOptions options{.count = count, .ends = {}, .sampling = sampling, .on_token = {}};
+    if (end >= 0) options.ends = {end};
+    if (on_token) options.on_token = [&](std::size_t, std::int32_t token) { on_token(token); };
+    return generate(next, {prompt}, options).front();
+}
+
 // Logits of the token after `all`, by a forward pass of the whole window.
 std::vector<float> recomputed_logits(Replica& replica, const std::vector<std::int32_t>& all) {
     std::vector<std::int32_t> seen(at(window), 0);
@@ -78,7 +90,7 @@ std::vector<std::int32_t> prompt_of(std::int64_t length) {
 void expect_recomputed_tokens(TestReplica& cached, TestReplica& recomputing, std::int64_t prompt_length,
                               double rounding) {
     std::vector<std::int32_t> all = prompt_of(prompt_length);
-    const std::vector<std::int32_t> tokens = generate(*cached, all, 16, -1, {.temperature = 0.0});
+    const std::vector<std::int32_t> tokens = continue_text(*cached, all, 16, -1, {.temperature = 0.0});
     ASSERT_EQ(tokens.size(), 16U);
     for (const std::int32_t token : tokens) {
         const std::vector<float> expected = recomputed_logits(*recomputing, all);
@@ -106,25 +118,25 @@ TEST(Generate, gives_the_greedy_tokens_of_recomputation_within_and_past_the_wind
 TEST(Generate, does_not_compute_earlier_positions_again) {
     const std::vector<std::int32_t> prompt{3, 7};
     const auto untouched = generator(), changed = generator();
-    const std::vector<std::int32_t> expected = generate(**untouched, prompt, 6, -1, {.temperature = 0.0});
+    const std::vector<std::int32_t> expected = continue_text(**untouched, prompt, 6, -1, {.temperature = 0.0});
     for (const std::int32_t id : prompt) ASSERT_EQ(std::count(expected.begin(), expected.end(), id), 0);
     const Tensor embedding = (*changed)->store.compute((*changed)->store.index_of("embedding.weight"));
     const auto forget = [&](std::int32_t) {
         for (const std::int32_t id : prompt) fill((*changed)->context, embedding.slice(id, id + 1), 5.0F);
     };
-    EXPECT_EQ(generate(**changed, prompt, 6, -1, {.temperature = 0.0}, forget), expected);
+    EXPECT_EQ(continue_text(**changed, prompt, 6, -1, {.temperature = 0.0}, forget), expected);
 }
 
 // The logits of each position, one position per call, are those of a forward pass of the whole window.
 void expect_recomputed_logits(TestReplica& cached, TestReplica& recomputing, std::int64_t prompt_length,
                               double rounding) {
     std::vector<std::int32_t> all = prompt_of(window);
-    const std::int64_t vocabulary = cached->shape().model.vocab_size;
-    std::vector<float> row(at(vocabulary));
+    Mesh mesh = make_self_mesh();
+    NextLogits next(*cached, mesh);
     std::int64_t known = 0;
     for (std::int64_t length = prompt_length; length <= window; ++length) {
-        cached->next_logits(Tensor(row.data(), Dtype::fp32, {1, vocabulary}),
-                            Tensor(all.data() + known, Dtype::int32, {length - known}), known);
+        const auto found = next.after(std::span(all).subspan(at(known), at(length - known)), known);
+        const std::vector<float> row(found.begin(), found.end());
         const auto expected = recomputed_logits(*recomputing, {all.begin(), all.begin() + length});
         EXPECT_LT(relative_difference(row, expected, row.size()), rounding) << length << " positions";
         known = length;
@@ -147,10 +159,10 @@ TEST(NextLogits, are_those_of_a_whole_forward_pass) {
 TEST(NextLogits, refuse_positions_outside_the_window_and_gaps) {
     const auto replica = generator();
     std::vector<std::int32_t> tokens = prompt_of(window + 1);
-    std::vector<float> row(23);
+    Mesh mesh = make_self_mesh();
+    NextLogits next(**replica, mesh);
     const auto ask = [&](std::int64_t count, std::int64_t position) {
-        (*replica)->next_logits(Tensor(row.data(), Dtype::fp32, {1, 23}), Tensor(tokens.data(), Dtype::int32, {count}),
-                                position);
+        next.after(std::span(tokens).first(at(count)), position);
     };
     EXPECT_THROW(ask(1, window), Error);
     EXPECT_THROW(ask(2, 3), Error);
@@ -159,7 +171,7 @@ TEST(NextLogits, refuse_positions_outside_the_window_and_gaps) {
 TEST(Generate, continues_as_the_reference_model_would_also_past_the_window) {
     const auto replica = generator();
     const std::vector<std::int32_t> prompt{3, 7, 1};
-    const std::vector<std::int32_t> tokens = generate(**replica, prompt, 12, -1, {.temperature = 0.0});
+    const std::vector<std::int32_t> tokens = continue_text(**replica, prompt, 12, -1, {.temperature = 0.0});
     ASSERT_EQ(tokens.size(), 12U);
     // The likeliest next token of the reference has the smallest loss.
     const ModelConfig model = small_model(Architecture::pre_gpas);
@@ -189,7 +201,7 @@ TEST(Generate, gives_only_ids_that_the_tokenizer_has) {
     const auto replica = generator();
     const std::vector<std::int32_t> prompt{1};
     const auto largest = [&](std::int64_t vocab_size) {
-        const auto tokens = generate(**replica, prompt, 60, -1, {.temperature = 50.0, .vocab_size = vocab_size});
+        const auto tokens = continue_text(**replica, prompt, 60, -1, {.temperature = 50.0, .vocab_size = vocab_size});
         return *std::max_element(tokens.begin(), tokens.end());
     };
     EXPECT_GE(largest(0), 4);
@@ -201,10 +213,10 @@ TEST(Generate, repeats_itself_for_a_seed_and_ends_at_the_end_token) {
     const auto replica = generator();
     const std::vector<std::int32_t> prompt{5};
     const SamplingOptions options{.temperature = 3.0, .seed = 11};
-    const auto tokens = generate(**replica, prompt, 30, -1, options);
-    EXPECT_EQ(generate(**replica, prompt, 30, -1, options), tokens);
-    EXPECT_NE(generate(**replica, prompt, 30, -1, {.temperature = 3.0, .seed = 12}), tokens);
-    const auto cut = generate(**replica, prompt, 30, tokens[4], options);
+    const auto tokens = continue_text(**replica, prompt, 30, -1, options);
+    EXPECT_EQ(continue_text(**replica, prompt, 30, -1, options), tokens);
+    EXPECT_NE(continue_text(**replica, prompt, 30, -1, {.temperature = 3.0, .seed = 12}), tokens);
+    const auto cut = continue_text(**replica, prompt, 30, tokens[4], options);
     EXPECT_LE(cut.size(), 4U);
     EXPECT_TRUE(std::equal(cut.begin(), cut.end(), tokens.begin()));
 }

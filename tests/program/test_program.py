@@ -146,7 +146,28 @@ def generate_repeats_itself_and_starts_with_the_prompt():
     first = succeeds(gpas(*command))
     expect(first.stdout.startswith("It was"), first, "the prompt")
     assert gpas(*command).stdout == first.stdout
-    refused(gpas(*command, ranks=2), 2, "one rank")
+    refused(gpas(*command, ranks=2), 2, "was started on 2 ranks, expected parallel.tensor x parallel.pipeline = 1 ranks")
+
+
+@check
+def generate_continues_many_prompts_on_any_layout():
+    prompts = ["It was", "", "Emma"]
+    with open("prompts.jsonl", "w") as file:
+        file.writelines(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts)
+    command = ("generate", "run.yaml", "--prompts", "prompts.jsonl", "--tokens", "12", "--temperature", "0", "compute.dtype=fp32")
+    first = succeeds(gpas(*command)).stdout
+    lines = [json.loads(line) for line in first.splitlines()]
+    assert [line["prompt"] for line in lines] == prompts, lines
+    assert all(len(line["tokens"]) <= 12 and isinstance(line["text"], str) for line in lines), lines
+    assert succeeds(gpas(*command, "--batch", "2")).stdout == first
+    assert succeeds(gpas(*command, "parallel.tensor=2", ranks=2)).stdout == first
+    alone = succeeds(gpas("generate", "run.yaml", "--prompt", "It was", "--tokens", "12", "--temperature", "0", "compute.dtype=fp32"))
+    assert alone.stdout == "It was" + lines[0]["text"] + "\n", (alone.stdout, lines[0])
+    with open("prompts.jsonl", "a") as file:
+        file.write('{"text": "Emma"}\n')
+    refused(gpas(*command), 3, "prompts.jsonl:4: ", 'expected a line such as {"prompt": "It was"}')
+    refused(gpas(*command, "parallel.tensor=2", ranks=2), 3, "prompts.jsonl:4: ")
+    refused(gpas(*command, "--prompt", "It was"), 2, "--prompt")
 
 
 @check

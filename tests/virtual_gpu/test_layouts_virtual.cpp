@@ -1,6 +1,8 @@
 // Runs under mpirun on 8 ranks. Trains a small model with every kind of layout, on virtual GPUs over NCCL and on the
 // CPU. Each layout runs with several schedulers and numbers of hardware queues. The tests require no race, no deadlock,
 // and the losses of the CPU.
+#include "engine/run/device.hpp"
+#include "engine/run/generate.hpp"
 #include "kernels/cuda/gpu.hpp"
 #include "tests/engine/layouts.hpp"
 #include "tests/virtual_gpu/findings.hpp"
@@ -140,6 +142,43 @@ TEST_F(VirtualLayouts, give_the_numbers_of_the_cpu) {
         largest_difference(losses(shared_ + "one rank"), losses(shared_ + "one rank, other order")) + 1e-6;
     EXPECT_LT(spread, 1e-3);  // a larger tolerance would detect nothing
     for (const Case& one : cases()) compare(one.name, one.layout.name, spread);
+}
+
+using Texts = std::vector<std::vector<std::int32_t>>;
+
+// Three texts of random weights, within and past the window, on a layout without data parallelism.
+Texts generated(const RunConfig& config, Device device, std::unique_ptr<Communicator> group) {
+    const MeshSize size{.tensor = int(config.parallel.tensor), .pipeline = int(config.parallel.pipeline)};
+    Mesh mesh = make_mesh(std::move(group), size);
+    const ReplicaShape shape = generation_shape(config, size, mesh.place, 3, 1, device);
+    const std::unique_ptr<Context> context = make_context(shape);
+    serve_device(mesh, *context, config.parallel.share_gpu);
+    Replica replica(shape, *context, *mesh.tensor, *mesh.data);
+    initialise(replica.context, replica.store, 5, *mesh.data);
+    NextLogits next(replica, mesh);
+    return generate(next, {{3, 8, 13}, {7}, {1, 2, 3, 4, 5}},
+                    {.count = 10, .ends = {}, .sampling = {.temperature = 0.0}, .on_token = {}});
+}
+
+TEST_F(VirtualLayouts, generate_the_tokens_of_one_rank_on_the_cpu) {
+    const auto config_of = [&](const Layout& layout) {
+        const Settings settings = small + Settings{"model.init_std=0.5"} + layout.settings;
+        return tiny_config(shared_ + "tokens", shared_ + layout.name, settings).values;
+    };
+    const Texts expected = generated(config_of({"one", 1, {}}), Device::cpu, make_self_communicator());
+    ASSERT_EQ(expected.size(), 3U);
+    std::vector<Job> jobs;
+    for (const Layout& layout : {Layout{"alone", 1, {}}, Layout{"tp2", 2, {tensor(2)}}, Layout{"pp2", 2, {pipeline(2)}},
+                                 Layout{"tp2 pp2", 4, {tensor(2), pipeline(2), schedule("interleaved"), two_chunks}}})
+        jobs.push_back({layout.ranks, [&, layout](std::unique_ptr<Communicator> group) {
+                            virtual_gpu::forget_devices();
+                            virtual_gpu::use({.scheduler = Scheduler::random, .hang_seconds = 20.0});
+                            cuda::choose_device(group->rank());
+                            EXPECT_EQ(generated(config_of(layout), Device::cuda, std::move(group)), expected)
+                                << layout.name;
+                            EXPECT_EQ(virtual_gpu::take_findings(), std::vector<std::string>()) << layout.name;
+                        }});
+    run_together(*world_, std::move(jobs));
 }
 
 }  // namespace
