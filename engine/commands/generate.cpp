@@ -1,6 +1,7 @@
 #include "engine/run/generate.hpp"
 
 #include "base/error.hpp"
+#include "engine/commands/chat_template.hpp"
 #include "engine/commands/command.hpp"
 #include "engine/commands/model_argument.hpp"
 #include "engine/commands/options.hpp"
@@ -15,8 +16,12 @@
 
 #include <nlohmann/json.hpp>
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdio>
+#include <iostream>
+#include <optional>
 
 namespace gpas {
 namespace {
@@ -25,6 +30,9 @@ struct GenerateArguments {
     std::shared_ptr<ModelArgument> model;
     std::string prompt;
     std::string prompts;  // a file; empty: `prompt` is the only prompt
+    bool chat = false;
+    bool converses = false;  // with `chat`, without a prompt: the user's messages come from standard input
+    std::string system;
     std::int64_t batch = 8;
     std::int64_t tokens = 128;
     SamplingOptions sampling;
@@ -80,13 +88,18 @@ std::vector<std::int32_t> ends_of(const Tokenizer& tokenizer, const TokenIds& id
     return ends;
 }
 
-// Standard input belongs to rank 0, so rank 0 reads.
-std::vector<std::string> prompts_of_rank_0(Communicator& world, const std::string& path) {
-    nlohmann::json texts =
-        agree(world, [&] { return world.rank() == 0 ? read_prompts(path) : std::vector<std::string>(); });
-    std::string all = texts.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
-    broadcast(world, all, 0, "prompts");
-    return nlohmann::json::parse(all).get<std::vector<std::string>>();
+// The value of body() on rank 0: standard input and python3 are rank 0's. An error of body() is thrown on every rank.
+template <class Body>
+auto from_rank_0(Communicator& world, Body&& body) {
+    using Value = decltype(body());
+    const nlohmann::json value = agree(world, [&] { return world.rank() == 0 ? body() : Value(); });
+    std::string text = value.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+    broadcast(world, text, 0, "texts");
+    return nlohmann::json::parse(text).get<Value>();
+}
+
+Conversation begun(const std::string& system) {
+    return system.empty() ? Conversation{} : Conversation{{"system", system}};
 }
 
 void write(const std::string& text) {
@@ -94,17 +107,39 @@ void write(const std::string& text) {
     std::fflush(stdout);
 }
 
-// Prints the text while it is generated.
-void print_text(NextLogits& next, const std::string& text, const Prompt& prompt, const Tokenizer& tokenizer,
-                GenerationOptions options) {
+// Prints the new text while it is generated, and returns it.
+std::string print_text(NextLogits& next, const Prompt& prompt, const Tokenizer& tokenizer, GenerationOptions options) {
     TextStream stream(tokenizer, prompt);
     const bool prints = next.mesh().world->rank() == 0;
-    if (prints) write(text);
-    options.on_token = [&](std::size_t, std::int32_t token) {
-        if (prints) write(stream.add(token));
+    std::string whole;
+    const auto print = [&](const std::string& text) {
+        whole += text;
+        if (prints) write(text);
     };
+    options.on_token = [&](std::size_t, std::int32_t token) { print(stream.add(token)); };
     generate(next, {prompt}, options);
-    if (prints) write(stream.rest() + "\n");
+    print(stream.rest());
+    if (prints) write("\n");
+    return whole;
+}
+
+// Answers each line of standard input, with the conversation so far as the prompt.
+void converse(NextLogits& next, const ChatTemplate& chat, const std::string& system, const Tokenizer& tokenizer,
+              const GenerationOptions& options) {
+    Communicator& world = *next.mesh().world;
+    Conversation conversation = begun(system);
+    while (true) {
+        const auto lines = from_rank_0(world, [&] {
+            if (isatty(STDIN_FILENO)) write("> ");
+            std::string line;
+            return std::getline(std::cin, line) ? std::vector{line} : std::vector<std::string>();
+        });
+        if (lines.empty()) return;
+        conversation.push_back({"user", lines[0]});
+        const auto text = from_rank_0(world, [&] { return chat.texts_of({conversation}); });
+        const std::string answer = print_text(next, tokens_of(text[0], tokenizer, {}), tokenizer, options);
+        conversation.push_back({"assistant", answer});
+    }
 }
 
 // Prints a JSON line per prompt: {"prompt": ..., "text": ..., "tokens": [...]}. The last batch is filled with copies of its last prompt.
@@ -129,17 +164,31 @@ void print_lines(NextLogits& next, const std::vector<std::string>& texts, const 
     }
 }
 
+// What the model continues. A chat template writes BOS itself.
+std::vector<Prompt> prompts_of(Communicator& world, const std::vector<std::string>& texts,
+                               const std::optional<ChatTemplate>& chat, const std::string& system,
+                               const Tokenizer& tokenizer, const TokenIds& ids) {
+    std::vector<Conversation> conversations(texts.size(), begun(system));
+    for (std::size_t i = 0; i < texts.size(); ++i) conversations[i].push_back({"user", texts[i]});
+    const auto given = chat ? from_rank_0(world, [&] { return chat->texts_of(conversations); }) : texts;
+    std::vector<Prompt> prompts;
+    for (const std::string& text : given) prompts.push_back(tokens_of(text, tokenizer, chat ? TokenIds() : ids));
+    return prompts;
+}
+
 void run(const GenerateArguments& options, MpiSession& mpi) {
     std::unique_ptr<Communicator> world = mpi.world();
     ChosenModel model = choose_model(*world, *options.model);
     const MeshSize size = agree(*world, [&] { return mesh_for_generation(model.config, world->size()); });
     const RunConfig& config = model.config.values;
     const std::unique_ptr<Tokenizer> tokenizer = agree(*world, [&] { return tokenizer_of(model); });
+    const auto chat = agree(*world, [&] {
+        return options.chat ? std::optional(ChatTemplate(config.data.tokenizer, *tokenizer)) : std::nullopt;
+    });
     const bool lines = !options.prompts.empty();
     const std::vector<std::string> texts =
-        lines ? prompts_of_rank_0(*world, options.prompts) : std::vector<std::string>{options.prompt};
-    std::vector<Prompt> prompts;
-    for (const std::string& text : texts) prompts.push_back(tokens_of(text, *tokenizer, model.ids));
+        from_rank_0(*world, [&] { return lines ? read_prompts(options.prompts) : std::vector{options.prompt}; });
+    const std::vector<Prompt> prompts = prompts_of(*world, texts, chat, options.system, *tokenizer, model.ids);
 
     const ChosenDevice device = choose_device(config.compute, mpi, *world);
     Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
@@ -158,8 +207,12 @@ void run(const GenerateArguments& options, MpiSession& mpi) {
     generation.sampling.vocab_size = tokenizer->vocab_size();
     if (lines)
         print_lines(next, texts, prompts, *tokenizer, generation);
-    else
-        print_text(next, texts[0], prompts[0], *tokenizer, generation);
+    else if (options.converses)
+        converse(next, *chat, options.system, *tokenizer, generation);
+    else {
+        if (mesh.world->rank() == 0 && !chat) write(texts[0]);
+        print_text(next, prompts[0], *tokenizer, generation);
+    }
 }
 
 }  // namespace
@@ -176,6 +229,11 @@ void add_generate(CLI::App& app, Chosen& chosen) {
             "continue many texts: JSON lines {\"prompt\": \"...\"}, or - for standard input; prints JSON lines "
             "with the prompt and the generated text")
         ->excludes(prompt);
+    CLI::Option* chat = command->add_flag(
+        "--chat", options->chat,
+        "the prompts are messages of a user: apply the chat template of the model's tokenizer; without prompts, hold a "
+        "conversation on standard input");
+    command->add_option("--system", options->system, "the system message of the conversation")->needs(chat);
     add_integer(*command, "--batch", options->batch, {1, 256}, "with --prompts: number of texts to continue together");
     add_integer(*command, "--tokens", options->tokens, {1, 1e9}, "generate at most this number of tokens per text");
     SamplingOptions& sampling = options->sampling;
@@ -183,7 +241,10 @@ void add_generate(CLI::App& app, Chosen& chosen) {
     add_integer(*command, "--top-k", sampling.top_k, {0, 1 << 24}, "only the k most likely tokens; 0: all");
     add_real(*command, "--top-p", sampling.top_p, {0, 1}, "only the likeliest tokens of this joint probability");
     add_seed(*command, "--seed", sampling.seed, "of the random choices");
-    command->callback([&chosen, options] { chosen.parallel = [options](MpiSession& mpi) { run(*options, mpi); }; });
+    command->callback([&chosen, options, prompt] {
+        options->converses = options->chat && options->prompts.empty() && prompt->count() == 0;
+        chosen.parallel = [options](MpiSession& mpi) { run(*options, mpi); };
+    });
 }
 
 }  // namespace gpas

@@ -2,7 +2,7 @@
 #include "engine/commands/text_stream.hpp"
 
 #include "base/error.hpp"
-#include "io/data/utf8.hpp"
+#include "tests/engine/commands/word_tokenizer.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 #include <gtest/gtest.h>
@@ -11,32 +11,6 @@
 
 namespace gpas {
 namespace {
-
-// Tokens are words and single bytes. As in SentencePiece, the first word of a text loses its space.
-class WordTokenizer final : public Tokenizer {
-public:
-    TokenizerKind kind() const override { return TokenizerKind::sentencepiece; }
-    void encode(std::string_view, std::vector<std::int32_t>&) const override {}
-    std::string decode(std::span<const std::int32_t> ids) const override {
-        std::string text;
-        for (const std::int32_t id : ids) text += pieces_[std::size_t(id)];
-        std::int64_t replaced = 0;
-        return repair_utf8(text.starts_with(' ') ? text.substr(1) : text, replaced);
-    }
-    std::int64_t vocab_size() const override { return std::int64_t(pieces_.size()); }
-    std::string piece(std::int64_t id) const override { return pieces_[std::size_t(id)]; }
-    std::string piece_text(std::int64_t id) const override { return pieces_[std::size_t(id)]; }
-    std::int32_t unk_id() const override { return -1; }
-    std::int32_t bos_id() const override { return -1; }
-    std::int32_t eos_id() const override { return 6; }
-    std::int32_t pad_id() const override { return -1; }
-    bool lossless() const override { return false; }
-    bool cuts_at_newlines() const override { return false; }
-    const std::string& model_bytes() const override { return pieces_[0]; }
-
-private:
-    std::vector<std::string> pieces_{" one", " two", "\xE2", "\x82", "\xAC", "!", ""};  // 2 3 4: the euro sign
-};
 
 std::vector<std::string> parts(const std::vector<std::int32_t>& prompt, const std::vector<std::int32_t>& tokens) {
     const WordTokenizer tokenizer;
