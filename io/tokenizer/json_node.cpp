@@ -74,6 +74,9 @@ nlohmann::json parse_tokenizer_json(const std::string& bytes, const std::string&
     } catch (const nlohmann::json::parse_error& error) {
         fail(ExitCode::bad_file, "{}: is damaged or cut off: not JSON at byte {} of {}: copy or download it again",
              name, error.byte, bytes.size());
+    } catch (const nlohmann::json::out_of_range&) {
+        fail(ExitCode::bad_file, "{}: is damaged: contains a number that is too large: copy or download it again",
+             name);
     }
 }
 

@@ -94,6 +94,7 @@ TEST(JsonTokenizer, ByteLevelKeepsEveryText) {
 TEST(JsonTokenizer, RefusesBadFilesInOneLine) {
     const std::string whole = goldens()["tokenizers"]["llama3"]["file"].dump();
     EXPECT_HAS(refusal([&] { JsonTokenizer(whole.substr(0, whole.size() / 2), "t"); }), "t: is damaged or cut off");
+    EXPECT_HAS(refusal([&] { JsonTokenizer(R"({"version": 1e777})", "t"); }), "t: is damaged: contains a number");
     EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["merges"][0] = {"a", "nowhere"}; }),
                "t: model.merges[0]: found [\"a\",\"nowhere\"], expected tokens of the vocabulary; \"nowhere\" is not");
     EXPECT_HAS(changed("gpt2", [](json& f) { f["model"]["type"] = "Unigram"; }), "t: model: Unigram is not supported");
