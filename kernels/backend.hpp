@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/ops.hpp"
+#include "kernels/qk_norm.hpp"
 
 namespace gpas {
 

@@ -6,6 +6,10 @@ OPERATION(matmul)
 OPERATION(matmul_dx)
 OPERATION(matmul_dw)
 
+// cpu/bias.cpp, cuda/bias.cu
+OPERATION(add_bias)
+OPERATION(bias_gradient)
+
 // cpu/feed_forward.cpp, cuda/feed_forward.cu
 OPERATION(embedding)
 OPERATION(embedding_backward)
@@ -25,6 +29,12 @@ OPERATION(moments)
 
 // cpu/rope.cpp, cuda/rope.cu
 OPERATION(rope)
+
+// cpu/qk_norm.cpp, cuda/qk_norm.cu
+OPERATION(qk_squares)
+OPERATION(qk_norm)
+OPERATION(qk_dots)
+OPERATION(qk_norm_backward)
 
 // cpu/attention.cpp, cuda/attention.cu
 OPERATION(attention)

@@ -30,6 +30,10 @@ void matmul(Context&, Tensor y, Tensor x, Tensor w);
 void matmul_dx(Context&, Tensor dx, Tensor dy, Tensor w);
 // dw += dyᵀ x       dw [N,K] fp32   dy [T,N]   x [T,K]
 void matmul_dw(Context&, Tensor dw, Tensor dy, Tensor x);
+// y[t] += bias for each row t        y [T,N]   bias: N elements
+void add_bias(Context&, Tensor y, Tensor bias);
+// dbias += Σ_t dy[t]                 dbias: N elements, fp32   dy [T,N]
+void bias_gradient(Context&, Tensor dbias, Tensor dy);
 
 // ---- embedding -----------------------------------------------------------------------------------------------------
 

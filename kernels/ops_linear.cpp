@@ -30,4 +30,14 @@ void matmul_dw(Context& context, Tensor dw, Tensor dy, Tensor x) {
     backend_of(context).matmul_dw(context, dw, dy, x);
 }
 
+void add_bias(Context& context, Tensor y, Tensor bias) {
+    check_shapes(is_floating(y) && is_row(bias, y, y.dtype), "add_bias", {{"y", y}, {"bias", bias}});
+    backend_of(context).add_bias(context, y, bias);
+}
+
+void bias_gradient(Context& context, Tensor dbias, Tensor dy) {
+    check_shapes(is_floating(dy) && is_row(dbias, dy, Dtype::fp32), "bias_gradient", {{"dbias", dbias}, {"dy", dy}});
+    backend_of(context).bias_gradient(context, dbias, dy);
+}
+
 }  // namespace gpas

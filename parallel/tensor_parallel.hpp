@@ -88,6 +88,8 @@ public:
         else
             group_->all_reduce(y, ReduceOp::sum, what);
     }
+    // x = the sum over ranks of x, with or without sequence parallelism.
+    void sum(Tensor x, const char* what) const { group_->all_reduce(x, ReduceOp::sum, what); }
     // Memory for reduce_from(): see there.
     struct SumBuffers {
         Tensor whole;  // [R·t,…] with sequence parallelism, as for reduce()

@@ -6,12 +6,13 @@ namespace gpas {
 
 Attention::Attention(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, ParameterStore& store,
                      Arena& saved, Arena& kept)
-    : shape_(attention_shape(model, shape)) {
+    : shape_(attention_shape(model, shape)),
+      token_rows_(shape.token_rows()),
+      head_norms_(model, fmt::format("layers.{}.attention.", layer), shape, store, saved) {
     const std::int64_t tokens = shape.tokens();
-    const std::size_t qkv = store.index_of(fmt::format("layers.{}.attention.qkv.weight", layer));
-    const std::size_t out = store.index_of(fmt::format("layers.{}.attention.out.weight", layer));
-    w_ = {store.compute(qkv), store.compute(out)};
-    dw_ = {store.gradient(qkv), store.gradient(out)};
+    const std::string prefix = fmt::format("layers.{}.attention.", layer);
+    qkv_ = linear(store, prefix + "qkv");
+    out_ = linear(store, prefix + "out");
     saved_ = {.qkv = saved.allocate(shape.dtype, {tokens, shape_.qkv_columns()}),
               .o = saved.allocate(shape.dtype, {tokens, shape_.heads * shape_.head_dim}),
               .lse = saved.allocate(Dtype::fp32, {shape_.batch * shape_.heads, shape_.sequence})};
@@ -23,9 +24,10 @@ Attention::Attention(const ModelConfig& model, std::int64_t layer, const ModelSh
 void Attention::forward_inner(const LayerContext& shared, Tensor n, Tensor segment_begin) {
     const auto& [context, group, work] = shared;
     group.gather_into(context, n, work.whole_input, "attention input", [&](Tensor n_rows, Range range) {
-        matmul(context, saved_.qkv.slice(range.begin, range.end), n_rows, w_.qkv);
+        column_product(context, saved_.qkv.slice(range.begin, range.end), n_rows, qkv_);
     });
     work.look(context, "attention.qkv", saved_.qkv);
+    head_norms_.forward(shared, saved_.qkv);
     rope(context, saved_.qkv, shape_, work.cos, work.sin, false);
     attention(context,
               {.o = saved_.o, .lse = saved_.lse, .qkv = saved_.qkv, .shape = shape_, .segment_begin = segment_begin});
@@ -36,10 +38,11 @@ void Attention::forward(const LayerContext& shared, Tensor b, Tensor n, Tensor s
     const auto& [context, group, work] = shared;
     forward_inner(shared, n, segment_begin);
     const auto product = [&](Tensor partial, Range range) {
-        matmul(context, partial, saved_.o.slice(range.begin, range.end), w_.out);
+        matmul(context, partial, saved_.o.slice(range.begin, range.end), out_.w);
     };
     const auto look = [&](Tensor partial) { work.look(context, "attention.out", partial); };  // this rank's term
     group.reduce_from(context, b, {work.partial, work.whole_input}, "attention output", product, look);
+    add_row_bias(context, b, out_, token_rows_);
 }
 
 void Attention::extend(const LayerContext& shared, Tensor b, Tensor n, std::int64_t position) {
@@ -50,7 +53,8 @@ void Attention::extend(const LayerContext& shared, Tensor b, Tensor n, std::int6
     const std::int64_t end = position + now.sequence;
     const Tensor qkv = saved_.qkv.slice(position * batch, end * batch);
     const Tensor o = saved_.o.slice(0, n.dim(0));
-    matmul(context, qkv, n, w_.qkv);
+    column_product(context, qkv, n, qkv_);
+    head_norms_.forward(shared, qkv);
     rope(context, qkv, now, work.cos.slice(position, end), work.sin.slice(position, end), false);
     if (position == 0) {
         const Tensor lse = saved_.lse.first({batch * shape_.heads, now.sequence});
@@ -59,8 +63,9 @@ void Attention::extend(const LayerContext& shared, Tensor b, Tensor n, std::int6
         now.sequence = end;
         attention_last(context, o, saved_.qkv.slice(0, end * batch), now);
     }
-    matmul(context, b, o, w_.out);
+    matmul(context, b, o, out_.w);
     group.reduce(b, work.partial, "attention output");
+    add_row_bias(context, b, out_, token_rows_);
 }
 
 void Attention::backward_input(const LayerContext& shared, Tensor dn, Tensor db, Tensor segment_begin) {
@@ -68,7 +73,7 @@ void Attention::backward_input(const LayerContext& shared, Tensor dn, Tensor db,
     const Tensor dqkv = deferred_.dqkv ? deferred_.dqkv : work.dqkv;
     if (deferred_.db) cast(context, deferred_.db, db);
     const auto dx_of_out = [&](Tensor db_rows, Range range) {
-        matmul_dx(context, work.d_o.slice(range.begin, range.end), db_rows, w_.out);  // b = o Woutᵀ
+        matmul_dx(context, work.d_o.slice(range.begin, range.end), db_rows, out_.w);  // b = o Woutᵀ
     };
     group.gather_into(context, db, work.whole_doutput, "gradient of attention output", dx_of_out);
     attention_backward(context, {.dqkv = dqkv,
@@ -79,8 +84,9 @@ void Attention::backward_input(const LayerContext& shared, Tensor dn, Tensor db,
                                  .shape = shape_,
                                  .segment_begin = segment_begin});
     rope(context, dqkv, shape_, work.cos, work.sin, true);
+    head_norms_.backward(shared, dqkv);
     const auto product = [&](Tensor partial, Range range) {
-        matmul_dx(context, partial, dqkv.slice(range.begin, range.end), w_.qkv);  // qkv = n Wqkvᵀ
+        matmul_dx(context, partial, dqkv.slice(range.begin, range.end), qkv_.w);  // qkv = n Wqkvᵀ
     };
     group.reduce_from(context, dn, {work.partial, work.whole_input}, "gradient of attention input", product);
 }
@@ -91,9 +97,10 @@ void Attention::backward_weight(const LayerContext& shared, Tensor n, Tensor db)
     const Tensor db_all = deferred_.db ? group.gather(deferred_.db, work.whole_doutput, "gradient of attention output")
                                        : group.gathered(db, work.whole_doutput);
     const Tensor n_all = group.gather_overlapped(n, work.whole_input, "attention input", [&] {
-        matmul_dw(context, dw_.out, db_all, saved_.o);  // b = o Woutᵀ
+        matmul_dw(context, out_.dw, db_all, saved_.o);  // b = o Woutᵀ
     });
-    matmul_dw(context, dw_.qkv, dqkv, n_all);  // qkv = n Wqkvᵀ
+    column_gradient(context, qkv_, dqkv, n_all);  // qkv = n Wqkvᵀ + bqkv
+    row_bias_gradient(context, out_, deferred_.db ? deferred_.db : db);
 }
 
 }  // namespace gpas

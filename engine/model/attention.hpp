@@ -1,9 +1,11 @@
-// Causal self-attention with rotary positions and grouped queries (GQA): o = attention(rope(n Wqkvᵀ)); b = o Woutᵀ.
+// Causal self-attention with rotary positions and grouped queries (GQA): o = attention(rope(N(n Wqkvᵀ + bqkv)));
+// b = o Woutᵀ + bout. The biases and N (QK-norm: HeadNorms) are optional.
 // Tensor parallel: each rank has whole KV groups (query heads, key, value); Wqkv is column-parallel, Wout
 // row-parallel. The layer's equations with all shapes: model.hpp.
 #pragma once
 
-#include "engine/model/workspace.hpp"
+#include "engine/model/head_norms.hpp"
+#include "engine/model/linear.hpp"
 
 namespace gpas {
 
@@ -24,15 +26,12 @@ public:
     void extend(const LayerContext& shared, Tensor b, Tensor n, std::int64_t position);
     // dn = gradient of n        dn, db [R,C]; db: gradient of b
     void backward_input(const LayerContext& shared, Tensor dn, Tensor db, Tensor segment_begin);
-    // dWqkv [Q,C] and dWout [C, heads·head_dim], fp32: +=. n [R,C]: the same bits as in forward. Call it directly after
+    // dWqkv [Q,C], dWout [C, heads·head_dim], dbqkv [Q] and dbout [C], fp32: +=. n [R,C]: the same bits as in forward. Call it directly after
     // backward_input, with the same db: work still holds the gathered db. If the shape splits backward: at any later
     // time, db absent.
     void backward_weight(const LayerContext& shared, Tensor n, Tensor db);
 
 private:
-    struct Weights {
-        Tensor qkv, out;
-    };
     struct Saved {
         Tensor qkv;  // [T, qkv columns] after RoPE; read by attention_backward
         Tensor o;    // [T, heads·head_dim]; read by matmul_dw of Wout and by attention_backward
@@ -43,7 +42,9 @@ private:
         Tensor dqkv;  // [T, qkv columns]; read by matmul_dw of Wqkv
     };
     AttentionShape shape_;
-    Weights w_, dw_;
+    Linear qkv_, out_;
+    std::int64_t token_rows_;
+    HeadNorms head_norms_;
     Saved saved_;
     Deferred deferred_;  // absent unless the shape splits backward
 };

@@ -5,12 +5,11 @@
 namespace gpas {
 
 Mlp::Mlp(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, ParameterStore& store, Arena& saved,
-         Arena& kept) {
-    const std::size_t gate_up = store.index_of(fmt::format("layers.{}.mlp.gate_up.weight", layer));
-    const std::size_t down = store.index_of(fmt::format("layers.{}.mlp.down.weight", layer));
+         Arena& kept)
+    : gate_up_layer_(linear(store, fmt::format("layers.{}.mlp.gate_up", layer))),
+      down_(linear(store, fmt::format("layers.{}.mlp.down", layer))),
+      token_rows_(shape.token_rows()) {
     const std::int64_t columns = ffn_columns(model, shape);
-    w_ = {store.compute(gate_up), store.compute(down)};
-    dw_ = {store.gradient(gate_up), store.gradient(down)};
     gate_up_ = saved.allocate(shape.dtype, {shape.tokens(), 2 * columns});
     if (shape.split_backward)
         deferred_ = {.db = kept.allocate(shape.dtype, {shape.rows(), model.hidden_size}),
@@ -20,7 +19,7 @@ Mlp::Mlp(const ModelConfig& model, std::int64_t layer, const ModelShape& shape, 
 void Mlp::forward_inner(const LayerContext& shared, Tensor n) {
     const auto& [context, group, work] = shared;
     group.gather_into(context, n, work.whole_input, "MLP input", [&](Tensor n_rows, Range range) {
-        matmul(context, gate_up_.slice(range.begin, range.end), n_rows, w_.gate_up);
+        column_product(context, gate_up_.slice(range.begin, range.end), n_rows, gate_up_layer_);
     });
     work.look(context, "mlp.gate_up", gate_up_);
 }
@@ -33,10 +32,11 @@ void Mlp::forward(const LayerContext& shared, Tensor b, Tensor n) {
     swiglu(context, act, gate_up_.slice(0, rows));
     work.look(context, "mlp.swiglu", act);
     const auto product = [&](Tensor partial, Range range) {
-        matmul(context, partial, act.slice(range.begin, range.end), w_.down);
+        matmul(context, partial, act.slice(range.begin, range.end), down_.w);
     };
     const auto look = [&](Tensor partial) { work.look(context, "mlp.down", partial); };  // this rank's term
     group.reduce_from(context, b, {work.partial, work.whole_input}, "MLP output", product, look);
+    add_row_bias(context, b, down_, token_rows_);
 }
 
 void Mlp::backward_input(const LayerContext& shared, Tensor dn, Tensor db) {
@@ -45,12 +45,12 @@ void Mlp::backward_input(const LayerContext& shared, Tensor dn, Tensor db) {
     const Tensor dgate_up = gate_up_;  // in place: gate_up is not read again after swiglu_backward
     if (deferred_.db) cast(context, deferred_.db, db);
     group.gather_into(context, db, work.whole_doutput, "gradient of MLP output", [&](Tensor db_rows, Range range) {
-        matmul_dx(context, work.dact.slice(range.begin, range.end), db_rows, w_.down);  // b = act Wdownᵀ
+        matmul_dx(context, work.dact.slice(range.begin, range.end), db_rows, down_.w);  // b = act Wdownᵀ
     });
     swiglu(context, act, gate_up_);  // computed again: cheaper than keeping [T,F] from the forward pass
     swiglu_backward(context, dgate_up, work.dact, gate_up_);
     const auto product = [&](Tensor partial, Range range) {
-        matmul_dx(context, partial, dgate_up.slice(range.begin, range.end), w_.gate_up);  // gate_up = n Wgate_upᵀ
+        matmul_dx(context, partial, dgate_up.slice(range.begin, range.end), gate_up_layer_.w);  // gate_up = n Wgate_upᵀ
     };
     group.reduce_from(context, dn, {work.partial, work.whole_input}, "gradient of MLP input", product);
 }
@@ -62,9 +62,10 @@ void Mlp::backward_weight(const LayerContext& shared, Tensor n, Tensor db) {
     const Tensor db_all = deferred_.db ? group.gather(deferred_.db, work.whole_doutput, "gradient of MLP output")
                                        : group.gathered(db, work.whole_doutput);
     const Tensor n_all = group.gather_overlapped(n, work.whole_input, "MLP input", [&] {
-        matmul_dw(context, dw_.down, db_all, act);  // b = act Wdownᵀ
+        matmul_dw(context, down_.dw, db_all, act);  // b = act Wdownᵀ
     });
-    matmul_dw(context, dw_.gate_up, dgate_up, n_all);  // gate_up = n Wgate_upᵀ
+    column_gradient(context, gate_up_layer_, dgate_up, n_all);  // gate_up = n Wgate_upᵀ + bgate_up
+    row_bias_gradient(context, down_, deferred_.db ? deferred_.db : db);
 }
 
 }  // namespace gpas

@@ -21,6 +21,7 @@
 // G' (GPAS, arXiv 2506.22049): dg += -s'(g) Σ d ⊙ (h + b); d passes unscaled with stop_gradient, else times 1 - s(g).
 // Gradients of norm weights += too. With sequence parallelism they and dg are sums over a rank's R rows only;
 // GradientSync sums them over the tensor ranks once per step. Zero-bubble schedules run the dW lines later.
+// Optional (model.qkv_bias, output_bias, mlp_bias, qk_norm): biases of all products; N of queries and keys before rope.
 // Weights of a rank: Wqkv [Q,C], Wgate_up [2F,C] (column-parallel); Wout [C,A], Wdown [C,F] (row-parallel); embedding
 // and head [V',C] (vocabulary-parallel). First h = [RS] embedding rows; last logits = ([AG] N(h)) · Wheadᵀ in chunks.
 #pragma once

@@ -67,6 +67,15 @@ public:
              .padded = true,
              .initialiser = {.stddev = std::move(stddev)}});
     }
+    // Biases start at 0 and are not decayed. tensor_axis: -1 for the bias of a row-parallel product, which every rank
+    // adds after the sum over the tensor-parallel ranks.
+    void bias(const std::string& name, std::vector<std::int64_t> shape, int tensor_axis, bool padded = false) {
+        add({.name = name,
+             .shape = std::move(shape),
+             .kind = ParameterKind::bias,
+             .tensor_axis = tensor_axis,
+             .padded = padded});
+    }
     void embedding(const std::string& name, std::vector<double> stddev) {
         add({.name = name,
              .shape = {model_.vocab_size, model_.hidden_size},
@@ -75,12 +84,28 @@ public:
              .decayed = optimizer_.decay_embeddings,
              .initialiser = {.stddev = std::move(stddev)}});
     }
-    void norm(const std::string& name, double value) {
+    void norm(const std::string& name, double value) { norm(name, {model_.hidden_size}, value); }
+    void norm(const std::string& name, std::vector<std::int64_t> shape, double value) {
         add({.name = name,
-             .shape = {model_.hidden_size},
+             .shape = std::move(shape),
              .kind = ParameterKind::norm,
              .decayed = optimizer_.decay_norms,
              .initialiser = {.constant = value}});
+    }
+    // groups: key/value heads
+    void qk_norm(const std::string& prefix, std::int64_t groups) {
+        const std::int64_t dim = head_dim(model_), queries = model_.heads / groups;
+        if (model_.qk_norm == QkNormKind::none) return;
+        const bool head = model_.qk_norm == QkNormKind::head;
+        using Shape = std::vector<std::int64_t>;
+        const std::pair<const char*, Shape> weights[] = {
+            {"q_norm.weight", head ? Shape{dim} : Shape{groups, queries, dim}},
+            {"k_norm.weight", head ? Shape{dim} : Shape{groups, dim}}};
+        for (const auto& [name, shape] : weights) {
+            norm(prefix + name, shape, 1.0);
+            specs.back().tensor_axis = head ? -1 : 0;
+            specs.back().shared_by_heads = head;
+        }
     }
     void gate(const std::string& name) {
         add({.name = name,
@@ -109,22 +134,30 @@ private:
     const OptimizerConfig& optimizer_;
 };
 
+void add_attention(SpecList& list, const ModelConfig& model, const WeightInit& init, const std::string& prefix) {
+    const std::int64_t groups = heads_of_kv(model), dim = head_dim(model), hidden = model.hidden_size;
+    const std::int64_t slots = model.heads / groups + 2, width = model.heads * dim;
+    list.matrix(prefix + "qkv.weight", {groups, slots, dim, hidden}, 0, init.qkv());
+    if (model.qkv_bias) list.bias(prefix + "qkv.bias", {groups, slots, dim}, 0);
+    list.qk_norm(prefix, groups);
+    list.matrix(prefix + "out.weight", {hidden, width}, 1, init.output(width));
+    if (model.output_bias) list.bias(prefix + "out.bias", {hidden}, -1);
+}
+
 void add_layer(SpecList& list, const ModelConfig& model, const WeightInit& init, std::int64_t layer) {
     const ResidualRow row = residual_row(model, layer);
     const std::string prefix = fmt::format("layers.{}.", layer);
     const std::int64_t hidden = model.hidden_size;
-    const std::int64_t groups = heads_of_kv(model);
-    const std::int64_t attention_width = model.heads * head_dim(model);
 
     list.layer = layer;
     if (row.gate != GatePlace::none && !model.gate.per_sublayer) list.gate(prefix + "gate");
     list.norms(prefix + "attention.", row);
-    list.matrix(prefix + "attention.qkv.weight", {groups, model.heads / groups + 2, head_dim(model), hidden}, 0,
-                init.qkv());
-    list.matrix(prefix + "attention.out.weight", {hidden, attention_width}, 1, init.output(attention_width));
+    add_attention(list, model, init, prefix + "attention.");
     list.norms(prefix + "mlp.", row);
     list.ffn_matrix(prefix + "mlp.gate_up.weight", {2, model.ffn_size, hidden}, init.gate_up());
+    if (model.mlp_bias) list.bias(prefix + "mlp.gate_up.bias", {2, model.ffn_size}, 1, true);
     list.ffn_matrix(prefix + "mlp.down.weight", {hidden, model.ffn_size}, init.output(model.ffn_size));
+    if (model.mlp_bias) list.bias(prefix + "mlp.down.bias", {hidden}, -1);
 }
 
 }  // namespace

@@ -15,7 +15,7 @@
 
 namespace gpas {
 
-enum class ParameterKind { matrix, embedding, norm, gate };  // embedding: also the LM head
+enum class ParameterKind { matrix, bias, embedding, norm, gate };  // embedding: also the LM head
 
 struct Initialiser {
     double constant = 0.0;  // value of every element if `stddev` is empty
@@ -33,12 +33,20 @@ struct ParameterSpec {
     bool decayed = false;  // weight decay applies
     // A tied embedding that the first and the last pipeline stage both have: each updates with the sum of gradients.
     bool shared = false;
+    // The rank's heads contribute a part of the gradient of a weight that every tensor-parallel rank has: the parts are
+    // summed over the tensor ranks.
+    bool shared_by_heads = false;
     bool padded = false;  // a rank's share of tensor_axis is stored with zeros up to StoreShape::ffn_multiple
     // The last stage's copy of such an embedding: updated like the first stage's; counted and saved by that one only.
     bool copy = false;
     Initialiser initialiser;
 
     std::int64_t elements() const;  // of the global tensor
+    // Whether GradientSync sums the gradient over the tensor-parallel ranks: each rank has the sum over its heads, or
+    // with sequence parallelism over its part of the sequence.
+    bool partial_gradient(bool sequence_parallel) const {
+        return tensor_axis < 0 && (shared_by_heads || sequence_parallel);
+    }
 };
 
 // A contiguous part of the model: what one chunk (virtual stage) of a pipeline stage computes.
@@ -53,6 +61,8 @@ ModelPart whole_model(const ModelConfig& model);
 // axes, so that tensor-parallel slices and initialisation follow from the shape alone:
 //   attention.qkv [kv_heads, heads/kv_heads + 2, head_dim, hidden]: per KV group its query heads, key, value
 //   mlp.gate_up   [2, ffn, hidden]
+// Their biases have the same axes without the last one. The weights of QK-norm over the projection are
+//   attention.q_norm [kv_heads, heads/kv_heads, head_dim]   attention.k_norm [kv_heads, head_dim]
 std::vector<ParameterSpec> parameter_specs(const ModelConfig& model, const OptimizerConfig& optimizer);
 // The specs of the parameters that these parts of the model have, in the order of the forward pass.
 std::vector<ParameterSpec> parameter_specs(const ModelConfig& model, const OptimizerConfig& optimizer,

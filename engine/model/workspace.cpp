@@ -12,6 +12,13 @@ AttentionShape attention_shape(const ModelConfig& model, const ModelShape& shape
             .head_dim = head_dim(model)};
 }
 
+QkNorm qk_norm_shape(const ModelConfig& model, const ModelShape& shape) {
+    return {.attention = attention_shape(model, shape),
+            .whole = model.qk_norm == QkNormKind::projection,
+            .ranks = shape.tensor_size,
+            .eps = float(model.norm_eps)};
+}
+
 std::int64_t ffn_columns(const ModelConfig& model, const ModelShape& shape) {
     if (shape.ffn_multiple == 1) return shard_range(model.ffn_size, shape.tensor_rank, shape.tensor_size).size();
     return round_up(shard_size(model.ffn_size, shape.tensor_size), shape.ffn_multiple);
@@ -55,6 +62,8 @@ Workspace::Workspace(const ModelConfig& model, const ModelShape& shape, bool wit
     dact = inside(ffn_columns(model, shape));
     d_o = inside(attention.heads * attention.head_dim);
     dqkv = inside(attention.qkv_columns());
+    if (model.qk_norm != QkNormKind::none)
+        head_dots = arena.allocate(Dtype::fp32, {shape.tokens(), qk_norm_shape(model, shape).spans()});
 }
 
 void Workspace::prepare(Context& context, const ModelConfig& model) {

@@ -5,6 +5,7 @@
 #include "engine/model/number_probe.hpp"
 #include "engine/model/parameters.hpp"
 #include "kernels/ops.hpp"
+#include "kernels/qk_norm.hpp"
 #include "parallel/tensor_parallel.hpp"
 
 namespace gpas {
@@ -47,6 +48,8 @@ struct ModelShape {
 // of the vocabulary.
 AttentionShape attention_shape(const ModelConfig& model, const ModelShape& shape);
 std::int64_t ffn_columns(const ModelConfig& model, const ModelShape& shape);
+// QK-norm of this rank's heads, without weights. For models that have it.
+QkNorm qk_norm_shape(const ModelConfig& model, const ModelShape& shape);
 Range vocabulary_rows(const ModelConfig& model, const ModelShape& shape);
 
 // All tensors come from one arena; see ModelShape for T, R and t, attention.hpp and mlp.hpp for the other names.
@@ -68,10 +71,11 @@ struct Workspace {
     Tensor whole_doutput;  // [R·t,C] the gathered gradient of a row-parallel product's output
     Tensor partial;        // [R·t,C] this rank's term of a sum over ranks; its padding is zero
     // Inside sub-layers, this rank's columns.
-    Tensor act;   // [T,F]
-    Tensor dact;  // [T,F]
-    Tensor d_o;   // [T, heads·head_dim]
-    Tensor dqkv;  // [T, qkv columns]
+    Tensor act;        // [T,F]
+    Tensor dact;       // [T,F]
+    Tensor d_o;        // [T, heads·head_dim]
+    Tensor dqkv;       // [T, qkv columns]
+    Tensor head_dots;  // [T, spans] fp32, of QK-norm's backward; absent without QK-norm
     // Of the head, for one chunk of tokens; V' columns of this rank.
     Tensor logits;       // [chunk, V'] fp32
     Tensor dlogits;      // [chunk, V'] in the model's dtype; in fp32 runs the same memory as logits

@@ -97,17 +97,22 @@ private:
     void attention_inner(Work& work) const {
         gather(work);
         work.product(tokens_, qkv_, hidden_);
+        elements(work, model_.qkv_bias, 2.0, tokens_ * qkv_);
+        elements(work, model_.qk_norm != QkNormKind::none, 4.0, rotated());
         rope(work);
         work.attention(scores(), speed_.attention_forward, double(attention_.head_dim), double(shape_.sequence));
     }
     double scores() const { return 2.0 * tokens_ * double(shape_.sequence) * width_; }
-    void rope(Work& work) const {
-        const double rotated = tokens_ * double((attention_.heads + attention_.kv_heads) * attention_.head_dim);
-        work.move(2.0 * rotated * element_, speed_.shares.rope);
+    double rotated() const { return tokens_ * double((attention_.heads + attention_.kv_heads) * attention_.head_dim); }
+    void rope(Work& work) const { work.move(2.0 * rotated() * element_, speed_.shares.rope); }
+    // Passes over the elements of a tensor by operations that the model may lack: biases and QK-norm.
+    void elements(Work& work, bool present, double passes, double count) const {
+        if (present) work.move(passes * count * element_, speed_.shares.rope);
     }
     void mlp_inner(Work& work) const {
         gather(work);
         work.product(tokens_, 2.0 * ffn_, hidden_);
+        elements(work, model_.mlp_bias, 2.0, tokens_ * 2.0 * ffn_);
     }
     void swiglu(Work& work, double passes) const {
         work.move(passes * tokens_ * ffn_ * element_, speed_.shares.swiglu);
@@ -133,11 +138,13 @@ private:
         attention_inner(work);
         work.product(tokens_, hidden_, width_);
         reduce(work);
+        elements(work, model_.output_bias, 2.0, stream_ / element_);
         leave(work, row);
         mlp_inner(work);
         swiglu(work, 3.0);
         work.product(tokens_, hidden_, ffn_);
         reduce(work);
+        elements(work, model_.mlp_bias, 2.0, stream_ / element_);
         leave(work, row);
     }
     void layer_backward_input(Work& work, std::int64_t layer) const {
@@ -161,6 +168,7 @@ private:
         work.product(tokens_, width_, hidden_);
         work.attention(2.5 * scores(), speed_.attention_backward, double(attention_.head_dim), double(shape_.sequence));
         rope(work);
+        elements(work, model_.qk_norm != QkNormKind::none, 5.0, rotated());
         work.product(tokens_, hidden_, qkv_);
         reduce(work);
         work.move(4.0 * stream_, speed_.shares.rmsnorm_backward);
@@ -177,6 +185,9 @@ private:
         work.weight_gradient(tokens_, 2.0 * ffn_, hidden_);
         work.weight_gradient(tokens_, hidden_, width_);
         work.weight_gradient(tokens_, qkv_, hidden_);
+        elements(work, model_.qkv_bias, 1.0, tokens_ * qkv_);
+        elements(work, model_.output_bias, 1.0, stream_ / element_);
+        elements(work, model_.mlp_bias, 1.0, tokens_ * 2.0 * ffn_ + stream_ / element_);
     }
     void embedding(Work& work) const {
         work.move(2.0 * tokens_ * hidden_ * element_, speed_.shares.embedding);

@@ -36,26 +36,27 @@ void GradientSync::sum_tied_embedding() {
             mesh_.embedding->all_reduce(store_.gradient(i), ReduceOp::sum, "gradient of the tied embedding");
 }
 
-void GradientSync::sum_over_sequence_shards() {
+void GradientSync::sum_over_tensor_ranks() {
     const Tensor packed = replica_.memory().packed;
     if (!packed) return;
+    const bool sequence_parallel = replica_.shape().compute.sequence_parallel;
     const auto for_each = [&](auto&& move) {
         std::int64_t next = 0;
         for (const OwnedPiece& piece : store_.owned()) {
-            if (store_.specs()[piece.parameter].tensor_axis >= 0) continue;
+            if (!store_.specs()[piece.parameter].partial_gradient(sequence_parallel)) continue;
             move(packed.slice(next, next + piece.gradient.elements()), piece.gradient);
             next += piece.gradient.elements();
         }
     };
     for_each([&](Tensor place, Tensor gradient) { copy(replica_.context, place, gradient); });
-    mesh_.tensor->all_reduce(packed, ReduceOp::sum, "gradients of norms and gates");
+    mesh_.tensor->all_reduce(packed, ReduceOp::sum, "gradients of norms, biases and gates");
     for_each([&](Tensor place, Tensor gradient) { copy(replica_.context, gradient, place); });
 }
 
 void GradientSync::finish() {
     sum_tied_embedding();
     reducer_.finish();
-    sum_over_sequence_shards();
+    sum_over_tensor_ranks();
     restart();
 }
 

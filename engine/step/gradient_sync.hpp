@@ -17,15 +17,16 @@ public:
     // the reduction over the data-parallel group of every bucket that is complete, and returns. The order of the calls
     // must be the same on all ranks of the group.
     void layer_done(std::int64_t layer);
-    // Sums a tied embedding over its two stages, waits for all buckets, and with sequence parallelism sums norms and
-    // gates over the tensor-parallel ranks. On return the owned pieces of the store hold the sums over the global
-    // batch. Collective over the world.
+    // Sums a tied embedding over its two stages, waits for all buckets, and sums partial gradients over the tensor
+    // ranks: those of weights that heads share, and with sequence parallelism those of norms, gates, and the biases of
+    // row-parallel products. On return the owned pieces of the store hold the sums over the global batch. Collective
+    // over the world.
     void finish();
 
 private:
     void restart();
     void sum_tied_embedding();
-    void sum_over_sequence_shards();
+    void sum_over_tensor_ranks();
 
     Replica& replica_;
     ParameterStore& store_;

@@ -27,12 +27,11 @@ std::vector<std::int64_t> in_flight_of_chunks(const std::vector<PipelineAction>&
     return most;
 }
 
-// Elements of the owned gradients of norms and gates. With sequence parallelism each tensor-parallel rank has the
-// gradients of its part of the sequence, which GradientSync sums.
-std::int64_t sequence_sharded_elements(const ParameterStore& store) {
+// Elements of the owned gradients that GradientSync sums over the tensor-parallel ranks.
+std::int64_t partial_elements(const ParameterStore& store, bool sequence_parallel) {
     std::int64_t sum = 0;
     for (const OwnedPiece& piece : store.owned())
-        if (store.specs()[piece.parameter].tensor_axis < 0) sum += piece.elements.size();
+        if (store.specs()[piece.parameter].partial_gradient(sequence_parallel)) sum += piece.gradient.elements();
     return sum;
 }
 
@@ -136,8 +135,9 @@ ReplicaMemory::ReplicaMemory(const ReplicaShape& shape, const TensorParallel& te
     activation_bytes = memory.used_bytes() - before;
     if (shape.device == Device::cuda)
         token_rows = memory.allocate(Dtype::int32, {shape.row_slots, 3, shape.compute.tokens()});
-    if (shape.compute.sequence_parallel && shape.compute.training)
-        packed = memory.allocate(Dtype::fp32, {sequence_sharded_elements(store)});
+    if (shape.compute.training && shape.store.tensor_size > 1)
+        if (const std::int64_t partial = partial_elements(store, shape.compute.sequence_parallel); partial > 0)
+            packed = memory.allocate(Dtype::fp32, {partial});
     if (shape.has_neighbours) inputs.push_back(stream());
     if (!shape.compute.training) return;
     const std::int64_t buffers = shape.has_neighbours ? gradient_buffers_with_neighbours : 1;

@@ -73,7 +73,8 @@ struct ReplicaMemory {
     std::vector<Tensor> gradients;
     // [slots, 3, T] int32, on a GPU only: tokens, labels and segment_begin of each micro-batch of a pass.
     Tensor token_rows;
-    // fp32, with sequence parallelism only: gradients of norms and gates, packed for one message.
+    // fp32: the gradients that are summed over the tensor ranks (ParameterSpec::partial_gradient), packed for one
+    // message; absent without such gradients.
     Tensor packed;
 };
 

@@ -20,6 +20,8 @@ constexpr EnumName<Architecture> architectures[] = {
     {Architecture::reordered_gpas, "reordered_gpas"},
 };
 constexpr EnumName<LnsMode> lns_modes[] = {{LnsMode::init, "init"}, {LnsMode::output, "output"}};
+constexpr EnumName<QkNormKind> qk_norm_kinds[] = {
+    {QkNormKind::none, "none"}, {QkNormKind::head, "head"}, {QkNormKind::projection, "projection"}};
 constexpr EnumName<EmbeddingInit> embedding_inits[] = {{EmbeddingInit::scaled, "scaled"},
                                                        {EmbeddingInit::normal, "normal"}};
 constexpr EnumName<OutputInit> output_inits[] = {{OutputInit::normal, "normal"}, {OutputInit::scaled, "scaled"}};
@@ -79,6 +81,10 @@ std::span<const EnumName<Architecture>> enum_names<Architecture>() {
 template <>
 std::span<const EnumName<LnsMode>> enum_names<LnsMode>() {
     return lns_modes;
+}
+template <>
+std::span<const EnumName<QkNormKind>> enum_names<QkNormKind>() {
+    return qk_norm_kinds;
 }
 template <>
 std::span<const EnumName<EmbeddingInit>> enum_names<EmbeddingInit>() {

@@ -34,6 +34,8 @@ enum class LnsMode { init, output };          // 1/sqrt(l) multiplies: the initi
 enum class EmbeddingInit { scaled, normal };  // N(0, sqrt(2/5)) as in the reference code, or N(0, init_std)
 enum class OutputInit { normal, scaled };     // o and down projections: N(0, init_std), or N(0, init_std / sqrt(2 L))
 
+enum class QkNormKind { none, head, projection };  // RMSNorm of queries and keys (kernels/qk_norm.hpp)
+
 struct GateConfig {
     GateFunction function = GateFunction::silu;
     double scale = 1.0;  // scaled_silu: scale * silu(g); leaky_relu: slope below zero
@@ -60,6 +62,10 @@ struct ModelConfig {
     std::int64_t heads = 8;
     std::int64_t kv_heads = 0;  // 0: equal to heads
     std::int64_t head_dim = 0;  // 0: hidden_size / heads
+    bool qkv_bias = false;      // biases of the query, key and value projections
+    bool output_bias = false;   // bias of the attention-output projection
+    bool mlp_bias = false;      // biases of the gate, up and down projections
+    QkNormKind qk_norm = QkNormKind::none;
     bool tied_embeddings = false;
     double rope_base = 10000.0;
     RopeScalingConfig rope_scaling;
@@ -110,7 +116,7 @@ struct OptimizerConfig {
     double beta2 = 0.999;
     double epsilon = 1e-8;
     double weight_decay = 0.0;
-    bool decay_norms = false;  // gates are never decayed
+    bool decay_norms = false;  // gates and biases are never decayed
     bool decay_embeddings = true;
     double clip_grad = 0.0;       // global L2 norm; 0: off
     double clip_gate_grad = 0.0;  // L2 norm over all gates, after the global clip; 0: off

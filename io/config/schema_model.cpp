@@ -54,6 +54,22 @@ void declare_model_sizes(SectionBuilder<ModelConfig>& model) {
                .aliases = {"kv_channels", "d_head"}});
 }
 
+void declare_model_branches(SectionBuilder<ModelConfig>& model) {
+    model.add("qkv_bias", model_math, &ModelConfig::qkv_bias,
+              {.help = "Biases of the query, key and value projections, as in Qwen2. They start at 0.",
+               .aliases = {"add_qkv_bias", "attention_bias"}});
+    model.add("output_bias", model_math, &ModelConfig::output_bias,
+              {.help = "Bias of the attention-output projection. It starts at 0.", .aliases = {"o_proj_bias"}});
+    model.add("mlp_bias", model_math, &ModelConfig::mlp_bias,
+              {.help = "Biases of the MLP's gate, up and down projections. They start at 0.",
+               .aliases = {"add_bias_linear"}});
+    model.add("qk_norm", model_math, &ModelConfig::qk_norm,
+              {.help = "RMSNorm of queries and keys before RoPE. head: one norm per head; all heads share a weight of "
+                       "head_dim (Qwen3). projection: one norm over all query heads and one over all key heads (OLMo "
+                       "2).",
+               .aliases = {"qk_layernorm", "use_qk_norm"}});
+}
+
 void declare_model_details(SectionBuilder<ModelConfig>& model) {
     model.add("tied_embeddings", model_math, &ModelConfig::tied_embeddings,
               {.help = "Use the embedding as the LM head. Set embedding_init: normal with it; with scaled, the first "
@@ -96,6 +112,7 @@ void declare_model(SchemaBuilder& schema) {
     auto model =
         schema.section<ModelConfig>("model", "The transformer", [](RunConfig& c) -> ModelConfig& { return c.model; });
     declare_model_sizes(model);
+    declare_model_branches(model);
     declare_model_details(model);
 }
 

@@ -102,10 +102,11 @@ void declare_optimizer(SchemaBuilder& schema) {
                   {.help = "Added to the square root of the second moment, in fp32.",
                    .range = {smallest_fp32, 1},
                    .aliases = {"adam_eps", "eps", "adam_epsilon"}});
-    optimizer.add("weight_decay", later_steps, &OptimizerConfig::weight_decay,
-                  {.help = "Decoupled weight decay, multiplied by the learning rate. Gates are never decayed.",
-                   .range = not_negative,
-                   .aliases = {"wd"}});
+    optimizer.add(
+        "weight_decay", later_steps, &OptimizerConfig::weight_decay,
+        {.help = "Decoupled weight decay, multiplied by the learning rate. Gates and biases are never decayed.",
+         .range = not_negative,
+         .aliases = {"wd"}});
     optimizer.add("decay_norms", later_steps, &OptimizerConfig::decay_norms,
                   {.help = "Apply weight decay to norm weights."});
     optimizer.add("decay_embeddings", later_steps, &OptimizerConfig::decay_embeddings,

@@ -121,8 +121,6 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     store_pack(dgate_up + at.at_gate + columns, up);
 }
 
-bool whole_packs(const Tensor& x) { return x.columns() * bytes_per_element(x.dtype) % 16 == 0; }
-
 }  // namespace
 
 void embedding(Context& context, Tensor h, Tensor w, Tensor ids, std::int64_t first_row) {

@@ -22,6 +22,9 @@ void visit_width(Dtype dtype, bool vectors, F&& f) {
     return f(float(), std::integral_constant<int, 1>());
 }
 
+// Whether a row of x is a whole number of 16 bytes.
+inline bool whole_packs(const Tensor& x) { return x.columns() * bytes_per_element(x.dtype) % 16 == 0; }
+
 // visit_width() with 16-byte accesses if all pointers are `aligned` to 16 bytes and x is a whole number of 16 bytes.
 template <class F>
 void visit_flat(const Tensor& x, bool aligned, F&& f) {

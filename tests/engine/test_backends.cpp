@@ -35,7 +35,9 @@ const std::vector<Settings> rows{
     {"model.architecture=pre_gpas"},
     {"model.architecture=post_gpas", "model.gate.per_sublayer=true", "model.tied_embeddings=true"},
     {"model.architecture=sandwich_gpas", "parallel.recompute=selective"},
-    {"model.architecture=reordered_gpas"},
+    {"model.architecture=reordered_gpas", "model.qkv_bias=true", "model.qk_norm=projection"},
+    {"model.architecture=pre", "model.qkv_bias=true", "model.output_bias=true", "model.mlp_bias=true",
+     "model.qk_norm=head"},
     {"model.architecture=deeppost_gpas", "parallel.recompute=full", "training.micro_batch_size=2"}};
 
 double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {

@@ -47,12 +47,16 @@ constexpr std::int64_t window = 8;
 constexpr bool emulated = test_support::test_device == Device::cuda;  // some 50 times as slow: fewer cases
 using Counts = std::vector<std::int64_t>;
 
+std::unique_ptr<TestReplica> generator(const ModelConfig& model, Dtype dtype) {
+    return std::make_unique<TestReplica>(
+        model, ModelShape{.batch = 1, .sequence = window, .dtype = dtype, .training = false}, 2);
+}
+
 std::unique_ptr<TestReplica> generator(Architecture architecture = Architecture::pre_gpas, Dtype dtype = Dtype::fp32,
                                        std::int64_t kv_heads = 2) {
     ModelConfig model = small_model(architecture);
     model.kv_heads = kv_heads;
-    return std::make_unique<TestReplica>(
-        model, ModelShape{.batch = 1, .sequence = window, .dtype = dtype, .training = false}, 2);
+    return generator(model, dtype);
 }
 
 // Continues one text on one rank.
@@ -154,6 +158,16 @@ TEST(NextLogits, are_those_of_a_whole_forward_pass) {
                     const auto recomputing = generator(architecture, dtype, kv_heads);
                     expect_recomputed_logits(*cached, *recomputing, length, dtype == Dtype::fp32 ? 1e-5 : 0.03);
                 }
+}
+
+TEST(NextLogits, of_models_with_biases_and_qk_norm_are_those_of_a_whole_forward_pass) {
+    for (const ModelConfig& model : with_biases_and_qk_norms(small_model(Architecture::pre_gpas)))
+        for (const Dtype dtype : {Dtype::fp32, Dtype::bf16}) {
+            SCOPED_TRACE(fmt::format("qk_norm {} {}", int(model.qk_norm), dtype_name(dtype)));
+            const auto cached = generator(model, dtype);
+            const auto recomputing = generator(model, dtype);
+            expect_recomputed_logits(*cached, *recomputing, 5, dtype == Dtype::fp32 ? 1e-5 : 0.03);
+        }
 }
 
 TEST(NextLogits, refuse_positions_outside_the_window_and_gaps) {

@@ -31,9 +31,9 @@ const std::vector<GenerationLayout> generation_layouts{
 };
 
 // The vocabulary of 23 divides by no group. The last new tokens are past the window.
-RunConfig run_of(Architecture architecture, const GenerationLayout& layout) {
+RunConfig run_of(const ModelConfig& model, const GenerationLayout& layout) {
     RunConfig config;
-    config.model = small_model(architecture);
+    config.model = model;
     config.model.layers = 4;
     config.model.kv_heads = 4;
     config.model.init_std = 0.5;
@@ -43,6 +43,9 @@ RunConfig run_of(Architecture architecture, const GenerationLayout& layout) {
     config.parallel.pipeline = layout.mesh.pipeline;
     config.parallel.virtual_chunks = layout.chunks;
     return config;
+}
+RunConfig run_of(Architecture architecture, const GenerationLayout& layout) {
+    return run_of(small_model(architecture), layout);
 }
 const std::vector<Prompt> three_prompts{{3, 8, 13, 18}, {7}, {1, 2, 3, 4, 5, 6, 7}};
 
@@ -57,6 +60,9 @@ Texts generate_on(const RunConfig& config, MeshSize size, const std::vector<Prom
             generation_shape(config, size, mesh.place, std::int64_t(prompts.size()), 1, Device::cpu);
         Replica replica(shape, *mesh.tensor, *mesh.data);
         initialise(replica.context, replica.store, 5, *mesh.data);
+        for (std::size_t i = 0; i < replica.store.specs().size(); ++i)  // initial biases are 0
+            if (const ParameterSpec& spec = replica.store.specs()[i]; spec.kind == ParameterKind::bias)
+                fill(replica.context, replica.store.master(i), float(scattered(spec.name, 0)));
         NextLogits next(replica, mesh);
         const Texts texts = generate(next, prompts, options);
         const std::lock_guard lock(mutex);
@@ -80,6 +86,16 @@ TEST(GenerateOnLayouts, gives_the_tokens_of_one_rank) {
                 EXPECT_EQ(generate_on(config, layout.mesh, three_prompts, options), alone);
             }
         }
+}
+
+TEST(GenerateOnLayouts, gives_the_tokens_of_one_rank_with_biases_and_norms_of_queries_and_keys) {
+    for (const ModelConfig& model : with_biases_and_qk_norms(small_model(Architecture::sandwich_gpas))) {
+        const Texts alone = generate_on(run_of(model, {}), {}, three_prompts, greedy);
+        for (const GenerationLayout& layout : generation_layouts) {
+            SCOPED_TRACE(fmt::format("qk_norm {} on {}", int(model.qk_norm), layout.name));
+            EXPECT_EQ(generate_on(run_of(model, layout), layout.mesh, three_prompts, greedy), alone);
+        }
+    }
 }
 
 TEST(GenerateTogether, gives_each_text_as_if_it_were_alone) {

@@ -1,6 +1,7 @@
 // The engine's loss and gradients against the double-precision reference, for every row of the architecture table.
 #include "tests/support/models.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -35,6 +36,9 @@ void for_every_variant(const std::function<void(const ModelConfig&, const std::s
         config.lns = LnsMode::output;
         check(config, row + ", no grouped queries, lns: output");
     }
+    for (const Architecture architecture : {Architecture::pre_gpas, Architecture::post_gpas, Architecture::sandwich})
+        for (const ModelConfig& config : with_biases_and_qk_norms(small_model(architecture)))
+            check(config, fmt::format("row {}, biases, qk_norm {}", int(architecture), int(config.qk_norm)));
     ModelConfig config = small_model(Architecture::pre_gpas);
     config.gate.stop_gradient = false;
     check(config, "without stop-gradient");
@@ -105,14 +109,15 @@ std::vector<float> all_gradients(const ModelConfig& config, Dtype dtype, int thr
 
 TEST(Gradients, any_number_of_threads_gives_the_same_bits) {
     for (const Dtype dtype : {Dtype::fp32, Dtype::bf16}) {
-        for (const Architecture architecture : all_architectures()) {
-            const ModelConfig config = small_model(architecture);
+        std::vector<ModelConfig> configs = with_biases_and_qk_norms(small_model(Architecture::pre_gpas));
+        for (const Architecture architecture : all_architectures()) configs.push_back(small_model(architecture));
+        for (const ModelConfig& config : configs) {
             double loss = 0.0;
             const std::vector<float> one = all_gradients(config, dtype, 1, loss);
             for (int threads = 2; threads <= 4; ++threads) {
                 double other_loss = 0.0;
                 EXPECT_EQ(all_gradients(config, dtype, threads, other_loss), one)
-                    << int(architecture) << ", " << threads;
+                    << int(config.architecture) << ", " << int(config.qk_norm) << ", " << threads;
                 EXPECT_EQ(other_loss, loss);
             }
         }

@@ -57,6 +57,46 @@ TEST(Parameters, have_the_names_and_shapes_that_files_hold) {
     EXPECT_FALSE(other.contains("layers.0.gate") || other.contains("head.weight"));
 }
 
+TEST(Parameters, of_biases_and_qk_norm_have_the_shapes_that_files_hold_and_are_not_decayed) {
+    using Shape = std::vector<std::int64_t>;
+    OptimizerConfig optimizer;
+    optimizer.decay_norms = true;
+    const auto shapes = [&](const ModelConfig& model) {
+        std::map<std::string, Shape> found;
+        for (const ParameterSpec& spec : parameter_specs(model, optimizer)) {
+            found[spec.name] = spec.shape;
+            EXPECT_EQ(spec.decayed, spec.kind != ParameterKind::bias) << spec.name;
+        }
+        return found;
+    };
+    ModelConfig model = testing_models::small_model(Architecture::pre);
+    const std::int64_t plain = parameter_count(model);
+    model.qkv_bias = model.output_bias = model.mlp_bias = true;
+    model.qk_norm = QkNormKind::projection;
+    auto found = shapes(model);
+    EXPECT_EQ(found.at("layers.1.attention.qkv.bias"), (Shape{2, 4, 6}));
+    EXPECT_EQ(found.at("layers.1.attention.out.bias"), (Shape{12}));
+    EXPECT_EQ(found.at("layers.1.mlp.gate_up.bias"), (Shape{2, 7}));
+    EXPECT_EQ(found.at("layers.1.mlp.down.bias"), (Shape{12}));
+    EXPECT_EQ(found.at("layers.1.attention.q_norm.weight"), (Shape{2, 2, 6}));
+    EXPECT_EQ(found.at("layers.1.attention.k_norm.weight"), (Shape{2, 6}));
+    EXPECT_EQ(parameter_count(model), plain + 3 * (48 + 12 + 14 + 12 + 24 + 12));
+    model.qk_norm = QkNormKind::head;
+    found = shapes(model);
+    EXPECT_EQ(found.at("layers.1.attention.q_norm.weight"), (Shape{6}));
+    EXPECT_EQ(found.at("layers.1.attention.k_norm.weight"), (Shape{6}));
+}
+
+TEST(Parameters, biases_start_at_zero_and_norms_of_heads_at_one) {
+    for (const ModelConfig& model :
+         testing_models::with_biases_and_qk_norms(testing_models::small_model(Architecture::pre)))
+        for (const ParameterSpec& spec : parameter_specs(model, {}))
+            if (spec.kind == ParameterKind::bias || spec.kind == ParameterKind::norm) {
+                EXPECT_TRUE(spec.initialiser.stddev.empty()) << spec.name;
+                EXPECT_EQ(spec.initialiser.constant, spec.kind == ParameterKind::norm ? 1.0 : 0.0) << spec.name;
+            }
+}
+
 TEST(Parameters, count_as_the_paper_does) {
     EXPECT_EQ(parameter_count(model_71m(Architecture::pre)), 70578688);
     EXPECT_EQ(parameter_count(model_71m(Architecture::pre_gpas)), 70578688 + 12);

@@ -20,8 +20,9 @@ const std::vector<Layout> all_layouts{
     {"tp2 sp pp2 dp2", 8, {tensor(2), sequence, pipeline(2)}},
     {"pp3", 3, {pipeline(3)}},
 };
-const Settings run_settings{"model.architecture=post_gpas", "model.gate.per_sublayer=true",
-                            "model.tied_embeddings=true", "training.global_batch_size=24", "evaluation.every=0"};
+const Settings run_settings{"model.architecture=post_gpas", "model.gate.per_sublayer=true",  "model.qkv_bias=true",
+                            "model.output_bias=true",       "model.mlp_bias=true",           "model.qk_norm=projection",
+                            "model.tied_embeddings=true",   "training.global_batch_size=24", "evaluation.every=0"};
 
 // The step after which a run changes its layout; it ends after twice as many.
 int half() { return run_steps() / 3; }

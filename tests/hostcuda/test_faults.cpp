@@ -2,7 +2,7 @@
 // out, a shuffle that reads the wrong lane, a copy that is not waited for, the last block of a grid missing, memory
 // that is not zeroed. Its results must then be far from the right ones, or its execution break the rules, in one of the
 // three orders that the tests run in.
-#include "kernels/ops.hpp"
+#include "kernels/qk_norm.hpp"
 #include "tests/hostcuda/run.hpp"
 #include "tests/support/owned_tensor.hpp"
 
@@ -307,6 +307,45 @@ TEST(Faults, of_attention_at_the_last_position_are_noticed) {
             [dtype](Context& c, Bench& b) {
                 const AttentionShape shape{.sequence = 140, .batch = 1, .heads = 2, .kv_heads = 1, .head_dim = 64};
                 attention_last(c, b.out(dtype, {1, 128}), b.in(dtype, {140, shape.qkv_columns()}), shape);
+            },
+            3);
+}
+
+TEST(Faults, of_biases_are_noticed) {
+    expect_all_noticed(
+        "add_bias and bias_gradient",
+        [](Context& c, Bench& b) {
+            const Tensor y = b.added_to(Dtype::bf16, {rows, columns});
+            bias_gradient(c, b.added_to(Dtype::fp32, {columns}), y);
+            add_bias(c, y, b.in(Dtype::bf16, {columns}));
+        },
+        2);
+}
+
+TEST(Faults, of_norms_of_queries_and_keys_are_noticed) {
+    for (const bool whole : {false, true})
+        expect_all_noticed(
+            whole ? "QK-norm over the projection" : "QK-norm per head",
+            [whole](Context& c, Bench& b) {
+                const AttentionShape shape{.sequence = 100, .batch = 1, .heads = 4, .kv_heads = 2, .head_dim = 64};
+                const std::int64_t q = whole ? 256 : 64, k = whole ? 128 : 64;
+                const QkNorm norm{
+                    .attention = shape, .whole = whole, .query = b.in(Dtype::bf16, {q}), .key = b.in(Dtype::bf16, {k})};
+                const Tensor qkv = b.added_to(Dtype::bf16, {100, shape.qkv_columns()});
+                const Tensor dqkv = b.added_to(Dtype::bf16, {100, shape.qkv_columns()});
+                const Tensor raw = b.out(Dtype::bf16, {100, norm.columns()});
+                const Tensor squares = b.out(Dtype::fp32, {100, norm.spans()});
+                const Tensor dots = b.out(Dtype::fp32, {100, norm.spans()});
+                qk_squares(c, squares, qkv, norm);
+                qk_norm(c, qkv, raw, squares, norm);
+                qk_dots(c, dots, dqkv, raw, norm);
+                qk_norm_backward(c, {.dqkv = dqkv,
+                                     .dquery = b.added_to(Dtype::fp32, {q}),
+                                     .dkey = b.added_to(Dtype::fp32, {k}),
+                                     .raw = raw,
+                                     .squares = squares,
+                                     .dots = dots,
+                                     .norm = norm});
             },
             3);
 }

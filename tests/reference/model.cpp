@@ -111,22 +111,44 @@ Vec Model::gate_backward(const Gated& saved, const Vec& dy) {
     return dx;
 }
 
+Vec Model::linear(const std::string& name, const Vec& x, Int T, Int N, Int K) const {
+    Vec y = matmul(x, weight(name + ".weight"), T, N, K);
+    if (weights.count(name + ".bias") == 0) return y;
+    if (round) y = rounded(y);
+    add_bias(y, weight(name + ".bias"));
+    return y;
+}
+
+void Model::linear_gradients(const std::string& name, const Vec& dy, const Vec& x, Int T, Int N, Int K) {
+    matmul_dw(gradients[name + ".weight"], dy, x, T, N, K);
+    if (weights.count(name + ".bias") != 0) add_bias_gradient(gradients[name + ".bias"], dy);
+}
+
+HeadNorm Model::head_norm(const Site& site) const {
+    return {config_.qk_norm == QkNormKind::projection, weight(prefix(site) + "q_norm.weight"),
+            weight(prefix(site) + "k_norm.weight"), config_.norm_eps};
+}
+
 Vec Model::branch(Site& site, const Vec& n, const Rows& rows) {
     const Int T = rows.batch * rows.sequence;
     const Int C = config_.hidden_size;
     site.n = n;
     if (site.attention) {
         const Heads h = heads(rows);
-        site.qkv = rounded(matmul(n, weight(prefix(site) + "qkv.weight"), T, h.columns(), C));
+        site.qkv = rounded(linear(prefix(site) + "qkv", n, T, h.columns(), C));
+        if (config_.qk_norm != QkNormKind::none) {
+            site.raw = site.qkv;
+            site.qkv = rounded(norm_heads(site.raw, h, head_norm(site)));
+        }
         rope(site.qkv, h, 1);
         site.qkv = rounded(site.qkv);
         site.o = rounded(attention(site.qkv, h, rows.segment_begin));
-        return rounded(matmul(site.o, weight(prefix(site) + "out.weight"), T, C, h.heads * h.dim));
+        return rounded(linear(prefix(site) + "out", site.o, T, C, h.heads * h.dim));
     }
     const Int F = config_.ffn_size;
-    site.gate_up = rounded(matmul(n, weight(prefix(site) + "gate_up.weight"), T, 2 * F, C));
+    site.gate_up = rounded(linear(prefix(site) + "gate_up", n, T, 2 * F, C));
     site.act = rounded(swiglu(site.gate_up, F));
-    return rounded(matmul(site.act, weight(prefix(site) + "down.weight"), T, C, F));
+    return rounded(linear(prefix(site) + "down", site.act, T, C, F));
 }
 
 Vec Model::branch_backward(Site& site, const Vec& db, const Rows& rows) {
@@ -135,19 +157,22 @@ Vec Model::branch_backward(Site& site, const Vec& db, const Rows& rows) {
     const std::string p = prefix(site);
     if (site.attention) {
         const Heads h = heads(rows);
-        matmul_dw(gradients[p + "out.weight"], db, site.o, T, C, h.heads * h.dim);
+        linear_gradients(p + "out", db, site.o, T, C, h.heads * h.dim);
         const Vec d_o = rounded(matmul_dx(db, weight(p + "out.weight"), T, C, h.heads * h.dim));
         Vec dqkv = rounded(attention_backward(d_o, site.qkv, h, rows.segment_begin));
         rope(dqkv, h, -1);
         dqkv = rounded(dqkv);
-        matmul_dw(gradients[p + "qkv.weight"], dqkv, site.n, T, h.columns(), C);
+        if (config_.qk_norm != QkNormKind::none)
+            dqkv = rounded(norm_heads_backward(gradients[p + "q_norm.weight"], gradients[p + "k_norm.weight"], dqkv,
+                                               site.raw, h, head_norm(site)));
+        linear_gradients(p + "qkv", dqkv, site.n, T, h.columns(), C);
         return rounded(matmul_dx(dqkv, weight(p + "qkv.weight"), T, h.columns(), C));
     }
     const Int F = config_.ffn_size;
-    matmul_dw(gradients[p + "down.weight"], db, site.act, T, C, F);
+    linear_gradients(p + "down", db, site.act, T, C, F);
     const Vec dact = rounded(matmul_dx(db, weight(p + "down.weight"), T, C, F));
     const Vec dgate_up = rounded(swiglu_backward(dact, site.gate_up, F));
-    matmul_dw(gradients[p + "gate_up.weight"], dgate_up, site.n, T, 2 * F, C);
+    linear_gradients(p + "gate_up", dgate_up, site.n, T, 2 * F, C);
     return rounded(matmul_dx(dgate_up, weight(p + "gate_up.weight"), T, 2 * F, C));
 }
 

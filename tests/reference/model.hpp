@@ -50,7 +50,7 @@ private:
     struct Site {
         bool post = false, pre_norm = false, branch_norm = false, attention = false;
         double alpha = 1.0;
-        Vec h, n, qkv, o, gate_up, act;
+        Vec h, n, raw, qkv, o, gate_up, act;  // raw: queries and keys before QK-norm
         Norm pre, branch, sum;
         Gated gate;
         bool has_gate = false;
@@ -64,6 +64,11 @@ private:
     Vec gate(Gated& saved, const std::string& name, const Vec& x, Operands operands);
     Vec gate_backward(const Gated& saved, const Vec& dy);
     std::string gate_name(Int layer, const std::string& site) const;
+    // matmul, plus the bias if the model has one
+    Vec linear(const std::string& name, const Vec& x, Int T, Int N, Int K) const;
+    // dw and dbias +=
+    void linear_gradients(const std::string& name, const Vec& dy, const Vec& x, Int T, Int N, Int K);
+    HeadNorm head_norm(const Site& site) const;
     Vec branch(Site& site, const Vec& n, const Rows& rows);
     Vec branch_backward(Site& site, const Vec& db, const Rows& rows);
     Vec site_forward(Site& site, const Vec& h, const Rows& rows, Operands operands);

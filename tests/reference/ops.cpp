@@ -92,6 +92,14 @@ Vec rmsnorm_backward(Vec& dw, const Vec& dn, const Vec& x, const Vec& w, double 
     return dx;
 }
 
+void add_bias(Vec& y, const Vec& bias) {
+    for (std::size_t i = 0; i < y.size(); ++i) y[i] += bias[i % bias.size()];
+}
+
+void add_bias_gradient(Vec& dbias, const Vec& dy) {
+    for (std::size_t i = 0; i < dy.size(); ++i) dbias[i % dbias.size()] += dy[i];
+}
+
 double gate_value(GateFunction f, double g, double scale) {
     switch (f) {
         case GateFunction::silu: return g * logistic(g);
@@ -138,6 +146,54 @@ void rope(Vec& qkv, const Heads& h, int direction) {
         for (Int head = 0; head < h.heads; ++head) rotate(row / h.batch, row * h.columns() + h.query(head));
         for (Int group = 0; group < h.kv_heads; ++group) rotate(row / h.batch, row * h.columns() + h.key(group));
     }
+}
+
+namespace {
+
+// The elements of qkv that each norm covers, in the order of its weight.
+std::vector<std::vector<std::size_t>> spans_of_row(const Heads& h, Int row, bool whole, bool queries) {
+    std::vector<std::vector<std::size_t>> spans;
+    for (Int head = 0; head < (queries ? h.heads : h.kv_heads); ++head) {
+        if (spans.empty() || !whole) spans.emplace_back();
+        for (Int e = 0; e < h.dim; ++e)
+            spans.back().push_back(at(row * h.columns() + (queries ? h.query(head) : h.key(head)) + e));
+    }
+    return spans;
+}
+
+// body(elements of one norm, whether they are queries), for every norm of every row
+template <class Body>
+void for_each_span(const Heads& h, bool whole, Body&& body) {
+    for (Int row = 0; row < h.sequence * h.batch; ++row)
+        for (const bool queries : {true, false})
+            for (const std::vector<std::size_t>& span : spans_of_row(h, row, whole, queries)) body(span, queries);
+}
+
+Vec gathered(const Vec& x, const std::vector<std::size_t>& elements) {
+    Vec out;
+    for (const std::size_t i : elements) out.push_back(x[i]);
+    return out;
+}
+
+}  // namespace
+
+Vec norm_heads(const Vec& qkv, const Heads& h, const HeadNorm& norm) {
+    Vec out = qkv;
+    for_each_span(h, norm.whole, [&](const std::vector<std::size_t>& span, bool queries) {
+        const Vec n = rmsnorm(gathered(qkv, span), queries ? norm.wq : norm.wk, norm.eps, 1.0);
+        for (std::size_t i = 0; i < span.size(); ++i) out[span[i]] = n[i];
+    });
+    return out;
+}
+
+Vec norm_heads_backward(Vec& dwq, Vec& dwk, const Vec& dn, const Vec& x, const Heads& h, const HeadNorm& norm) {
+    Vec out = dn;
+    for_each_span(h, norm.whole, [&](const std::vector<std::size_t>& span, bool queries) {
+        const Vec dx = rmsnorm_backward(queries ? dwq : dwk, gathered(dn, span), gathered(x, span),
+                                        queries ? norm.wq : norm.wk, norm.eps, 1.0);
+        for (std::size_t i = 0; i < span.size(); ++i) out[span[i]] = dx[i];
+    });
+    return out;
 }
 
 Vec attention(const Vec& qkv, const Heads& h, const std::vector<std::int32_t>& segment_begin) {

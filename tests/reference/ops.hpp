@@ -22,6 +22,10 @@ void matmul_dw(Vec& dw, const Vec& dy, const Vec& x, Int T, Int N, Int K);  // +
 Vec rmsnorm(const Vec& x, const Vec& w, double eps, double scale);
 Vec rmsnorm_backward(Vec& dw, const Vec& dn, const Vec& x, const Vec& w, double eps, double scale);  // dx; dw +=
 
+// y [T,N] += bias; dbias += Σ_t dy[t]
+void add_bias(Vec& y, const Vec& bias);
+void add_bias_gradient(Vec& dbias, const Vec& dy);
+
 double gate_value(GateFunction f, double g, double scale);
 double gate_slope(GateFunction f, double g, double scale);
 
@@ -38,6 +42,16 @@ struct Heads {
 
 // Rotate-half on query and key heads of packed rows (row = position · batch + sample); direction -1: backward
 void rope(Vec& qkv, const Heads& h, int direction);
+// QK-norm: RMSNorm of each query head and of each key head (whole: of all query heads together, and of all key heads),
+// with the weights wq and wk. The values stay as they are.
+struct HeadNorm {
+    bool whole;
+    Vec wq, wk;
+    double eps;
+};
+Vec norm_heads(const Vec& qkv, const Heads& h, const HeadNorm& norm);
+// dqkv; dwq and dwk +=. x: qkv before the norm.
+Vec norm_heads_backward(Vec& dwq, Vec& dwk, const Vec& dn, const Vec& x, const Heads& h, const HeadNorm& norm);
 // segment_begin [T]: position t sees u in [segment_begin, t]
 Vec attention(const Vec& qkv, const Heads& h, const std::vector<std::int32_t>& segment_begin);
 Vec attention_backward(const Vec& d_o, const Vec& qkv, const Heads& h, const std::vector<std::int32_t>& segment_begin);

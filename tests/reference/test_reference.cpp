@@ -92,6 +92,15 @@ TEST(Reference, gradients_of_every_row_are_those_of_the_frozen_surrogate) {
         }
 }
 
+TEST(Reference, biases_and_norms_of_queries_and_keys_have_right_gradients) {
+    for (const Architecture architecture : {Architecture::pre_gpas, Architecture::post_gpas, Architecture::sandwich})
+        for (const ModelConfig& config : testing_models::with_biases_and_qk_norms(tiny_model(architecture))) {
+            std::string where;
+            EXPECT_LT(worst_tensor(config, Operands::frozen, &where), 1e-6)
+                << "row " << int(architecture) << ", qk_norm " << int(config.qk_norm) << ", " << where;
+        }
+}
+
 TEST(Reference, every_gate_function_and_the_scaled_output_of_lns_have_right_gradients) {
     for (const GateFunction function :
          {GateFunction::identity, GateFunction::relu, GateFunction::tanh, GateFunction::leaky_relu,

@@ -36,6 +36,18 @@ inline ModelConfig small_model(Architecture architecture) {
     return model;
 }
 
+// The model with each kind of QK-norm, with all biases or only those of queries, keys and values.
+inline std::vector<ModelConfig> with_biases_and_qk_norms(ModelConfig model) {
+    std::vector<ModelConfig> all;
+    for (const QkNormKind norm : {QkNormKind::none, QkNormKind::head, QkNormKind::projection}) {
+        model.qk_norm = norm;
+        model.qkv_bias = true;
+        model.output_bias = model.mlp_bias = norm != QkNormKind::head;
+        all.push_back(model);
+    }
+    return all;
+}
+
 // A number in [-1, 1) that depends only on the tensor's name and the element's index.
 inline double scattered(const std::string& name, std::int64_t element) {
     std::uint32_t key = 2166136261U;
