@@ -12,6 +12,7 @@
 #include "io/config/load.hpp"
 #include "io/data/tokenizer.hpp"
 #include "io/hugging_face/config.hpp"
+#include "io/hugging_face/model_class.hpp"
 #include "io/hugging_face/tokenizer.hpp"
 #include "parallel/agree.hpp"
 
@@ -208,12 +209,8 @@ private:
         for (const Shard& shard : shards_) bytes += shard.bytes, tensors += std::int64_t(shard.tensors.size());
         options_.say(fmt::format("{} tensors, {} in {} file(s), {}: read back, and the same bits as the source",
                                  tensors, bytes_text(double(bytes)), shards_.size(), safetensors_name(options_.dtype)));
-        if (!is_plain_llama(config_.model))
-            options_.say(fmt::format(
-                "config.json has the model type gpas_llama: {} is not a plain LLaMA, and transformers would "
-                "leave out the difference{}",
-                name_of(config_.model.architecture),
-                is_pre_norm_only(config_.model.architecture) ? " (--fold-gates makes it a plain LLaMA)" : ""));
+        if (class_of(config_.model) == nullptr)
+            options_.say(unknown_class_text());
         else if (const std::string refused = shape_that_transformers_refuses(config_.model); !refused.empty())
             options_.say(refused);
         if (!tokenizer_ && options_.tokenizer != "none")
@@ -225,6 +222,18 @@ private:
         const HuggingFaceWeights result(directory_, config_.model);
         report_logits(options_, tokens, {run_.model, source_}, {config_.model, result.weights()},
                       !options_.fold_gates && options_.dtype == StoredDtype::fp32);
+    }
+
+    std::string unknown_class_text() const {
+        const ModelConfig& model = config_.model;
+        ModelConfig folded = model;
+        folded.architecture = Architecture::pre;
+        const bool folds = is_pre_norm_only(model.architecture) && class_of(folded) != nullptr;
+        return fmt::format(
+            "config.json has the model type gpas_llama: no model class of transformers computes architecture {} with "
+            "qkv_bias {}, output_bias {}, mlp_bias {} and qk_norm {}{}",
+            name_of(model.architecture), model.qkv_bias, model.output_bias, model.mlp_bias, name_of(model.qk_norm),
+            folds ? fmt::format(" (--fold-gates makes it a {})", class_of(folded)->name) : "");
     }
 
     Communicator& world_;

@@ -23,18 +23,20 @@ public:
         for (std::int64_t layer = 0; layer < model.layers; ++layer) {
             layer_ = fmt::format("layers.{}.", layer);
             row_ = residual_row(model, layer);
-            site("attention.", "attention.out.weight");
-            site("mlp.", "mlp.down.weight");
+            site("attention.", "attention.out", model.output_bias);
+            site("mlp.", "mlp.down", model.mlp_bias);
         }
         if (c_ < 0.0) factors["final_norm.weight"] = -1.0;
     }
     std::map<std::string, double> factors;
 
 private:
-    void site(const char* name, const char* output) {
+    // output: the layer whose output is added to the stream.
+    void site(const char* name, const std::string& output, bool bias) {
         const double norm = row_.norm_scale * (c_ < 0.0 ? -1.0 : 1.0);
         if (norm != 1.0) factors[layer_ + name + "pre_norm.weight"] = norm;
-        if (c_ != 1.0) factors[layer_ + output] = 1.0 / c_;
+        if (c_ != 1.0) factors[layer_ + output + ".weight"] = 1.0 / c_;
+        if (c_ != 1.0 && bias) factors[layer_ + output + ".bias"] = 1.0 / c_;
         c_ *= passed(layer_ + (model_.gate.per_sublayer ? name : "") + "gate");
     }
     // 1 - s(g)

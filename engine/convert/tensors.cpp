@@ -35,10 +35,11 @@ private:
         const std::string name = spec.name.substr(fmt::format("layers.{}.", spec.layer).size());
         if (spec.kind == ParameterKind::gate) return gate(spec, name);
         if (spec.kind == ParameterKind::norm) return norm(spec, name);
-        if (name == "attention.qkv.weight") return qkv(spec);
-        if (name == "attention.out.weight") return whole(spec, layer_ + "self_attn.o_proj.weight");
-        if (name == "mlp.gate_up.weight") return gate_up(spec);
-        if (name == "mlp.down.weight") return whole(spec, layer_ + "mlp.down_proj.weight");
+        const std::string kind = spec.kind == ParameterKind::bias ? ".bias" : ".weight";
+        if (name == "attention.qkv" + kind) return qkv(spec, kind);
+        if (name == "attention.out" + kind) return whole(spec, layer_ + "self_attn.o_proj" + kind);
+        if (name == "mlp.gate_up" + kind) return gate_up(spec, kind);
+        if (name == "mlp.down" + kind) return whole(spec, layer_ + "mlp.down_proj" + kind);
         fail(ExitCode::internal, "{} has no name in Hugging Face's files", spec.name);
     }
     void whole(const ParameterSpec& spec, const std::string& name) {
@@ -49,34 +50,40 @@ private:
         tensors.push_back({layer_ + site + "gpas_block.gate", {}, spec.name, {{0, 1}}});
     }
     void norm(const ParameterSpec& spec, const std::string& name) {
+        for (const char* qk : {"q_norm.weight", "k_norm.weight"})
+            if (name == fmt::format("attention.{}", qk))
+                return tensors.push_back(
+                    {layer_ + "self_attn." + qk, {spec.elements()}, spec.name, {{0, spec.elements()}}});
         const SiteNames pre = pre_norms(residual_row(model_, spec.layer));
         const bool attention = name.starts_with("attention.");
         const std::string is = name.ends_with(".pre_norm.weight") ? (attention ? pre.attention : pre.mlp)
                                                                   : (attention ? after_attention : after_mlp);
         whole(spec, layer_ + is + ".weight");
     }
-    // [kv heads, heads/kv heads + 2, head dim, hidden]: per KV head its query heads, key, value.
-    void qkv(const ParameterSpec& spec) {
-        const std::int64_t groups = spec.shape[0], queries = spec.shape[1] - 2, hidden = spec.shape[3];
-        const std::int64_t head = spec.shape[2] * hidden;
+    // [kv heads, heads/kv heads + 2, head dim, hidden]: per KV head its query heads, key, value. A bias has no last axis.
+    void qkv(const ParameterSpec& spec, const std::string& kind) {
+        const std::int64_t groups = spec.shape[0], queries = spec.shape[1] - 2;
+        const std::vector<std::int64_t> inner(spec.shape.begin() + 3, spec.shape.end());  // hidden, or nothing
+        const std::int64_t head = spec.shape[2] * (inner.empty() ? 1 : inner[0]);
         const auto rows = [&](const char* name, std::int64_t first, std::int64_t heads) {
             HuggingFaceTensor tensor{
-                layer_ + "self_attn." + name, {groups * heads * spec.shape[2], hidden}, spec.name, {}};
+                layer_ + "self_attn." + name + kind, {groups * heads * spec.shape[2]}, spec.name, {}};
+            tensor.shape.insert(tensor.shape.end(), inner.begin(), inner.end());
             for (std::int64_t group = 0; group < groups; ++group) {
                 const std::int64_t begin = (group * (queries + 2) + first) * head;
                 tensor.slices.push_back({begin, begin + heads * head});
             }
             tensors.push_back(std::move(tensor));
         };
-        rows("q_proj.weight", 0, queries);
-        rows("k_proj.weight", queries, 1);
-        rows("v_proj.weight", queries + 1, 1);
+        rows("q_proj", 0, queries);
+        rows("k_proj", queries, 1);
+        rows("v_proj", queries + 1, 1);
     }
-    void gate_up(const ParameterSpec& spec) {
+    void gate_up(const ParameterSpec& spec, const std::string& kind) {
         const std::int64_t half = spec.elements() / 2;
-        const std::vector<std::int64_t> shape{spec.shape[1], spec.shape[2]};
-        tensors.push_back({layer_ + "mlp.gate_proj.weight", shape, spec.name, {{0, half}}});
-        tensors.push_back({layer_ + "mlp.up_proj.weight", shape, spec.name, {{half, 2 * half}}});
+        const std::vector<std::int64_t> shape(spec.shape.begin() + 1, spec.shape.end());
+        tensors.push_back({layer_ + "mlp.gate_proj" + kind, shape, spec.name, {{0, half}}});
+        tensors.push_back({layer_ + "mlp.up_proj" + kind, shape, spec.name, {{half, 2 * half}}});
     }
 
     const ModelConfig& model_;

@@ -3,6 +3,7 @@
 #include "io/config/architecture.hpp"
 #include "io/config/enum_names.hpp"
 #include "io/hugging_face/config_reader.hpp"
+#include "io/hugging_face/model_class.hpp"
 
 #include <fmt/format.h>
 
@@ -13,6 +14,12 @@ nlohmann::ordered_json row_object(const ModelConfig& model) {
     const Architecture row = model.architecture;
     nlohmann::ordered_json out;
     out["architecture"] = name_of(row);
+    if (class_of(model) == nullptr) {
+        out["qkv_bias"] = model.qkv_bias;
+        out["output_bias"] = model.output_bias;
+        out["mlp_bias"] = model.mlp_bias;
+        out["qk_norm"] = name_of(model.qk_norm);
+    }
     if (scales_norms(row)) out["lns"] = name_of(model.lns);
     if (mixes_norms(row)) out["mix_post_layers"] = post_layers_of_mix(model);
     if (!has_gates(row)) return out;
@@ -30,20 +37,24 @@ nlohmann::ordered_json ids_or_null(const std::vector<std::int64_t>& ids) {
     return ids.size() > 1 ? nlohmann::ordered_json(ids) : id_or_null(ids.empty() ? -1 : ids.front());
 }
 
-}  // namespace
-
-bool is_plain_llama(const ModelConfig& model) {
-    const Architecture row = model.architecture;
-    return is_pre_norm_only(row) && !has_gates(row) && (!scales_norms(row) || model.lns == LnsMode::init);
+// The keys of biases and windows that the class has.
+void write_class_keys(nlohmann::ordered_json& out, const ModelClass& model_class, const ModelConfig& model) {
+    if (model_class.has_attention_bias) out["attention_bias"] = model.output_bias;
+    if (model_class.has_mlp_bias) out["mlp_bias"] = model.mlp_bias;
+    if (model_class.window == WindowKeys::sliding_window) return;
+    out["sliding_window"] = nullptr;
+    if (model_class.window == WindowKeys::use_sliding_window) out["use_sliding_window"] = false;
 }
+
+}  // namespace
 
 std::string hugging_face_config_text(const HuggingFaceConfig& config, StoredDtype dtype) {
     const ModelConfig& model = config.model;
     const std::int64_t heads = model.heads;
-    const bool plain = is_plain_llama(model);
+    const ModelClass* model_class = class_of(model);
     nlohmann::ordered_json out;
-    out["architectures"] = {plain ? "LlamaForCausalLM" : "GpasLlamaForCausalLM"};
-    out["model_type"] = plain ? "llama" : gpas_model_type;
+    out["architectures"] = {model_class != nullptr ? model_class->name : "GpasLlamaForCausalLM"};
+    out["model_type"] = model_class != nullptr ? model_class->model_type : gpas_model_type;
     out["vocab_size"] = model.vocab_size;
     out["hidden_size"] = model.hidden_size;
     out["intermediate_size"] = model.ffn_size;
@@ -52,8 +63,7 @@ std::string hugging_face_config_text(const HuggingFaceConfig& config, StoredDtyp
     out["num_key_value_heads"] = model.kv_heads > 0 ? model.kv_heads : heads;
     out["head_dim"] = model.head_dim > 0 ? model.head_dim : model.hidden_size / heads;
     out["hidden_act"] = "silu";
-    out["attention_bias"] = false;
-    out["mlp_bias"] = false;
+    if (model_class != nullptr) write_class_keys(out, *model_class, model);
     out["attention_dropout"] = 0.0;
     out["initializer_range"] = model.init_std;
     out["max_position_embeddings"] = config.max_length;
@@ -74,7 +84,7 @@ std::string hugging_face_config_text(const HuggingFaceConfig& config, StoredDtyp
     out["bos_token_id"] = id_or_null(config.ids.bos);
     out["eos_token_id"] = ids_or_null(config.ids.eos);
     out["pad_token_id"] = id_or_null(config.ids.pad);
-    if (model.architecture != Architecture::pre) out["gpas"] = row_object(model);
+    if (model_class == nullptr || model.architecture != model_class->architecture) out["gpas"] = row_object(model);
     return out.dump(2) + "\n";
 }
 
@@ -93,7 +103,9 @@ std::string shape_that_transformers_refuses(const ModelConfig& model) {
             "transformers 5 refuses to load this model: initializer_range {} is above 1; set it to 1 in config.json; "
             "only newly initialised weights depend on it",
             model.init_std);
-    if (model.hidden_size % model.heads == 0) return {};
+    const ModelClass* model_class = class_of(model);
+    const bool unchecked = model_class != nullptr && model_class->model_type != "llama";
+    if (unchecked || model.hidden_size % model.heads == 0) return {};
     return fmt::format(
         "transformers 5 refuses to load this model: hidden_size {} is not a multiple of num_attention_heads {}; "
         "transformers 4 and llama.cpp load it",
@@ -111,6 +123,10 @@ std::vector<std::string> model_overrides(const ModelConfig& model) {
     set("heads", model.heads);
     set("kv_heads", model.kv_heads);
     set("head_dim", model.head_dim);
+    set("qkv_bias", model.qkv_bias);
+    set("output_bias", model.output_bias);
+    set("mlp_bias", model.mlp_bias);
+    set("qk_norm", name_of(model.qk_norm));
     set("tied_embeddings", model.tied_embeddings);
     set("rope_base", model.rope_base);
     set("rope_scaling.factor", model.rope_scaling.factor);

@@ -1,5 +1,5 @@
-// Reads and writes config.json of Hugging Face's transformers, for LLaMA models and for all other architectures of
-// gpas.
+// Reads and writes config.json of Hugging Face's transformers: for the classes of model_class.hpp, and for the models
+// of gpas that no class computes.
 #pragma once
 
 #include "io/config/run_config.hpp"
@@ -19,12 +19,9 @@ struct HuggingFaceConfig {
     std::vector<std::string> notes;  // lines for the user about values that were derived from other values
 };
 
-// Whether transformers' LlamaForCausalLM computes this model: Pre-LN, without gates or constant factors.
-bool is_plain_llama(const ModelConfig& model);
-
-// The text of config.json. A plain LLaMA gets the architecture "LlamaForCausalLM", which every reader knows. Any other
-// model gets the model type "gpas_llama" and an object "gpas" with the additional values. transformers refuses to load
-// this type; otherwise it would silently leave the gates out.
+// The text of config.json. A model that a class of transformers computes gets that class (class_of). Any other model
+// gets the model type "gpas_llama" and an object "gpas" with the additional values. transformers refuses to load this
+// type; otherwise it would silently leave out gates, norms or biases.
 std::string hugging_face_config_text(const HuggingFaceConfig& config, StoredDtype dtype);
 std::string generation_config_text(const HuggingFaceConfig& config);  // the text of generation_config.json
 
@@ -35,7 +32,7 @@ std::string generation_config_text(const HuggingFaceConfig& config);  // the tex
 HuggingFaceConfig read_hugging_face_config(const std::filesystem::path& file, const std::string& architecture,
                                            std::int64_t post_layers = -1);
 
-// The reason why transformers refuses a plain LLaMA of this shape, in one line; empty if it accepts the shape.
+// The reason why transformers refuses a model of one of its classes with this shape, in one line; empty if it accepts the shape.
 std::string shape_that_transformers_refuses(const ModelConfig& model);
 
 // The model's configuration keys as overrides for load_config: "model.hidden_size=512", …

@@ -3,6 +3,7 @@
 #include "io/config/load.hpp"
 #include "io/hugging_face/config.hpp"
 #include "io/hugging_face/config_reader.hpp"
+#include "io/hugging_face/model_class.hpp"
 
 #include <algorithm>
 
@@ -55,20 +56,48 @@ void check_rotary(const ConfigReader& reader, const json& object) {
                       "1: gpas applies RoPE to whole heads");
 }
 
-void check_supported(const ConfigReader& reader) {
+// The class of the config's model_type. A config of gpas_llama, and one without a model type, has the keys of llama.
+const ModelClass& class_in(const ConfigReader& reader) {
     const std::string type = reader.text(reader.root(), "model_type", "llama");
-    if (type != "llama" && type != gpas_model_type)
-        reader.refuse("model_type", type, fmt::format("llama, or {} (written by gpas convert)", gpas_model_type));
-    reader.must_be("hidden_act", "silu", ": gpas has SwiGLU MLPs only");
-    reader.must_be("attention_bias", false, ": gpas has linear layers without bias only");
-    reader.must_be("mlp_bias", false, ": gpas has linear layers without bias only");
-    if (const json* quantized = reader.find(reader.root(), "quantization_config"))
-        reader.refuse("quantization_config", *quantized, "no quantization: convert the weights to bf16 or fp32 first");
-    if (const json* window = reader.find(reader.root(), "sliding_window"))
-        reader.refuse("sliding_window", *window, "null: gpas attends to the whole sequence");
+    std::string known;
+    for (const ModelClass& model_class : model_classes()) {
+        if (type == model_class.model_type || (type == gpas_model_type && model_class.model_type == "llama"))
+            return model_class;
+        known += std::string(model_class.model_type) + ", ";
+    }
+    reader.refuse("model_type", type, fmt::format("{}or {} (written by gpas convert)", known, gpas_model_type));
+}
+
+void check_window(const ConfigReader& reader, const ModelClass& model_class, HuggingFaceConfig& config) {
     if (const json* layers = reader.find(reader.root(), "layer_types"))
         for (const json& layer : *layers)
             if (layer != "full_attention") reader.refuse("layer_types", layer, "full_attention for each layer");
+    if (model_class.window == WindowKeys::use_sliding_window)
+        return reader.must_be("use_sliding_window", false, ": gpas attends to the whole sequence");
+    const bool absent = !reader.root().contains("sliding_window");
+    const json* window = reader.find(reader.root(), "sliding_window");
+    if (model_class.window == WindowKeys::sliding_window_4096 && absent)
+        fail(ExitCode::bad_file,
+             "{}: sliding_window is missing, so {} uses a window of 4096; expected null: gpas attends to the whole "
+             "sequence",
+             reader.file(), model_class.name);
+    if (window == nullptr) return;
+    const std::int64_t longest = reader.integer(reader.root(), "max_position_embeddings", 0);
+    if (model_class.window != WindowKeys::sliding_window_4096 || !window->is_number_integer() || *window < longest)
+        reader.refuse("sliding_window", *window, "null: gpas attends to the whole sequence");
+    config.notes.push_back(
+        fmt::format("sliding_window {} is not below max_position_embeddings ({}), so it has no effect and was left out",
+                    window->get<std::int64_t>(), longest));
+}
+
+void check_supported(const ConfigReader& reader, const ModelClass& model_class) {
+    reader.must_be("hidden_act", "silu", ": gpas has SwiGLU MLPs only");
+    if (!model_class.has_attention_bias && !model_class.has_qkv_bias)
+        reader.must_be("attention_bias", false, fmt::format(": {} has no biases", model_class.name).c_str());
+    if (!model_class.has_mlp_bias)
+        reader.must_be("mlp_bias", false, fmt::format(": {} has no biases in its MLP", model_class.name).c_str());
+    if (const json* quantized = reader.find(reader.root(), "quantization_config"))
+        reader.refuse("quantization_config", *quantized, "no quantization: convert the weights to bf16 or fp32 first");
     reader.must_be("rope_interleaved", false, ": gpas pairs the two halves of a head in RoPE");
     reader.must_be("is_causal", true, ": gpas has causal attention only");
     check_rotary(reader, reader.root());
@@ -77,6 +106,16 @@ void check_supported(const ConfigReader& reader) {
         for (const json& name : *classes)
             if (name != "LlamaForCausalLM")
                 reader.refuse("architectures", name, "LlamaForCausalLM, or a model_type as well");
+}
+
+// The class's biases and norms. For gpas_llama, read_row reads those of the object "gpas" afterwards.
+void read_class(const ConfigReader& reader, const ModelClass& model_class, ModelConfig& model) {
+    const bool attention_bias = model_class.has_attention_bias && reader.flag(reader.root(), "attention_bias", false);
+    model.qkv_bias = model_class.has_qkv_bias || attention_bias;
+    model.output_bias = attention_bias;
+    model.mlp_bias = model_class.has_mlp_bias && reader.flag(reader.root(), "mlp_bias", false);
+    model.qk_norm = model_class.qk_norm;
+    model.architecture = model_class.architecture;
 }
 
 GateConfig gate_of(const ConfigReader& reader, const json& gpas) {
@@ -101,18 +140,19 @@ void check_row(const ConfigReader& reader, const json& gpas) {
     for (const char* key : {"gate_function", "gate_scale", "gate_per_sublayer"}) needed(key);
 }
 
-void read_sizes(const ConfigReader& reader, ModelConfig& model) {
+void read_sizes(const ConfigReader& reader, const ModelClass& model_class, ModelConfig& model) {
     const json& root = reader.root();
     model.vocab_size = reader.needed("vocab_size");
     model.hidden_size = reader.needed("hidden_size");
     model.ffn_size = reader.needed("intermediate_size");
     model.layers = reader.needed("num_hidden_layers");
     model.heads = reader.needed("num_attention_heads");
-    model.kv_heads = reader.integer(root, "num_key_value_heads", 0);
-    model.head_dim = reader.integer(root, "head_dim", 0);
+    model.kv_heads = model_class.needs_kv_heads ? reader.needed("num_key_value_heads")
+                                                : reader.integer(root, "num_key_value_heads", 0);
+    model.head_dim = model_class.needs_head_dim ? reader.needed("head_dim") : reader.integer(root, "head_dim", 0);
     if (model.kv_heads == model.heads) model.kv_heads = 0;
     if (model.heads > 0 && model.head_dim * model.heads == model.hidden_size) model.head_dim = 0;
-    model.norm_eps = reader.real(root, "rms_norm_eps", 1e-6);
+    model.norm_eps = reader.real(root, "rms_norm_eps", model_class.norm_eps);
     model.tied_embeddings = reader.flag(root, "tie_word_embeddings", false);
     model.init_std = reader.real(root, "initializer_range", 0.02);
 }
@@ -141,7 +181,6 @@ void read_rope(const ConfigReader& reader, HuggingFaceConfig& config) {
 
 void read_row(const ConfigReader& reader, ModelConfig& model, const std::string& architecture) {
     const json* gpas = reader.find(reader.root(), "gpas");
-    model.architecture = Architecture::pre;
     if (gpas != nullptr) {
         if (!gpas->is_object()) reader.refuse("gpas", *gpas, "an object");
         check_row(reader, *gpas);
@@ -149,6 +188,10 @@ void read_row(const ConfigReader& reader, ModelConfig& model, const std::string&
         model.lns = reader.name(*gpas, "lns", model.lns);
         model.mix_post_layers = reader.integer(*gpas, "mix_post_layers", -1);
         model.gate = gate_of(reader, *gpas);
+        model.qkv_bias = reader.flag(*gpas, "qkv_bias", model.qkv_bias);
+        model.output_bias = reader.flag(*gpas, "output_bias", model.output_bias);
+        model.mlp_bias = reader.flag(*gpas, "mlp_bias", model.mlp_bias);
+        model.qk_norm = reader.name(*gpas, "qk_norm", model.qk_norm);
     }
     if (!architecture.empty())
         model.architecture = reader.name(json{{"--architecture", architecture}}, "--architecture", Architecture::pre);
@@ -163,10 +206,13 @@ void read_row(const ConfigReader& reader, ModelConfig& model, const std::string&
 HuggingFaceConfig read_hugging_face_config(const std::filesystem::path& file, const std::string& architecture,
                                            std::int64_t post_layers) {
     const ConfigReader reader(file);
-    check_supported(reader);
+    const ModelClass& model_class = class_in(reader);
+    check_supported(reader, model_class);
     HuggingFaceConfig config;
     ModelConfig& model = config.model;
-    read_sizes(reader, model);
+    check_window(reader, model_class, config);
+    read_class(reader, model_class, model);
+    read_sizes(reader, model_class, model);
     read_rope(reader, config);
     config.max_length = reader.integer(reader.root(), "max_position_embeddings", 2048);
     read_row(reader, model, architecture);

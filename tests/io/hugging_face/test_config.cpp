@@ -118,10 +118,13 @@ TEST_F(HuggingFaceConfigFile, of_the_papers_code_needs_the_architecture) {
 }
 
 TEST_F(HuggingFaceConfigFile, of_what_is_not_computed_is_refused) {
-    EXPECT_HAS(refusal(llama({{"model_type", "mixtral"}})), "model_type: found \"mixtral\", expected llama");
+    EXPECT_HAS(refusal(llama({{"model_type", "mixtral"}})),
+               "model_type: found \"mixtral\", expected llama, mistral, qwen2, qwen3, ");
     EXPECT_HAS(refusal(llama({{"hidden_act", "gelu"}})), "hidden_act: found \"gelu\", expected \"silu\"");
-    EXPECT_HAS(refusal(llama({{"attention_bias", true}})), "attention_bias: found true, expected false");
-    EXPECT_HAS(refusal(llama({{"mlp_bias", true}})), "mlp_bias");
+    EXPECT_HAS(refusal(llama({{"model_type", "mistral"}, {"sliding_window", nullptr}, {"attention_bias", true}})),
+               "attention_bias: found true, expected false");
+    EXPECT_HAS(refusal(llama({{"model_type", "qwen3"}, {"head_dim", 128}, {"mlp_bias", true}})),
+               "mlp_bias: found true, expected false: Qwen3ForCausalLM has no biases in its MLP");
     EXPECT_HAS(refusal(llama({{"quantization_config", {{"bits", 4}}}})), "quantization_config");
     EXPECT_HAS(refusal(llama({{"rope_scaling", {{"type", "linear"}, {"factor", 2}}}})), "found \"linear\"");
     EXPECT_HAS(refusal(llama({{"rope_scaling", 2}})), "rope_scaling: found 2, expected an object");
@@ -175,6 +178,74 @@ TEST_F(HuggingFaceConfigFile, with_another_attention_or_rotary_embedding_is_refu
                "expected the same settings as in rope_parameters");
     EXPECT_HAS(refusal(llama({{"model_type", nullptr}, {"architectures", {"MistralForCausalLM"}}})), "architectures");
     EXPECT_EQ(refusal(llama({{"sliding_window", nullptr}, {"layer_types", {"full_attention"}}})), "accepted");
+}
+
+TEST_F(HuggingFaceConfigFile, of_every_class_has_the_biases_and_norms_of_the_class) {
+    const auto biases = [](const ModelConfig& m) { return std::vector<bool>{m.qkv_bias, m.output_bias, m.mlp_bias}; };
+    const ModelConfig plain = read(llama({{"mlp_bias", true}})).model;
+    EXPECT_EQ(biases(plain), (std::vector<bool>{false, false, true}));
+    const ModelConfig all = read(llama({{"attention_bias", true}, {"mlp_bias", true}})).model;
+    EXPECT_EQ(biases(all), (std::vector<bool>{true, true, true}));
+    const json no_window = {{"model_type", "mistral"}, {"num_key_value_heads", 8}};
+    json mistral = json::parse(llama(no_window));
+    mistral["sliding_window"] = nullptr;
+    EXPECT_EQ(biases(read(mistral.dump()).model), (std::vector<bool>{false, false, false}));
+    const ModelConfig qwen2 = read(llama({{"model_type", "qwen2"}, {"sliding_window", 131072}})).model;
+    EXPECT_EQ(biases(qwen2), (std::vector<bool>{true, false, false}));
+    EXPECT_EQ(qwen2.qk_norm, QkNormKind::none);
+    const ModelConfig qwen3 = read(llama({{"model_type", "qwen3"}, {"head_dim", 96}})).model;
+    EXPECT_EQ(biases(qwen3), (std::vector<bool>{false, false, false}));
+    EXPECT_EQ(qwen3.qk_norm, QkNormKind::head);
+    EXPECT_EQ(qwen3.head_dim, 96);
+    EXPECT_EQ(biases(read(llama({{"model_type", "qwen3"}, {"head_dim", 96}, {"attention_bias", true}})).model),
+              (std::vector<bool>{true, true, false}));
+}
+
+TEST_F(HuggingFaceConfigFile, whose_absent_keys_have_defaults_of_the_class_must_have_them) {
+    EXPECT_HAS(refusal(llama({{"model_type", "qwen3"}})), "head_dim is missing");
+    EXPECT_HAS(refusal(llama({{"model_type", "qwen2"}, {"num_key_value_heads", nullptr}})),
+               "num_key_value_heads is missing");
+    EXPECT_HAS(refusal(llama({{"model_type", "mistral"}})), "sliding_window is missing, so MistralForCausalLM uses");
+}
+
+TEST_F(HuggingFaceConfigFile, with_a_window_is_refused_unless_the_window_has_no_effect) {
+    EXPECT_HAS(refusal(llama({{"model_type", "mistral"}, {"sliding_window", 1024}})),
+               "sliding_window: found 1024, expected null");
+    const HuggingFaceConfig wide = read(llama({{"model_type", "mistral"}, {"sliding_window", 4096}}));
+    ASSERT_EQ(wide.notes.size(), 1U);
+    EXPECT_HAS(wide.notes[0], "sliding_window 4096 is not below max_position_embeddings (4096)");
+    EXPECT_HAS(refusal(llama({{"model_type", "qwen2"}, {"use_sliding_window", true}, {"sliding_window", 1024}})),
+               "use_sliding_window: found true, expected false");
+}
+
+TEST_F(HuggingFaceConfigFile, names_the_class_that_computes_the_model) {
+    struct Case {
+        bool qkv, output, mlp;
+        QkNormKind norm;
+        const char* type;
+    };
+    for (const Case& c : {Case{false, false, false, QkNormKind::none, "llama"},
+                          {true, true, true, QkNormKind::none, "llama"},
+                          {false, false, true, QkNormKind::none, "llama"},
+                          {true, false, false, QkNormKind::none, "qwen2"},
+                          {false, false, false, QkNormKind::head, "qwen3"},
+                          {true, true, false, QkNormKind::head, "qwen3"},
+                          {true, false, true, QkNormKind::none, "gpas_llama"},
+                          {false, true, false, QkNormKind::none, "gpas_llama"},
+                          {true, false, false, QkNormKind::head, "gpas_llama"},
+                          {false, false, false, QkNormKind::projection, "gpas_llama"}}) {
+        ModelConfig model;
+        model.architecture = Architecture::pre;
+        model.head_dim = 32;
+        model.kv_heads = 2;
+        model.qkv_bias = c.qkv;
+        model.output_bias = c.output;
+        model.mlp_bias = c.mlp;
+        model.qk_norm = c.norm;
+        const std::string text = hugging_face_config_text({.model = model}, StoredDtype::bf16);
+        EXPECT_EQ(json::parse(text).at("model_type"), c.type) << text;
+        EXPECT_EQ(model_overrides(read(text).model), model_overrides(model)) << text;
+    }
 }
 
 TEST_F(HuggingFaceConfigFile, of_a_gated_model_has_no_defaults) {
