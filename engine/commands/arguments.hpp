@@ -1,10 +1,13 @@
 // Command-line arguments that several commands share.
 #pragma once
 
+#include "engine/run/same_run.hpp"
 #include "io/config/load.hpp"
 
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -17,6 +20,13 @@ struct ConfigArgument {
     LoadedConfig load() const {
         const ConfigArguments split = split_config_arguments(words);
         return load_config(split.files, split.overrides);
+    }
+    // For commands that use the model of the run: load(), then take_initial_model(). Prints what it takes if `prints`.
+    LoadedConfig load_with_model(bool prints) const {
+        LoadedConfig config = load();
+        for (const std::string& line : take_initial_model(config))
+            if (prints) fmt::print(stderr, "gpas: {}\n", line);
+        return config;
     }
 };
 

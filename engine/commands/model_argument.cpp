@@ -88,8 +88,10 @@ ChosenModel choose_model(Communicator& world, const ModelArgument& argument) {
     model.tokenizer_fingerprint = header.tokenizer_fingerprint;
     if (const auto ids = header.extra.find("token_ids"); ids != header.extra.end())
         model.ids = agree(world, [&] { return parse_token_ids(ids->second, model.file.string()); });
-    for (const std::string& line : agree(world, [&] { return take_model(header, model.config, model.file); }))
-        notes.push_back(line);
+    const auto take = [&] {
+        return take_model(header, model.config, model.file, "name the checkpoint alone, without a configuration");
+    };
+    for (const std::string& line : agree(world, take)) notes.push_back(line);
     for (const std::string& note : notes)
         if (world.rank() == 0) fmt::print(stderr, "gpas: {}\n", note);
     return model;

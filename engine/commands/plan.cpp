@@ -274,7 +274,7 @@ void print_own_layout(const PlanArguments& options, const LoadedConfig& config, 
 }
 
 void run(const PlanArguments& options) {
-    const LoadedConfig config = options.config->load();
+    const LoadedConfig config = options.config->load_with_model(true);
     const int threads = config.values.compute.threads > 0 ? int(config.values.compute.threads) : 1;
     check_for_training(config);
     const Target target = target_of(options, config, threads);

@@ -24,7 +24,7 @@ void add_preflight(CLI::App& app, Chosen& chosen) {
         chosen.parallel = [config, options](MpiSession& mpi) {
             std::unique_ptr<Communicator> world = mpi.world();
             world->waits().timeout_seconds = options->wait_seconds;
-            const LoadedConfig loaded = agree(*world, [&] { return config->load(); });
+            const LoadedConfig loaded = agree(*world, [&] { return config->load_with_model(world->rank() == 0); });
             preflight::run(loaded, std::move(world), mpi, *options);
         };
     });

@@ -25,7 +25,7 @@ void add_train(CLI::App& app, Chosen& chosen) {
             const LoadedConfig loaded = load_on_all_ranks(*world, [&] {
                 if (const std::string& problem = mpi.watcher().launch().problem; !problem.empty())
                     fail(ExitCode::usage, "{}", problem);
-                return config->load();
+                return config->load_with_model(world->rank() == 0);
             });
             const ChosenDevice device = choose_device(loaded.values.compute, mpi, *world);
             train(loaded, std::move(world), compute_threads(loaded.values.compute.threads, mpi, true), device, &mpi);

@@ -1,6 +1,8 @@
 #include "engine/run/same_run.hpp"
 
 #include "base/error.hpp"
+#include "engine/run/run_state.hpp"
+#include "io/checkpoint/branch.hpp"
 #include "io/config/check.hpp"
 #include "io/config/compare.hpp"
 #include "io/config/describe.hpp"
@@ -109,7 +111,7 @@ std::vector<std::string> check_same_model(const CheckpointHeader& header, const 
 }
 
 std::vector<std::string> take_model(const CheckpointHeader& header, LoadedConfig& config,
-                                    const std::filesystem::path& file) {
+                                    const std::filesystem::path& file, std::string_view advice) {
     const RunConfig stored = config_in(header, file);
     const std::vector<KeyChange> changes = changed_keys(stored, config.values);
     std::vector<KeyChange> refused;
@@ -120,10 +122,8 @@ std::vector<std::string> take_model(const CheckpointHeader& header, LoadedConfig
     }
     if (!refused.empty())
         fail(ExitCode::usage,
-             "{}: {}; these weights belong to the model of the checkpoint: delete these settings, or name the "
-             "checkpoint "
-             "alone, without a configuration",
-             file.string(), changes_text(refused));
+             "{}: {}; these weights belong to the model of the checkpoint: delete these settings, or {}", file.string(),
+             changes_text(refused), advice);
     for (const KeySpec& key : config_keys())
         if (key.role == KeyRole::model_math) key.set(config.values, key.get(stored));
     check_config(config);
@@ -135,6 +135,19 @@ std::vector<std::string> take_model(const CheckpointHeader& header, LoadedConfig
             !is_for_training_only(*change.key))
             others.push_back(change);
     for (const std::string& line : lines_of(others)) lines.push_back(line);
+    return lines;
+}
+
+std::vector<std::string> take_initial_model(LoadedConfig& config) {
+    namespace fs = std::filesystem;
+    const fs::path named = config.values.checkpoint.init_from;
+    if (named.empty()) return {};
+    std::error_code error;
+    std::optional<fs::path> file = fs::exists(named, error) ? named : moved_to(named);
+    if (!file) file = newest_complete(checkpoint_directory(config.values));
+    if (!file) return {};
+    std::vector<std::string> lines = take_model(read_header(*file), config, *file, "leave checkpoint.init_from empty");
+    std::erase_if(lines, [](const std::string& line) { return !line.starts_with("from the checkpoint: "); });
     return lines;
 }
 

@@ -8,6 +8,7 @@
 
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace gpas {
@@ -23,11 +24,16 @@ std::vector<std::string> check_same_run(const CheckpointHeader& header, const Ru
 std::vector<std::string> check_same_model(const CheckpointHeader& header, const RunConfig& config,
                                           const RunIdentity& identity, const std::filesystem::path& file);
 
-// For `gpas eval` and `gpas generate`: sets the model's keys in `config` to the checkpoint's values. Error(usage) if
-// a configuration file or an override sets such a key to another value. Returns lines for the log: the values taken
-// from the checkpoint, and other changes.
+// For commands that use the weights of a checkpoint: sets the model's keys in `config` to the checkpoint's values.
+// Error(usage) if a configuration file or an override sets such a key to another value; `advice` ends its line. Returns
+// lines for the log: the values taken from the checkpoint, and other changes.
 std::vector<std::string> take_model(const CheckpointHeader& header, LoadedConfig& config,
-                                    const std::filesystem::path& file);
+                                    const std::filesystem::path& file, std::string_view advice);
+
+// For `gpas train`, `plan` and `preflight`: if checkpoint.init_from names a checkpoint, take_model() from that
+// checkpoint. If the file is not there any more, the model is that of the newest checkpoint in the run's directory; if
+// there is no such checkpoint either, nothing is taken. Returns lines for the log: the values that were taken.
+std::vector<std::string> take_initial_model(LoadedConfig& config);
 
 // The checkpoint's configuration without its parallel layout, with the overrides ("data.valid=...") applied. For
 // commands that get a checkpoint and no configuration file.

@@ -55,7 +55,8 @@ void declare_checkpoint(SchemaBuilder& schema) {
                     .aliases = {"load", "resume_from_checkpoint", "continue_from"}});
     checkpoint.add("init_from", run_math, &CheckpointConfig::init_from,
                    {.help = "Checkpoint to take initial weights from (optimizer state and step are not restored). "
-                            "Empty: random initialisation.",
+                            "Model keys that are not set have the values of the checkpoint. Empty: random "
+                            "initialisation.",
                     .unit = "path",
                     .aliases = {"initial_load_path", "pretrained_checkpoint", "finetune"}});
 }

@@ -543,6 +543,22 @@ def initial_weights_belong_to_their_model():
 
 
 @check
+def initial_weights_bring_the_settings_of_their_model():
+    start_of_a_run("source", "model.norm_eps=1e-5", "model.qkv_bias=true", "model.qk_norm=head")
+    file = "source/checkpoints/step_00000007.h5"
+    train = ("train", "run.yaml", "directory=taken", f"checkpoint.init_from={file}")
+    taken = ("gpas: from the checkpoint: model.qkv_bias = true (not false, the default); model.qk_norm = head (not none, the "
+             "default); model.norm_eps = 1.0e-05 (not 1.0e-06, the default)")
+    result = succeeds(gpas(*train, "training.stop_after=8"))
+    expect(taken in result.stderr, result, "what was taken")
+    expect(taken in gpas("plan", *train[1:]).stderr, result, "what was taken by plan")
+    refused(gpas(*train, "model.qk_norm=none"), 2, f"{file}: model.qk_norm was head and is now none; these weights belong to",
+            "leave checkpoint.init_from empty")
+    shutil.rmtree("source")  # the run's own checkpoint has the settings too
+    succeeds(gpas(*train))
+
+
+@check
 def eval_and_generate_take_the_model_from_the_checkpoint():
     start_of_a_run("theta", "model.rope_base=500000", "model.norm_eps=1e-3")
     file = "theta/checkpoints/step_00000007.h5"
