@@ -25,6 +25,12 @@ constexpr ModelClass known_classes[] = {
      .window = WindowKeys::use_sliding_window,
      .needs_kv_heads = true,
      .needs_head_dim = true},
+    {.model_type = "olmo2",
+     .name = "Olmo2ForCausalLM",
+     .architecture = Architecture::reordered,
+     .qk_norm = QkNormKind::projection,
+     .has_attention_bias = true,
+     .norm_eps = 1e-5},
 };
 
 bool computes(const ModelClass& a_class, const ModelConfig& model) {

@@ -119,7 +119,7 @@ TEST_F(HuggingFaceConfigFile, of_the_papers_code_needs_the_architecture) {
 
 TEST_F(HuggingFaceConfigFile, of_what_is_not_computed_is_refused) {
     EXPECT_HAS(refusal(llama({{"model_type", "mixtral"}})),
-               "model_type: found \"mixtral\", expected llama, mistral, qwen2, qwen3, ");
+               "model_type: found \"mixtral\", expected llama, mistral, qwen2, qwen3, olmo2, ");
     EXPECT_HAS(refusal(llama({{"hidden_act", "gelu"}})), "hidden_act: found \"gelu\", expected \"silu\"");
     EXPECT_HAS(refusal(llama({{"model_type", "mistral"}, {"sliding_window", nullptr}, {"attention_bias", true}})),
                "attention_bias: found true, expected false");
@@ -197,6 +197,10 @@ TEST_F(HuggingFaceConfigFile, of_every_class_has_the_biases_and_norms_of_the_cla
     EXPECT_EQ(biases(qwen3), (std::vector<bool>{false, false, false}));
     EXPECT_EQ(qwen3.qk_norm, QkNormKind::head);
     EXPECT_EQ(qwen3.head_dim, 96);
+    const ModelConfig olmo2 = read(llama({{"model_type", "olmo2"}, {"rms_norm_eps", nullptr}})).model;
+    EXPECT_EQ(olmo2.architecture, Architecture::reordered);
+    EXPECT_EQ(olmo2.qk_norm, QkNormKind::projection);
+    EXPECT_EQ(olmo2.norm_eps, 1e-5);
     EXPECT_EQ(biases(read(llama({{"model_type", "qwen3"}, {"head_dim", 96}, {"attention_bias", true}})).model),
               (std::vector<bool>{true, true, false}));
 }
@@ -223,6 +227,7 @@ TEST_F(HuggingFaceConfigFile, names_the_class_that_computes_the_model) {
         bool qkv, output, mlp;
         QkNormKind norm;
         const char* type;
+        Architecture architecture = Architecture::pre;
     };
     for (const Case& c : {Case{false, false, false, QkNormKind::none, "llama"},
                           {true, true, true, QkNormKind::none, "llama"},
@@ -233,9 +238,13 @@ TEST_F(HuggingFaceConfigFile, names_the_class_that_computes_the_model) {
                           {true, false, true, QkNormKind::none, "gpas_llama"},
                           {false, true, false, QkNormKind::none, "gpas_llama"},
                           {true, false, false, QkNormKind::head, "gpas_llama"},
-                          {false, false, false, QkNormKind::projection, "gpas_llama"}}) {
+                          {false, false, false, QkNormKind::projection, "gpas_llama"},
+                          {false, false, false, QkNormKind::projection, "olmo2", Architecture::reordered},
+                          {true, true, false, QkNormKind::projection, "olmo2", Architecture::reordered},
+                          {false, false, false, QkNormKind::none, "gpas_llama", Architecture::reordered},
+                          {false, false, false, QkNormKind::projection, "gpas_llama", Architecture::reordered_gpas}}) {
         ModelConfig model;
-        model.architecture = Architecture::pre;
+        model.architecture = c.architecture;
         model.head_dim = 32;
         model.kv_heads = 2;
         model.qkv_bias = c.qkv;
