@@ -1,11 +1,14 @@
 // goldens.json has small tokenizers that tokenizers and tiktoken made, with the ids that they give for the texts.
 #include "base/error.hpp"
+#include "io/tokenizer/added_tokens.hpp"
 #include "io/tokenizer/json_tokenizer.hpp"
 #include "io/tokenizer/ruby_pattern.hpp"
 #include "io/tokenizer/tiktoken_json.hpp"
 #include "io/tokenizer/tiktoken_tokenizer.hpp"
+#include "io/tokenizer/word_cache.hpp"
 #include "tests/support/scratch_directory.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -172,6 +175,70 @@ TEST(TiktokenTokenizer, GivesTheIdsOfTiktoken) {
     EXPECT_EQ(tekken.bos_id(), 1);
     EXPECT_EQ(tekken.eos_id(), 2);
     EXPECT_EQ(tekken.piece(270), "\xc4\xa0the");  // spelled in the byte-level alphabet
+}
+
+// Bytes, "aa" and "aaa" with ids from 256.
+std::string repeating_file() {
+    std::string file = goldens()["tiktoken"]["file"];
+    std::size_t end = 0;
+    for (int byte = 0; byte < 256; ++byte) end = file.find('\n', end) + 1;
+    return file.substr(0, end) + "YWE= 256\nYWFh 257\n";
+}
+
+TEST(TiktokenTokenizer, MergesTheLeftmostOfEqualPairsInShortAndLongWords) {
+    const TiktokenTokenizer tokenizer(repeating_file(), "t", "gpt2");
+    const JsonTokenizer converted(tiktoken_as_json(repeating_file(), "t", "gpt2"), "t");
+    for (const std::size_t length : {5, 63, 64, 65, 66, 101, 1001}) {
+        Ids expected(length / 2, 256);  // "aa" merges first, so no "aaa" can form except at the end
+        if (length % 2 == 1) expected.back() = 257;
+        EXPECT_EQ(tokenizer.encode(std::string(length, 'a')), expected) << length;
+        EXPECT_EQ(converted.encode(std::string(length, 'a')), expected) << length;
+    }
+}
+
+TEST(JsonTokenizer, IgnoresMergesOnlyIfTheFileSaysSo) {
+    json file = goldens()["tokenizers"]["gpt2"]["file"];
+    file["added_tokens"] = json::array();
+    const auto id = std::int32_t(file["model"]["vocab"].size());
+    file["model"]["vocab"]["qzx"] = id;  // no merge leads to it
+    EXPECT_EQ(JsonTokenizer(file.dump(), "t").encode("qzx").size(), 3U);
+    file["model"]["ignore_merges"] = true;
+    EXPECT_EQ(JsonTokenizer(file.dump(), "t").encode("qzx"), Ids{id});
+}
+
+TEST(JsonTokenizer, DecodesEachByteOfAPartOfACharacterAsOneReplacement) {
+    const json& file = goldens()["tokenizers"]["llama2"]["file"];
+    const JsonTokenizer tokenizer(file.dump(), "llama2");
+    const auto id = [&](const char* token) { return file["model"]["vocab"][token].get<std::int32_t>(); };
+    EXPECT_EQ(tokenizer.decode(Ids{id("<0xE4>"), id("<0xB8>"), id("a")}),
+              "\xef\xbf\xbd\xef\xbf\xbd"
+              "a");  // as tokenizers
+    EXPECT_EQ(tokenizer.decode(Ids{id("<0xE4>"), id("<0xB8>"), id("<0xAD>")}), "\xe4\xb8\xad");
+}
+
+TEST(AddedTokens, TakeTheLongestTokenAtTheLeftmostPlace) {
+    const AddedTokens tokens({{.text = "ab", .id = 1}, {.text = "abc", .id = 2}, {.text = "bcde", .id = 3}});
+    Ids found;
+    tokens.for_each_section("xabcdeab", [&](TextSpan, std::int32_t id) { found.push_back(id); });
+    EXPECT_EQ(found, (Ids{-1, 2, -1, 1}));
+}
+
+TEST(WordCache, HoldsOnlyTheWordThatWasStoredLast) {
+    WordCache cache;
+    const auto word = [](int i) { return fmt::format("w{:06}", i); };
+    WordCache::Slot& slot = cache.slot(word(0));
+    EXPECT_FALSE(WordCache::holds(slot, word(0)));
+    WordCache::store(slot, word(0), Ids{1, 2});
+    EXPECT_TRUE(WordCache::holds(slot, word(0)));
+    EXPECT_FALSE(WordCache::holds(slot, word(0).substr(0, 6)));
+    int other = 1;
+    while (&cache.slot(word(other)) != &slot) ++other;
+    EXPECT_FALSE(WordCache::holds(slot, word(other)));
+    WordCache::store(slot, word(other), Ids{3});
+    EXPECT_TRUE(WordCache::holds(slot, word(other)));
+    EXPECT_FALSE(WordCache::holds(slot, word(0)));
+    WordCache::store(slot, word(0), Ids(9, 4));  // too many ids
+    EXPECT_FALSE(WordCache::holds(slot, word(0)));
 }
 
 TEST(TiktokenTokenizer, RefusesBadFilesInOneLine) {
