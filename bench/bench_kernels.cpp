@@ -54,6 +54,7 @@ struct Options {
     int runs = 20;
     int warmup = 3;
     int threads = 2;
+    std::int64_t window = 0;  // of attention; 0: the whole sequence
 };
 
 // The work that limits an operation's time from below.
@@ -279,9 +280,11 @@ void Bench::feed_forward(const Shape& shape, Memory& memory) {
 
 void Bench::attend(const Shape& shape, Memory& memory) {
     const Arena::Scope scope(memory.arena());
-    const AttentionShape a = shape.attention();
+    AttentionShape a = shape.attention();
+    a.window = options_.window;
     const std::int64_t t = shape.tokens(), width = a.heads * a.head_dim;
-    const std::string text = fmt::format("{} x {}, {} heads of {}", a.batch, a.sequence, a.heads, a.head_dim);
+    std::string text = fmt::format("{} x {}, {} heads of {}", a.batch, a.sequence, a.heads, a.head_dim);
+    if (a.window > 0) text += fmt::format(", window {}", a.window);
     const Tensor qkv = memory.normal(dtype_, {t, a.qkv_columns()}), dqkv = memory.empty(dtype_, {t, a.qkv_columns()});
     const Tensor o = memory.empty(dtype_, {t, width}), d_o = memory.normal(dtype_, {t, width});
     const Tensor lse = memory.empty(Dtype::fp32, {a.batch * a.heads, a.sequence});
@@ -291,7 +294,8 @@ void Bench::attend(const Shape& shape, Memory& memory) {
     time("rope", text, moves(2 * qkv.bytes() / a.qkv_columns() * (a.heads + a.kv_heads) * a.head_dim),
          [&] { rope(context_, qkv, a, cos, sin, false); });
     // Per pair of a query and a visible key: two products of length head_dim in forward, and five in backward.
-    const std::int64_t pairs = a.batch * a.heads * a.sequence * (a.sequence + 1) / 2;
+    const std::int64_t keys = a.window > 0 ? std::min(a.window, a.sequence) : a.sequence;  // of the last query
+    const std::int64_t pairs = a.batch * a.heads * (keys * (keys + 1) / 2 + (a.sequence - keys) * keys);
     time("attention", text, multiplies(pairs, 2, a.head_dim),
          [&] { attention(context_, {.o = o, .lse = lse, .qkv = qkv, .shape = a}); });
     const AttentionBackwardArgs backward{.dqkv = dqkv, .d_o = d_o, .o = o, .lse = lse, .qkv = qkv, .shape = a};
@@ -459,6 +463,8 @@ int main(int argc, char** argv) {
     app.add_option("--only", options.only, "operations with this in their name, and the two bounds");
     app.add_option("--runs", options.runs, "timed runs of each")->check(CLI::PositiveNumber);
     app.add_option("--warmup", options.warmup, "runs before");
+    app.add_option("--window", options.window, "of attention, in tokens; 0: the whole sequence")
+        ->check(CLI::NonNegativeNumber);
     app.add_option("--threads", options.threads, "of this process")->check(CLI::PositiveNumber);
     CLI11_PARSE(app, argc, argv);
     try {

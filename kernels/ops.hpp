@@ -155,6 +155,8 @@ struct AttentionShape {
     std::int64_t heads = 0;
     std::int64_t kv_heads = 0;
     std::int64_t head_dim = 0;
+    std::int64_t window =
+        0;  // of attention(), attention_last() and attention_backward(): see AttentionArgs; 0: no limit
     constexpr std::int64_t qkv_columns() const { return (heads + 2 * kv_heads) * head_dim; }
 };
 
@@ -178,7 +180,9 @@ void rope_table(Context&, Tensor cos, Tensor sin, const RopeFrequencies& frequen
 // Row p of cos and sin is used for position p of qkv; a slice of the tables rotates later positions.
 void rope(Context&, Tensor qkv, AttentionShape shape, Tensor cos, Tensor sin, bool inverse);
 
-// o = softmax(q kᵀ/√head_dim) v, causal. Position t of a sample attends to positions u in [segment_begin[t], t].
+// o = softmax(q kᵀ/√head_dim) v, causal. Position t of a sample attends to positions u in [segment_begin[t], t]. With
+// shape.window > 0 (sliding-window attention, as in Mistral), it attends to those with t - window < u only; tiles of
+// keys that a tile of queries does not attend to are then neither read nor computed.
 // As in FlashAttention, no T×T array is stored.
 struct AttentionArgs {
     Tensor o;    // [T, heads·head_dim]
@@ -190,7 +194,8 @@ struct AttentionArgs {
 };
 void attention(Context&, const AttentionArgs&);
 // o [batch, heads·head_dim] = the rows of attention() at the last position of each sample, without documents. With the
-// keys and values of earlier positions kept in qkv, generation computes one position at a time.
+// keys and values of earlier positions kept in qkv, generation computes one position at a time. Keys and values before
+// the window are not read.
 // qkv [T, qkv_columns] after RoPE. Only the last position's queries are read.
 void attention_last(Context&, Tensor o, Tensor qkv, AttentionShape shape);
 // dqkv = gradient of qkv (after RoPE)

@@ -12,7 +12,7 @@ namespace {
 
 bool holds(const AttentionShape& s, const Tensor& qkv) {
     return is_floating(qkv) && s.heads > 0 && s.kv_heads > 0 && s.heads % s.kv_heads == 0 && s.head_dim % 2 == 0 &&
-           qkv.elements() == s.sequence * s.batch * s.qkv_columns();
+           s.window >= 0 && qkv.elements() == s.sequence * s.batch * s.qkv_columns();
 }
 
 bool is_output(const Tensor& o, const AttentionShape& s, const Tensor& qkv) {

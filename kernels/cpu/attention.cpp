@@ -59,11 +59,11 @@ void absorb_scores(float* scores, const RunningRows& rows, std::int64_t width) {
 // Work memory per thread of attention_last(), in floats: scaled query, sum, scores. Less than forward_slab_elements().
 std::int64_t last_slab_elements(const AttentionPlaces& p) { return 2 * p.width + p.tiles * tile; }
 
-// scores[0, sequence) ← exp(score - largest score). Returns their sum.
-float exponentiate(float* scores, std::int64_t sequence) {
-    const float most = *std::max_element(scores, scores + sequence);
+// scores[0, count) ← exp(score - largest score). Returns their sum.
+float exponentiate(float* scores, std::int64_t count) {
+    const float most = *std::max_element(scores, scores + count);
     Vec sum{};
-    for_lanes(sequence, [&](std::int64_t j, std::int64_t n) {
+    for_lanes(count, [&](std::int64_t j, std::int64_t n) {
         const Vec p = exp(load_n(scores + j, n, minus_infinity) - most);  // 0 in lanes past the end
         store_n(scores + j, p, n);
         sum += p;
@@ -87,17 +87,21 @@ void last_of_head(T* o, const T* qkv, const AttentionPlaces& p, std::int64_t i, 
         store(query + j, load_n(last + j, n) * p.scale);
         store(sum + j, Vec{});
     });
-    for (std::int64_t t = 0; t < s.sequence; ++t) {
+    const std::int64_t first = p.mask({}, task).first_key(s.sequence - 1), seen = s.sequence - first;
+    for (std::int64_t t = 0; t < seen; ++t) {
         Vec products{};
+        const T* key = keys.row(first + t);
         for_lanes(s.head_dim,
-                  [&](std::int64_t j, std::int64_t n) { products += load(query + j) * load_n(keys.row(t) + j, n); });
+                  [&](std::int64_t j, std::int64_t n) { products += load(query + j) * load_n(key + j, n); });
         scores[t] = horizontal_sum(products);
     }
-    const float total = exponentiate(scores, s.sequence);
-    for (std::int64_t t = 0; t < s.sequence; ++t)
+    const float total = exponentiate(scores, seen);
+    for (std::int64_t t = 0; t < seen; ++t) {
+        const T* value = values.row(first + t);
         for_lanes(s.head_dim, [&](std::int64_t j, std::int64_t n) {
-            store(sum + j, load(sum + j) + scores[t] * load_n(values.row(t) + j, n));
+            store(sum + j, load(sum + j) + scores[t] * load_n(value + j, n));
         });
+    }
     for_lanes(s.head_dim,
               [&](std::int64_t j, std::int64_t n) { store_n(o + i * s.head_dim + j, load(sum + j) / total, n); });
 }

@@ -1,5 +1,5 @@
 // Shared by attention's forward and backward on the CPU: addresses of a head's rows, packing of rows into fp32 tiles,
-// and the causal and document mask.
+// and the mask: causal, documents, window.
 #pragma once
 
 #include "kernels/cpu/tile_product.hpp"
@@ -51,11 +51,13 @@ inline void transpose_tile(float* out, const float* in, std::int64_t width) {
 struct Mask {
     std::int64_t sequence;
     std::int64_t batch;
-    const std::int32_t* segment_begin;  // of this sample's position 0, stride `batch`; null: causal mask only
+    const std::int32_t* segment_begin;  // of this sample's position 0, stride `batch`; null: one document
+    std::int64_t window;                // 0: no limit (AttentionArgs)
 
-    // First position that the query attends to: the beginning of its document.
+    // First position that the query attends to: the beginning of its document, or of its window if that is later.
     std::int64_t first_key(std::int64_t query) const {
-        return segment_begin != nullptr ? segment_begin[query * batch] : 0;
+        const std::int64_t document = segment_begin != nullptr ? segment_begin[query * batch] : 0;
+        return window > 0 ? std::max(document, query + 1 - window) : document;
     }
     // First tile of keys that a tile of queries from `query` on attends to. Later queries have no earlier first key.
     std::int64_t first_tile(std::int64_t query) const { return first_key(query) / tile; }
@@ -125,7 +127,7 @@ struct AttentionPlaces {
     }
     Mask mask(const Tensor& segment_begin, AttentionTask t) const {
         return {shape.sequence, shape.batch,
-                segment_begin ? segment_begin.as<const std::int32_t>() + t.sample : nullptr};
+                segment_begin ? segment_begin.as<const std::int32_t>() + t.sample : nullptr, shape.window};
     }
 };
 

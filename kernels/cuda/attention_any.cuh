@@ -118,6 +118,11 @@ GPAS_DEVICE void for_own_rows(const AnyBlock& block, std::int64_t sequence, F&& 
     });
 }
 
+// Position of the first tile of keys that the window of the query at `first`, or of a later query, reaches.
+GPAS_DEVICE std::int64_t first_any_tile(const AttentionShape& s, std::int64_t first) {
+    return first_seen(nullptr, s, 0, first) / any_tile * any_tile;
+}
+
 constexpr float any_least = -3.0e38F;  // below every score, and finite
 
 // o and lse (=) of 16 queries of one head, by online softmax. Grid: (blocks of 16 queries, batch · heads).
@@ -140,7 +145,8 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads) attention_any_kernel(T* o, float* lse
         most[r] = any_least;
         sum[r] = 0.0F;
     });
-    for (std::int64_t begin = 0; begin < first + any_rows && begin < s.sequence; begin += any_tile) {
+    for (std::int64_t begin = first_any_tile(s, first); begin < first + any_rows && begin < s.sequence;
+         begin += any_tile) {
         __syncthreads();  // all threads have finished reading the previous tiles
         load_any_tiles(block, qkv + at.k, at.qkv_stride, qkv + at.v, at.qkv_stride, begin, s.sequence);
         __syncthreads();
@@ -197,7 +203,8 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
     load_rows(block.own_a, qkv + at.q, at.qkv_stride, first, any_rows, s.sequence, dim);
     load_rows(block.own_b, d_o + at.o, at.o_stride, first, any_rows, s.sequence, dim);
     float acc[any_rows_per_warp][any_columns] = {};
-    for (std::int64_t begin = 0; begin < first + any_rows && begin < s.sequence; begin += any_tile) {
+    for (std::int64_t begin = first_any_tile(s, first); begin < first + any_rows && begin < s.sequence;
+         begin += any_tile) {
         __syncthreads();
         load_any_tiles(block, qkv + at.k, at.qkv_stride, qkv + at.v, at.qkv_stride, begin, s.sequence);
         __syncthreads();
@@ -238,15 +245,18 @@ GPAS_KERNEL GPAS_MOST_THREADS(any_threads)
     float dv[any_rows_per_warp][any_columns] = {};
     for (std::int64_t head = group * of_group; head < (group + 1) * of_group; ++head) {
         const HeadRows at = head_rows(s, sample, head);
-        for (std::int64_t begin = first / any_tile * any_tile; begin < s.sequence; begin += any_tile) {
+        // The end is not a variable, because the kernel then needs 32 registers more (sm_80).
+        for (std::int64_t begin = first / any_tile * any_tile; begin < end_of_queries(s, first + any_rows);
+             begin += any_tile) {
             __syncthreads();
             load_any_tiles(block, qkv + at.q, at.qkv_stride, d_o + at.o, at.o_stride, begin, s.sequence);
             __syncthreads();
             const std::int64_t t = begin + block.lane;
+            const std::int64_t seen = t < s.sequence ? first_seen(segment_begin, s, sample, t) : s.sequence;
             for_own_rows(block, s.sequence, [&](int r, std::int64_t u, int own) {
                 float p = 0.0F;
                 float ds = 0.0F;
-                if (t < s.sequence && u <= t && first_seen(segment_begin, s, sample, t) <= u) {
+                if (u <= t && seen <= u) {
                     const float score = scale * dot(block.tile_a + block.lane * (dim + 1), block.own_a + own, dim);
                     p = expf(score - lse[at.statistics + t]);
                     ds = p * (dot(block.tile_b + block.lane * (dim + 1), block.own_b + own, dim) -

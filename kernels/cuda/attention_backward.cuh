@@ -116,13 +116,13 @@ GPAS_DEVICE void store_term(const QueryTerms& to, int i, const QueryTerm& term) 
 }
 
 // A moving tile of queries. The loop of attention_dkv_kernel covers the query heads of the KV head's group one after
-// the other, each from the block's first key to the end of the sequence.
+// the other, each from position `first` (the block's first key) to `end` (end_of_queries()).
 struct QueryTile {
     int head;   // within the group
     int begin;  // position of the first query
 };
-GPAS_DEVICE QueryTile tile_after(const QueryTile& tile, int positions, int first, std::int64_t sequence) {
-    if (tile.begin + positions < sequence) return {tile.head, tile.begin + positions};
+GPAS_DEVICE QueryTile tile_after(const QueryTile& tile, int positions, int first, int end) {
+    if (tile.begin + positions < end) return {tile.head, tile.begin + positions};
     return {tile.head + 1, first};
 }
 
@@ -134,7 +134,7 @@ GPAS_DEVICE void weights_of_keys(FragmentC (&p)[N / 8], const QueryTerms& terms,
         unrolled<4>([&](int i) { p[n].f[i] = exp2_fast(fmaf(p[n].f[i], scale_log2, -lse.v[i % 2])); });
     });
 }
-// p = 0 if the query is before the key, or in a later document. first_key, first_query: positions of row 0, column 0.
+// p = 0 if the query is before the key, or its first_seen after the key. first_key, first_query: positions of row 0, column 0.
 template <int N>
 GPAS_DEVICE void mask_weights_of_keys(FragmentC (&p)[N / 8], const QueryTerms& terms, int first_key, int first_query) {
     for_elements<N>([&](int n, int i) {
@@ -198,7 +198,9 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     const HeadRows own = head_rows(s, sample, blockIdx.y % s.kv_heads * of_group);
     load_stationary(block, {qkv + own.k, own.qkv_stride}, {qkv + own.v, own.qkv_stride}, s.sequence);
 
-    const int turns = int(of_group) * ((int(s.sequence) - block.first + N - 1) / N);
+    const int end = int(end_of_queries(s, block.first + tile_rows<D>));
+    const int seen = seen_until(segment_begin, s, block.first);
+    const int turns = int(of_group) * ((end - block.first + N - 1) / N);
     const auto terms_of = [&](int turn) {
         const int buffer = turn % 2;
         return QueryTerms{lse_terms + buffer * N / 2, delta_terms + buffer * N / 2, seen_terms + buffer * N};
@@ -226,11 +228,11 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
         cp_async_wait<0>();
         __syncthreads();  // all tiles and terms of this turn have arrived; all threads have finished the previous turn
         if (more) {
-            next = tile_after(next, N, block.first, s.sequence);
+            next = tile_after(next, N, block.first, end);
             fetch(turn + 1, next);
             if (has_term) next_term = fetch_term(next);
         }
-        const bool masked = begin < block.first + tile_rows<D> || begin + N > s.sequence || segment_begin != nullptr;
+        const bool masked = begin < block.first + tile_rows<D> || begin + N > seen;
         add_queries(dk, dv, block, turn, terms_of(turn), begin, masked, scale_log2);
         if (more && has_term) store_term(terms_of(turn + 1), int(threadIdx.x), next_term);
     }
@@ -252,7 +254,7 @@ template <int N>
 GPAS_DEVICE void weights_of_queries(FragmentC (&p)[N / 8], const QueryRow (&rows)[2], float scale_log2) {
     for_elements<N>([&](int n, int i) { p[n].f[i] = exp2_fast(fmaf(p[n].f[i], scale_log2, -rows[i / 2].term.lse)); });
 }
-// p = 0 for keys after the query and keys of earlier documents. first_key: position of column 0.
+// p = 0 for keys after the query and keys before its first_seen. first_key: position of column 0.
 template <int N>
 GPAS_DEVICE void mask_weights_of_queries(FragmentC (&p)[N / 8], const QueryRow (&rows)[2], int first_key) {
     for_elements<N>([&](int n, int i) {
@@ -290,21 +292,24 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     const int end = block.first + tile_rows<D>;
     const int last = end < s.sequence ? end : int(s.sequence);
     const int tiles = (last + N - 1) / N;
+    const int hidden = hidden_before(segment_begin, s, last);
     const bf16* const k = qkv + at.k;
     const bf16* const v = k + D;  // equals qkv + at.v; written so that the compiler keeps one address for both
     const auto fetch = [&](int j) { load_moving(block, j, {k, at.qkv_stride}, {v, at.qkv_stride}, j * N, s.sequence); };
-    fetch(0);
+    // Without documents; the kernel computes all tiles of earlier documents, masked.
+    const int first_tile = first_seen(nullptr, s, sample, block.first) / N;
+    fetch(first_tile);
 
     FragmentC dq[M][D / 8] = {};
     const float scale_log2 = scale * log2_of_e;
-    for (int j = 0; j < tiles; ++j) {
+    for (int j = first_tile; j < tiles; ++j) {
         cp_async_wait<0>();
         __syncthreads();  // all threads' copies of tile j have arrived; all threads have finished reading tile j - 1
         if (j + 1 < tiles) fetch(j + 1);
         const int buffer = j % 2 * block.moving_tile;
         const bf16* const keys = block.moving_a + buffer;
         const bf16* const values = block.moving_b + buffer;
-        const bool masked = (j + 1) * N > block.first || segment_begin != nullptr;
+        const bool masked = (j + 1) * N > block.first || j * N < hidden;
         FragmentC p[M][N / 8];
         FragmentC ds[M][N / 8];
         dot_stationary(p, block, block.own_a, keys);

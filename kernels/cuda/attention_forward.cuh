@@ -49,7 +49,7 @@ GPAS_DEVICE float quad_sum(float x) {
     return x + __shfl_xor_sync(all_lanes, x, 2);
 }
 
-// Sets the scores of masked keys to masked_score: keys after the query, and keys of earlier documents.
+// Sets the scores of masked keys to masked_score: keys after the query, and keys before row.first_seen.
 // first_key: position of the tile's first key.
 template <int N>
 GPAS_DEVICE void mask_scores(FragmentC (&scores)[N / 8], const SoftmaxRow (&rows)[2], int first_key) {
@@ -93,7 +93,7 @@ GPAS_DEVICE void online_softmax(FragmentC (&scores)[N / 8], FragmentC (&sum)[D /
 template <int ROWS>
 GPAS_DEVICE int least_first_seen(const std::int32_t* segment_begin, const AttentionShape& s, std::int64_t sample,
                                  int first) {
-    if (segment_begin == nullptr) return 0;
+    if (segment_begin == nullptr) return first_seen(nullptr, s, sample, first);
     const int lane = int(threadIdx.x) % warp_size;
     float least = 3.0e38F;  // positions are exact in fp32 up to 2^24
     for (int i = lane; i < ROWS; i += warp_size)
@@ -139,6 +139,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
     const int first_tile = least_first_seen<tile_rows<D>>(segment_begin, s, sample, first) / forward_keys;
     const int last = first + tile_rows<D> < s.sequence ? first + tile_rows<D> : int(s.sequence);
     const int tiles = (last + forward_keys - 1) / forward_keys;
+    const int hidden = hidden_before(segment_begin, s, last);
 
     load_tile<D, tile_rows<D>>(queries, qkv + at.q, at.qkv_stride, first, s.sequence);
     const bf16* const k = qkv + at.k;
@@ -168,7 +169,7 @@ GPAS_KERNEL GPAS_MOST_THREADS(tile_threads, 2)
             });
         if (j + 1 < tiles) fetch(j + 1);
         const int buffer = j % 2 * tile;
-        const bool masked = (j + 1) * forward_keys > first || segment_begin != nullptr;
+        const bool masked = (j + 1) * forward_keys > first || j * forward_keys < hidden;
         FragmentC scores[M][forward_keys / 8];
         dot_rows<D, M, forward_keys>(scores, [&](int m, int column) { return q[m][column / 16]; }, keys + buffer);
 #pragma unroll  // not unrolled(): it costs two registers here (D = 48, sm_80)

@@ -67,7 +67,8 @@ GPAS_KERNEL GPAS_MOST_THREADS(last_threads) attention_last_kernel(T* o, const T*
         if (lane + i * warp_size < dim) q[i] = scale * to_float(query[lane + i * warp_size]);
     });
     LastSums sums;
-    for (std::int64_t begin = warp * last_keys; begin < s.sequence; begin += last_warps * last_keys)
+    const std::int64_t first = first_seen(nullptr, s, 0, s.sequence - 1);
+    for (std::int64_t begin = first + warp * last_keys; begin < s.sequence; begin += last_warps * last_keys)
         add_positions(sums, q, qkv + at.k, qkv + at.v, at.qkv_stride, begin, s.sequence, dim);
 
     unrolled<any_columns>([&](int i) { accs[warp * any_largest_head + lane + i * warp_size] = sums.acc[i]; });

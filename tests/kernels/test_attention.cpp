@@ -119,7 +119,8 @@ Expected expect(const AttentionShape& s, const Doubles& x, const Doubles& d_o, c
         for (std::int64_t sample = 0; sample < s.batch; ++sample)
             for (std::int64_t head = 0; head < s.heads; ++head) {
                 const Query query(s, t, sample, head);
-                const std::int64_t begin = first[at(query.row)];
+                std::int64_t begin = first[at(query.row)];
+                if (s.window > 0) begin = std::max(begin, t - s.window + 1);
                 const Doubles p = softmax(query, x, s, begin, t, out);
                 for (std::int64_t u = begin; u <= t; ++u)
                     for (std::int64_t e = 0; e < s.head_dim; ++e) {
@@ -180,12 +181,16 @@ double softmax_error(const AttentionShape& s, double score_size) {
 }
 
 void check(const AttentionShape& s, Dtype dtype, double size, bool with_documents) {
-    SCOPED_TRACE(fmt::format("{} sequence {} batch {} heads {}/{} of {}, size {}{}", dtype_name(dtype), s.sequence,
-                             s.batch, s.heads, s.kv_heads, s.head_dim, size, with_documents ? ", documents" : ""));
+    SCOPED_TRACE(fmt::format("{} sequence {} batch {} heads {}/{} of {}, window {}, size {}{}", dtype_name(dtype),
+                             s.sequence, s.batch, s.heads, s.kv_heads, s.head_dim, s.window, size,
+                             with_documents ? ", documents" : ""));
     AttentionRun run(s, dtype, size);
     if (!with_documents) std::fill(run.first.begin(), run.first.end(), 0);
-    run.forward(run.segments());
-    run.backward(run.segments());
+    // With documents, every tile is masked: the window's own masks count without them.
+    const OwnedTensor zeros = run.segments();
+    const Tensor segments = s.window > 0 && !with_documents ? Tensor{} : zeros.tensor();
+    run.forward(segments);
+    run.backward(segments);
     const Expected expected = expect(s, run.qkv.values(), run.d_o.values(), run.first);
     const double u = unit_roundoff(Dtype::fp32), stored = unit_roundoff(dtype);
     // Twice: weights are wrong in the numerator and in the sum that they are divided by.
@@ -252,6 +257,69 @@ TEST(Attention, without_segments_sees_every_earlier_position) {
     }
 }
 
+// Around the tiles' sizes: 16, 32, 64 and 128 rows.
+TEST(Attention, stays_within_the_window_and_the_document) {
+    int turn = 0;
+    for (const Dtype dtype : dtypes)
+        for (const std::int64_t window : {1, 2, 31, 32, 33, 63, 64, 65, 130, 199, 200}) {
+            const std::int64_t dims[] = {48, 6, 64, 96, 128};
+            const Heads h = layouts[turn % 3];
+            check({200, h.batch, h.heads, h.kv_heads, dims[turn % 5], window}, dtype, 1.0, turn % 2 == 0);
+            ++turn;
+        }
+    for (const std::int64_t sequence : {257, 300}) check({sequence, 1, 2, 1, 48, 70}, Dtype::bf16, 1.0, false);
+    check({130, 2, 2, 1, 64, 20}, Dtype::fp32, 30.0, true);
+}
+
+TEST(Attention, with_a_window_of_the_whole_sequence_has_the_bits_of_full_attention) {
+    for (const Dtype dtype : dtypes)
+        for (const std::int64_t window : {150, 1000}) {
+            AttentionRun full({150, 3, 4, 2, 64}, dtype, 1.0), windowed({150, 3, 4, 2, 64, window}, dtype, 1.0);
+            for (AttentionRun* run : {&full, &windowed}) {
+                run->forward(run->segments());
+                run->backward(run->segments());
+            }
+            EXPECT_EQ(full.o.bytes(), windowed.o.bytes());
+            EXPECT_EQ(full.lse.bytes(), windowed.lse.bytes());
+            EXPECT_EQ(full.dqkv.bytes(), windowed.dqkv.bytes());
+        }
+}
+
+// Rows [begin, end) of x, [rows, columns], become NaN.
+void spoil(OwnedTensor& x, std::int64_t columns, std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin * columns; i < end * columns; ++i) x.set(i, std::nan(""));
+}
+bool rows_are_finite(const OwnedTensor& x, std::int64_t columns, std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin * columns; i < end * columns; ++i)
+        if (!std::isfinite(x.at(i))) return false;
+    return true;
+}
+
+// A masked weight is 0, and 0 · NaN is NaN: only tiles that are left out hide a NaN.
+TEST(Attention, leaves_out_tiles_outside_the_window) {
+    for (const Dtype dtype : dtypes)
+        for (const std::int64_t dim : {48, 64, 128}) {
+            SCOPED_TRACE(fmt::format("{} head_dim {}", dtype_name(dtype), dim));
+            const AttentionShape s{300, 1, 2, 1, dim, 20};
+            const std::int64_t q = s.qkv_columns(), width = s.heads * dim;
+            AttentionRun early(s, dtype, 1.0), late(s, dtype, 1.0);
+            spoil(early.qkv, q, 0, 64);
+            early.forward({});
+            early.backward({});
+            EXPECT_TRUE(rows_are_finite(early.o, width, 128, 300));
+            EXPECT_TRUE(rows_are_finite(early.dqkv, q, 128, 300));
+            OwnedTensor last(dtype, {1, width});
+            attention_last(early.context, last, early.qkv, s);
+            EXPECT_TRUE(rows_are_finite(last, width, 0, 1));
+
+            spoil(late.qkv, q, 256, 300);
+            late.forward({});
+            spoil(late.d_o, width, 256, 300);
+            late.backward({});
+            EXPECT_TRUE(rows_are_finite(late.dqkv, q, 0, 128));
+        }
+}
+
 TEST(Attention, gives_the_same_bits_for_one_to_four_threads) {
     for (const Dtype dtype : dtypes) {
         const AttentionShape s{150, 3, 6, 2, 48};
@@ -269,8 +337,8 @@ TEST(Attention, gives_the_same_bits_for_one_to_four_threads) {
 
 // The last position of each sample, from a context with exactly the planned scratch; against softmax written out.
 void check_last(const AttentionShape& s, Dtype dtype, double size) {
-    SCOPED_TRACE(fmt::format("{} sequence {} batch {} heads {}/{} of {}, size {}", dtype_name(dtype), s.sequence,
-                             s.batch, s.heads, s.kv_heads, s.head_dim, size));
+    SCOPED_TRACE(fmt::format("{} sequence {} batch {} heads {}/{} of {}, window {}, size {}", dtype_name(dtype),
+                             s.sequence, s.batch, s.heads, s.kv_heads, s.head_dim, s.window, size));
     AttentionRun run(s, dtype, size);
     const std::int64_t columns = s.heads * s.head_dim;
     OwnedTensor o(dtype, {s.batch, columns});
@@ -296,6 +364,12 @@ TEST(AttentionLast, agrees_with_softmax_written_out) {
                 const Heads h = layouts[turn++ % 3];
                 check_last({sequence, h.batch, h.heads, h.kv_heads, dim}, dtype, 1.0);
             }
+}
+
+TEST(AttentionLast, stays_within_the_window) {
+    for (const Dtype dtype : dtypes)
+        for (const std::int64_t window : {1, 2, 64, 65, 129, 130, 500})
+            for (const std::int64_t dim : {6, 64}) check_last({130, 2, 3, 1, dim, window}, dtype, 1.0);
 }
 
 TEST(AttentionLast, keeps_its_precision_where_scores_are_large) {
@@ -353,6 +427,7 @@ TEST(Attention, names_what_does_not_fit) {
     EXPECT_EQ(message_of_backward(run, run.dqkv, {4, 1, 2, 2, 6}), refused);
     EXPECT_EQ(message_of_backward(run, run.dqkv, {4, 1, 4, 0, 6}), refused);  // and no division by zero
     EXPECT_EQ(message_of_backward(run, run.dqkv, {4, 1, 6, 1, 3}), refused);  // no pairs to rotate
+    EXPECT_EQ(message_of_backward(run, run.dqkv, {4, 1, 2, 1, 6, -1}), refused);
     const AttentionArgs unfit{.o = run.o, .lse = run.lse, .qkv = run.qkv, .shape = {4, 1, 2, 2, 6}};
     EXPECT_THROW(attention(run.context, unfit), Error);
 }

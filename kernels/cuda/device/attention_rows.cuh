@@ -1,4 +1,4 @@
-// Offsets of a head's queries, keys and values in packed qkv, and the causal and document mask.
+// Offsets of a head's queries, keys and values in packed qkv, and the first key that a query attends to.
 #pragma once
 
 #include "kernels/cuda/device/device.cuh"
@@ -29,10 +29,27 @@ GPAS_DEVICE HeadRows head_rows(const AttentionShape& s, std::int64_t sample, std
             .statistics = (sample * s.heads + head) * s.sequence};
 }
 
-// The first position that `position` attends to: the beginning of its document.
+// The first position that `position` attends to: the beginning of its document, or of its window if that is later.
 GPAS_DEVICE int first_seen(const std::int32_t* segment_begin, const AttentionShape& s, std::int64_t sample,
                            std::int64_t position) {
-    return segment_begin != nullptr ? segment_begin[position * s.batch + sample] : 0;
+    const int document = segment_begin != nullptr ? segment_begin[position * s.batch + sample] : 0;
+    const int window = s.window > 0 ? int(position + 1 - s.window) : 0;
+    return window > document ? window : document;
+}
+// The end (exclusive) of the queries that attend to any of the keys at positions before `end_of_keys`.
+GPAS_DEVICE std::int64_t end_of_queries(const AttentionShape& s, std::int64_t end_of_keys) {
+    const std::int64_t end = end_of_keys + s.window - 1;
+    return s.window > 0 && end < s.sequence ? end : s.sequence;
+}
+// Of two tiles without a diagonal between them, a mask is needed if the first key is before
+// hidden_before(end of the queries), or, equally, if the end of the queries is after seen_until(first key).
+GPAS_DEVICE int hidden_before(const std::int32_t* segment_begin, const AttentionShape& s, int end_of_queries) {
+    if (segment_begin != nullptr) return 0x7fffffff;
+    return s.window > 0 ? end_of_queries - int(s.window) : 0;
+}
+GPAS_DEVICE int seen_until(const std::int32_t* segment_begin, const AttentionShape& s, int first_key) {
+    if (segment_begin != nullptr) return 0;
+    return s.window > 0 && first_key + s.window < s.sequence ? first_key + int(s.window) : int(s.sequence);
 }
 
 }  // namespace gpas::cuda
