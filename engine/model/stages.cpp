@@ -1,6 +1,7 @@
 #include "engine/model/stages.hpp"
 
 #include "base/error.hpp"
+#include "io/metrics/flops.hpp"
 
 #include <algorithm>
 #include <numeric>
@@ -31,7 +32,7 @@ double layer_forward_flops(const ModelConfig& model, std::int64_t sequence) {
     const double width = double(model.heads * head_dim(model));
     const double qkv = double((model.heads + 2 * heads_of_kv(model)) * head_dim(model));
     const double products = hidden * qkv + width * hidden + 3.0 * hidden * double(model.ffn_size);
-    return 2.0 * products + 2.0 * double(sequence) * width;  // causal: half of 4 · sequence · width
+    return 2.0 * products + 4.0 * keys_per_position(model, sequence) * width;
 }
 
 double head_forward_flops(const ModelConfig& model) {

@@ -9,7 +9,8 @@ AttentionShape attention_shape(const ModelConfig& model, const ModelShape& shape
             .batch = shape.batch,
             .heads = model.heads / shape.tensor_size,
             .kv_heads = heads_of_kv(model) / shape.tensor_size,
-            .head_dim = head_dim(model)};
+            .head_dim = head_dim(model),
+            .window = model.sliding_window < shape.sequence ? model.sliding_window : 0};
 }
 
 QkNorm qk_norm_shape(const ModelConfig& model, const ModelShape& shape) {

@@ -1,6 +1,7 @@
 #include "engine/plan/step_cost.hpp"
 
 #include "io/config/architecture.hpp"
+#include "io/metrics/flops.hpp"
 
 #include <algorithm>
 
@@ -29,9 +30,10 @@ public:
         product(n, k, m, 0.0);
         seconds_.memory += n * k * 8.0 / speed_.copy_bytes;
     }
-    void attention(double operations, const double (&rates)[2], double head_dim, double sequence) {
+    // keys: that a query attends to, on average. edges: diagonals at which tiles are computed whole and masked.
+    void attention(double operations, const double (&rates)[2], double head_dim, double keys, double edges) {
         const double rate = rates[0] + (rates[1] - rates[0]) * (std::clamp(head_dim, 32.0, 128.0) - 64.0) / 64.0;
-        seconds_.compute += operations * (1.0 + speed_.attention_tile / sequence) / (rate * speed_.sustained);
+        seconds_.compute += operations * (1.0 + 0.5 * edges * speed_.attention_tile / keys) / (rate * speed_.sustained);
         seconds_.memory += speed_.launch_seconds;
     }
     void move(double bytes, double share) {
@@ -100,9 +102,14 @@ private:
         elements(work, model_.qkv_bias, 2.0, tokens_ * qkv_);
         elements(work, model_.qk_norm != QkNormKind::none, 4.0, rotated());
         rope(work);
-        work.attention(scores(), speed_.attention_forward, double(attention_.head_dim), double(shape_.sequence));
+        attention(work, 1.0, speed_.attention_forward);
     }
-    double scores() const { return 2.0 * tokens_ * double(shape_.sequence) * width_; }
+    // forwards: operations as a multiple of those of the forward pass.
+    void attention(Work& work, double forwards, const double (&rates)[2]) const {
+        const double keys = keys_per_position(model_, shape_.sequence);
+        const double edges = attention_.window > 0 ? 2.0 : 1.0;  // the causal one, and the window's
+        work.attention(forwards * 4.0 * tokens_ * keys * width_, rates, double(attention_.head_dim), keys, edges);
+    }
     double rotated() const { return tokens_ * double((attention_.heads + attention_.kv_heads) * attention_.head_dim); }
     void rope(Work& work) const { work.move(2.0 * rotated() * element_, speed_.shares.rope); }
     // Passes over the elements of a tensor by operations that the model may lack: biases and QK-norm.
@@ -166,7 +173,7 @@ private:
         if (again) attention_inner(work);
         gather(work);
         work.product(tokens_, width_, hidden_);
-        work.attention(2.5 * scores(), speed_.attention_backward, double(attention_.head_dim), double(shape_.sequence));
+        attention(work, 2.5, speed_.attention_backward);
         rope(work);
         elements(work, model_.qk_norm != QkNormKind::none, 5.0, rotated());
         work.product(tokens_, hidden_, qkv_);

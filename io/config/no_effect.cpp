@@ -84,6 +84,8 @@ void add_model_rules(Rules& rules, const RunConfig& run) {
               fmt::format("only {} scale by 1/sqrt(l), not {}", architectures_that(scales_norms), architecture));
     rules.add(has_deepnorm_init(model.architecture), {"model.output_init"}, {"model.architecture"},
               fmt::format("{} has DeepNorm's own initialisation", architecture));
+    rules.warn(model.sliding_window >= run.data.sequence_length, {"model.sliding_window"}, {"data.sequence_length"},
+               fmt::format("no sample has more than data.sequence_length = {} tokens", run.data.sequence_length));
     rules.warn(!run.checkpoint.init_from.empty(),
                {"model.init_std", "model.embedding_init", "model.output_init", "model.gate.init"},
                {"checkpoint.init_from"}, "checkpoint.init_from provides the initial weights");

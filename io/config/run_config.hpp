@@ -60,11 +60,12 @@ struct ModelConfig {
     std::int64_t ffn_size = 1368;
     std::int64_t layers = 12;
     std::int64_t heads = 8;
-    std::int64_t kv_heads = 0;  // 0: equal to heads
-    std::int64_t head_dim = 0;  // 0: hidden_size / heads
-    bool qkv_bias = false;      // biases of the query, key and value projections
-    bool output_bias = false;   // bias of the attention-output projection
-    bool mlp_bias = false;      // biases of the gate, up and down projections
+    std::int64_t kv_heads = 0;        // 0: equal to heads
+    std::int64_t head_dim = 0;        // 0: hidden_size / heads
+    std::int64_t sliding_window = 0;  // positions that a position attends to, itself included; 0: all earlier ones
+    bool qkv_bias = false;            // biases of the query, key and value projections
+    bool output_bias = false;         // bias of the attention-output projection
+    bool mlp_bias = false;            // biases of the gate, up and down projections
     QkNormKind qk_norm = QkNormKind::none;
     bool tied_embeddings = false;
     double rope_base = 10000.0;

@@ -52,6 +52,13 @@ void declare_model_sizes(SectionBuilder<ModelConfig>& model) {
               {.help = "Width of a head; even, because RoPE rotates pairs. 0: hidden_size / heads.",
                .range = {0, 8192},
                .aliases = {"kv_channels", "d_head"}});
+    model.add(
+        "sliding_window", model_math, &ModelConfig::sliding_window,
+        {.help = "Sliding-window attention, as in Mistral: position t attends to positions t - sliding_window + 1 "
+                 "to t, in every layer. 0: to all positions up to t.",
+         .unit = "tokens",
+         .range = {0, 1 << 30},
+         .aliases = {"window_size", "window", "attention_window_size"}});
 }
 
 void declare_model_branches(SectionBuilder<ModelConfig>& model) {

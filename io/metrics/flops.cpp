@@ -1,6 +1,21 @@
 #include "io/metrics/flops.hpp"
 
+#include <algorithm>
+
 namespace gpas {
+
+namespace {
+
+double window_of(const ModelConfig& model, std::int64_t sequence_length) {
+    return double(model.sliding_window > 0 ? std::min(model.sliding_window, sequence_length) : sequence_length);
+}
+
+}  // namespace
+
+double keys_per_position(const ModelConfig& model, std::int64_t sequence_length) {
+    const double window = window_of(model, sequence_length);
+    return window - window * window / (2.0 * double(sequence_length));
+}
 
 FlopsPerToken flops_per_token(const ModelConfig& model, std::int64_t sequence_length) {
     const double h = double(model.hidden_size), f = double(model.ffn_size), layers = double(model.layers);
@@ -10,8 +25,9 @@ FlopsPerToken flops_per_token(const ModelConfig& model, std::int64_t sequence_le
     const double matrices = layers * (h * (query + key_value) + query * h + 3 * h * f);
     const double head = h * double(model.vocab_size);
     const double embedding = model.tied_embeddings ? 0 : head;
-    const double scores = layers * query * double(sequence_length);
-    return {.megatron = 6 * (matrices + head) + 6 * scores, .full = 6 * (matrices + head + embedding) + 12 * scores};
+    const double masked = layers * query * keys_per_position(model, sequence_length);
+    const double unmasked = layers * query * window_of(model, sequence_length);
+    return {.megatron = 6 * (matrices + head) + 12 * masked, .full = 6 * (matrices + head + embedding) + 12 * unmasked};
 }
 
 }  // namespace gpas

@@ -37,7 +37,7 @@ const std::vector<Settings> rows{
     {"model.architecture=sandwich_gpas", "parallel.recompute=selective"},
     {"model.architecture=reordered_gpas", "model.qkv_bias=true", "model.qk_norm=projection"},
     {"model.architecture=pre", "model.qkv_bias=true", "model.output_bias=true", "model.mlp_bias=true",
-     "model.qk_norm=head"},
+     "model.qk_norm=head", "model.sliding_window=7"},
     {"model.architecture=deeppost_gpas", "parallel.recompute=full", "training.micro_batch_size=2"}};
 
 double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {

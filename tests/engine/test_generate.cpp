@@ -53,9 +53,10 @@ std::unique_ptr<TestReplica> generator(const ModelConfig& model, Dtype dtype) {
 }
 
 std::unique_ptr<TestReplica> generator(Architecture architecture = Architecture::pre_gpas, Dtype dtype = Dtype::fp32,
-                                       std::int64_t kv_heads = 2) {
+                                       std::int64_t kv_heads = 2, std::int64_t sliding_window = 0) {
     ModelConfig model = small_model(architecture);
     model.kv_heads = kv_heads;
+    model.sliding_window = sliding_window;
     return generator(model, dtype);
 }
 
@@ -170,6 +171,17 @@ TEST(NextLogits, of_models_with_biases_and_qk_norm_are_those_of_a_whole_forward_
         }
 }
 
+TEST(NextLogits, are_those_of_a_whole_forward_pass_with_a_sliding_window) {
+    for (const Dtype dtype : {Dtype::fp32, Dtype::bf16})
+        for (const std::int64_t sliding_window : {1, 2, 5, 8, 9})
+            for (const std::int64_t length : emulated ? Counts{3} : Counts{1, 3, 8}) {
+                SCOPED_TRACE(fmt::format("{} window {}, prompt {}", dtype_name(dtype), sliding_window, length));
+                const auto cached = generator(Architecture::pre_gpas, dtype, 2, sliding_window);
+                const auto recomputing = generator(Architecture::pre_gpas, dtype, 2, sliding_window);
+                expect_recomputed_logits(*cached, *recomputing, length, dtype == Dtype::fp32 ? 1e-5 : 0.03);
+            }
+}
+
 TEST(NextLogits, refuse_positions_outside_the_window_and_gaps) {
     const auto replica = generator();
     std::vector<std::int32_t> tokens = prompt_of(window + 1);
@@ -182,13 +194,14 @@ TEST(NextLogits, refuse_positions_outside_the_window_and_gaps) {
     EXPECT_THROW(ask(2, 3), Error);
 }
 
-TEST(Generate, continues_as_the_reference_model_would_also_past_the_window) {
-    const auto replica = generator();
+void expect_tokens_of_the_reference(std::int64_t sliding_window) {
+    const auto replica = generator(Architecture::pre_gpas, Dtype::fp32, 2, sliding_window);
     const std::vector<std::int32_t> prompt{3, 7, 1};
     const std::vector<std::int32_t> tokens = continue_text(**replica, prompt, 12, -1, {.temperature = 0.0});
     ASSERT_EQ(tokens.size(), 12U);
     // The likeliest next token of the reference has the smallest loss.
-    const ModelConfig model = small_model(Architecture::pre_gpas);
+    ModelConfig model = small_model(Architecture::pre_gpas);
+    model.sliding_window = sliding_window;
     reference::Model reference = reference_model(model);
     std::vector<std::int32_t> all = prompt;
     for (const std::int32_t token : tokens) {
@@ -210,6 +223,9 @@ TEST(Generate, continues_as_the_reference_model_would_also_past_the_window) {
         all.push_back(token);
     }
 }
+
+TEST(Generate, continues_as_the_reference_model_would_also_past_the_window) { expect_tokens_of_the_reference(0); }
+TEST(Generate, continues_as_the_reference_model_with_a_sliding_window_would) { expect_tokens_of_the_reference(3); }
 
 TEST(Generate, gives_only_ids_that_the_tokenizer_has) {
     const auto replica = generator();

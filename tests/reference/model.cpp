@@ -65,7 +65,7 @@ Vec Model::weight(const std::string& name) const { return rounded(weights.at(nam
 Heads Model::heads(const Rows& rows) const {
     const Int kv = config_.kv_heads > 0 ? config_.kv_heads : config_.heads;
     const Int dim = config_.head_dim > 0 ? config_.head_dim : config_.hidden_size / config_.heads;
-    return {rows.sequence, rows.batch, config_.heads, kv, dim, config_.rope_base};
+    return {rows.sequence, rows.batch, config_.heads, kv, dim, config_.rope_base, config_.sliding_window};
 }
 
 std::string Model::prefix(const Site& site) const {

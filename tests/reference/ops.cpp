@@ -17,6 +17,7 @@ struct Weights {
 };
 
 Weights weights(const Vec& qkv, const Heads& h, Int t, Int sample, Int head, Int first) {
+    while (h.window > 0 && first <= t - h.window) ++first;
     const Int group = head / (h.heads / h.kv_heads);
     Weights w{first, {}};
     double most = -1e300;

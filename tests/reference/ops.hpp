@@ -32,6 +32,7 @@ double gate_slope(GateFunction f, double g, double scale);
 struct Heads {
     Int sequence, batch, heads, kv_heads, dim;
     double rope_base;
+    Int window = 0;  // 0: no limit
     Int columns() const { return (heads + 2 * kv_heads) * dim; }
     Int query(Int head) const {
         return ((head / (heads / kv_heads)) * (heads / kv_heads + 2) + head % (heads / kv_heads)) * dim;
@@ -52,7 +53,7 @@ struct HeadNorm {
 Vec norm_heads(const Vec& qkv, const Heads& h, const HeadNorm& norm);
 // dqkv; dwq and dwk +=. x: qkv before the norm.
 Vec norm_heads_backward(Vec& dwq, Vec& dwk, const Vec& dn, const Vec& x, const Heads& h, const HeadNorm& norm);
-// segment_begin [T]: position t sees u in [segment_begin, t]
+// segment_begin [T]: position t sees u in [segment_begin, t], with a window those with u > t - window
 Vec attention(const Vec& qkv, const Heads& h, const std::vector<std::int32_t>& segment_begin);
 Vec attention_backward(const Vec& d_o, const Vec& qkv, const Heads& h, const std::vector<std::int32_t>& segment_begin);
 

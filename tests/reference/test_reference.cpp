@@ -77,6 +77,7 @@ const std::vector<Variant>& variants() {
              m.gate.per_sublayer = m.tied_embeddings = true;
              m.kv_heads = 0;
          }},
+        {"sliding window", [](ModelConfig& m) { m.sliding_window = 2; }},
     };
     return all;
 }

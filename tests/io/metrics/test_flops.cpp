@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace gpas {
 namespace {
 
@@ -40,6 +42,26 @@ TEST(Flops, OfBothConventionsFollowFromThePublishedParameterCount) {
     EXPECT_DOUBLE_EQ(flops.full, 6 * (8030261248.0 - 266240.0) + 12 * 32 * 4096.0 * 4096.0);
     // KempnerForge's 57.8 % by the full count is 51.1 % by Megatron's; both are rounded to a tenth.
     EXPECT_NEAR(flops.megatron / flops.full, 51.1 / 57.8, (0.05 / 51.1 + 0.05 / 57.8) * 51.1 / 57.8);
+}
+
+TEST(Flops, OfASlidingWindowCountTheScoresThatTheMaskKeeps) {
+    ModelConfig model;
+    const std::int64_t sequence = 4000;
+    for (const std::int64_t window : {1, 100, 1000, 3999, 4000, 5000}) {
+        double keys = 0.0;
+        for (std::int64_t t = 0; t < sequence; ++t) keys += double(std::min(t + 1, window));
+        model.sliding_window = window;
+        EXPECT_NEAR(keys_per_position(model, sequence), keys / double(sequence), 0.5)
+            << window << ": half of the diagonal is counted";
+    }
+    model.sliding_window = 0;
+    const FlopsPerToken all = flops_per_token(model, sequence);
+    model.sliding_window = sequence;
+    EXPECT_EQ(flops_per_token(model, sequence).megatron, all.megatron);
+    EXPECT_EQ(flops_per_token(model, sequence).full, all.full);
+    model.sliding_window = 1000;  // 1000 - 1000²/8000 = 875 keys instead of 2000
+    EXPECT_DOUBLE_EQ(all.megatron - flops_per_token(model, sequence).megatron, 12.0 * 12 * 512 * (2000 - 875));
+    EXPECT_DOUBLE_EQ(all.full - flops_per_token(model, sequence).full, 12.0 * 12 * 512 * 3000);
 }
 
 TEST(Flops, OfTiedEmbeddingsCountTheMatrixOnce) {
