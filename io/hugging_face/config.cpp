@@ -19,6 +19,7 @@ nlohmann::ordered_json row_object(const ModelConfig& model) {
         out["output_bias"] = model.output_bias;
         out["mlp_bias"] = model.mlp_bias;
         out["qk_norm"] = name_of(model.qk_norm);
+        if (model.sliding_window > 0) out["sliding_window"] = model.sliding_window;
     }
     if (scales_norms(row)) out["lns"] = name_of(model.lns);
     if (mixes_norms(row)) out["mix_post_layers"] = post_layers_of_mix(model);
@@ -41,9 +42,12 @@ nlohmann::ordered_json ids_or_null(const std::vector<std::int64_t>& ids) {
 void write_class_keys(nlohmann::ordered_json& out, const ModelClass& model_class, const ModelConfig& model) {
     if (model_class.has_attention_bias) out["attention_bias"] = model.output_bias;
     if (model_class.has_mlp_bias) out["mlp_bias"] = model.mlp_bias;
-    if (model_class.window == WindowKeys::sliding_window) return;
-    out["sliding_window"] = nullptr;
-    if (model_class.window == WindowKeys::use_sliding_window) out["use_sliding_window"] = false;
+    if (model_class.window == WindowKeys::none) return;
+    const bool windowed = model.sliding_window > 0;
+    out["sliding_window"] = windowed ? nlohmann::ordered_json(model.sliding_window) : nlohmann::ordered_json();
+    if (model_class.window != WindowKeys::use_sliding_window) return;
+    out["use_sliding_window"] = windowed;
+    if (windowed) out["max_window_layers"] = 0;  // all layers
 }
 
 }  // namespace
@@ -123,6 +127,7 @@ std::vector<std::string> model_overrides(const ModelConfig& model) {
     set("heads", model.heads);
     set("kv_heads", model.kv_heads);
     set("head_dim", model.head_dim);
+    set("sliding_window", model.sliding_window);
     set("qkv_bias", model.qkv_bias);
     set("output_bias", model.output_bias);
     set("mlp_bias", model.mlp_bias);

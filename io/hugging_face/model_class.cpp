@@ -38,8 +38,10 @@ bool computes(const ModelClass& a_class, const ModelConfig& model) {
                      (!scales_norms(model.architecture) || model.lns == LnsMode::init);
     const bool row = a_class.architecture == Architecture::pre ? pre : a_class.architecture == model.architecture;
     const bool attention_bias = a_class.has_attention_bias && model.qkv_bias && model.output_bias;
-    return row && a_class.qk_norm == model.qk_norm && model.qkv_bias == (a_class.has_qkv_bias || attention_bias) &&
-           model.output_bias == attention_bias && (a_class.has_mlp_bias || !model.mlp_bias);
+    const bool window = model.sliding_window == 0 || a_class.window != WindowKeys::none;
+    return row && window && a_class.qk_norm == model.qk_norm &&
+           model.qkv_bias == (a_class.has_qkv_bias || attention_bias) && model.output_bias == attention_bias &&
+           (a_class.has_mlp_bias || !model.mlp_bias);
 }
 
 }  // namespace

@@ -10,9 +10,11 @@ namespace gpas {
 
 // What config.json says about the window of sliding-window attention.
 enum class WindowKeys {
-    sliding_window,       // null or absent: none
+    none,                 // the class has no window (Llama)
     sliding_window_4096,  // null: none; absent: 4096 (Mistral)
-    use_sliding_window    // false or absent: none, whatever sliding_window is (Qwen)
+    // use_sliding_window false or absent: none, whatever sliding_window is; true: sliding_window (absent: 4096), in the
+    // layers from max_window_layers (absent: 28) on (Qwen)
+    use_sliding_window
 };
 
 struct ModelClass {
@@ -23,7 +25,7 @@ struct ModelClass {
     bool has_qkv_bias = false;        // always, without a key
     bool has_attention_bias = false;  // key attention_bias: biases of the query, key, value and output projections
     bool has_mlp_bias = false;        // key mlp_bias
-    WindowKeys window = WindowKeys::sliding_window;
+    WindowKeys window = WindowKeys::none;
     bool needs_kv_heads = false, needs_head_dim = false;  // the defaults of these keys do not follow from other keys
     double norm_eps = 1e-6;                               // default of rms_norm_eps
 };

@@ -68,26 +68,47 @@ const ModelClass& class_in(const ConfigReader& reader) {
     reader.refuse("model_type", type, fmt::format("{}or {} (written by gpas convert)", known, gpas_model_type));
 }
 
-void check_window(const ConfigReader& reader, const ModelClass& model_class, HuggingFaceConfig& config) {
-    if (const json* layers = reader.find(reader.root(), "layer_types"))
-        for (const json& layer : *layers)
-            if (layer != "full_attention") reader.refuse("layer_types", layer, "full_attention for each layer");
-    if (model_class.window == WindowKeys::use_sliding_window)
-        return reader.must_be("use_sliding_window", false, ": gpas attends to the whole sequence");
-    const bool absent = !reader.root().contains("sliding_window");
-    const json* window = reader.find(reader.root(), "sliding_window");
-    if (model_class.window == WindowKeys::sliding_window_4096 && absent)
-        fail(ExitCode::bad_file,
-             "{}: sliding_window is missing, so {} uses a window of 4096; expected null: gpas attends to the whole "
-             "sequence",
-             reader.file(), model_class.name);
-    if (window == nullptr) return;
-    const std::int64_t longest = reader.integer(reader.root(), "max_position_embeddings", 0);
-    if (model_class.window != WindowKeys::sliding_window_4096 || !window->is_number_integer() || *window < longest)
-        reader.refuse("sliding_window", *window, "null: gpas attends to the whole sequence");
+// The window of a class with WindowKeys::use_sliding_window; 0: none.
+std::int64_t qwen_window(const ConfigReader& reader) {
+    const json& root = reader.root();
+    if (!reader.flag(root, "use_sliding_window", false)) return 0;
+    const std::int64_t layers = reader.needed("num_hidden_layers");
+    const std::int64_t first = reader.integer(root, "max_window_layers", 28);
+    if (first >= layers) return 0;
+    if (first > 0)
+        reader.refuse("max_window_layers", first,
+                      fmt::format("0 (a window in all {} layers), or at least {} (in no layer): gpas has the same "
+                                  "attention in all layers",
+                                  layers, layers));
+    return reader.integer(root, "sliding_window", root.contains("sliding_window") ? 0 : 4096);
+}
+
+void check_layer_types(const ConfigReader& reader, std::int64_t window) {
+    const json* layers = reader.find(reader.root(), "layer_types");
+    if (layers == nullptr) return;
+    const char* expected = window > 0 ? "sliding_attention" : "full_attention";
+    for (const json& layer : *layers)
+        if (layer != expected)
+            reader.refuse("layer_types", layer, fmt::format("{} for each layer, as the other keys have it", expected));
+}
+
+// 0: no window.
+std::int64_t window_of(const ConfigReader& reader, const ModelClass& model_class, HuggingFaceConfig& config) {
+    const json& root = reader.root();
+    const json* found = reader.find(root, "sliding_window");
+    if (model_class.window == WindowKeys::none) {
+        if (found != nullptr)
+            reader.refuse("sliding_window", *found,
+                          fmt::format("null: {} attends to the whole sequence", model_class.name));
+        return 0;
+    }
+    const std::int64_t window = reader.integer(root, "sliding_window", 0);
+    if (found != nullptr && window == 0) reader.refuse("sliding_window", *found, "null (no window), or at least 1");
+    if (model_class.window == WindowKeys::use_sliding_window) return qwen_window(reader);
+    if (root.contains("sliding_window")) return window;
     config.notes.push_back(
-        fmt::format("sliding_window {} is not below max_position_embeddings ({}), so it has no effect and was left out",
-                    window->get<std::int64_t>(), longest));
+        fmt::format("config.json has no sliding_window: 4096, as in transformers' {}", model_class.name));
+    return 4096;
 }
 
 void check_supported(const ConfigReader& reader, const ModelClass& model_class) {
@@ -192,6 +213,7 @@ void read_row(const ConfigReader& reader, ModelConfig& model, const std::string&
         model.output_bias = reader.flag(*gpas, "output_bias", model.output_bias);
         model.mlp_bias = reader.flag(*gpas, "mlp_bias", model.mlp_bias);
         model.qk_norm = reader.name(*gpas, "qk_norm", model.qk_norm);
+        model.sliding_window = reader.integer(*gpas, "sliding_window", model.sliding_window);
     }
     if (!architecture.empty())
         model.architecture = reader.name(json{{"--architecture", architecture}}, "--architecture", Architecture::pre);
@@ -210,8 +232,9 @@ HuggingFaceConfig read_hugging_face_config(const std::filesystem::path& file, co
     check_supported(reader, model_class);
     HuggingFaceConfig config;
     ModelConfig& model = config.model;
-    check_window(reader, model_class, config);
     read_class(reader, model_class, model);
+    model.sliding_window = window_of(reader, model_class, config);
+    check_layer_types(reader, model.sliding_window);
     read_sizes(reader, model_class, model);
     read_rope(reader, config);
     config.max_length = reader.integer(reader.root(), "max_position_embeddings", 2048);

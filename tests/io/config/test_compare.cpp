@@ -113,6 +113,13 @@ TEST(NoEffect, OfInitialValuesIsToldWhereWeightsComeFromAFile) {
     EXPECT_TRUE(lines_about_ineffective_keys(run({"model.init_std=0.1"})).empty());
 }
 
+TEST(NoEffect, OfASlidingWindowThatNoSampleExceedsIsTold) {
+    EXPECT_EQ(lines_about_ineffective_keys(run({"model.sliding_window=64", "data.sequence_length=64"})),
+              (std::vector<std::string>{"model.sliding_window = 64 has no effect: no sample has more than "
+                                        "data.sequence_length = 64 tokens"}));
+    EXPECT_TRUE(lines_about_ineffective_keys(run({"model.sliding_window=63", "data.sequence_length=64"})).empty());
+}
+
 TEST(Overlay, ThatNamesValidTokensReplacesTheFractionOfTheFileBelow) {
     const ConfigFiles files;
     files.write("base.yaml", "data: {train: t, valid_fraction: 0.05}\n");

@@ -209,17 +209,57 @@ TEST_F(HuggingFaceConfigFile, whose_absent_keys_have_defaults_of_the_class_must_
     EXPECT_HAS(refusal(llama({{"model_type", "qwen3"}})), "head_dim is missing");
     EXPECT_HAS(refusal(llama({{"model_type", "qwen2"}, {"num_key_value_heads", nullptr}})),
                "num_key_value_heads is missing");
-    EXPECT_HAS(refusal(llama({{"model_type", "mistral"}})), "sliding_window is missing, so MistralForCausalLM uses");
 }
 
-TEST_F(HuggingFaceConfigFile, with_a_window_is_refused_unless_the_window_has_no_effect) {
-    EXPECT_HAS(refusal(llama({{"model_type", "mistral"}, {"sliding_window", 1024}})),
-               "sliding_window: found 1024, expected null");
-    const HuggingFaceConfig wide = read(llama({{"model_type", "mistral"}, {"sliding_window", 4096}}));
-    ASSERT_EQ(wide.notes.size(), 1U);
-    EXPECT_HAS(wide.notes[0], "sliding_window 4096 is not below max_position_embeddings (4096)");
-    EXPECT_HAS(refusal(llama({{"model_type", "qwen2"}, {"use_sliding_window", true}, {"sliding_window", 1024}})),
-               "use_sliding_window: found true, expected false");
+TEST_F(HuggingFaceConfigFile, with_a_window_is_written_for_the_class_and_read_back) {
+    struct Case {
+        ModelConfig model;
+        const char* type;
+        bool in_gpas;
+    };
+    for (const Case& c : {Case{{.architecture = Architecture::pre, .sliding_window = 33}, "mistral", false},
+                          Case{{.architecture = Architecture::pre, .qkv_bias = true}, "qwen2", false},
+                          Case{{.architecture = Architecture::pre, .qk_norm = QkNormKind::head}, "qwen3", false},
+                          Case{{.architecture = Architecture::pre, .mlp_bias = true}, "gpas_llama", true},
+                          Case{{.architecture = Architecture::pre_gpas}, "gpas_llama", true}}) {
+        ModelConfig model = c.model;
+        model.sliding_window = 33;
+        const std::string text = hugging_face_config_text({.model = model}, StoredDtype::bf16);
+        EXPECT_EQ(model_overrides(read(text).model), model_overrides(model)) << text;
+        const json written = json::parse(text);
+        EXPECT_EQ(written.at("model_type"), c.type);
+        EXPECT_EQ((c.in_gpas ? written.at("gpas") : written).at("sliding_window"), 33);
+        if (std::string(c.type).starts_with("qwen")) {
+            EXPECT_EQ(written.at("use_sliding_window"), true);
+            EXPECT_EQ(written.at("max_window_layers"), 0);
+        }
+    }
+}
+
+TEST_F(HuggingFaceConfigFile, with_a_window_is_read_as_transformers_reads_it) {
+    const auto window = [&](const json& changes) { return read(llama(changes)).model.sliding_window; };
+    EXPECT_EQ(window({{"model_type", "mistral"}, {"sliding_window", 77}}), 77);
+    const HuggingFaceConfig absent = read(llama({{"model_type", "mistral"}}));
+    EXPECT_EQ(absent.model.sliding_window, 4096);
+    ASSERT_EQ(absent.notes.size(), 1U);
+    EXPECT_HAS(absent.notes[0], "has no sliding_window: 4096");
+    EXPECT_EQ(window({{"model_type", "qwen2"}, {"sliding_window", 77}}), 0);
+    json qwen = {{"model_type", "qwen2"}, {"use_sliding_window", true}, {"sliding_window", 77}};
+    EXPECT_HAS(refusal(llama(qwen)), "max_window_layers: found 28, expected 0 (a window in all 32 layers), or at");
+    qwen["max_window_layers"] = 32;
+    EXPECT_EQ(window(qwen), 0);
+    qwen["max_window_layers"] = 0;
+    EXPECT_EQ(window(qwen), 77);
+    qwen["layer_types"] = std::vector<std::string>(32, "sliding_attention");
+    EXPECT_EQ(window(qwen), 77);
+    qwen["layer_types"][31] = "full_attention";
+    EXPECT_HAS(refusal(llama(qwen)), "layer_types: found \"full_attention\", expected sliding_attention");
+}
+
+TEST_F(HuggingFaceConfigFile, with_a_window_that_is_no_window_is_refused) {
+    for (const char* type : {"mistral", "qwen2"})
+        for (const json& found : {json(0), json(-1), json("all"), json(1.5)})
+            EXPECT_HAS(refusal(llama({{"model_type", type}, {"sliding_window", found}})), "sliding_window: found ");
 }
 
 TEST_F(HuggingFaceConfigFile, names_the_class_that_computes_the_model) {
