@@ -11,7 +11,7 @@
 
 namespace gpas {
 
-// The model_type of models that is_plain_llama() excludes.
+// The model_type of models that no class of transformers computes (model_class.hpp).
 inline constexpr const char* gpas_model_type = "gpas_llama";
 
 // All errors are Error(bad_file) and name the file and the key. A key with the value null counts as absent.
