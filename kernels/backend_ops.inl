@@ -45,6 +45,7 @@ OPERATION(attention_backward)
 OPERATION(cross_entropy_stats)
 OPERATION(cross_entropy_combine)
 OPERATION(cross_entropy_loss)
+OPERATION(cross_entropy_token_losses)
 OPERATION(cross_entropy_backward)
 
 // cpu/update.cpp, cuda/update.cu

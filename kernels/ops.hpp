@@ -226,6 +226,8 @@ void cross_entropy_stats(Context&, Tensor stats, Tensor logits, Tensor labels, s
 void cross_entropy_combine(Context&, Tensor stats, Tensor parts);
 // sum += Σ over labels ≠ -1 of max + log(Σ exp(logit - max)) - logit of the label     sum [1] fp64   stats [T,3] fp32
 void cross_entropy_loss(Context&, Tensor sum, Tensor stats, Tensor labels);
+// losses[t] = max + log(Σ exp(logit - max)) - logit of the label; 0 for label -1      losses [T] fp64   stats [T,3] fp32
+void cross_entropy_token_losses(Context&, Tensor losses, Tensor stats, Tensor labels);
 // dlogits = (softmax - onehot(label)) · factor; rows with label -1 become 0
 struct CrossEntropyBackwardArgs {
     Tensor dlogits;  // [T,V'] fp32 (may be logits) or bf16

@@ -30,6 +30,13 @@ void cross_entropy_loss(Context& context, Tensor sum, Tensor stats, Tensor label
     backend_of(context).cross_entropy_loss(context, sum, stats, labels);
 }
 
+void cross_entropy_token_losses(Context& context, Tensor losses, Tensor stats, Tensor labels) {
+    check_shapes(losses && losses.dtype == Dtype::fp64 && three_per_label(stats, labels) &&
+                     losses.elements() == labels.elements(),
+                 "cross_entropy_token_losses", {{"losses", losses}, {"stats", stats}, {"labels", labels}});
+    backend_of(context).cross_entropy_token_losses(context, losses, stats, labels);
+}
+
 void cross_entropy_backward(Context& context, const CrossEntropyBackwardArgs& args) {
     const auto& [dlogits, logits, stats, labels, first_column, factor] = args;
     check_shapes(is_fp32(logits) && is_floating(dlogits) && dlogits.elements() == logits.elements() &&

@@ -26,13 +26,16 @@ void Head::chunk_forward(const LayerContext& shared, Tensor n, Tensor labels) {
     cross_entropy_loss(context, work.loss, stats, labels);
 }
 
-void Head::loss(const LayerContext& shared, Tensor n, Tensor labels) {
+void Head::loss(const LayerContext& shared, Tensor n, Tensor labels, Tensor token_losses) {
     const auto& [context, group, work] = shared;
     const Tensor n_all = group.gather(n, work.whole_input, "head input");
     const std::int64_t chunk = work.logits.dim(0);
     for (std::int64_t begin = 0; begin < n_all.dim(0); begin += chunk) {
         const std::int64_t end = std::min(begin + chunk, n_all.dim(0));
         chunk_forward(shared, n_all.slice(begin, end), labels.slice(begin, end));
+        if (token_losses)
+            cross_entropy_token_losses(context, token_losses.slice(begin, end), work.stats.slice(0, end - begin),
+                                       labels.slice(begin, end));
     }
 }
 

@@ -12,8 +12,9 @@ public:
     Head(const ModelConfig& model, const ModelShape& shape, ParameterStore& store);
 
     // work.loss [1] fp64 += Σ over tokens of -log softmax(n wᵀ)[label], the same on every tensor-parallel rank
-    // n [R,C]   labels [T] int32, -1: not in the loss
-    void loss(const LayerContext& shared, Tensor n, Tensor labels);
+    // n [R,C]   labels [T] int32, -1: not in the loss   token_losses [T] fp64 = the terms of Σ, 0 for label -1; absent:
+    // not written
+    void loss(const LayerContext& shared, Tensor n, Tensor labels, Tensor token_losses = {});
     // The same loss, and the gradients of factor · Σ:  dn = …;  dw += … (fp32)       dn [R,C] may be n
     void loss_and_backward(const LayerContext& shared, Tensor dn, Tensor n, Tensor labels, float factor);
     // logits = n wᵀ             logits [rows,V] fp32   n [rows,C]        Needs a tensor group of one rank.

@@ -156,13 +156,13 @@ Tensor Model::normed_output(const LayerContext& shared) {
     return n;
 }
 
-void Model::loss(Context& context, const TokenRows& rows) {
+void Model::loss(Context& context, const TokenRows& rows, Tensor token_losses) {
     const LayerContext shared = this->shared(context);
     const cuda::Range range(context, "head forward");
     const Tensor n = normed_output(shared);
     if (shared.work.probe != nullptr) shared.work.probe->enter(config_.layers, "");
     shared.work.look(context, "final_norm", n);
-    head_->loss(shared, n, rows.labels);
+    head_->loss(shared, n, rows.labels, token_losses);
 }
 
 void Model::loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor, const LayerDone& done) {

@@ -85,8 +85,9 @@ public:
     Tensor extend(Context& context, Tensor tokens, Tensor input, std::int64_t position);
 
     // The next three: after forward, on a part with the head.
-    // work.loss [1] fp64 += Σ of the losses (nats) of the tokens that have a label.
-    void loss(Context& context, const TokenRows& rows);
+    // work.loss [1] fp64 += Σ of the losses (nats) of the tokens that have a label. token_losses [T] fp64 = these losses,
+    // 0 without a label; absent: not written.
+    void loss(Context& context, const TokenRows& rows, Tensor token_losses = {});
     // The same loss, and d [R,C] = the gradient of factor · Σ with respect to what forward returned (the stream before
     // the final norm); gradients of head and final norm +=.
     void loss_and_gradient(Context& context, const TokenRows& rows, Tensor d, float factor, const LayerDone& done);

@@ -54,6 +54,7 @@ Workspace::Workspace(const ModelConfig& model, const ModelShape& shape, bool wit
         logits = arena.allocate(Dtype::fp32, {chunk, columns});
         dlogits = logits;
         if (shape.training && shape.dtype != Dtype::fp32) dlogits = arena.allocate(shape.dtype, {chunk, columns});
+        token_losses = arena.allocate(Dtype::fp64, {shape.tokens()});
         stats = arena.allocate(Dtype::fp32, {chunk, 3});
         if (shape.tensor_size > 1) stats_parts = arena.allocate(Dtype::fp32, {shape.tensor_size, chunk, 3});
     }

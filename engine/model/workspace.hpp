@@ -77,10 +77,11 @@ struct Workspace {
     Tensor dqkv;       // [T, qkv columns]
     Tensor head_dots;  // [T, spans] fp32, of QK-norm's backward; absent without QK-norm
     // Of the head, for one chunk of tokens; V' columns of this rank.
-    Tensor logits;       // [chunk, V'] fp32
-    Tensor dlogits;      // [chunk, V'] in the model's dtype; in fp32 runs the same memory as logits
-    Tensor stats;        // [chunk, 3] fp32, softmax statistics
-    Tensor stats_parts;  // [t, chunk, 3] fp32, of all tensor-parallel ranks; absent in a group of one rank
+    Tensor logits;        // [chunk, V'] fp32
+    Tensor dlogits;       // [chunk, V'] in the model's dtype; in fp32 runs the same memory as logits
+    Tensor stats;         // [chunk, 3] fp32, softmax statistics
+    Tensor stats_parts;   // [t, chunk, 3] fp32, of all tensor-parallel ranks; absent in a group of one rank
+    Tensor token_losses;  // [T] fp64, each token's loss (nats), if an evaluation asks for them; 0: without a label
     // Sums that the host reads, fp64.
     Tensor loss;     // [1] Σ of the losses of all tokens since it was cleared
     Tensor squares;  // [2] Σ of squared gradients: [0] of all parameters but the gates, [1] of the gates

@@ -34,13 +34,14 @@ constexpr std::int64_t most_at_once = 64;
 
 }  // namespace
 
-EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& shape, const ValidationSet& samples,
-                          bool mask_documents, const EvaluationHooks& hooks) {
+EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& shape, const EvaluationSamples& samples,
+                          const EvaluationHooks& hooks) {
     const Stopwatch watch;
     const std::int64_t micro = replica.shape().compute.batch;
     const std::int64_t at_once = std::min(most_at_once, replica.row_slots());
-    const std::int64_t count = (samples.samples() + micro - 1) / micro;  // micro-batches of the set
+    const std::int64_t count = (samples.count + micro - 1) / micro;  // micro-batches of the set
     const std::int64_t rounds = (count + mesh.size.data * at_once - 1) / (mesh.size.data * at_once);  // on every rank
+    const auto size_of = [&](std::int64_t i) { return std::min(micro, samples.count - i * micro); };
     Pipeline pipeline(replica, mesh, shape);
     double sums[2] = {0.0, 0.0};  // Σ loss, number of tokens
     bool interrupted = false;
@@ -52,14 +53,21 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
             interrupted = true;
             break;
         }
+        const std::int64_t first = next;
         for (batches.clear(); std::int64_t(batches.size()) < at_once && next < count; next += mesh.size.data) {
             batches.emplace_back();
-            samples.fill(batches.back(), next * micro, std::min(micro, samples.samples() - next * micro));
+            samples.fill(batches.back(), next * micro, size_of(next));
             if (batches.back().samples < micro) batches.back() = padded_batch(batches.back(), micro);
         }
         if (batches.empty()) continue;
-        sums[0] +=
-            pipeline.evaluate({.batches = batches, .mask_documents = mask_documents, .step = mesh.world->board().step});
+        PipelinePass pass{
+            .batches = batches, .mask_documents = samples.mask_documents, .step = mesh.world->board().step};
+        if (samples.token_losses && mesh.place.tensor == 0)
+            pass.token_losses = [&](std::int64_t i, const std::vector<double>& losses) {
+                const std::int64_t batch = first + i * mesh.size.data;
+                samples.token_losses(batch * micro, size_of(batch), losses);
+            };
+        sums[0] += pipeline.evaluate(pass);
         for (const Batch& batch : batches) sums[1] += double(batch.loss_tokens);
         if (hooks.progress) hooks.progress(double(std::min(count, next)) / double(count));
     }
@@ -69,6 +77,13 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
             .tokens = std::int64_t(sums[1]),
             .seconds = watch.seconds(),
             .interrupted = interrupted};
+}
+
+EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& shape, const ValidationSet& samples,
+                          bool mask_documents, const EvaluationHooks& hooks) {
+    const auto fill = [&](Batch& batch, std::int64_t first, std::int64_t count) { samples.fill(batch, first, count); };
+    return evaluate(replica, mesh, shape, {.count = samples.samples(), .fill = fill, .mask_documents = mask_documents},
+                    hooks);
 }
 
 }  // namespace gpas

@@ -1,4 +1,4 @@
-// The validation loss.
+// Losses of samples: the validation loss, and the losses of single tokens.
 #pragma once
 
 #include "engine/step/pipeline.hpp"
@@ -20,8 +20,22 @@ struct EvaluationHooks {
     std::function<bool()> stop;            // if it returns true on any rank, all ranks return together
 };
 
-// The loss of the set. With n data-parallel ranks each rank computes every n-th micro-batch. Weights and optimizer
+// What an evaluation computes.
+struct EvaluationSamples {
+    std::int64_t count = 0;
+    // batch = samples [first, first + count); segment_begin is used only with mask_documents.
+    std::function<void(Batch& batch, std::int64_t first, std::int64_t count)> fill;
+    bool mask_documents = false;
+    // Called for each micro-batch on one rank of the mesh: losses of samples [first, first + count), in nats. The loss
+    // of position t of sample first + b is at [t * batch + b], with `batch` samples per micro-batch; 0 without a label.
+    // Empty: not called.
+    std::function<void(std::int64_t first, std::int64_t count, const std::vector<double>& losses)> token_losses = {};
+};
+
+// The loss of the samples. With n data-parallel ranks each rank computes every n-th micro-batch. Weights and optimizer
 // state are not changed. The same result on every rank. Collective over the mesh.
+EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& pipeline, const EvaluationSamples& samples,
+                          const EvaluationHooks& hooks = {});
 EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& pipeline, const ValidationSet& samples,
                           bool mask_documents, const EvaluationHooks& hooks = {});
 

@@ -205,9 +205,15 @@ private:
             chunk.in_flight[action.micro_batch] = {slot, input};
             return;
         }
-        if (part(action).head) model.loss(replica_.context, rows(action));
+        if (part(action).head) evaluate_head(model, action);
         inputs_.give_back(input);
         chunk.free.insert(chunk.free.begin(), slot);  // taken last, since the send of its output may still run
+    }
+
+    void evaluate_head(Model& model, const PipelineAction& action) {
+        const bool each = bool(pass_.token_losses);
+        model.loss(replica_.context, rows(action), each ? replica_.memory().work.token_losses : Tensor{});
+        if (each) pass_.token_losses(action.micro_batch, replica_.token_losses());
     }
 
     // Factor of the gradient of a micro-batch's loss; 0 for the mean loss of a micro-batch without loss tokens.

@@ -18,7 +18,10 @@ struct PipelinePass {
     bool batch_means = false;     // differentiate the sum of the micro-batches' mean losses, not of all tokens' losses
     std::vector<Moments>* moments = nullptr;  // gets the last micro-batch's moments (Model::forward), layers in order
     std::int64_t step = -1;                   // of the run, from 1, for the watcher's reports; -1: none
-    Model::LayerDone done = {};    // called in the last micro-batch, when a layer's gradients are complete for the pass
+    Model::LayerDone done = {};  // called in the last micro-batch, when a layer's gradients are complete for the pass
+    // evaluate() only: gets the losses [T] (nats; 0 without a label) of each micro-batch, in order, on the last stage.
+    // On a GPU every micro-batch then waits for the GPU. Empty: the losses of single tokens are not computed.
+    std::function<void(std::int64_t micro_batch, const std::vector<double>& losses)> token_losses = {};
     NumberProbe* probe = nullptr;  // checks the outputs of the forward passes; null: no check
 };
 

@@ -252,6 +252,13 @@ double Replica::loss_sum() {
     return sum;
 }
 
+std::vector<double> Replica::token_losses() {
+    const Tensor there = memory_.work.token_losses;
+    std::vector<double> losses(std::size_t(there.elements()));
+    copy(context, Tensor(losses.data(), Dtype::fp64, {there.elements()}), there);
+    return losses;
+}
+
 TokenRows rows_of(Batch& batch, bool mask_documents) {
     const std::int64_t tokens = batch.samples * batch.sequence_length;
     TokenRows rows{.tokens = Tensor(batch.tokens.data(), Dtype::int32, {tokens}),

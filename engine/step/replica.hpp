@@ -114,6 +114,8 @@ public:
     std::int64_t row_slots() const;  // unlimited on the CPU
     // Σ of the tokens' losses since work.loss was cleared. Waits for the GPU.
     double loss_sum();
+    // work.token_losses [T], on a part with the head. Waits for the GPU.
+    std::vector<double> token_losses();
 
 private:
     Replica(const ReplicaShape& shape, std::unique_ptr<Communicator> self);

@@ -74,6 +74,13 @@ void cross_entropy_loss(Context&, Tensor sum, Tensor stats, Tensor labels) {
         if (labels.as<std::int32_t>()[t] >= 0) total += (double(row[0]) - double(row[2])) + std::log(double(row[1]));
 }
 
+void cross_entropy_token_losses(Context&, Tensor losses, Tensor stats, Tensor labels) {
+    const float* row = stats.as<float>();
+    for (std::int64_t t = 0; t < labels.elements(); ++t, row += 3)
+        losses.as<double>()[t] =
+            labels.as<std::int32_t>()[t] >= 0 ? (double(row[0]) - double(row[2])) + std::log(double(row[1])) : 0.0;
+}
+
 void cross_entropy_backward(Context& context, const CrossEntropyBackwardArgs& args) {
     const auto& [dlogits, logits, stats, labels, first_column, factor] = args;
     const std::int64_t columns = logits.columns();

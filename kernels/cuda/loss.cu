@@ -92,6 +92,15 @@ GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
     if (threadIdx.x == 0) *total += sum;
 }
 
+// losses[t] (=) of cross_entropy_token_losses(). One thread per token.
+GPAS_KERNEL GPAS_MOST_THREADS(flat_threads)
+    token_losses_kernel(double* losses, const float* stats, const std::int32_t* labels, std::int64_t rows) {
+    const std::int64_t t = flat_index(1);
+    if (t >= rows) return;
+    losses[t] =
+        labels[t] >= 0 ? (double(stats[3 * t]) - double(stats[3 * t + 2])) + log(double(stats[3 * t + 1])) : 0.0;
+}
+
 // One block per row. Each thread reads only the elements of logits that it overwrites itself, so dlogits may be logits.
 template <class T, int V>
 GPAS_KERNEL GPAS_MOST_THREADS(row_block)
@@ -133,6 +142,12 @@ void cross_entropy_combine(Context& context, Tensor stats, Tensor parts) {
 void cross_entropy_loss(Context& context, Tensor sum, Tensor stats, Tensor labels) {
     launch(context.gpu(), {.grid = 1, .threads = flat_threads}, loss_kernel, sum.as<double>(), stats.as<float>(),
            labels.as<std::int32_t>(), labels.elements());
+}
+
+void cross_entropy_token_losses(Context& context, Tensor losses, Tensor stats, Tensor labels) {
+    const std::int64_t rows = labels.elements();
+    launch(context.gpu(), {.grid = blocks_of(rows, 1), .threads = flat_threads}, token_losses_kernel,
+           losses.as<double>(), stats.as<float>(), labels.as<std::int32_t>(), rows);
 }
 
 void cross_entropy_backward(Context& context, const CrossEntropyBackwardArgs& args) {

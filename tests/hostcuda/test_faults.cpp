@@ -215,6 +215,14 @@ TEST(Faults, of_the_loss_are_noticed) {
             cross_entropy_combine(c, b.out(Dtype::fp32, {300, 3}), b.in(Dtype::fp32, {600, 3}));
         },
         1);
+    expect_all_noticed(
+        "token losses",
+        [](Context& c, Bench& b) {
+            const Tensor stats = b.out(Dtype::fp32, {300, 3}), labels = b.ids(300, 20);
+            cross_entropy_stats(c, stats, b.in(Dtype::fp32, {300, 20}), labels, 0);
+            cross_entropy_token_losses(c, b.out(Dtype::fp64, {300}), stats, labels);
+        },
+        2);
 }
 
 TEST(Faults, of_flat_ranges_are_noticed) {

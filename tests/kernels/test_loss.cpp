@@ -69,6 +69,28 @@ TEST(CrossEntropy, loss_and_gradient_are_those_of_the_reference) {
             }
 }
 
+TEST(CrossEntropy, losses_of_tokens_are_the_terms_of_their_sum) {
+    constexpr std::int64_t rows = 300, vocabulary = 43;
+    std::vector<std::int32_t> labels = some_labels(rows, vocabulary);
+    const OwnedTensor logits(Dtype::fp32, {rows, vocabulary}, some_logits(rows, vocabulary, 5.0));
+    const OwnedTensor stats(Dtype::fp32, {rows, 3}), losses(Dtype::fp64, {rows});
+    Context context(2, poisoned_scratch(scratch_size));
+    cross_entropy_stats(context, stats, logits, view(labels), 0);
+    cross_entropy_token_losses(context, losses, stats, view(labels));
+    double sum = 0.0;
+    for (std::int64_t t = 0; t < rows; ++t) {
+        Vec gradient;
+        const Vec all = logits.values();
+        const Vec row(all.begin() + t * vocabulary, all.begin() + (t + 1) * vocabulary);
+        const std::int32_t label = labels[std::size_t(t)];
+        const double expected = label < 0 ? 0.0 : reference::cross_entropy(gradient, row, {label}, vocabulary);
+        EXPECT_NEAR(losses.at(t), expected, 1e-5) << t;
+        sum += losses.at(t);
+    }
+    EXPECT_NEAR(loss_of(context, stats, view(labels)), sum, 1e-9 * sum);
+    EXPECT_TRUE(losses.guards_are_intact());
+}
+
 TEST(CrossEntropy, works_in_place_and_clears_rows_without_a_label_whatever_they_hold) {
     std::vector<std::int32_t> labels{3, -1};
     OwnedTensor logits(Dtype::fp32, {2, 19}, some_logits(2, 19, 3.0));
