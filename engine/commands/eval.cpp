@@ -2,13 +2,14 @@
 #include "engine/commands/command.hpp"
 #include "engine/commands/model_argument.hpp"
 #include "engine/run/device.hpp"
-#include "engine/run/evaluate.hpp"
+#include "engine/run/evaluate_tasks.hpp"
 #include "engine/run/paper_evaluation.hpp"
 #include "engine/run/run_state.hpp"
 #include "engine/run/same_ranks.hpp"
 #include "engine/run/threads.hpp"
 #include "io/config/check.hpp"
 #include "io/data/ngram_baseline.hpp"
+#include "io/metrics/console.hpp"
 #include "io/metrics/text.hpp"
 #include "parallel/agree.hpp"
 #include "parallel/mpi/mpi_session.hpp"
@@ -25,7 +26,8 @@ struct EvalArguments {
     std::shared_ptr<ModelArgument> model;
     bool baseline = false;
     bool all = false;
-    std::string paper;  // --paper BATCHxGPUS; empty: option not given
+    std::string paper;               // --paper BATCHxGPUS; empty: option not given
+    std::vector<std::string> tasks;  // --task; empty: the loss on the held-out data
 };
 
 void print_line(const char* name, double loss) {
@@ -43,15 +45,36 @@ void print_paper(const PaperEvaluation& paper, const PaperLayout& layout) {
                     .c_str());
 }
 
-void run(const EvalArguments& options, MpiSession& mpi) {
-    std::unique_ptr<Communicator> world = mpi.world();
+// The model on this rank, with its weights.
+struct LoadedModel {
+    LoadedModel(const ChosenModel& model, int threads, std::unique_ptr<Communicator> world, MpiSession& mpi)
+        : size(agree(*world, [&] { return mesh_of_ranks(model.config, world->size()); })),
+          device(choose_device(model.config.values.compute, mpi, *world)),
+          mesh(make_mesh(std::move(world), size, model.config.values.parallel.order)),
+          shape(replica_shape(model.config.values, mesh.size, mesh.place, threads, false, device.device)),
+          context(make_context(shape)) {
+        const RunConfig& config = model.config.values;
+        serve_device(mesh, *context, config.parallel.share_gpu, shape.compute.tensor_overlap);
+        replica.emplace(shape, *context, *mesh.tensor, *mesh.data);
+        load_run({*mesh.world, *mesh.data, config, replica->context, replica->store}, model.file, false);
+    }
+
+    MeshSize size;
+    ChosenDevice device;
+    Mesh mesh;
+    ReplicaShape shape;
+    std::unique_ptr<Context> context;
+    std::optional<Replica> replica;
+};
+
+// Prints the loss on the held-out data.
+void evaluate_loss(const EvalArguments& options, const ChosenModel& model, std::unique_ptr<Communicator> world,
+                   MpiSession& mpi) {
     const auto layout = agree(*world, [&] {
         return options.paper.empty() ? std::optional<PaperLayout>() : parse_paper_layout(options.paper);
     });
-    const ChosenModel model = choose_model(*world, *options.model);
-    const LoadedConfig& loaded = model.config;
-    agree(*world, [&] { check_for_training(loaded); });
-    const RunConfig& config = loaded.values;
+    agree(*world, [&] { check_for_training(model.config); });
+    const RunConfig& config = model.config.values;
     const int threads = compute_threads(config.compute.threads, mpi);
     const RunData data = agree(*world, [&] {
         RunData opened = open_data(config.data, {.seed = config.seed,
@@ -62,22 +85,15 @@ void run(const EvalArguments& options, MpiSession& mpi) {
         return opened;
     });
     check_same_data(*world, fmt::format("{:016x}", data.fingerprint), "");
-    const MeshSize size = agree(*world, [&] { return mesh_of_ranks(loaded, world->size()); });
-    const ChosenDevice device = choose_device(config.compute, mpi, *world);
-    Mesh mesh = make_mesh(std::move(world), size, config.parallel.order);
-    const ReplicaShape shape = replica_shape(config, mesh.size, mesh.place, threads, false, device.device);
-    const std::unique_ptr<Context> context = make_context(shape);
-    serve_device(mesh, *context, config.parallel.share_gpu, shape.compute.tensor_overlap);
-    Replica replica(shape, *context, *mesh.tensor, *mesh.data);
-    load_run({*mesh.world, *mesh.data, config, replica.context, replica.store}, model.file, false);
-    const EvaluationResult result =
-        evaluate(replica, mesh, pipeline_shape(config, mesh.size), *data.valid, config.data.mask_documents);
+    LoadedModel loaded(model, threads, std::move(world), mpi);
+    Mesh& mesh = loaded.mesh;
+    const PipelineShape pipeline = pipeline_shape(config, mesh.size);
+    const EvaluationResult result = evaluate(*loaded.replica, mesh, pipeline, *data.valid, config.data.mask_documents);
     if (result.tokens == 0)
         throw AgreedError(ExitCode::usage, "no validation token has a loss: there is nothing to measure");
     std::optional<PaperEvaluation> paper;
     if (layout)
-        paper = evaluate_as_paper(replica, mesh, pipeline_shape(config, mesh.size), *data.valid,
-                                  config.data.mask_documents, *layout);
+        paper = evaluate_as_paper(*loaded.replica, mesh, pipeline, *data.valid, config.data.mask_documents, *layout);
     if (mesh.world->rank() != 0) return;
     std::printf("%s: %lld validation tokens\n", model.file.c_str(), static_cast<long long>(result.tokens));
     print_line("model", result.loss);
@@ -88,19 +104,54 @@ void run(const EvalArguments& options, MpiSession& mpi) {
     print_line("bigram (add-one)", baseline.bigram_nats);
 }
 
+// Prints the scores of the tasks.
+void evaluate_task_files(const EvalArguments& options, const ChosenModel& model, std::unique_ptr<Communicator> world,
+                         MpiSession& mpi) {
+    const RunConfig& config = model.config.values;
+    const std::vector<PreparedTask> tasks = agree(*world, [&] {
+        const std::unique_ptr<Tokenizer> tokenizer = open_model_tokenizer(model, "--task");
+        return prepare_tasks(read_choice_tasks(options.tasks), *tokenizer, config,
+                             model.imported ? std::optional(model.ids) : std::nullopt);
+    });
+    LoadedModel loaded(model, compute_threads(config.compute.threads, mpi), std::move(world), mpi);
+    const std::vector<TaskMetrics> scores =
+        score_tasks(*loaded.replica, loaded.mesh, pipeline_shape(config, loaded.mesh.size), tasks);
+    if (loaded.mesh.world->rank() != 0) return;
+    std::printf("%s\n", model.file.c_str());
+    for (const TaskMetrics& task : scores)
+        std::printf("%s\n", fmt::format("{:<22} {}", task.task, task_text(task)).c_str());
+}
+
+void run(const EvalArguments& options, MpiSession& mpi) {
+    std::unique_ptr<Communicator> world = mpi.world();
+    const ChosenModel model = choose_model(*world, *options.model);
+    if (options.tasks.empty()) return evaluate_loss(options, model, std::move(world), mpi);
+    evaluate_task_files(options, model, std::move(world), mpi);
+}
+
 }  // namespace
 
 void add_eval(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<EvalArguments>();
-    CLI::App* command = app.add_subcommand("eval", "Loss and perplexity of a checkpoint on the held-out data");
+    CLI::App* command = app.add_subcommand("eval", "Loss of a checkpoint on the held-out data, or its scores in tasks");
     options->model = add_model_argument(*command);
-    command->add_flag("--all", options->all, "use every validation sample instead of evaluation.samples");
-    command->add_option(
+    CLI::Option* all =
+        command->add_flag("--all", options->all, "use every validation sample instead of evaluation.samples");
+    CLI::Option* paper = command->add_option(
         "--paper", options->paper,
         "also print the loss as the paper's code computes it, for this --batch_size and number of GPUs: 256x1 "
         "(docs/paper.md)");
-    command->add_flag("--baseline", options->baseline,
-                      "also print the losses of add-one smoothed unigram and bigram models of the training tokens");
+    CLI::Option* baseline =
+        command->add_flag("--baseline", options->baseline,
+                          "also print the losses of add-one smoothed unigram and bigram models of the training tokens");
+    command
+        ->add_option("--task", options->tasks,
+                     "score this file of multiple-choice questions instead (docs/tasks.md); may be repeated")
+        ->allow_extra_args(false)
+        ->type_name("FILE")
+        ->excludes(all)
+        ->excludes(paper)
+        ->excludes(baseline);
     command->callback([&chosen, options] { chosen.parallel = [options](MpiSession& mpi) { run(*options, mpi); }; });
 }
 

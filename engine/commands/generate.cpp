@@ -38,24 +38,6 @@ struct GenerateArguments {
     SamplingOptions sampling;
 };
 
-std::unique_ptr<Tokenizer> tokenizer_of(const ChosenModel& model) {
-    const RunConfig& config = model.config.values;
-    if (config.data.tokenizer.empty())
-        fail(ExitCode::usage, "data.tokenizer is not set: `gpas generate` needs the tokenizer of the training data");
-    std::unique_ptr<Tokenizer> tokenizer = open_tokenizer(config.data.tokenizer);
-    if (tokenizer->vocab_size() > config.model.vocab_size)
-        fail(ExitCode::usage,
-             "{} has {} pieces, but model.vocab_size is {}; use the tokenizer that the data was prepared with",
-             config.data.tokenizer, tokenizer->vocab_size(), config.model.vocab_size);
-    if (const std::string found = file_fingerprint(config.data.tokenizer);
-        !model.tokenizer_fingerprint.empty() && found != model.tokenizer_fingerprint)
-        fail(ExitCode::usage,
-             "{} (data.tokenizer) is not the tokenizer that {} was trained with (fingerprint {}, expected {}); set "
-             "data.tokenizer to that file",
-             config.data.tokenizer, model.file.string(), found, model.tokenizer_fingerprint);
-    return tokenizer;
-}
-
 // One rank has the whole model, whatever the layout of training was.
 MeshSize mesh_for_generation(LoadedConfig& config, int ranks) {
     ParallelConfig& parallel = config.values.parallel;
@@ -181,7 +163,8 @@ void run(const GenerateArguments& options, MpiSession& mpi) {
     ChosenModel model = choose_model(*world, *options.model);
     const MeshSize size = agree(*world, [&] { return mesh_for_generation(model.config, world->size()); });
     const RunConfig& config = model.config.values;
-    const std::unique_ptr<Tokenizer> tokenizer = agree(*world, [&] { return tokenizer_of(model); });
+    const std::unique_ptr<Tokenizer> tokenizer =
+        agree(*world, [&] { return open_model_tokenizer(model, "`gpas generate`"); });
     const auto chat = agree(*world, [&] {
         return options.chat ? std::optional(ChatTemplate(config.data.tokenizer, *tokenizer)) : std::nullopt;
     });

@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "engine/run/run_state.hpp"
+#include "engine/run/run_tokenizer.hpp"
 #include "engine/run/same_ranks.hpp"
 #include "engine/run/same_run.hpp"
 #include "io/checkpoint/checkpoint.hpp"
@@ -88,6 +89,7 @@ ChosenModel choose_model(Communicator& world, const ModelArgument& argument) {
     model.tokenizer_fingerprint = header.tokenizer_fingerprint;
     if (const auto ids = header.extra.find("token_ids"); ids != header.extra.end())
         model.ids = agree(world, [&] { return parse_token_ids(ids->second, model.file.string()); });
+    model.imported = header.extra.contains("token_ids");
     const auto take = [&] {
         return take_model(header, model.config, model.file, "name the checkpoint alone, without a configuration");
     };
@@ -95,6 +97,18 @@ ChosenModel choose_model(Communicator& world, const ModelArgument& argument) {
     for (const std::string& note : notes)
         if (world.rank() == 0) fmt::print(stderr, "gpas: {}\n", note);
     return model;
+}
+
+std::unique_ptr<Tokenizer> open_model_tokenizer(const ChosenModel& model, const std::string& needed_by) {
+    const RunConfig& config = model.config.values;
+    std::unique_ptr<Tokenizer> tokenizer = open_run_tokenizer(config, needed_by);
+    const std::string found = file_fingerprint(config.data.tokenizer);
+    if (!model.tokenizer_fingerprint.empty() && found != model.tokenizer_fingerprint)
+        fail(ExitCode::usage,
+             "{} (data.tokenizer) is not the tokenizer that {} was trained with (fingerprint {}, expected {}); set "
+             "data.tokenizer to that file",
+             config.data.tokenizer, model.file.string(), found, model.tokenizer_fingerprint);
+    return tokenizer;
 }
 
 }  // namespace gpas

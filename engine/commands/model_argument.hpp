@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/commands/arguments.hpp"
+#include "io/data/tokenizer.hpp"
 #include "io/hugging_face/token_ids.hpp"
 #include "parallel/communicator.hpp"
 
@@ -25,11 +26,16 @@ struct ChosenModel {
     std::filesystem::path file;         // the checkpoint
     std::string tokenizer_fingerprint;  // from the checkpoint; empty: the model was trained without a tokenizer
     TokenIds ids;                       // of an imported model; otherwise none
+    bool imported = false;              // training began with an imported model
 };
 
 // If a configuration is given: takes the named checkpoint, or else the newest one of the configuration's run. If not:
 // takes the configuration from the checkpoint. Rank 0 prints to stderr how the configuration differs from the
 // checkpoint's (take_model in engine/run/same_run.hpp). Collective; AgreedError on every rank.
 ChosenModel choose_model(Communicator& world, const ModelArgument& argument);
+
+// The tokenizer of the model's training. needed_by and errors: as open_run_tokenizer; also Error(usage) if it is not the
+// tokenizer that the checkpoint records.
+std::unique_ptr<Tokenizer> open_model_tokenizer(const ChosenModel& model, const std::string& needed_by);
 
 }  // namespace gpas

@@ -1,4 +1,4 @@
-// Finds the special tokens (bos, eos) that the training data use. Internal to engine/convert.
+// Finds the special tokens (bos, eos) that the training data use.
 #pragma once
 
 #include "io/data/tokenizer.hpp"

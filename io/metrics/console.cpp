@@ -58,6 +58,20 @@ std::string console_line(const EventMetrics& m) {
 
 void ConsoleSink::write(const EventMetrics& m) { fmt::print(out_, "{}\n", console_line(m)); }
 
+std::string task_text(const TaskMetrics& m) {
+    const auto share = [](const char* name, const TaskShare& x) {
+        return fmt::format("{} {:.4f} +/- {:.4f}  ", name, x.value, x.standard_error);
+    };
+    return share("acc", m.acc) + share("acc_norm", m.acc_norm) + share("acc_bytes", m.acc_bytes) +
+           fmt::format("bits/byte {:.4f}  {} questions", shown(m.bits_per_byte), m.questions);
+}
+
+std::string console_line(const TaskMetrics& m) {
+    return fmt::format("task {} at step {}  {}", m.task, m.step, task_text(m));
+}
+
+void ConsoleSink::write(const TaskMetrics& m) { fmt::print(out_, "{}\n", console_line(m)); }
+
 void ConsoleSink::write(const EvalMetrics& m) { fmt::print(out_, "{}\n", console_line(m)); }
 
 }  // namespace gpas

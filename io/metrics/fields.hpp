@@ -6,6 +6,20 @@
 
 namespace gpas {
 
+// As below, without tags: TensorBoard's tag contains the name of the task.
+template <class Visit>
+void for_each_scalar(const TaskMetrics& m, Visit&& visit) {
+    visit("questions", m.questions);
+    visit("acc", m.acc.value);
+    visit("acc_stderr", m.acc.standard_error);
+    visit("acc_norm", m.acc_norm.value);
+    visit("acc_norm_stderr", m.acc_norm.standard_error);
+    visit("acc_bytes", m.acc_bytes.value);
+    visit("acc_bytes_stderr", m.acc_bytes.standard_error);
+    visit("bits_per_byte", m.bits_per_byte);
+    visit("seconds", m.seconds);
+}
+
 // Calls visit(JSON key, TensorBoard tag, value) for each scalar; value is std::int64_t, double or bool.
 template <class Visit>
 void for_each_scalar(const StepMetrics& m, Visit&& visit) {

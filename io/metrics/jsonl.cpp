@@ -94,6 +94,12 @@ void JsonlSink::write(const StepMetrics& metrics) { file_->append(line_of(scalar
 
 void JsonlSink::write(const EvalMetrics& metrics) { file_->append(line_of(scalars("eval", metrics))); }
 
+void JsonlSink::write(const TaskMetrics& metrics) {
+    Json record{{"kind", "task"}, {"step", metrics.step}, {"task", metrics.task}};
+    for_each_scalar(metrics, [&](const char* key, auto value) { record[key] = value; });
+    file_->append(line_of(record));
+}
+
 void JsonlSink::write(const GpasMetrics& metrics) {
     Json record{{"kind", "gpas"}, {"step", metrics.step}, {"gates", Json::array()}, {"variances", Json::array()}};
     for (const GateReading& gate : metrics.gates)

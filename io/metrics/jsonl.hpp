@@ -20,6 +20,7 @@ public:
     JsonlSink(const std::filesystem::path& file, std::int64_t resumed_step);  // as prepare_jsonl
     void write(const StepMetrics& metrics) override;
     void write(const EvalMetrics& metrics) override;
+    void write(const TaskMetrics& metrics) override;
     void write(const GpasMetrics& metrics) override;
     void write(const EventMetrics& metrics) override;
     void flush() override { file_->sync(); }

@@ -64,6 +64,10 @@ void MetricsWriter::write(const EvalMetrics& metrics) {
     each([&](MetricsSink& sink) { sink.write(metrics); });
 }
 
+void MetricsWriter::write(const TaskMetrics& metrics) {
+    each([&](MetricsSink& sink) { sink.write(metrics); });
+}
+
 void MetricsWriter::write(const GpasMetrics& metrics) {
     each([&](MetricsSink& sink) { sink.write(metrics); });
 }

@@ -65,6 +65,22 @@ struct EvalMetrics {
     double perplexity() const { return std::exp(loss); }
 };
 
+// A share of questions, from 0 to 1, and its standard error.
+struct TaskShare {
+    double value = 0.0;
+    double standard_error = 0.0;
+};
+
+// The scores of a file of multiple-choice questions; choice_scores.hpp defines them.
+struct TaskMetrics {
+    std::int64_t step = 0;
+    std::string task;
+    std::int64_t questions = 0;
+    TaskShare acc, acc_norm, acc_bytes;
+    double bits_per_byte = 0.0;  // of the right choices
+    double seconds = 0.0;        // of the task's evaluation
+};
+
 // An event, such as a loss spike, and the action that the run took.
 struct EventMetrics {
     std::int64_t step = 0;
@@ -103,6 +119,7 @@ public:
     virtual ~MetricsSink() = default;
     virtual void write(const StepMetrics& metrics) = 0;
     virtual void write(const EvalMetrics& metrics) = 0;
+    virtual void write(const TaskMetrics& metrics) = 0;
     virtual void write(const GpasMetrics& metrics) = 0;
     virtual void write(const EventMetrics& metrics) = 0;
     virtual void flush() {}
@@ -131,6 +148,7 @@ public:
     // the record contains those since the previous record.
     void write(StepMetrics metrics);
     void write(const EvalMetrics& metrics);
+    void write(const TaskMetrics& metrics);
     void write(const GpasMetrics& metrics);
     void write(const EventMetrics& metrics);
     // Syncs all records to disk. Called before each checkpoint, so that a resumed run finds all records up to its step.

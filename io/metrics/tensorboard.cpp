@@ -122,6 +122,14 @@ void TensorboardSink::write(const StepMetrics& metrics) { write_scalars(metrics.
 
 void TensorboardSink::write(const EvalMetrics& metrics) { write_scalars(metrics.step, scalars_of(metrics)); }
 
+void TensorboardSink::write(const TaskMetrics& metrics) {
+    std::vector<std::pair<std::string, double>> scalars;
+    for_each_scalar(metrics, [&](const char* key, auto value) {
+        scalars.emplace_back(fmt::format("task_{}/{}", metrics.task, key), double(value));
+    });
+    write_scalars(metrics.step, scalars);
+}
+
 void TensorboardSink::write(const GpasMetrics& metrics) {
     std::vector<std::pair<std::string, double>> scalars;
     // Layers have leading zeros, so that TensorBoard sorts them.

@@ -20,6 +20,7 @@ public:
     TensorboardSink(const std::filesystem::path& directory, std::int64_t resumed_step);
     void write(const StepMetrics& metrics) override;
     void write(const EvalMetrics& metrics) override;
+    void write(const TaskMetrics& metrics) override;
     void write(const GpasMetrics& metrics) override;
     void write(const EventMetrics& metrics) override;
     void flush() override { file_.sync(); }

@@ -55,6 +55,18 @@ TEST(Console, PerplexityStaysShort) {
               "eval at step 3  loss 187.3000  ppl 2.20e+81  12 tokens  1s");
 }
 
+TEST(Console, ShowsTheScoresOfATask) {
+    EXPECT_EQ(console_line(TaskMetrics{.step = 3,
+                                       .task = "sums",
+                                       .questions = 200,
+                                       .acc = {0.5, 0.0354},
+                                       .acc_norm = {0.25, 0.0307},
+                                       .acc_bytes = {1.0, 0.0},
+                                       .bits_per_byte = 1.25}),
+              "task sums at step 3  acc 0.5000 +/- 0.0354  acc_norm 0.2500 +/- 0.0307  acc_bytes 1.0000 +/- 0.0000  "
+              "bits/byte 1.2500  200 questions");
+}
+
 TEST(Console, ShowsNaNWithoutASign) {
     StepMetrics m = step_metrics(1, -std::numeric_limits<double>::quiet_NaN());
     m.gradient_norm = m.loss;

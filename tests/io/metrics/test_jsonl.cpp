@@ -141,6 +141,29 @@ TEST_F(Jsonl, IsClosedToAnEarlierProcess) {
     }
 }
 
+TEST_F(Jsonl, WritesTheScoresOfATask) {
+    {
+        JsonlSink sink(file, 0);
+        sink.write(TaskMetrics{.step = 4,
+                               .task = "sums",
+                               .questions = 7,
+                               .acc = {0.5, 0.1},
+                               .acc_norm = {0.25, 0.2},
+                               .acc_bytes = {0.75, 0.3},
+                               .bits_per_byte = 1.5,
+                               .seconds = 2.0});
+    }
+    const auto all = records();
+    ASSERT_EQ(all.size(), 1u);
+    const nlohmann::json expected{{"kind", "task"},       {"step", 4},
+                                  {"task", "sums"},       {"questions", 7},
+                                  {"acc", 0.5},           {"acc_stderr", 0.1},
+                                  {"acc_norm", 0.25},     {"acc_norm_stderr", 0.2},
+                                  {"acc_bytes", 0.75},    {"acc_bytes_stderr", 0.3},
+                                  {"bits_per_byte", 1.5}, {"seconds", 2.0}};
+    for (const auto& [key, value] : expected.items()) EXPECT_EQ(all[0].at(key), value) << key;
+}
+
 TEST_F(Jsonl, WritesNoNumberWhereThereWasNothingToMeasure) {
     {
         JsonlSink sink(file, 0);

@@ -19,6 +19,7 @@ public:
         seen_.seconds.push_back(m.seconds);
     }
     void write(const EvalMetrics&) override { ++seen_.others; }
+    void write(const TaskMetrics&) override { ++seen_.others; }
     void write(const GpasMetrics&) override { ++seen_.others; }
     void write(const EventMetrics&) override { ++seen_.others; }
     void flush() override { ++seen_.flushes; }
@@ -103,6 +104,7 @@ TEST(Writer, MakesItsFilesAndThatOfAnotherRankMakesNone) {
     writer.write(step_metrics(1, 1.0));
     writer.write(EvalMetrics{1, 2.0, 10, 1.0});
     writer.write(gpas_metrics(1));
+    writer.write(TaskMetrics{.step = 1, .task = "sums"});
     writer.flush();
     EXPECT_NE(testing::internal::GetCapturedStderr().find("step    1/1000"), std::string::npos);
     EXPECT_TRUE(std::filesystem::exists(options.directory / "metrics.jsonl"));
