@@ -3,6 +3,7 @@
 #include "engine/plan/gpu_memory.hpp"
 #include "engine/run/host_state.hpp"
 #include "engine/run/run_lines.hpp"
+#include "engine/run/run_tokenizer.hpp"
 #include "engine/run/same_ranks.hpp"
 #include "io/config/check.hpp"
 #include "io/config/describe.hpp"
@@ -20,6 +21,10 @@ RunData open_run_data(const RunConfig& config, int threads) {
                                    .validation_samples = config.evaluation.samples,
                                    .threads = threads,
                                    .evaluates = config.evaluation.every > 0});
+}
+
+std::vector<ChoiceTask> read_run_tasks(const RunConfig& config) {
+    return read_choice_tasks(config.evaluation.every > 0 ? config.evaluation.tasks : std::vector<std::string>());
 }
 
 // A context on a device that can compute this model and has the memory for it. Error(usage or environment).
@@ -45,6 +50,9 @@ RunSetup::RunSetup(const LoadedConfig& loaded, Mesh the_mesh, int thread_count, 
       threads(thread_count),
       device(chosen),
       data(agree(world(), [&] { return open_run_data(config, threads); })),
+      tasks(agree(world(), [&] { return read_run_tasks(config); })),
+      tokenizer(
+          agree(world(), [&] { return tasks.empty() ? nullptr : open_run_tokenizer(config, "evaluation.tasks"); })),
       shape(replica_shape(config, mesh.size, mesh.place, threads, true, device.device)),
       context(agree(world(), [&] { return make_checked_context(loaded, shape, mesh.size, device); })),
       algorithms(choose_algorithms(world(), shape, *context, config.directory)),

@@ -3,6 +3,7 @@
 
 #include "engine/run/algorithms.hpp"
 #include "engine/run/device.hpp"
+#include "engine/run/evaluate_tasks.hpp"
 #include "engine/run/run_state.hpp"
 #include "engine/step/replica.hpp"
 #include "io/config/load.hpp"
@@ -18,7 +19,7 @@ namespace gpas {
 // Everything that exists before the first step and as long as the run. The members are made in this order, which is
 // also the order of their collectives. The weights are allocated and not yet set.
 struct RunSetup {
-    // Keeps a reference to config.values. Opens the data, checks device and memory, chooses the algorithms, and
+    // Keeps a reference to config.values. Opens the data and the tasks, checks device and memory, chooses the algorithms, and
     // allocates the replica. Collective over the mesh; AgreedError on every rank.
     RunSetup(const LoadedConfig& config, Mesh mesh, int threads, const ChosenDevice& device);
     RunSetup(const RunSetup&) = delete;
@@ -31,6 +32,8 @@ struct RunSetup {
     int threads;
     ChosenDevice device;
     RunData data;
+    std::vector<ChoiceTask> tasks;         // evaluation.tasks; empty if evaluation.every is 0
+    std::unique_ptr<Tokenizer> tokenizer;  // for the tasks; null without them
     ReplicaShape shape;
     std::unique_ptr<Context> context;
     ChosenAlgorithms algorithms;  // before `transport` and `replica`: the timing needs GPU memory

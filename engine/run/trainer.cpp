@@ -87,6 +87,7 @@ private:
         log_.say_all(setup_lines(setup_, step_.micro_batches()));
         require_headroom(world());  // without memory libhdf5 can crash, too
         load_state();
+        agree(world(), [&] { evaluations_.prepare(recalled_.token_ids); });
         world().progress().set_place(progress_.step, -1);  // for live.json and reports of the watcher
         agree(world(), [&] { outputs_.open(identity_.config_text, progress_.step); });
         make_saves();
@@ -224,10 +225,9 @@ private:
     // Evaluates if that is due. Returns the seconds that training waited, as save_if_due() does.
     double evaluate() {
         const Evaluated evaluated = evaluations_.evaluate(progress_.step);
-        if (evaluated.loss) {
-            remaining_.add_evaluation(evaluated.seconds);
-            outputs_.write(*evaluated.loss);
-        }
+        if (evaluated.complete) remaining_.add_evaluation(evaluated.seconds);
+        if (evaluated.loss) outputs_.write(*evaluated.loss);
+        for (const TaskMetrics& task : evaluated.tasks) outputs_.write(task);
         return evaluated.seconds;
     }
 

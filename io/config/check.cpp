@@ -95,10 +95,15 @@ void check_data(const ConfigChecker& check, const RunConfig& run) {
                     "a padded sample of 1 token has no next token to predict, so there is no loss; use 2 or more, or "
                     "data.mode: packed");
     check.refuse_if(
-        run.evaluation.every > 0 && data.valid.empty() && data.valid_fraction == 0,
+        run.evaluation.every > 0 && data.valid.empty() && data.valid_fraction == 0 && run.evaluation.tasks.empty(),
         {"data.valid_fraction", "evaluation.every", "data.valid"},
         "evaluation has no held-out data; list validation files in data.valid, hold out a share of data.train with "
         "data.valid_fraction, or set evaluation.every to 0");
+}
+
+void check_tasks(const ConfigChecker& check, const RunConfig& run) {
+    check.refuse_if(!run.evaluation.tasks.empty() && run.data.tokenizer.empty(), {"evaluation.tasks", "data.tokenizer"},
+                    "found tasks and no tokenizer; set data.tokenizer to the tokenizer of the training data");
 }
 
 void check_steps(const ConfigChecker& check, const RunConfig& run) {
@@ -243,6 +248,7 @@ void check_config(const LoadedConfig& config) {
     check_model(check, run.model);
     check_gates(check, run);
     check_data(check, run);
+    check_tasks(check, run);
     check_steps(check, run);
     check_profile(check, run);
     check_schedule(check, run);

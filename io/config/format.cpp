@@ -71,6 +71,11 @@ struct Formatter {
         for (const DataSource& source : value) items.push_back(format_source(source));
         return fmt::format("[{}]", join_names(items, ", "));
     }
+    std::string operator()(const std::vector<std::string>& value) const {
+        std::vector<std::string> items;
+        for (const std::string& file : value) items.push_back(format_text(file));
+        return fmt::format("[{}]", join_names(items, ", "));
+    }
 };
 
 }  // namespace
@@ -103,6 +108,7 @@ std::string describe_type(const KeySpec& key) {
         case KeyType::text: return "text";
         case KeyType::choice: return fmt::format("one of {}", join_names(key.choices, ", "));
         case KeyType::sources: return "a prefix of .bin/.idx files, a list of prefixes, or a list of {path, weight}";
+        case KeyType::files: return "a file or a list of files";
     }
     return "";
 }

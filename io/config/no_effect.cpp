@@ -164,6 +164,7 @@ void add_parallel_rules(Rules& rules, const RunConfig& run) {
 
 void add_record_rules(Rules& rules, const RunConfig& run) {
     const std::string& resume = run.checkpoint.resume;
+    rules.add(run.evaluation.every == 0, {"evaluation.tasks"}, {"evaluation.every"}, "there are no evaluations");
     rules.add(run.checkpoint.keep_last == 0, {"checkpoint.keep_every"}, {"checkpoint.keep_last"},
               "keep_last: 0 keeps every checkpoint");
     rules.add(resume != "auto" && resume != "never", {"checkpoint.init_from"}, {"checkpoint.resume"},

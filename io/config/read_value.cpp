@@ -168,6 +168,19 @@ ConfigValue read_sources(const KeySpec& key, const ConfigNode& node) {
     return sources;
 }
 
+std::string read_file_name(const KeySpec& key, const ConfigNode& node) {
+    if (node.kind != ConfigNode::Kind::scalar || node.text.empty()) refuse(key, node, "");
+    return node.text;
+}
+
+ConfigValue read_files(const KeySpec& key, const ConfigNode& node) {
+    if (node.kind == ConfigNode::Kind::nothing) refuse(key, node, "write [] for no file");
+    if (node.kind != ConfigNode::Kind::sequence) return std::vector<std::string>{read_file_name(key, node)};
+    std::vector<std::string> files;
+    for (const ConfigNode& item : node.items) files.push_back(read_file_name(key, item));
+    return files;
+}
+
 }  // namespace
 
 std::optional<std::int64_t> parse_integer(std::string_view text) {
@@ -195,6 +208,7 @@ std::optional<double> parse_real(std::string_view text) {
 
 ConfigValue read_value(const KeySpec& key, const ConfigNode& node) {
     if (key.type == KeyType::sources) return read_sources(key, node);
+    if (key.type == KeyType::files) return read_files(key, node);
     if (node.kind != ConfigNode::Kind::scalar) {
         const bool empty_text = node.kind == ConfigNode::Kind::nothing && key.type == KeyType::text;
         const std::string advice = empty_text                               ? "write \"\" for empty text"

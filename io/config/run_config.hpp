@@ -193,8 +193,9 @@ struct GuardConfig {
 };
 
 struct EvaluationConfig {
-    std::int64_t every = 500;     // steps; 0: never
-    std::int64_t samples = 1000;  // held-out samples per evaluation; 0: all
+    std::int64_t every = 500;        // steps; 0: never
+    std::int64_t samples = 1000;     // held-out samples per evaluation; 0: all
+    std::vector<std::string> tasks;  // files of multiple-choice questions (io/data/choice_task.hpp)
 };
 
 struct CheckpointConfig {

@@ -16,8 +16,9 @@
 namespace gpas {
 
 // The value of a key; an enumeration as its name.
-using ConfigValue = std::variant<std::int64_t, std::uint64_t, double, bool, std::string, std::vector<DataSource>>;
-enum class KeyType { integer, seed, real, boolean, text, choice, sources };
+using ConfigValue = std::variant<std::int64_t, std::uint64_t, double, bool, std::string, std::vector<DataSource>,
+                                 std::vector<std::string>>;
+enum class KeyType { integer, seed, real, boolean, text, choice, sources, files };
 
 // What a key decides. The role determines whether the key may change when a run resumes from a checkpoint, when it
 // takes initial weights from one (checkpoint.init_from), and in `gpas eval` and `gpas generate`. compare.hpp makes all

@@ -73,6 +73,7 @@ private:
         if constexpr (std::is_same_v<Member, bool>) return KeyType::boolean;
         if constexpr (std::is_same_v<Member, std::string>) return KeyType::text;
         if constexpr (std::is_same_v<Member, std::vector<DataSource>>) return KeyType::sources;
+        if constexpr (std::is_same_v<Member, std::vector<std::string>>) return KeyType::files;
     }
 
     std::vector<KeySpec>& keys_;

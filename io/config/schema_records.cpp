@@ -3,8 +3,9 @@
 namespace gpas::schema_parts {
 
 void declare_evaluation(SchemaBuilder& schema) {
-    auto evaluation = schema.section<EvaluationConfig>("evaluation", "Loss on held-out data during training",
-                                                       [](RunConfig& c) -> EvaluationConfig& { return c.evaluation; });
+    auto evaluation =
+        schema.section<EvaluationConfig>("evaluation", "Loss on held-out data and scores of tasks during training",
+                                         [](RunConfig& c) -> EvaluationConfig& { return c.evaluation; });
     evaluation.add("every", no_math, &EvaluationConfig::every,
                    {.help = "Steps between evaluations. 0: never.",
                     .unit = "steps",
@@ -15,6 +16,10 @@ void declare_evaluation(SchemaBuilder& schema) {
                     .unit = "samples",
                     .range = {0, 1e12},
                     .aliases = {"eval_iters", "eval_batches"}});
+    evaluation.add("tasks", no_math, &EvaluationConfig::tasks,
+                   {.help = "Files of multiple-choice questions (docs/tasks.md) that each evaluation scores. They need "
+                            "data.tokenizer.",
+                    .unit = "paths"});
 }
 
 void declare_checkpoint(SchemaBuilder& schema) {

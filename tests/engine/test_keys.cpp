@@ -107,6 +107,7 @@ protected:
                     if (choice != std::get<std::string>(value)) texts.push_back(choice);
                 break;
             case KeyType::sources: texts = {"[" + tokens_ + ", " + std::string(directory_ / "other") + "]"}; break;
+            case KeyType::files: texts = {"[" + std::string(directory_ / "task.jsonl") + "]"}; break;
             case KeyType::text: {
                 const std::map<std::string, std::string> known{
                     {"name", "another"},

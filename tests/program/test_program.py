@@ -126,6 +126,58 @@ def eval_compares_with_counting_models():
     assert abs(loss[0] - loss[1]) <= 1e-4, loss  # as printed
 
 
+def write_questions(name, count):
+    with open(name, "w") as file:
+        for i in range(count):
+            words = TEXT.split()[i % 20:]
+            choices = [" ".join(words[4 + k:5 + 2 * k]) for k in range(2 + i % 3)]
+            file.write(json.dumps({"context": " ".join(words[:4]), "choices": choices, "label": i % 2}) + "\n")
+
+
+def numbers_of(line):
+    return [float(word) for word in line.split() if word.replace(".", "").isdigit()]
+
+
+@check
+def eval_scores_tasks_on_every_layout_as_training_does():
+    write_questions("first.jsonl", 30)
+    write_questions("second.jsonl", 7)
+    files = ("--task", "first.jsonl", "--task", "second.jsonl")
+    alone = succeeds(gpas("eval", "run.yaml", *files)).stdout.splitlines()
+    assert [line.split()[0] for line in alone[1:]] == ["first", "second"] and alone[1].endswith(" 30 questions"), alone
+    for ranks, settings in ((2, ()), (2, ("parallel.tensor=2", "parallel.sequence_parallel=true")), (2, ("parallel.pipeline=2",))):
+        other = succeeds(gpas("eval", "run.yaml", *settings, *files, ranks=ranks)).stdout.splitlines()
+        for line, expected in zip(other[1:], alone[1:], strict=True):
+            assert all(abs(a - b) <= 1.1e-4 for a, b in zip(numbers_of(line), numbers_of(expected), strict=True)), (line, expected)
+    result = succeeds(gpas("train", "run.yaml", "directory=tasks", "evaluation.tasks=[first.jsonl, second.jsonl]", "data.valid_fraction=0",
+                           ranks=2))
+    records = [json.loads(line) for line in open("tasks/metrics.jsonl")]
+    tasks = [record for record in records if record["kind"] == "task"]
+    assert [(task["task"], task["step"]) for task in tasks] == [(name, step) for step in (5, 10) for name in ("first", "second")], tasks
+    expect("task first at step 10  acc" in result.stderr, result, "the scores")
+    after = succeeds(gpas("eval", "tasks", *files)).stdout.splitlines()
+    for line, task in zip(after[1:], tasks[2:], strict=True):
+        shares = [task[key + end] for key in ("acc", "acc_norm", "acc_bytes") for end in ("", "_stderr")]
+        expected = [*shares, task["bits_per_byte"], task["questions"]]
+        assert all(abs(a - b) <= 1e-4 for a, b in zip(numbers_of(line), expected, strict=True)), (line, task)
+
+
+@check
+def bad_tasks_are_refused_before_the_first_step():
+    write_questions("good.jsonl", 2)
+    with open("bad.jsonl", "w") as file:
+        file.write(open("good.jsonl").readline() + '{"context": "a", "choices": ["b", "c"], "label": 2}\n')
+    message = "bad.jsonl:2: label: found 2, expected the index of the right choice"
+    refused(gpas("eval", "run.yaml", "--task", "good.jsonl", "--task", "bad.jsonl"), 3, message)
+    refused(gpas("eval", "run.yaml", "--task", "bad.jsonl", ranks=2), 3, message)
+    refused(gpas("eval", "run.yaml", "--task", "none.jsonl"), 3, "none.jsonl: found no such file")
+    refused(gpas("eval", "run.yaml", "--task", "good.jsonl", "data.tokenizer=''"), 2, "data.tokenizer is not set")
+    expect(gpas("eval", "run.yaml", "--task", "good.jsonl", "--all").returncode == 2, gpas(), "--all has no meaning for tasks")
+    refused(gpas("train", "run.yaml", "directory=refused", "evaluation.tasks=bad.jsonl", ranks=2), 3, message)
+    refused(gpas("train", "run.yaml", "directory=refused", "evaluation.tasks=good.jsonl", "data.tokenizer=''"), 2, "found tasks and no")
+    assert not os.path.exists("refused"), os.listdir("refused")
+
+
 @check
 def eval_prints_the_number_of_the_papers_code():
     def losses(result):
