@@ -15,7 +15,7 @@
 namespace gpas {
 namespace {
 
-constexpr std::size_t wide_columns = 160;  // from this width on, fields are in two columns
+constexpr std::size_t two_column_width = 160;  // from this width on, fields are in two columns
 
 StepView last_record(const RunView& view) { return view.recent.empty() ? StepView{} : view.recent.back(); }
 
@@ -137,7 +137,7 @@ std::vector<Line> field_lines(const RunView& view, const ScreenOptions& options)
     std::vector<Line> fields{evaluation_field(view), speed_field(view), update_field(view)};
     if (options.rows >= tall_rows || !view.live) fields.push_back(time_field(view));
     fields.insert(fields.end(), {saved_field(view, options.now), memory_field(view), gates_field(view)});
-    if (options.columns < wide_columns) return fields;
+    if (options.columns < two_column_width) return fields;
     std::vector<Line> pairs;
     const std::size_t half = (fields.size() + 1) / 2, left_columns = options.columns / 2;
     for (std::size_t i = 0; i < half; ++i) {

@@ -70,12 +70,12 @@ Json json_of(const BranchRecord& record) {
             {"completed", record.completed}};
 }
 
-BranchRecord record_of(const Json& json) {
-    return {.config = json.at("config"),
-            .dataset_fingerprint = json.at("dataset_fingerprint"),
-            .tokenizer_fingerprint = json.at("tokenizer_fingerprint"),
-            .base = json.at("base"),
-            .completed = json.at("completed")};
+BranchRecord record_of(const Json& node) {
+    return {.config = node.at("config"),
+            .dataset_fingerprint = node.at("dataset_fingerprint"),
+            .tokenizer_fingerprint = node.at("tokenizer_fingerprint"),
+            .base = node.at("base"),
+            .completed = node.at("completed")};
 }
 
 struct Journal {
@@ -89,9 +89,9 @@ std::optional<Journal> read_journal(const path& directory) {
     const path file = directory / journal_name;
     const auto text = read_text(file);
     if (!text) return std::nullopt;
-    return parse(file, *text, [](const Json& json) {
-        Journal journal{.to = json.at("to"), .why = json.at("why"), .files = json.at("files"), .record = {}};
-        if (!json.at("record").is_null()) journal.record = record_of(json.at("record"));
+    return parse(file, *text, [](const Json& node) {
+        Journal journal{.to = node.at("to"), .why = node.at("why"), .files = node.at("files"), .record = {}};
+        if (!node.at("record").is_null()) journal.record = record_of(node.at("record"));
         return journal;
     });
 }

@@ -41,7 +41,7 @@ std::string error_text(int code, OnigErrorInfo* info) {
     return one_line({reinterpret_cast<const char*>(text.data()), std::size_t(length)});
 }
 
-std::string quoted(std::string_view pattern) {
+std::string quoted_pattern(std::string_view pattern) {
     const std::string text = one_line(std::string(pattern.substr(0, 80)));
     return "\"" + text + (pattern.size() > 80 ? "...\"" : "\"");
 }
@@ -65,7 +65,8 @@ Regex::Regex(const std::string& pattern, RegexDialect dialect, const std::string
     const int code = onig_new(&regex, bytes_of(pattern), bytes_of(pattern) + pattern.size(), ONIG_OPTION_NONE,
                               ONIG_ENCODING_UTF8, &syntax, &info);
     if (code != ONIG_NORMAL)
-        fail(ExitCode::bad_file, "{}: regular expression {}: {}", where, quoted(pattern), error_text(code, &info));
+        fail(ExitCode::bad_file, "{}: regular expression {}: {}", where, quoted_pattern(pattern),
+             error_text(code, &info));
     regex_ = std::shared_ptr<re_pattern_buffer>(regex, [](re_pattern_buffer* r) { onig_free(r); });
 }
 

@@ -42,10 +42,10 @@ void for_every_variant(const std::function<void(const ModelConfig&, const std::s
     ModelConfig config = small_model(Architecture::pre_gpas);
     config.gate.stop_gradient = false;
     check(config, "without stop-gradient");
-    for (const std::int64_t window : {1, 2, 5, 8, 9}) {
-        config = small_model(window == 5 ? Architecture::post_gpas : Architecture::pre_gpas);
-        config.sliding_window = window;
-        check(config, "window of " + std::to_string(window));
+    for (const std::int64_t sliding : {1, 2, 5, 8, 9}) {
+        config = small_model(sliding == 5 ? Architecture::post_gpas : Architecture::pre_gpas);
+        config.sliding_window = sliding;
+        check(config, "window of " + std::to_string(sliding));
     }
     config = small_model(Architecture::post_gpas);
     config.gate.stop_gradient = false;

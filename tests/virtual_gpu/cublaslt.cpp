@@ -25,15 +25,15 @@ struct Layout {
     std::int64_t rows, columns, stride;
 };
 
-std::size_t size_of(cudaDataType_t type) { return type == CUDA_R_16BF ? sizeof(bf16) : sizeof(float); }
+std::size_t value_bytes(cudaDataType_t type) { return type == CUDA_R_16BF ? sizeof(bf16) : sizeof(float); }
 
 Description& description(cublasLtMatmulDesc_t handle) { return *reinterpret_cast<Description*>(handle); }
 const Layout& layout(cublasLtMatrixLayout_t handle) { return *reinterpret_cast<const Layout*>(handle); }
 
 void touch_matrix(const void* data, const Layout& l, Access access) {
     for (std::int64_t column = 0; column < l.columns; ++column)
-        touch(static_cast<const std::byte*>(data) + std::size_t(column * l.stride) * size_of(l.type),
-              std::size_t(l.rows) * size_of(l.type), access);
+        touch(static_cast<const std::byte*>(data) + std::size_t(column * l.stride) * value_bytes(l.type),
+              std::size_t(l.rows) * value_bytes(l.type), access);
 }
 
 float element(const void* data, const Layout& l, std::int64_t row, std::int64_t column) {

@@ -19,7 +19,6 @@ namespace {
 constexpr std::size_t region_bytes = std::size_t(2) << 30;
 constexpr std::size_t page_bytes = 4096;
 constexpr std::size_t poisoned_bytes = 1 << 20;  // at the start of each allocation
-constexpr int poison = 0xff;                     // four such bytes are a NaN in fp32 and bf16, and -1 as an integer
 constexpr std::chrono::microseconds between_looks(100);
 constexpr std::chrono::microseconds slowness(200);
 constexpr std::chrono::milliseconds standstill(1);  // of the host, after which work runs that nobody asks for

@@ -25,6 +25,9 @@
 
 namespace gpas::virtual_gpu {
 
+// Fills memory that nothing was written to: four such bytes are a NaN in fp32 and bf16, and -1 as an integer.
+inline constexpr int poison = 0xff;
+
 // Work that ends only when other ranks have reached it: an NCCL kernel. Its GPU makes all calls, one at a time.
 class SharedWork {
 public:

@@ -28,7 +28,7 @@ Planted* from_environment() {
     return planted;
 }
 
-Planted& state() {
+Planted& planted_mistakes() {
     static Planted* const all = from_environment();
     return *all;
 }
@@ -36,7 +36,7 @@ Planted& state() {
 }  // namespace
 
 void plant(Mistake mistake, int rank, int index) {
-    Planted& all = state();
+    Planted& all = planted_mistakes();
     const std::lock_guard lock(all.mutex);
     all.mistake = mistake;
     all.rank = rank;
@@ -46,7 +46,7 @@ void plant(Mistake mistake, int rank, int index) {
 }
 
 bool planted(Mistake mistake) {
-    Planted& all = state();
+    Planted& all = planted_mistakes();
     const std::lock_guard lock(all.mutex);
     const int rank = chosen_device();
     const int count = all.counts[{mistake, rank}]++;
@@ -56,13 +56,13 @@ bool planted(Mistake mistake) {
 }
 
 bool was_planted() {
-    Planted& all = state();
+    Planted& all = planted_mistakes();
     const std::lock_guard lock(all.mutex);
     return all.made;
 }
 
 int places(Mistake mistake, int rank) {
-    Planted& all = state();
+    Planted& all = planted_mistakes();
     const std::lock_guard lock(all.mutex);
     return all.counts[{mistake, rank}];
 }

@@ -4,11 +4,11 @@ namespace gpas::virtual_gpu {
 namespace {
 
 constexpr std::size_t areas_bytes = (sizeof(RankArea) * most_ranks_of_group + 4095) / 4096 * 4096;
-constexpr std::size_t slots = most_ranks_of_group * 2 + most_ranks_of_group * most_ranks_of_group;
+constexpr std::size_t all_slots = most_ranks_of_group * 2 + most_ranks_of_group * most_ranks_of_group;
 
 }  // namespace
 
-Segment::Segment(const std::string& name) : file_(name, areas_bytes + slots * slot_bytes) {}
+Segment::Segment(const std::string& name) : file_(name, areas_bytes + all_slots * slot_bytes) {}
 
 RankArea& Segment::rank(int index) const { return static_cast<RankArea*>(file_.data())[index]; }
 

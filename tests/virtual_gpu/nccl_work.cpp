@@ -37,7 +37,6 @@ std::string describe(const CallArguments& c, const ncclComm& comm) {
 
 namespace {
 
-constexpr int poison = 0xff;
 constexpr std::size_t buffered_bytes = 64 << 10;  // a send up to this size ends without its receive
 
 Signature signature_of(const CallArguments& c) {

@@ -21,7 +21,7 @@ Stream* stream_of(cudaStream_t stream) {
 }
 Event& event_of(cudaEvent_t event) { return *reinterpret_cast<Event*>(event); }
 
-cudaError_t state() { return current_device().has_failed() ? cudaErrorLaunchFailure : cudaSuccess; }
+cudaError_t last_state() { return current_device().has_failed() ? cudaErrorLaunchFailure : cudaSuccess; }
 
 // Pinned host memory. Key: address.
 struct Pinned {
@@ -209,7 +209,7 @@ cudaError_t cudaMemGetInfo(std::size_t* free, std::size_t* total) {
 }
 cudaError_t cudaDeviceSynchronize() {
     current_device().synchronize("cudaDeviceSynchronize");
-    return state();
+    return last_state();
 }
 cudaError_t cudaGetLastError() { return cudaSuccess; }
 cudaError_t cudaPeekAtLastError() { return cudaSuccess; }
@@ -232,7 +232,7 @@ cudaError_t cudaMalloc(void** memory, std::size_t bytes) {
 }
 cudaError_t cudaFree(void* memory) {
     current_device().release(memory);
-    return state();
+    return last_state();
 }
 cudaError_t cudaHostAlloc(void** memory, std::size_t bytes, unsigned) {
     *memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -254,7 +254,7 @@ cudaError_t cudaFreeHost(void* memory) {
 }
 cudaError_t cudaMemsetAsync(void* to, int value, std::size_t bytes, cudaStream_t stream) {
     set(stream_of(stream), to, value, bytes);
-    return state();
+    return last_state();
 }
 cudaError_t cudaMemset(void* to, int value, std::size_t bytes) { return cudaMemsetAsync(to, value, bytes, nullptr); }
 cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
@@ -273,7 +273,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, std::size_t bytes, cudaM
         on->device->synchronize(on, "cudaMemcpyAsync to memory that is not pinned");
     if (kind == cudaMemcpyHostToDevice && !pinned().has(from))
         on->device->synchronize(on, "cudaMemcpyAsync from memory that is not pinned");
-    return state();
+    return last_state();
 }
 cudaError_t cudaMemcpy(void* to, const void* from, std::size_t bytes, cudaMemcpyKind kind) {
     const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind, nullptr);
@@ -304,12 +304,12 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
     Stream* const on = stream_of(stream);
     if (!on->device->finished(on)) return cudaErrorNotReady;
-    return state();
+    return last_state();
 }
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
     Stream* const on = stream_of(stream);
     on->device->synchronize(on, "cudaStreamSynchronize");
-    return state();
+    return last_state();
 }
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
     Stream* const on = stream_of(stream);
@@ -332,11 +332,11 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
     if (!event_of(event).device->finished(event_of(event))) return cudaErrorNotReady;
-    return state();
+    return last_state();
 }
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
     event_of(event).device->synchronize(event_of(event));
-    return state();
+    return last_state();
 }
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
     const auto& from = event_of(begin).last;
