@@ -124,7 +124,8 @@ void converse(NextLogits& next, const ChatTemplate& chat, const std::string& sys
     }
 }
 
-// Prints a JSON line per prompt: {"prompt": ..., "text": ..., "tokens": [...]}. The last batch is filled with copies of its last prompt.
+// Prints a JSON line per prompt: {"prompt": ..., "text": ..., "tokens": [...]}. The last batch is filled with copies of
+// its last prompt.
 void print_lines(NextLogits& next, const std::vector<std::string>& texts, const std::vector<Prompt>& prompts,
                  const Tokenizer& tokenizer, GenerationOptions options) {
     const std::size_t batch = std::size_t(next.batch());

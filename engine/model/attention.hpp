@@ -26,9 +26,9 @@ public:
     void extend(const LayerContext& shared, Tensor b, Tensor n, std::int64_t position);
     // dn = gradient of n        dn, db [R,C]; db: gradient of b
     void backward_input(const LayerContext& shared, Tensor dn, Tensor db, Tensor segment_begin);
-    // dWqkv [Q,C], dWout [C, heads·head_dim], dbqkv [Q] and dbout [C], fp32: +=. n [R,C]: the same bits as in forward. Call it directly after
-    // backward_input, with the same db: work still holds the gathered db. If the shape splits backward: at any later
-    // time, db absent.
+    // dWqkv [Q,C], dWout [C, heads·head_dim], dbqkv [Q] and dbout [C], fp32: +=. n [R,C]: the same bits as in forward.
+    // Call it directly after backward_input, with the same db: work still holds the gathered db. If the shape splits
+    // backward: at any later time, db absent.
     void backward_weight(const LayerContext& shared, Tensor n, Tensor db);
 
 private:

@@ -22,9 +22,9 @@ public:
     void forward_inner(const LayerContext& shared, Tensor n);
     // dn = gradient of n        dn, db [R,C]; db: gradient of b. Once per forward: it overwrites the saved gate_up.
     void backward_input(const LayerContext& shared, Tensor dn, Tensor db);
-    // dWgate_up [2F,C], dWdown [C,F], dbgate_up [2F] and dbdown [C], fp32: +=. n [R,C]: the same bits as in forward. Call it directly after
-    // backward_input, with the same db: work still holds the gathered db. If the shape splits backward: at any later
-    // time, db absent.
+    // dWgate_up [2F,C], dWdown [C,F], dbgate_up [2F] and dbdown [C], fp32: +=. n [R,C]: the same bits as in forward.
+    // Call it directly after backward_input, with the same db: work still holds the gathered db. If the shape splits
+    // backward: at any later time, db absent.
     void backward_weight(const LayerContext& shared, Tensor n, Tensor db);
 
 private:

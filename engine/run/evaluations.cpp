@@ -59,7 +59,8 @@ Evaluated Evaluations::evaluate(std::int64_t step) {
         return {.seconds = watch.seconds(), .loss = {}, .tasks = {}};
     }
     pending_ = false;
-    evaluated.seconds = watch.seconds();
+    if (evaluated.loss) evaluated.seconds += evaluated.loss->seconds;
+    for (const TaskMetrics& task : evaluated.tasks) evaluated.seconds += task.seconds;
     evaluated.complete = true;
     return evaluated;
 }

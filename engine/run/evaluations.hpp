@@ -15,7 +15,7 @@
 namespace gpas {
 
 struct Evaluated {
-    double seconds = 0.0;             // that training waited
+    double seconds = 0.0;             // of the evaluation: the sum of those of `loss` and `tasks`, if it is complete
     std::optional<EvalMetrics> loss;  // nothing: the evaluation was interrupted, or the run has no validation data
     std::vector<TaskMetrics> tasks;   // of evaluation.tasks, in their order; empty if the evaluation was interrupted
     bool complete = false;            // false: no evaluation was due, or it was interrupted
