@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -259,12 +260,15 @@ TEST(Attention, without_segments_sees_every_earlier_position) {
 
 // Around the tiles' sizes: 16, 32, 64 and 128 rows.
 TEST(Attention, stays_within_the_window_and_the_document) {
+    // The emulated GPU takes half a minute for all of them.
+    const bool every_window = test_device == Device::cpu || std::getenv("GPAS_TEST_EXHAUSTIVE") != nullptr;
     int turn = 0;
     for (const Dtype dtype : dtypes)
         for (const std::int64_t window : {1, 2, 31, 32, 33, 63, 64, 65, 130, 199, 200}) {
             const std::int64_t dims[] = {48, 6, 64, 96, 128};
             const Heads h = layouts[turn % 3];
-            check({200, h.batch, h.heads, h.kv_heads, dims[turn % 5], window}, dtype, 1.0, turn % 2 == 0);
+            if (every_window || turn % 2 == 0)  // else each window with one dtype
+                check({200, h.batch, h.heads, h.kv_heads, dims[turn % 5], window}, dtype, 1.0, turn / 2 % 2 == 0);
             ++turn;
         }
     for (const std::int64_t sequence : {257, 300}) check({sequence, 1, 2, 1, 48, 70}, Dtype::bf16, 1.0, false);
@@ -274,7 +278,7 @@ TEST(Attention, stays_within_the_window_and_the_document) {
 TEST(Attention, with_a_window_of_the_whole_sequence_has_the_bits_of_full_attention) {
     for (const Dtype dtype : dtypes)
         for (const std::int64_t window : {150, 1000}) {
-            AttentionRun full({150, 3, 4, 2, 64}, dtype, 1.0), windowed({150, 3, 4, 2, 64, window}, dtype, 1.0);
+            AttentionRun full({150, 1, 4, 2, 64}, dtype, 1.0), windowed({150, 1, 4, 2, 64, window}, dtype, 1.0);
             for (AttentionRun* run : {&full, &windowed}) {
                 run->forward(run->segments());
                 run->backward(run->segments());
