@@ -10,7 +10,7 @@
 namespace gpas::cpu {
 namespace {
 
-// A head of a row: where it is in qkv and in raw, its span, and its weight.
+// The position of one head in a row of qkv and in a row of raw, its span, and the position of its weight.
 struct NormedHead {
     std::int64_t at_qkv, at_raw;  // columns
     std::int64_t span;

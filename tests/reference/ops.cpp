@@ -162,7 +162,7 @@ std::vector<std::vector<std::size_t>> spans_of_row(const Heads& h, Int row, bool
     return spans;
 }
 
-// body(elements of one norm, whether they are queries), for every norm of every row
+// Calls body(elements of one norm, whether they are queries) per row and norm.
 template <class Body>
 void for_each_span(const Heads& h, bool whole, Body&& body) {
     for (Int row = 0; row < h.sequence * h.batch; ++row)
