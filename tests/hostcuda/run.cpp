@@ -113,7 +113,7 @@ public:
     // ---- called from fibres ----
 
     Fibre& fibre() { return *current_; }
-    int lane() const { return int(current_ - fibres_.data()) % lanes; }
+    int lane() const { return int(current_->thread.x) % lanes; }
     const Dim3& grid() const { return grid_; }
     const Dim3& size() const { return size_; }
     const Dim3& index() const { return index_; }
@@ -220,15 +220,16 @@ private:
         return true;
     }
 
-    static void hand_out(Fibre* warp, unsigned mask, std::size_t bytes) {
-        for (int to = 0; to < lanes; ++to) {
-            if ((mask >> to & 1U) == 0) continue;
+    void hand_out(Fibre* warp, unsigned mask, std::size_t bytes) {
+        if (bytes > 0) {
+            values_.assign(lanes * bytes, poison);
             for (int from = 0; from < lanes; ++from)
-                if ((mask >> from & 1U) != 0 && bytes > 0)
-                    std::memcpy(static_cast<char*>(warp[to].all) + std::size_t(from) * bytes, warp[from].mine, bytes);
+                if (mask >> from & 1U) std::memcpy(values_.data() + std::size_t(from) * bytes, warp[from].mine, bytes);
+            for (int to = 0; to < lanes; ++to)
+                if (mask >> to & 1U) std::memcpy(warp[to].all, values_.data(), values_.size());
         }
         for (int l = 0; l < lanes; ++l)
-            if ((mask >> l & 1U) != 0) warp[l].wait = Wait::none;
+            if (mask >> l & 1U) warp[l].wait = Wait::none;
     }
 
     // Threads that have ended are not waited for (as on sm_70 and later).
@@ -250,6 +251,7 @@ private:
     std::vector<Fibre> fibres_;
     std::vector<SharedArray> shared_;
     std::vector<unsigned char> dynamic_;
+    std::vector<unsigned char> values_;  // of the lanes that meet
     Fibre* current_ = nullptr;
     void* scheduler_ = nullptr;
     std::mt19937 random_;

@@ -73,7 +73,7 @@ void require_aligned(const void* pointer, std::size_t bytes, const char* what);
 
 void block_barrier(Place place);
 void warp_barrier(Place place, unsigned mask = every_lane);
-// all[l] = lane l's mine, for the lanes of mask; a barrier among them.
+// all[l] = lane l's mine for the lanes of mask, and poison for others, of 32 values; a barrier among the lanes of mask.
 void exchange(Place place, unsigned mask, const void* mine, void* all, std::size_t bytes);
 int shuffle_source(Place place, int lane);  // where a planted fault makes a shuffle read
 
@@ -91,10 +91,14 @@ T shuffle_xor(Place place, unsigned mask, T value, int other) {
 }
 // Bit l: lane l's value.
 inline unsigned ballot(Place place, unsigned mask, bool mine) {
-    bool all[32] = {};
-    exchange(place, mask, &mine, all, sizeof mine);
+    const unsigned char value = mine;
+    unsigned char all[32];
+    exchange(place, mask, &value, all, 1);
     unsigned bits = 0;
-    for (int l = 0; l < 32; ++l) bits |= unsigned(all[shuffle_source(place, l) % 32]) << l;
+    for (int l = 0; l < 32; ++l) {
+        const int source = shuffle_source(place, l) % 32;
+        if (mask >> source & 1U) bits |= unsigned(all[source]) << l;
+    }
     return bits;
 }
 

@@ -219,7 +219,12 @@ bool Device::finished(const Event& event) {
     Call lock(*this);
     if (!event.last) return true;
     if (settings_.scheduler != Scheduler::latest) called(lock);
-    if (!event.last->reached) return false;
+    if (!event.last->reached) {  // the host asks again: the processor is for other ranks
+        lock.unlock();
+        std::this_thread::sleep_for(between_looks);
+        lock.lock();
+        return false;
+    }
     host_.join(event.last->clock);
     return true;
 }
