@@ -47,7 +47,8 @@ HOW = {"kill": "was killed or died", "exit": "called exit()", "stop": "hangs (it
 OVERRIDES = {"spin": ["parallel.timeout_seconds=3"]}
 # Of mpirun: of the process that ended first (docs/failures.md). The watchers kill a rank that hangs.
 CODES = {"kill": [137, 6], "exit": [1, 6], "stop": [6, 137], "spin": [6, 137]}
-ON_GPU = ["compute.device=cuda"] if ON_GPUS else []
+# Kernels are slow on virtual GPUs: fewer micro-batches.
+ON_GPU = ["compute.device=cuda", "training.global_batch_size=4", "evaluation.samples=4"] if ON_GPUS else []
 
 
 def place(phase):

@@ -23,6 +23,8 @@ GPAS, SOURCE = map(os.path.abspath, sys.argv[1:3])
 PRIVATE_SLURM = os.path.join(os.path.dirname(os.path.abspath(__file__)), "private-slurm")
 PATIENCE = 150  # seconds until something that must happen is given up
 FOUR_RANKS = ["--nodes=2", "--ntasks-per-node=2"]
+# Runs that go on until they are told to end leave the processors to others, and take few steps.
+SLOW = "slow rank=0 phase=data seconds=0.05"
 
 
 # ---- commands, jobs, and what they leave
@@ -83,6 +85,7 @@ def trained_steps(name):
 def train(name, *options, overrides=()):
     """Submits a run with its own directory, log and file of changes."""
     stop_at(name, 0)
+    os.environ["GPAS_REHEARSE"] = SLOW
     return run("sbatch", "--parsable", *FOUR_RANKS, f"--output={name}.log", *options, "slurm/train.sbatch", "long.yaml",
                "mine.yaml", f"{name}.yaml", f"directory=runs/{name}", *overrides).strip()
 
@@ -188,6 +191,7 @@ def the_commands_of_the_documentation_do_what_it_says():
 @again_after_a_crash_in_mpi_init
 def jobs_of_a_chain_stop_before_their_time_limit_and_the_next_resumes():
     stop_at("linked", 0)
+    os.environ["GPAS_REHEARSE"] = SLOW
     run("slurm/chain.sh", "3", "linked", *FOUR_RANKS, "--time=1", "--output=linked.log", "slurm/train.sbatch", "long.yaml",
         "mine.yaml", "linked.yaml", "directory=runs/linked", "training.end_margin_seconds=40")
     wait_for_step("linked", 2)
@@ -273,6 +277,7 @@ def a_run_saves_before_its_time_limit_and_resumes():
 
 @again_after_a_crash_in_mpi_init
 def all_curves_are_those_of_an_undisturbed_run():
+    os.environ.pop("GPAS_REHEARSE", None)
     longest = max(len(steps(name)) for name in DISTURBED)
     run("srun", "--mpi=pmix", *FOUR_RANKS, "--time=10", GPAS, "train", "long.yaml", "mine.yaml", "directory=runs/undisturbed",
         "compute.threads=1", f"training.stop_after={longest}")
