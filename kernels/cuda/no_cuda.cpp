@@ -1,18 +1,15 @@
 // Replaces the CUDA backend in a build without CUDA: a function that needs a GPU throws Error(environment). No Context
 // can be on a GPU in such a build, so of these functions only the choice of a device is ever called.
+#include "kernels/cuda/no_cuda.hpp"
 #include "base/error.hpp"
-#include "kernels/backend.hpp"
 #include "kernels/cuda/gpu.hpp"
-#include "kernels/cuda/limits.hpp"
 #include "kernels/cuda/matmul.hpp"
 #include "kernels/cuda/profiling.hpp"
 
 namespace gpas::cuda {
 namespace {
 
-constexpr const char* reason = "this gpas was built without CUDA (no nvcc was found; see docs/cuda.md)";
-
-[[noreturn]] void refuse() { fail(ExitCode::environment, "{}", reason); }
+[[noreturn]] void refuse() { fail(ExitCode::environment, no_cuda_reason); }
 
 }  // namespace
 
@@ -20,7 +17,7 @@ bool built() { return false; }
 void prepare_environment() {}
 std::string environment_warning(int) { return {}; }
 int device_count(std::string* why_none) {
-    if (why_none != nullptr) *why_none = reason;
+    if (why_none != nullptr) *why_none = no_cuda_reason;
     return 0;
 }
 void choose_device(int) { refuse(); }
@@ -64,10 +61,6 @@ void Range::begin(const char*) { refuse(); }
 void Range::end() {}
 void start_profiler() { refuse(); }
 void stop_profiler() { refuse(); }
-
-const Backend& backend() { refuse(); }
-std::int64_t widest_row(Dtype, std::int64_t) { refuse(); }
-std::string attention_refusal(AttentionShape) { refuse(); }
 
 std::string matmul_machine(Context&) { refuse(); }
 std::vector<MatmulChoice> fastest_matmuls(Context&, std::span<const MatmulKey>) { refuse(); }

@@ -5,13 +5,13 @@
 #include "engine/step/replica.hpp"
 #include "io/config/check.hpp"
 #include "parallel/mpi/mpi_communicator.hpp"
+#include "tests/support/exhaustive.hpp"
 #include "tests/support/tiny_run.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 #include <functional>
 
 namespace gpas::layouts {
@@ -48,8 +48,7 @@ inline constexpr std::size_t layout_step = 3;  // they take minutes then
 inline constexpr std::size_t layout_step = 1;
 #endif
 
-// Set by scripts/test --exhaustive: every combination, instead of each of its parts a few times, and longer runs.
-inline bool exhaustive() { return std::getenv("GPAS_TEST_EXHAUSTIVE") != nullptr; }
+using test_support::exhaustive;
 
 // The steps of a run, a multiple of 3.
 inline int run_steps() { return exhaustive() ? 30 : 12; }

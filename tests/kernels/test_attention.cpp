@@ -1,12 +1,12 @@
 // attention and attention_backward against softmax written out in double precision.
 #include "base/error.hpp"
 #include "kernels/ops.hpp"
+#include "tests/support/exhaustive.hpp"
 #include "tests/support/owned_tensor.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -222,7 +222,6 @@ struct Heads {
     std::int64_t batch, heads, kv_heads;
 };
 constexpr Heads layouts[] = {{1, 2, 2}, {3, 4, 2}, {2, 3, 1}};
-constexpr Dtype dtypes[] = {Dtype::fp32, Dtype::bf16};
 
 TEST(Attention, and_its_backward_agree_with_softmax_written_out) {
     int turn = 0;
@@ -261,7 +260,7 @@ TEST(Attention, without_segments_sees_every_earlier_position) {
 // Around the tiles' sizes: 16, 32, 64 and 128 rows.
 TEST(Attention, stays_within_the_window_and_the_document) {
     // The emulated GPU takes half a minute for all of them.
-    const bool every_window = test_device == Device::cpu || std::getenv("GPAS_TEST_EXHAUSTIVE") != nullptr;
+    const bool every_window = test_device == Device::cpu || exhaustive();
     int turn = 0;
     for (const Dtype dtype : dtypes)
         for (const std::int64_t window : {1, 2, 31, 32, 33, 63, 64, 65, 130, 199, 200}) {
@@ -328,7 +327,7 @@ TEST(Attention, gives_the_same_bits_for_one_to_four_threads) {
     for (const Dtype dtype : dtypes) {
         const AttentionShape s{150, 3, 6, 2, 48};
         std::vector<std::vector<std::byte>> one;
-        for (int threads = 1; threads <= most_threads; ++threads) {
+        for (int threads = 1; threads <= most_threads(); ++threads) {
             AttentionRun run(s, dtype, 1.0, threads);
             run.forward(run.segments());
             run.backward(run.segments());
@@ -384,7 +383,7 @@ TEST(AttentionLast, gives_the_same_bits_for_one_to_four_threads) {
     const AttentionShape s{150, 3, 6, 2, 48};
     for (const Dtype dtype : dtypes) {
         std::vector<std::byte> one;
-        for (int threads = 1; threads <= most_threads; ++threads) {
+        for (int threads = 1; threads <= most_threads(); ++threads) {
             AttentionRun run(s, dtype, 1.0, threads);
             OwnedTensor o(dtype, {s.batch, s.heads * s.head_dim});
             attention_last(run.context, o, run.qkv, s);

@@ -15,7 +15,7 @@ namespace {
 
 using namespace test_support;
 
-constexpr std::int64_t scratch_size = 1 << 22;
+constexpr std::int64_t flat_scratch = 1 << 22;
 constexpr std::int64_t lengths[] = {1, 15, 16, 17, 1000, 8192, 8200, 70001};
 
 TEST(Adamw, takes_the_steps_of_the_paper) {
@@ -24,7 +24,7 @@ TEST(Adamw, takes_the_steps_of_the_paper) {
             m(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0));
         OwnedTensor v(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0)), copy(Dtype::bf16, {n});
         std::vector<double> rw = w.values(), rm(std::size_t(n), 0.0), rv(std::size_t(n), 0.0);
-        Context context(2, device_arena(scratch_size));
+        Context context(2, device_arena(flat_scratch));
         const OwnedTensor quarter(Dtype::fp64, {1}, {0.25});
         const int steps = 20;
         for (int t = 1; t <= steps; ++t) {
@@ -99,7 +99,7 @@ TEST(Adamw, is_true_to_double_precision_for_every_beta) {
         OwnedTensor m(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0)),
             v(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0));
         AdamwReference expected{std::size_t(n)};
-        Context context(1, device_arena(scratch_size));
+        Context context(1, device_arena(flat_scratch));
         for (int t = 1; t <= 1000; ++t) {
             const OwnedTensor g(Dtype::fp32, {n}, random_values(n, unsigned(t)));
             OwnedTensor w(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0));
@@ -124,7 +124,7 @@ TEST(Adamw, without_memory_takes_the_gradient_as_it_is) {
     OwnedTensor w(Dtype::fp32, {n}, {0.0, 0.0, 0.0}), m(Dtype::fp32, {n}, {1e20, -3.0, 1e-20}),
         v(Dtype::fp32, {n}, {1e30, 7.0, 1e-30});
     const OwnedTensor g(Dtype::fp32, {n}, {1e-5, 0.5, 1e5});
-    Context context(1, device_arena(scratch_size));
+    Context context(1, device_arena(flat_scratch));
     const AdamwPiece piece{.w = w, .m = m, .v = v, .gradient = g};
     adamw(context, {&piece, 1}, {.learning_rate = 1.0, .beta1 = 0.0, .beta2 = 0.0, .epsilon = 1e-30, .step = 5});
     for (std::int64_t i = 0; i < n; ++i) {
@@ -143,7 +143,7 @@ TEST(Adamw, decays_by_less_than_a_rounding_of_one) {
         v(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 0.0));
     const std::vector<double> before = w.values();
     const OwnedTensor g(Dtype::fp32, {n}, std::vector<double>(std::size_t(n), 1.0));
-    Context context(1, device_arena(scratch_size));
+    Context context(1, device_arena(flat_scratch));
     const AdamwPiece piece{.w = w, .m = m, .v = v, .gradient = g, .weight_decay = 0.5};
     adamw(context, {&piece, 1}, {.learning_rate = 5e-8, .epsilon = 1e-12, .step = 1});
     for (std::int64_t i = 0; i < n; ++i) {
@@ -160,8 +160,8 @@ TEST(SquaredNorm, is_exact_to_a_few_roundings_and_independent_of_threads) {
             double expected = 0.0;
             for (const double value : x.values()) expected += value * value;
             double first = 0.0;
-            for (int threads = 1; threads <= most_threads; ++threads) {
-                Context context(threads, poisoned_scratch(scratch_size));
+            for (int threads = 1; threads <= most_threads(); ++threads) {
+                Context context(threads, poisoned_scratch(flat_scratch));
                 const OwnedTensor sum(Dtype::fp64, {1}, {1.0});  // added to
                 const Tensor tensors[] = {x};
                 squared_norm(context, sum, tensors);
@@ -183,13 +183,13 @@ TEST(SquaredNorm, of_many_tensors_is_the_sum_of_theirs) {
     }
     const std::vector<Tensor> tensors(owned.begin(), owned.end());
     const OwnedTensor sum(Dtype::fp64, {1}, {0.0});
-    Context context(2, poisoned_scratch(scratch_size));
+    Context context(2, poisoned_scratch(flat_scratch));
     squared_norm(context, sum, tensors);
     EXPECT_NEAR(sum.at(0), expected, 64 * 0x1p-24 * expected);
 }
 
 TEST(FirstNonFinite, finds_the_first_and_nothing_else) {
-    Context context(3, device_arena(scratch_size));
+    Context context(3, device_arena(flat_scratch));
     OwnedTensor x(Dtype::fp32, {200000}, random_values(200000, 4));
     EXPECT_EQ(first_non_finite(context, x), -1);
     x.set(199999, NAN);
@@ -210,8 +210,8 @@ TEST(Fingerprint, is_the_sum_of_its_terms_and_depends_on_every_bit) {
             };
             std::uint64_t expected = 0;
             for (std::int64_t i = 0; i < n; ++i) expected += fingerprint_term(i, bits_at(i));
-            for (int threads = 1; threads <= most_threads; ++threads) {
-                Context context(threads, poisoned_scratch(scratch_size));
+            for (int threads = 1; threads <= most_threads(); ++threads) {
+                Context context(threads, poisoned_scratch(flat_scratch));
                 ASSERT_EQ(fingerprint(context, x), expected) << n << " elements, " << threads << " threads";
                 for (const std::int64_t i : {std::int64_t(0), n / 2, n - 1}) {
                     auto* byte = static_cast<unsigned char*>(view.data) + i * bytes_per_element(dtype);
@@ -230,7 +230,7 @@ TEST(Cast, rounds_to_nearest_even_like_the_scalar_type) {
         values.push_back(special);
     const std::int64_t n = std::int64_t(values.size());
     OwnedTensor x(Dtype::fp32, {n}, values), y(Dtype::bf16, {n}), back(Dtype::fp32, {n});
-    Context context(2, device_arena(scratch_size));
+    Context context(2, device_arena(flat_scratch));
     cast(context, y, x);
     cast(context, back, y);
     for (std::int64_t i = 0; i < n; ++i) {
@@ -244,7 +244,7 @@ TEST(Cast, rounds_to_nearest_even_like_the_scalar_type) {
 }
 
 TEST(FillAndScale, reach_every_element_and_no_other) {
-    Context context(2, device_arena(scratch_size));
+    Context context(2, device_arena(flat_scratch));
     for (const Dtype dtype : {Dtype::fp32, Dtype::bf16})
         for (const std::int64_t n : lengths) {
             OwnedTensor x(dtype, {n});
@@ -265,7 +265,7 @@ TEST(Philox, gives_the_published_words) {
 }
 
 TEST(FillNormal, depends_on_the_element_and_not_on_how_a_range_is_cut) {
-    Context context(2, device_arena(scratch_size));
+    Context context(2, device_arena(flat_scratch));
     OwnedTensor whole(Dtype::fp32, {100003});
     fill_normal(context, whole, 42, 5, 0.02F);
     for (const auto& [begin, count] : {std::pair<std::int64_t, std::int64_t>{0, 1}, {1, 2}, {777, 1001}, {99999, 4}}) {
@@ -280,7 +280,7 @@ TEST(FillNormal, depends_on_the_element_and_not_on_how_a_range_is_cut) {
 
 TEST(FillNormal, has_the_moments_and_tails_of_the_normal_distribution) {
     constexpr std::int64_t n = 2000000;
-    Context context(2, device_arena(scratch_size));
+    Context context(2, device_arena(flat_scratch));
     OwnedTensor x(Dtype::fp32, {n});
     fill_normal(context, x, 7, 0, 1.0F);
     double mean = 0.0, square = 0.0, fourth = 0.0, beyond = 0.0, neighbours = 0.0;

@@ -13,8 +13,7 @@ namespace {
 using namespace test_support;
 using reference::Vec;
 
-constexpr std::int64_t scratch_size = 1 << 22;
-constexpr Dtype dtypes[] = {Dtype::fp32, Dtype::bf16};
+constexpr std::int64_t loss_scratch = 1 << 22;
 
 std::vector<std::int32_t> some_labels(std::int64_t rows, std::int64_t vocabulary) {
     std::vector<std::int32_t> labels;
@@ -35,19 +34,20 @@ double loss_of(Context& context, Tensor stats, Tensor labels) {
     return sum.at(0);
 }
 
-struct Shape {
+struct LogitsShape {
     std::int64_t rows, vocabulary;
 };
-constexpr Shape shapes[] = {{1, 1}, {1, 2}, {9, 43}, {70, 1000}, {5, 2047}, {4, 2048}, {2, 32000}, {3, 32003}};
+constexpr LogitsShape logits_shapes[] = {{1, 1},    {1, 2},    {9, 43},    {70, 1000},
+                                         {5, 2047}, {4, 2048}, {2, 32000}, {3, 32003}};
 
 TEST(CrossEntropy, loss_and_gradient_are_those_of_the_reference) {
-    for (const Shape s : shapes)
+    for (const LogitsShape s : logits_shapes)
         for (const double size : {1.0, 30.0, 5000.0})
             for (const Dtype dtype : dtypes) {
                 std::vector<std::int32_t> labels = some_labels(s.rows, s.vocabulary);
                 OwnedTensor logits(Dtype::fp32, {s.rows, s.vocabulary}, some_logits(s.rows, s.vocabulary, size));
                 OwnedTensor stats(Dtype::fp32, {s.rows, 3}), dlogits(dtype, {s.rows, s.vocabulary});
-                Context context(2, poisoned_scratch(scratch_size));
+                Context context(2, poisoned_scratch(loss_scratch));
                 cross_entropy_stats(context, stats, logits, view(labels), 0);
                 const double loss = loss_of(context, stats, view(labels));
                 cross_entropy_backward(
@@ -74,7 +74,7 @@ TEST(CrossEntropy, losses_of_tokens_are_the_terms_of_their_sum) {
     std::vector<std::int32_t> labels = some_labels(rows, vocabulary);
     const OwnedTensor logits(Dtype::fp32, {rows, vocabulary}, some_logits(rows, vocabulary, 5.0));
     const OwnedTensor stats(Dtype::fp32, {rows, 3}), losses(Dtype::fp64, {rows});
-    Context context(2, poisoned_scratch(scratch_size));
+    Context context(2, poisoned_scratch(loss_scratch));
     cross_entropy_stats(context, stats, logits, view(labels), 0);
     cross_entropy_token_losses(context, losses, stats, view(labels));
     double sum = 0.0;
@@ -97,7 +97,7 @@ TEST(CrossEntropy, works_in_place_and_clears_rows_without_a_label_whatever_they_
     OwnedTensor stats(Dtype::fp32, {2, 3}), separate(Dtype::fp32, {2, 19});
     logits.set(19 + 5, INFINITY);
     logits.set(19 + 6, NAN);
-    Context context(1, poisoned_scratch(scratch_size));
+    Context context(1, poisoned_scratch(loss_scratch));
     cross_entropy_stats(context, stats, logits, view(labels), 0);
     for (const Tensor dlogits : {separate.tensor(), logits.tensor()})
         cross_entropy_backward(context, {.dlogits = dlogits, .logits = logits, .stats = stats, .labels = view(labels)});
@@ -117,7 +117,7 @@ TEST(CrossEntropy, slices_of_the_vocabulary_combine_to_the_whole) {
             (j < cut ? left : right)
                 .set(j < cut ? t * cut + j : t * (vocabulary - cut) + j - cut, logits[std::size_t(t * vocabulary + j)]);
     OwnedTensor a(Dtype::fp32, {rows, 3}), b(Dtype::fp32, {rows, 3}), all(Dtype::fp32, {rows, 3});
-    Context context(2, poisoned_scratch(scratch_size));
+    Context context(2, poisoned_scratch(loss_scratch));
     cross_entropy_stats(context, a, left, view(labels), 0);
     cross_entropy_stats(context, b, right, view(labels), cut);
     cross_entropy_stats(context, all, whole, view(labels), 0);
@@ -140,7 +140,7 @@ TEST(Embedding, copies_rows_and_adds_gradients_of_repeated_ids_in_row_order) {
             OwnedTensor w(dtype, {11, columns}, random_values(11 * columns, 1)), h(dtype, {rows, columns});
             OwnedTensor dh(dtype, {rows, columns}, random_values(rows * columns, 2));
             OwnedTensor dw(Dtype::fp32, {11, columns}, Vec(std::size_t(11 * columns), 1.0));
-            Context context(3, poisoned_scratch(scratch_size));
+            Context context(3, poisoned_scratch(loss_scratch));
             embedding(context, h, w, view(ids), 0);
             embedding_backward(context, dw, dh, view(ids), 0);
             std::vector<float> expected(std::size_t(11 * columns), 1.0F);
@@ -167,21 +167,22 @@ TEST(Embedding, adds_gradients_of_many_tokens_in_row_order) {
         for (std::int64_t j = 0; j < columns && 0 <= row && row < table_rows; ++j)
             expected[std::size_t(row * columns + j)] += float(dh.at(t * columns + j));
     }
-    Context context(2, poisoned_scratch(scratch_size));
+    Context context(2, poisoned_scratch(loss_scratch));
     embedding_backward(context, dw, dh, view(ids), first_row);
     for (std::size_t i = 0; i < expected.size(); ++i) ASSERT_EQ(dw.at(std::int64_t(i)), double(expected[i])) << i;
 }
 
 TEST(Swiglu, forward_and_backward_are_those_of_the_reference_also_in_place) {
     for (const Dtype dtype : dtypes)
-        for (const Shape s : {Shape{1, 1}, Shape{3, 7}, Shape{2, 8}, Shape{33, 43}, Shape{7, 256}, Shape{5, 1368},
-                              Shape{2, 5461}, Shape{2, 5464}}) {
+        for (const LogitsShape s :
+             {LogitsShape{1, 1}, LogitsShape{3, 7}, LogitsShape{2, 8}, LogitsShape{33, 43}, LogitsShape{7, 256},
+              LogitsShape{5, 1368}, LogitsShape{2, 5461}, LogitsShape{2, 5464}}) {
             const std::int64_t width = s.vocabulary;
             Vec values = random_values(s.rows * 2 * width, 3);
             for (double& x : values) x *= 9.0;
             OwnedTensor gate_up(dtype, {s.rows, 2 * width}, values), act(dtype, {s.rows, width});
             OwnedTensor dact(dtype, {s.rows, width}, random_values(s.rows * width, 4)), d(dtype, {s.rows, 2 * width});
-            Context context(2, poisoned_scratch(scratch_size));
+            Context context(2, poisoned_scratch(loss_scratch));
             const Vec expected = reference::swiglu(gate_up.values(), width);
             const Vec gradient = reference::swiglu_backward(dact.values(), gate_up.values(), width);
             swiglu(context, act, gate_up);
@@ -200,13 +201,13 @@ TEST(Swiglu, forward_and_backward_are_those_of_the_reference_also_in_place) {
 
 TEST(Loss, gives_the_same_bits_for_one_to_four_threads) {
     std::vector<std::vector<std::byte>> first;
-    for (int threads = 1; threads <= most_threads; ++threads) {
+    for (int threads = 1; threads <= most_threads(); ++threads) {
         std::vector<std::int32_t> labels = some_labels(301, 1003);
         OwnedTensor logits(Dtype::fp32, {301, 1003}, some_logits(301, 1003, 3.0)), stats(Dtype::fp32, {301, 3});
         OwnedTensor dw(Dtype::fp32, {1003, 40}, Vec(40 * 1003, 0.0)),
             dh(Dtype::bf16, {301, 40}, random_values(301 * 40, 2));
         std::vector<std::int32_t> ids(301, 5);
-        Context context(threads, poisoned_scratch(scratch_size));
+        Context context(threads, poisoned_scratch(loss_scratch));
         cross_entropy_stats(context, stats, logits, view(labels), 0);
         cross_entropy_backward(context, {.dlogits = logits, .logits = logits, .stats = stats, .labels = view(labels)});
         embedding_backward(context, dw, dh, view(ids), 0);

@@ -16,13 +16,13 @@ using test_support::poisoned_scratch;
 using test_support::random_values;
 using test_support::unit_roundoff;
 
-struct Shape {
+struct ProductShape {
     std::int64_t tokens, out, in;
 };
 
 // Usual sizes, several blocks of rows and of columns, and sizes that nothing divides.
-const Shape shapes[] = {{1, 1, 1},    {7, 3, 5},       {64, 48, 32},   {129, 43, 1368}, {513, 65, 17},
-                        {1, 700, 64}, {1025, 31, 130}, {43, 5461, 16}, {16, 8200, 3},   {640, 96, 200}};
+const ProductShape product_shapes[] = {{1, 1, 1},    {7, 3, 5},       {64, 48, 32},   {129, 43, 1368}, {513, 65, 17},
+                                       {1, 700, 64}, {1025, 31, 130}, {43, 5461, 16}, {16, 8200, 3},   {640, 96, 200}};
 
 // Sums of `length` products in fp32, in any order, with or without fused multiply-add: |error| ≤ length · u · Σ|a||b|
 // up to terms of order u². bf16 products are exact in fp32. Then one rounding on storing.
@@ -50,14 +50,14 @@ struct Sum {
     }
 };
 
-Context context_with(int threads) { return Context(threads, poisoned_scratch(1 << 16)); }
+Context product_context(int threads) { return Context(threads, poisoned_scratch(1 << 16)); }
 
-void check_forward(Shape s, Dtype in, Dtype out) {
+void check_forward(ProductShape s, Dtype in, Dtype out) {
     SCOPED_TRACE(fmt::format("{}[{},{}] x {}[{},{}]", dtype_name(in), s.tokens, s.in, dtype_name(out), s.out, s.in));
     const OwnedTensor x(in, {s.tokens, s.in}, random_values(s.tokens * s.in, 1));
     const OwnedTensor w(in, {s.out, s.in}, random_values(s.out * s.in, 2));
     const OwnedTensor y(out, {s.tokens, s.out});
-    Context context = context_with(2);
+    Context context = product_context(2);
     matmul(context, y, x, w);
     EXPECT_TRUE(y.guards_are_intact());
     const auto xs = x.values();
@@ -72,12 +72,12 @@ void check_forward(Shape s, Dtype in, Dtype out) {
         }
 }
 
-void check_dx(Shape s, Dtype dtype) {
+void check_dx(ProductShape s, Dtype dtype) {
     SCOPED_TRACE(fmt::format("{} tokens {} out {} in {}", dtype_name(dtype), s.tokens, s.out, s.in));
     const OwnedTensor dy(dtype, {s.tokens, s.out}, random_values(s.tokens * s.out, 3));
     const OwnedTensor w(dtype, {s.out, s.in}, random_values(s.out * s.in, 4));
     const OwnedTensor dx(dtype, {s.tokens, s.in});
-    Context context = context_with(2);
+    Context context = product_context(2);
     matmul_dx(context, dx, dy, w);
     EXPECT_TRUE(dx.guards_are_intact());
     const auto ds = dy.values();
@@ -92,13 +92,13 @@ void check_dx(Shape s, Dtype dtype) {
         }
 }
 
-void check_dw(Shape s, Dtype dtype) {
+void check_dw(ProductShape s, Dtype dtype) {
     SCOPED_TRACE(fmt::format("{} tokens {} out {} in {}", dtype_name(dtype), s.tokens, s.out, s.in));
     const OwnedTensor dy(dtype, {s.tokens, s.out}, random_values(s.tokens * s.out, 5));
     const OwnedTensor x(dtype, {s.tokens, s.in}, random_values(s.tokens * s.in, 6));
     const auto before = random_values(s.out * s.in, 7);
     const OwnedTensor dw(Dtype::fp32, {s.out, s.in}, before);
-    Context context = context_with(2);
+    Context context = product_context(2);
     matmul_dw(context, dw, dy, x);
     EXPECT_TRUE(dw.guards_are_intact());
     const auto ds = dy.values();
@@ -115,33 +115,33 @@ void check_dw(Shape s, Dtype dtype) {
 }
 
 TEST(Matmul, IsTheSumOfProductsInFp32) {
-    for (const Shape& s : shapes) check_forward(s, Dtype::fp32, Dtype::fp32);
+    for (const ProductShape& s : product_shapes) check_forward(s, Dtype::fp32, Dtype::fp32);
 }
 
 TEST(Matmul, OfBf16IsSummedInFp32AndRoundedOnce) {
-    for (const Shape& s : shapes) check_forward(s, Dtype::bf16, Dtype::bf16);
+    for (const ProductShape& s : product_shapes) check_forward(s, Dtype::bf16, Dtype::bf16);
 }
 
 TEST(Matmul, OfBf16WritesFp32LogitsWithoutRounding) {
-    for (const Shape& s : shapes) check_forward(s, Dtype::bf16, Dtype::fp32);
+    for (const ProductShape& s : product_shapes) check_forward(s, Dtype::bf16, Dtype::fp32);
 }
 
 TEST(MatmulDx, IsTheGradientOfTheInput) {
-    for (const Shape& s : shapes) check_dx(s, Dtype::fp32);
-    for (const Shape& s : shapes) check_dx(s, Dtype::bf16);
+    for (const ProductShape& s : product_shapes) check_dx(s, Dtype::fp32);
+    for (const ProductShape& s : product_shapes) check_dx(s, Dtype::bf16);
 }
 
 TEST(MatmulDw, AddsTheGradientOfTheWeightToWhatIsThere) {
-    for (const Shape& s : shapes) check_dw(s, Dtype::fp32);
-    for (const Shape& s : shapes) check_dw(s, Dtype::bf16);
+    for (const ProductShape& s : product_shapes) check_dw(s, Dtype::fp32);
+    for (const ProductShape& s : product_shapes) check_dw(s, Dtype::bf16);
 }
 
 struct Results {
     OwnedTensor y, dx, dw;
 };
 
-Results all_products(Shape s, Dtype dtype, int threads) {
-    Context context = context_with(threads);
+Results all_products(ProductShape s, Dtype dtype, int threads) {
+    Context context = product_context(threads);
     const OwnedTensor x(dtype, {s.tokens, s.in}, random_values(s.tokens * s.in, 1));
     const OwnedTensor w(dtype, {s.out, s.in}, random_values(s.out * s.in, 2));
     const OwnedTensor dy(dtype, {s.tokens, s.out}, random_values(s.tokens * s.out, 3));
@@ -156,8 +156,8 @@ Results all_products(Shape s, Dtype dtype, int threads) {
 
 TEST(Matmul, GivesTheSameBitsForOneToFourThreads) {
     for (const Dtype dtype : {Dtype::fp32, Dtype::bf16}) {
-        for (const Shape s :
-             {Shape{2048, 512, 512}, Shape{1027, 1536, 43}, Shape{300, 5461, 65}, Shape{5, 2736, 512}}) {
+        for (const ProductShape s : {ProductShape{2048, 512, 512}, ProductShape{1027, 1536, 43},
+                                     ProductShape{300, 5461, 65}, ProductShape{5, 2736, 512}}) {
             const Results one = all_products(s, dtype, 1);
             for (int threads = 2; threads <= 4; ++threads) {
                 SCOPED_TRACE(fmt::format("{} tokens {} out {} in {}, {} threads", dtype_name(dtype), s.tokens, s.out,
@@ -202,7 +202,7 @@ std::string message_of(Context& context, Tensor y, Tensor x, Tensor w) {
 }
 
 TEST(Matmul, NamesTheTensorsThatDoNotFit) {
-    Context context = context_with(1);
+    Context context = product_context(1);
     const OwnedTensor x(Dtype::fp32, {4, 6});
     const OwnedTensor y(Dtype::fp32, {4, 5});
     const OwnedTensor w(Dtype::fp32, {5, 7});

@@ -17,7 +17,7 @@ using test_support::poisoned_scratch;
 using test_support::random_values;
 using test_support::unit_roundoff;
 
-Context context_with(int threads) { return Context(threads, poisoned_scratch(1 << 24)); }
+Context qk_norm_context(int threads) { return Context(threads, poisoned_scratch(1 << 24)); }
 
 // |found - expected| <= tolerance, for each element
 void expect_near(const OwnedTensor& found, const Vec& expected, double tolerance) {
@@ -37,7 +37,7 @@ TEST(Bias, IsAddedToEachRowAndItsGradientIsTheSumOfTheRows) {
             Vec gradient = dbias.values(), sum = y.values();
             reference::add_bias_gradient(gradient, sum);
             reference::add_bias(sum, bias.values());
-            Context context = context_with(2);
+            Context context = qk_norm_context(2);
             bias_gradient(context, dbias, y);
             add_bias(context, y, bias);
             // One rounding of a sum of two numbers below 1; and one rounding per added row, with a partial sum that
@@ -53,7 +53,7 @@ TEST(Bias, OfAMatrixInStorageIsARow) {
     Vec sum = y.values(), gradient(8);
     reference::add_bias_gradient(gradient, sum);
     reference::add_bias(sum, bias.values());
-    Context context = context_with(1);
+    Context context = qk_norm_context(1);
     bias_gradient(context, dbias, y);
     add_bias(context, y, bias);
     expect_near(y, sum, 1e-6);
@@ -62,18 +62,18 @@ TEST(Bias, OfAMatrixInStorageIsARow) {
 
 TEST(Bias, RefusesOtherSizes) {
     const OwnedTensor y(Dtype::fp32, {3, 8}), bias(Dtype::fp32, {7});
-    Context context = context_with(1);
+    Context context = qk_norm_context(1);
     EXPECT_THROW(add_bias(context, y, bias), Error);
     EXPECT_THROW(bias_gradient(context, bias, y), Error);
 }
 
-struct Case {
+struct HeadsCase {
     std::int64_t rows, heads, kv_heads, head_dim;
     bool whole;
 };
 
 // The four operations of a rank that has all heads, and the same values in double precision.
-void check(const Case& c, Dtype dtype, int threads) {
+void check(const HeadsCase& c, Dtype dtype, int threads) {
     SCOPED_TRACE(fmt::format("{} {} rows, heads {}/{} of {}, whole {}", dtype_name(dtype), c.rows, c.heads, c.kv_heads,
                              c.head_dim, c.whole));
     const AttentionShape shape{
@@ -93,7 +93,7 @@ void check(const Case& c, Dtype dtype, int threads) {
     const Vec expected = norm_heads(qkv.values(), h, exact);
     const Vec expected_d = norm_heads_backward(expected_dwq, expected_dwk, dqkv.values(), qkv.values(), h, exact);
 
-    Context context = context_with(threads);
+    Context context = qk_norm_context(threads);
     qk_squares(context, squares, qkv, norm);
     qk_norm(context, qkv, raw, squares, norm);
     qk_dots(context, dots, dqkv, raw, norm);
@@ -131,7 +131,7 @@ TEST(QkNorm, OverTheProjectionIsSharedByRanks) {
     const OwnedTensor whole(Dtype::fp32, {6, 2 * columns}, random_values(12 * columns, 1));
     const Vec before = whole.values();
     const OwnedTensor wq(Dtype::fp32, {32}, random_values(32, 3)), wk(Dtype::fp32, {16}, random_values(16, 4));
-    Context context = context_with(1);
+    Context context = qk_norm_context(1);
     const QkNorm one{.attention = all, .whole = true, .query = wq, .key = wk};
     const OwnedTensor squares(Dtype::fp32, {6, 2});
     qk_squares(context, squares, whole, one);
@@ -163,7 +163,7 @@ TEST(QkNorm, OverTheProjectionIsSharedByRanks) {
 TEST(QkNorm, RefusesWeightsOfOtherSizes) {
     const AttentionShape shape{.sequence = 2, .batch = 1, .heads = 4, .kv_heads = 2, .head_dim = 8};
     const OwnedTensor qkv(Dtype::fp32, {2, shape.qkv_columns()}), w(Dtype::fp32, {8}), squares(Dtype::fp32, {2, 2});
-    Context context = context_with(1);
+    Context context = qk_norm_context(1);
     EXPECT_THROW(qk_norm(context, qkv, {}, squares, {.attention = shape, .whole = true, .query = w, .key = w}), Error);
 }
 

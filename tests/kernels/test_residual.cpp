@@ -14,8 +14,7 @@ namespace {
 using namespace test_support;
 using reference::Vec;
 
-constexpr std::int64_t scratch_size = 1 << 24;
-constexpr Dtype dtypes[] = {Dtype::fp32, Dtype::bf16};
+constexpr std::int64_t residual_scratch = 1 << 24;
 
 struct Size {
     std::int64_t rows, columns;
@@ -137,7 +136,7 @@ TEST(GateFunction, slope_is_the_derivative_of_the_value) {
 TEST(Rmsnorm, normalises_the_gated_stream_and_its_replay_gives_the_same_bits) {
     for_cases([](const Case& c) {
         Inputs in(c);
-        Context context(2, poisoned_scratch(scratch_size));
+        Context context(2, poisoned_scratch(residual_scratch));
         const Norm norm{in.w, 1e-5F, 0.5F};
         rmsnorm(context, in.n, in.rstd, {in.x, in.gate}, norm);
         const Vec expected = reference::rmsnorm(times(in.x.values(), factor(in.gate)), in.w.values(), 1e-5, 0.5);
@@ -151,7 +150,7 @@ TEST(Rmsnorm, normalises_the_gated_stream_and_its_replay_gives_the_same_bits) {
 TEST(Residual, adds_the_branch_to_the_gated_stream_and_the_fused_form_gives_the_same_bits) {
     for_cases([](const Case& c) {
         Inputs in(c);
-        Context context(2, poisoned_scratch(scratch_size));
+        Context context(2, poisoned_scratch(residual_scratch));
         const Residual terms{1.5F, in.other};
         residual(context, {.x2 = in.x2, .r = terms, .h = {in.x, in.gate}, .b = in.b});
         const Vec shortcut = times(in.x.values(), 1.5 * factor(in.other) * factor(in.gate));
@@ -195,7 +194,7 @@ GateSums gate_sums(const Vec& dh, const Vec& x, const Vec& d, double k, double a
 TEST(RmsnormBackward, gives_the_gradients_of_stream_weight_and_both_gates) {
     for_cases([](const Case& c) {
         Inputs in(c);
-        Context context(2, poisoned_scratch(scratch_size));
+        Context context(2, poisoned_scratch(residual_scratch));
         const Norm norm{in.w, 1e-5F, 0.5F};
         const Residual terms{1.5F, in.other};
         rmsnorm(context, in.n, in.rstd, {in.x, in.gate}, norm);
@@ -249,7 +248,7 @@ TEST(RmsnormBackward, without_a_shortcut_does_not_read_d_and_may_work_in_place) 
     for (const Dtype dtype : dtypes) {
         const Case c{dtype, {65, 511}, {GateFunction::silu, true}};
         Inputs in(c);
-        Context context(2, poisoned_scratch(scratch_size));
+        Context context(2, poisoned_scratch(residual_scratch));
         rmsnorm(context, in.n, in.rstd, {in.x, {}}, {in.w});
         OwnedTensor poisoned(dtype, {65, 511});  // full of NaN
         RmsnormBackwardArgs args{
@@ -267,7 +266,7 @@ TEST(RmsnormBackward, without_a_shortcut_does_not_read_d_and_may_work_in_place) 
 TEST(ResidualBackward, gives_the_gradients_of_stream_and_both_gates) {
     for_cases([](const Case& c) {
         Inputs in(c);
-        Context context(2, poisoned_scratch(scratch_size));
+        Context context(2, poisoned_scratch(residual_scratch));
         const Vec x = in.x.values(), d = in.d.values();
         const OwnedScalar dstream(0.0), dshortcut(0.0);
         residual_backward(context, {.d = in.d,
@@ -294,7 +293,7 @@ TEST(Gpas, passes_the_gradient_through_bit_by_bit) {
     for (const Dtype dtype : dtypes) {
         const Case c{dtype, {130, 43}, {GateFunction::silu, true}};
         Inputs in(c);
-        Context context(2, poisoned_scratch(scratch_size));
+        Context context(2, poisoned_scratch(residual_scratch));
         const auto before = in.d.bytes();
         const OwnedScalar dg(0.0);
         residual_backward(context, {.d = in.d, .dgate = {.stream = dg.address()}, .h = {in.x, in.gate}});
@@ -316,7 +315,7 @@ TEST(Gpas, passes_the_gradient_through_bit_by_bit) {
 TEST(ApplyGate, scales_the_stream_down_also_in_place) {
     for_cases([](const Case& c) {
         Inputs in(c);
-        Context context(2, poisoned_scratch(scratch_size));
+        Context context(2, poisoned_scratch(residual_scratch));
         apply_gate(context, in.n, {in.x, in.gate});
         const Vec expected = times(in.x.values(), factor(in.gate));
         expect_near(in.n, expected, absolute(expected), 4.0, "y");
@@ -328,7 +327,7 @@ TEST(ApplyGate, scales_the_stream_down_also_in_place) {
 TEST(Moments, are_those_of_the_gated_stream) {
     for_cases([](const Case& c) {
         Inputs in(c);
-        Context context(2, poisoned_scratch(scratch_size));
+        Context context(2, poisoned_scratch(residual_scratch));
         const Moments result = moments(context, {in.x, in.gate});
         double sum = 0.0, squares = 0.0, sizes_in = 0.0;
         for (const double v : times(in.x.values(), factor(in.gate))) {
@@ -347,9 +346,9 @@ TEST(Residual, gives_the_same_bits_for_one_to_four_threads) {
     for (const Dtype dtype : dtypes) {
         const Case c{dtype, {1031, 43}, {GateFunction::silu, true}};
         std::vector<std::vector<std::byte>> first;
-        for (int threads = 1; threads <= most_threads; ++threads) {
+        for (int threads = 1; threads <= most_threads(); ++threads) {
             Inputs in(c);
-            Context context(threads, poisoned_scratch(scratch_size));
+            Context context(threads, poisoned_scratch(residual_scratch));
             OwnedTensor gates(Dtype::fp32, {2}, {0.0, 0.0});
             float* dg = gates.tensor().as<float>();
             residual(context, {.x2 = in.x2,
@@ -377,7 +376,7 @@ TEST(Residual, gives_the_same_bits_for_one_to_four_threads) {
 }
 
 TEST(Residual, names_the_tensors_that_do_not_fit) {
-    Context context(1, device_arena(scratch_size));
+    Context context(1, device_arena(residual_scratch));
     OwnedTensor x(Dtype::fp32, {4, 9}), n(Dtype::fp32, {4, 8}), rstd(Dtype::fp32, {4}), w(Dtype::fp32, {9});
     try {
         rmsnorm(context, n, rstd, {x, {}}, {w});

@@ -15,16 +15,16 @@ using test_support::poisoned_scratch;
 using test_support::random_values;
 using test_support::unit_roundoff;
 
-constexpr double base = 10000.0;
+constexpr double rope_base = 10000.0;
 
-Context context_with(int threads) { return Context(threads, poisoned_scratch(1 << 16)); }
+Context rope_context(int threads) { return Context(threads, poisoned_scratch(1 << 16)); }
 
 struct Tables {
     OwnedTensor cos, sin;
     Tables(std::int64_t sequence, std::int64_t half)
         : cos(Dtype::fp32, {sequence, half}), sin(Dtype::fp32, {sequence, half}) {
-        Context context = context_with(1);
-        rope_table(context, cos, sin, {.base = base});
+        Context context = rope_context(1);
+        rope_table(context, cos, sin, {.base = rope_base});
     }
 };
 
@@ -33,7 +33,7 @@ TEST(RopeTable, HoldsCosineAndSineRoundedOnce) {
     const Tables tables(4096, half);
     for (std::int64_t t : {0, 1, 2, 1000, 4095})
         for (std::int64_t i = 0; i < half; ++i) {
-            const double angle = double(t) / std::pow(base, double(i) / double(half));
+            const double angle = double(t) / std::pow(rope_base, double(i) / double(half));
             // One rounding to fp32; the angle's own error in fp64 (a few 2^-53 · 4096) is far below that.
             const double tolerance = 1.01 * unit_roundoff(Dtype::fp32);
             EXPECT_NEAR(tables.cos.at(t * half + i), std::cos(angle), tolerance);
@@ -86,7 +86,7 @@ void check(AttentionShape s, Dtype dtype, bool inverse) {
     const OwnedTensor qkv(dtype, {rows, s.qkv_columns()}, random_values(rows * s.qkv_columns(), 1));
     const auto before = qkv.values();
     const Tables tables(s.sequence, half);
-    Context context = context_with(2);
+    Context context = rope_context(2);
     rope(context, qkv, s, tables.cos, tables.sin, inverse);
     EXPECT_TRUE(qkv.guards_are_intact());
     for (std::int64_t row = 0; row < rows; ++row)
@@ -101,7 +101,7 @@ void check(AttentionShape s, Dtype dtype, bool inverse) {
                     continue;
                 }
                 const double angle =
-                    double(row / s.batch) / std::pow(base, double(i) / double(half)) * (inverse ? -1 : 1);
+                    double(row / s.batch) / std::pow(rope_base, double(i) / double(half)) * (inverse ? -1 : 1);
                 const double magnitude = std::abs(a) + std::abs(b);
                 const double tolerance = (4 * unit_roundoff(Dtype::fp32) + unit_roundoff(dtype)) * magnitude;
                 ASSERT_NEAR(qkv.at(at), a * std::cos(angle) - b * std::sin(angle), tolerance);
@@ -129,7 +129,7 @@ TEST(Rope, IsUndoneByItsInverse) {
     const OwnedTensor qkv(Dtype::fp32, {s.sequence * s.batch, s.qkv_columns()}, random_values(count, 2));
     const auto before = qkv.values();
     const Tables tables(s.sequence, 32);
-    Context context = context_with(1);
+    Context context = rope_context(1);
     rope(context, qkv, s, tables.cos, tables.sin, false);
     rope(context, qkv, s, tables.cos, tables.sin, true);
     // Two rotations of 4 roundings each, of values whose pair has a norm of at most √2.
@@ -144,7 +144,7 @@ TEST(Rope, GivesTheSameBitsForOneToFourThreads) {
     const auto rotated = [&](int threads) {
         OwnedTensor qkv(Dtype::bf16, {s.sequence * s.batch, s.qkv_columns()},
                         random_values(s.sequence * s.batch * s.qkv_columns(), 3));
-        Context context = context_with(threads);
+        Context context = rope_context(threads);
         rope(context, qkv, s, tables.cos, tables.sin, false);
         return qkv;
     };
@@ -156,7 +156,7 @@ TEST(Rope, RefusesATableThatIsTooShort) {
     const AttentionShape s{.sequence = 8, .batch = 1, .heads = 2, .kv_heads = 2, .head_dim = 16};
     const OwnedTensor qkv(Dtype::fp32, {8, s.qkv_columns()});
     const Tables tables(7, 8);
-    Context context = context_with(1);
+    Context context = rope_context(1);
     EXPECT_THROW(rope(context, qkv, s, tables.cos, tables.sin, false), Error);
 }
 

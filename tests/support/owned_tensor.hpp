@@ -15,6 +15,9 @@
 
 namespace gpas::test_support {
 
+// The dtypes of activations.
+inline constexpr Dtype dtypes[] = {Dtype::fp32, Dtype::bf16};
+
 // Half the distance from 1 to the next number: the largest relative error of one rounding.
 inline double unit_roundoff(Dtype dtype) { return dtype == Dtype::bf16 ? 0x1p-8 : 0x1p-24; }
 

@@ -1,5 +1,4 @@
-// The device for tests of kernels: the CPU, the emulated GPU (tests/hostcuda) or a real GPU. The tests are the same;
-// for the two GPUs they are compiled with -DGPAS_TEST_DEVICE=cuda.
+// The device for tests of kernels: the CPU, the emulated GPU (tests/hostcuda) or a real GPU. The tests are the same.
 #pragma once
 
 #include "kernels/arena.hpp"
@@ -8,10 +7,8 @@
 
 namespace gpas::test_support {
 
-#ifndef GPAS_TEST_DEVICE
-#define GPAS_TEST_DEVICE cpu
-#endif
-inline constexpr Device test_device = Device::GPAS_TEST_DEVICE;
+// A program links one of the two definitions: device_cpu.cpp or device_cuda.cpp.
+extern const Device test_device;
 
 // Memory that both the test and the device read and write. Defined in test_memory.cpp, and for real GPUs in
 // managed_memory.cpp. On a real GPU, set CUDA_LAUNCH_BLOCKING=1, so that the test reads only after a kernel has ended.
@@ -33,7 +30,7 @@ struct SharedAllocator {
 
 // Largest number of host threads in tests that results do not depend on the number of threads. On a GPU, only the
 // second run matters.
-inline constexpr int most_threads = test_device == Device::cpu ? 4 : 2;
+inline int most_threads() { return test_device == Device::cpu ? 4 : 2; }
 
 inline Arena device_arena(std::int64_t capacity_bytes) { return Arena(capacity_bytes, test_device); }
 

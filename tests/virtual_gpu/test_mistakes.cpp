@@ -5,6 +5,7 @@
 #include "kernels/cuda/gpu.hpp"
 #include "kernels/ops.hpp"
 #include "parallel/nccl/nccl_communicator.hpp"
+#include "tests/support/exhaustive.hpp"
 #include "tests/support/thread_communicator.hpp"
 #include "tests/virtual_gpu/device.hpp"
 #include "tests/virtual_gpu/findings.hpp"
@@ -14,7 +15,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdlib>
 #include <exception>
 #include <map>
 #include <string>
@@ -29,7 +29,7 @@ constexpr int rounds = 2;
 constexpr int erring_rank = 1;
 constexpr double patient = 60.0, impatient = 1.0;  // timeout_seconds without and with a planted mistake
 
-bool exhaustive() { return std::getenv("GPAS_TEST_EXHAUSTIVE") != nullptr; }
+using test_support::exhaustive;
 
 // One rank's part of the job.
 class Job {

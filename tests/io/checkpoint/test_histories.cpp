@@ -5,6 +5,7 @@
 #include "io/checkpoint/checkpoint.hpp"
 #include "io/checkpoint/retention.hpp"
 #include "kernels/philox.hpp"
+#include "tests/support/exhaustive.hpp"
 
 #include <gtest/gtest.h>
 
@@ -245,7 +246,7 @@ TEST(Histories, never_lose_what_is_needed) {
     const path memory = "/dev/shm";
     const path root = fs::exists(memory) ? memory : fs::temp_directory_path();
     const path directory = root / fmt::format("gpas-histories-{}", getpid());
-    const std::uint32_t histories = std::getenv("GPAS_TEST_EXHAUSTIVE") ? 10'000 : 3'000;
+    const std::uint32_t histories = test_support::exhaustive() ? 10'000 : 3'000;
     for (std::uint32_t seed = 0; seed < histories && !testing::Test::HasFailure(); ++seed)
         History(directory, seed).run();
     fs::remove_all(directory);

@@ -1,0 +1,7 @@
+#include "tests/support/test_device.hpp"
+
+namespace gpas::test_support {
+
+const Device test_device = Device::cuda;
+
+}  // namespace gpas::test_support
