@@ -21,10 +21,12 @@ struct ConfigArgument {
         const ConfigArguments split = split_config_arguments(words);
         return load_config(split.files, split.overrides);
     }
-    // For commands that use the model of the run: load(), then take_initial_model(). Prints what it takes if `prints`.
+    // For commands that use the model of the run: load_with_initial_model(). Prints what it takes if `prints`.
     LoadedConfig load_with_model(bool prints) const {
-        LoadedConfig config = load();
-        for (const std::string& line : take_initial_model(config))
+        const ConfigArguments split = split_config_arguments(words);
+        std::vector<std::string> lines;
+        LoadedConfig config = load_with_initial_model(split.files, split.overrides, lines);
+        for (const std::string& line : lines)
             if (prints) fmt::print(stderr, "gpas: {}\n", line);
         return config;
     }

@@ -73,7 +73,10 @@ ChosenModel choose_model(Communicator& world, const ModelArgument& argument) {
             return config_of(header, model.file, words.overrides);
         });
     } else {
-        model.config = load_on_all_ranks(world, [&] { return load_config(words.configs, words.overrides); });
+        model.config = load_on_all_ranks(world, [&] {
+            std::vector<std::string> taken;  // take_model says it below
+            return load_with_initial_model(words.configs, words.overrides, taken);
+        });
         model.config.values.checkpoint.resume = "auto";
         const auto newest =
             words.checkpoints.empty()

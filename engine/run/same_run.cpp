@@ -151,6 +151,13 @@ std::vector<std::string> take_initial_model(LoadedConfig& config) {
     return lines;
 }
 
+LoadedConfig load_with_initial_model(const std::vector<std::string>& files, const std::vector<std::string>& overrides,
+                                     std::vector<std::string>& lines) {
+    return load_config(files, overrides, [&](LoadedConfig& config) {
+        for (std::string& line : take_initial_model(config)) lines.push_back(std::move(line));
+    });
+}
+
 LoadedConfig config_of(const CheckpointHeader& header, const std::filesystem::path& file,
                        const std::vector<std::string>& overrides) {
     const RunConfig stored = config_in(header, file);

@@ -35,6 +35,11 @@ std::vector<std::string> take_model(const CheckpointHeader& header, LoadedConfig
 // there is no such checkpoint either, nothing is taken. Returns lines for the log: the values that were taken.
 std::vector<std::string> take_initial_model(LoadedConfig& config);
 
+// load_config with take_initial_model before the checks: the layout must fit the model that is taken, not the default.
+// Adds the lines of take_initial_model to `lines`.
+LoadedConfig load_with_initial_model(const std::vector<std::string>& files, const std::vector<std::string>& overrides,
+                                     std::vector<std::string>& lines);
+
 // The checkpoint's configuration without its parallel layout, with the overrides ("data.valid=...") applied. For
 // commands that get a checkpoint and no configuration file.
 LoadedConfig config_of(const CheckpointHeader& header, const std::filesystem::path& file,

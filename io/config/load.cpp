@@ -173,20 +173,23 @@ void fill_in_directory(RunConfig& config) {
     replace_all(config.directory, "{name}", config.name);
 }
 
-LoadedConfig finish(Loader& loader, const std::vector<std::string>& overrides) {
+LoadedConfig finish(Loader& loader, const std::vector<std::string>& overrides,
+                    const std::function<void(LoadedConfig&)>& before_checks = {}) {
     for (const std::string& argument : overrides) loader.apply_override(argument);
     loader.let_valid_replace_fraction();
     fill_in_directory(loader.result.values);
+    if (before_checks) before_checks(loader.result);
     check_config(loader.result);
     return std::move(loader.result);
 }
 
 }  // namespace
 
-LoadedConfig load_config(const std::vector<std::string>& files, const std::vector<std::string>& overrides) {
+LoadedConfig load_config(const std::vector<std::string>& files, const std::vector<std::string>& overrides,
+                         const std::function<void(LoadedConfig&)>& before_checks) {
     Loader loader;
     for (const std::string& file : files) loader.load_file(file);
-    return finish(loader, overrides);
+    return finish(loader, overrides, before_checks);
 }
 
 LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides) {

@@ -4,6 +4,7 @@
 #include "io/config/place.hpp"
 #include "io/config/run_config.hpp"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -16,9 +17,10 @@ struct LoadedConfig {
 
 // Later values override earlier ones: defaults, then each file in order (its `include:` files before its own keys),
 // then the overrides ("training.steps=100", the value as YAML). Replaces {name}, {architecture} and {seed} in
-// `directory`, and calls check_config (check.hpp). Error(usage), one line: "file:line:column: key: found …, expected …;
-// what to do".
-LoadedConfig load_config(const std::vector<std::string>& files, const std::vector<std::string>& overrides = {});
+// `directory`, calls before_checks if there is one, and calls check_config (check.hpp). Error(usage), one line:
+// "file:line:column: key: found …, expected …; what to do".
+LoadedConfig load_config(const std::vector<std::string>& files, const std::vector<std::string>& overrides = {},
+                         const std::function<void(LoadedConfig&)>& before_checks = {});
 
 // As above, for one file.
 LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides = {});

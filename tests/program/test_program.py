@@ -611,6 +611,23 @@ def initial_weights_bring_the_settings_of_their_model():
 
 
 @check
+def the_layout_must_fit_the_model_of_the_initial_weights():
+    """Not the default model, whose heads three ranks cannot share."""
+    with open("run.yaml") as file:
+        text = file.read()
+    with open("three.yaml", "w") as file:
+        file.write(text.replace("heads: 4", "heads: 3, head_dim: 8"))
+    with open("bare.yaml", "w") as file:
+        file.write(text.replace(", heads: 4", ""))
+    succeeds(gpas("train", "three.yaml", "directory=three", "training.stop_after=5"))
+    bare = ("bare.yaml", "directory=bare", "parallel.tensor=3")
+    refused(gpas("train", *bare, ranks=3), 2, "parallel.tensor")
+    bare = (*bare, "checkpoint.init_from=three/checkpoints/step_00000005.h5")
+    succeeds(gpas("train", *bare, "training.stop_after=5", ranks=3))
+    succeeds(gpas("eval", *bare, ranks=3))
+
+
+@check
 def eval_and_generate_take_the_model_from_the_checkpoint():
     start_of_a_run("theta", "model.rope_base=500000", "model.norm_eps=1e-3")
     file = "theta/checkpoints/step_00000007.h5"
