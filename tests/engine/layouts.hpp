@@ -51,7 +51,7 @@ inline constexpr std::size_t layout_step = 1;
 using test_support::exhaustive;
 
 // The steps of a run, a multiple of 3.
-inline int run_steps() { return exhaustive() ? 30 : 12; }
+inline int run_steps() { return exhaustive() ? 30 : 6; }
 
 // Sizes that divide by nothing: 215 feed-forward columns, 97 tokens, heads 6 wide in a stream of 20.
 inline const Settings model{"model.hidden_size=20",

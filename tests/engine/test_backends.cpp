@@ -28,8 +28,9 @@ Settings operator+(Settings a, const Settings& b) {
 }
 
 // Heads 48 wide, for which attention has a kernel on tensor cores; 27 feed-forward columns, which nothing divides.
-const Settings model{"model.head_dim=48",     "model.vocab_size=67", "training.steps=" + std::to_string(steps),
-                     "optimizer.clip_grad=0", "evaluation.every=2",  "metrics.gpas_every=2"};
+const Settings model{"model.head_dim=48",       "model.vocab_size=67",   "training.steps=" + std::to_string(steps),
+                     "schedule.warmup_steps=1", "optimizer.clip_grad=0", "evaluation.every=2",
+                     "metrics.gpas_every=2"};
 
 const std::vector<Settings> rows{
     {"model.architecture=pre_gpas"},
