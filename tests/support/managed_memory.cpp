@@ -11,6 +11,8 @@ void* allocate_shared(std::size_t bytes) {
     return memory;
 }
 void release_shared(void* memory) noexcept { cudaFree(memory); }
+bool kernels_are_slow() { return false; }
+
 void set_device_bytes(void* memory, int value, std::size_t bytes) {
     cuda::check(cudaMemset(memory, value, bytes), "cudaMemset");
     cuda::check(cudaDeviceSynchronize(), "cudaMemset");

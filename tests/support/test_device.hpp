@@ -14,6 +14,9 @@ extern const Device test_device;
 // managed_memory.cpp. On a real GPU, set CUDA_LAUNCH_BLOCKING=1, so that the test reads only after a kernel has ended.
 void* allocate_shared(std::size_t bytes);
 void release_shared(void* memory) noexcept;
+// Kernels take some ten times as long as in a release build on the CPU: on the emulated GPU and under sanitizers. Tests then combine
+// fewer cases, unless scripts/test --exhaustive asks for all.
+bool kernels_are_slow();
 // memset of device memory.
 void set_device_bytes(void* memory, int value, std::size_t bytes);
 
