@@ -66,36 +66,7 @@ RankView rank_view(const nlohmann::json& json) {
                         .optimizer = seconds.number("optimizer")}};
 }
 
-constexpr std::string_view step_start = R"({"kind":"step","step":)";
-
-}  // namespace
-
-std::optional<LossPoint> scan_step(std::string_view line) {
-    if (!line.starts_with(step_start) || !line.ends_with('}')) return std::nullopt;
-    LossPoint point;
-    const char* end = line.data() + line.size();
-    const auto step = std::from_chars(line.data() + step_start.size(), end, point.step);
-    if (step.ec != std::errc()) return std::nullopt;
-    constexpr std::string_view key = R"("loss":)";
-    const std::size_t found = line.find(key, std::size_t(step.ptr - line.data()));
-    if (found == std::string_view::npos) return std::nullopt;
-    double loss = 0.0;
-    if (std::from_chars(line.data() + found + key.size(), end, loss).ec == std::errc()) point.loss = loss;
-    return point;
-}
-
-RecordKind record_kind(std::string_view line) {
-    const nlohmann::json record = parsed(line);
-    const std::string kind = Object(record).text("kind");
-    if (kind == "step") return RecordKind::step;
-    if (kind == "eval") return RecordKind::evaluation;
-    if (kind == "gpas") return RecordKind::gates;
-    return kind == "event" ? RecordKind::event : RecordKind::other;
-}
-
-StepView parse_step(std::string_view line) {
-    const nlohmann::json record = parsed(line);
-    const Object o(record);
+StepView step_view(const Object& o) {
     return {.step = o.whole("step"),
             .loss_tokens = o.whole("loss_tokens"),
             .loss = o.number("loss"),
@@ -118,31 +89,100 @@ StepView parse_step(std::string_view line) {
             .skipped = o.flag("skipped")};
 }
 
-EvalView parse_evaluation(std::string_view line) {
-    const nlohmann::json record = parsed(line);
-    const Object o(record);
+EvalView eval_view(const Object& o) {
     return {.step = o.whole("step"), .loss = o.number("loss"), .tokens = o.whole("tokens")};
 }
 
-std::vector<GateView> parse_gates(std::string_view line) {
-    const nlohmann::json record = parsed(line);
+std::vector<GateView> gate_views(const Object& record) {
     std::vector<GateView> gates;
-    for (const nlohmann::json& gate : Object(record).member("gates")) {
+    for (const nlohmann::json& gate : record.member("gates")) {
         const Object o(gate);
         gates.push_back({.layer = o.whole("layer"), .site = o.text("site"), .value = o.number("value")});
     }
     return gates;
 }
 
-EventView parse_event(std::string_view line) {
-    const nlohmann::json record = parsed(line);
-    const Object o(record);
+GpasView gpas_view(const Object& record) {
+    GpasView view{.step = record.whole("step"), .gates = gate_views(record), .variances = {}};
+    for (const nlohmann::json& reading : record.member("variances")) {
+        const Object o(reading);
+        view.variances.push_back({.layer = o.whole("layer"), .site = o.text("site"), .value = o.number("variance")});
+    }
+    return view;
+}
+
+EventView event_view(const Object& o) {
     return {.step = o.whole("step"),
             .time = o.number("time"),
             .event = o.text("event"),
             .action = o.text("action"),
             .rank = o.whole("rank"),
             .text = o.text("text")};
+}
+
+RecordKind kind_of(const Object& record) {
+    const std::string kind = record.text("kind");
+    if (kind == "step") return RecordKind::step;
+    if (kind == "eval") return RecordKind::evaluation;
+    if (kind == "gpas") return RecordKind::gates;
+    return kind == "event" ? RecordKind::event : RecordKind::other;
+}
+
+constexpr std::string_view step_start = R"({"kind":"step","step":)";
+
+}  // namespace
+
+std::optional<LossPoint> scan_step(std::string_view line) {
+    if (!line.starts_with(step_start) || !line.ends_with('}')) return std::nullopt;
+    LossPoint point;
+    const char* end = line.data() + line.size();
+    const auto step = std::from_chars(line.data() + step_start.size(), end, point.step);
+    if (step.ec != std::errc()) return std::nullopt;
+    constexpr std::string_view key = R"("loss":)";
+    const std::size_t found = line.find(key, std::size_t(step.ptr - line.data()));
+    if (found == std::string_view::npos) return std::nullopt;
+    double loss = 0.0;
+    if (std::from_chars(line.data() + found + key.size(), end, loss).ec == std::errc()) point.loss = loss;
+    return point;
+}
+
+RecordKind record_kind(std::string_view line) {
+    const nlohmann::json record = parsed(line);
+    return kind_of(Object(record));
+}
+
+StepView parse_step(std::string_view line) {
+    const nlohmann::json record = parsed(line);
+    return step_view(Object(record));
+}
+
+EvalView parse_evaluation(std::string_view line) {
+    const nlohmann::json record = parsed(line);
+    return eval_view(Object(record));
+}
+
+std::vector<GateView> parse_gates(std::string_view line) {
+    const nlohmann::json record = parsed(line);
+    return gate_views(Object(record));
+}
+
+EventView parse_event(std::string_view line) {
+    const nlohmann::json record = parsed(line);
+    return event_view(Object(record));
+}
+
+std::optional<AnyRecord> parse_record(std::string_view line) {
+    const nlohmann::json record = parsed(line);
+    const Object o(record);
+    if (!o.member("kind").is_string() || o.whole("step") < 0) return std::nullopt;
+    switch (kind_of(o)) {
+        case RecordKind::step: return step_view(o);
+        case RecordKind::evaluation: return eval_view(o);
+        case RecordKind::gates: return gpas_view(o);
+        case RecordKind::event: return event_view(o);
+        case RecordKind::other: break;
+    }
+    return AnyRecord();
 }
 
 std::optional<LiveView> parse_live(std::string_view text) {

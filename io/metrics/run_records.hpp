@@ -5,6 +5,7 @@
 #include "io/metrics/run_view.hpp"
 
 #include <string_view>
+#include <variant>
 
 namespace gpas {
 
@@ -20,6 +21,11 @@ StepView parse_step(std::string_view line);
 EvalView parse_evaluation(std::string_view line);
 std::vector<GateView> parse_gates(std::string_view line);
 EventView parse_event(std::string_view line);
+
+// A record of metrics.jsonl; std::monostate: a record of another kind, such as "task". Parses the line once.
+using AnyRecord = std::variant<std::monostate, StepView, EvalView, GpasView, EventView>;
+// nullopt if the line is not a JSON object with a text "kind" and a whole number "step" of at least 0.
+std::optional<AnyRecord> parse_record(std::string_view line);
 
 std::optional<LiveView> parse_live(std::string_view text);  // nullopt if the text is not a JSON object
 

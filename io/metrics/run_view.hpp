@@ -59,6 +59,18 @@ struct GateView {
     double value = unknown_number;
 };
 
+struct VarianceView {
+    std::int64_t layer = -1;
+    std::string site;
+    double value = unknown_number;
+};
+
+struct GpasView {
+    std::int64_t step = -1;
+    std::vector<GateView> gates;
+    std::vector<VarianceView> variances;
+};
+
 struct EventView {
     std::int64_t step = -1;
     double time = unknown_number;
