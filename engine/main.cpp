@@ -124,6 +124,7 @@ int main(int argc, char** argv) {
     gpas::add_plan(app, chosen);
     gpas::add_preflight(app, chosen);
     gpas::add_top(app, chosen);
+    gpas::add_report(app, chosen);
     gpas::add_config(app, chosen);
     gpas::add_help_files(app, chosen);
     try {

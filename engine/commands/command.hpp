@@ -31,6 +31,7 @@ void add_plan(CLI::App& app, Chosen& chosen);
 void add_preflight(CLI::App& app, Chosen& chosen);
 void add_convert(CLI::App& app, Chosen& chosen);
 void add_top(CLI::App& app, Chosen& chosen);
+void add_report(CLI::App& app, Chosen& chosen);
 void add_config(CLI::App& app, Chosen& chosen);
 
 }  // namespace gpas

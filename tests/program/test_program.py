@@ -72,7 +72,7 @@ def cut(data):
 
 @check
 def every_command_explains_itself():
-    for command in ("train", "prepare", "eval", "generate", "inspect", "plan", "preflight", "config", "top"):
+    for command in ("train", "prepare", "eval", "generate", "inspect", "plan", "preflight", "config", "top", "report"):
         expect("--help" in succeeds(gpas(command, "--help")).stdout, gpas(command, "--help"), "help")
     expect("Exit codes" in gpas("--help").stdout, gpas("--help"), "exit codes in the help")
     expect(gpas().returncode == 2 and gpas("trian").returncode == 2, gpas(), "no command, an unknown one: 2")
@@ -699,7 +699,7 @@ def numbers_of_every_option_are_checked():
 
 @check
 def help_shows_defaults_and_suggests_commands():
-    for command in ("train", "prepare", "eval", "generate", "inspect", "plan", "preflight", "config", "top", "convert"):
+    for command in ("train", "prepare", "eval", "generate", "inspect", "plan", "preflight", "config", "top", "report", "convert"):
         help_text = succeeds(gpas(command, "--help")).stdout
         for raw in ("->", ":{", "INT:", "UINT", "FLOAT", " in ["):
             assert raw not in help_text, f"{raw} in the help of {command}:\n{help_text}"
