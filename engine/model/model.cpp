@@ -104,21 +104,30 @@ void Model::await_weights_of(std::size_t layer) const {
     if (layer + 1 < layers_.size()) resources_.store.await_layer(part_.layers.begin + std::int64_t(layer) + 1);
 }
 
-Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, std::vector<Moments>* stream_moments) {
+Tensor Model::forward(Context& context, const TokenRows& rows, Tensor input, const ForwardExtras& extras) {
+    require(extras.moments == nullptr || !extras.without_layer, "moments of a layer that is left out");
     const LayerContext shared = this->shared(context);
     NumberProbe* probe = shared.work.probe;
     if (part_.embedding) resources_.store.await_layer(-1);
     if (part_.embedding) embed(shared, input, rows.tokens);
     Handover handover{.h = {.stream = {.x = input}}};
+    if (extras.angles != nullptr)
+        extras.angles->begin(context, handover.h.stream, rows.labels,
+                             shape_.sequence_parallel ? shape_.tensor_rank * shape_.rows() : 0);
     for (std::size_t i = 0; i < layers_.size(); ++i) {
         const std::int64_t layer = part_.layers.begin + std::int64_t(i);
+        if (extras.without_layer == layer) {
+            handover.normed = {};  // it was computed with the norm of this layer
+            continue;
+        }
         const cuda::Range range(context, "layer {} forward", layer);
         if (probe != nullptr) probe->enter(layer, fmt::format("layers.{}.", layer));
         await_weights_of(i);
         handover = forward_layer(shared, layers_[i], handover, norm_after(i), {rows.segment_begin});
-        if (stream_moments == nullptr) continue;
-        stream_moments->push_back(token_moments(context, layers_[i].attention_site.output()));
-        stream_moments->push_back(token_moments(context, layers_[i].mlp_site.output()));
+        if (extras.angles != nullptr) extras.angles->after(context, layer, handover.h.stream);
+        if (extras.moments == nullptr) continue;
+        extras.moments->push_back(token_moments(context, layers_[i].attention_site.output()));
+        extras.moments->push_back(token_moments(context, layers_[i].mlp_site.output()));
     }
     return sent_stream(context, handover.h);
 }

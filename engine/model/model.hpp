@@ -30,6 +30,7 @@
 #include "engine/model/head.hpp"
 #include "engine/model/mlp.hpp"
 #include "engine/model/residual_site.hpp"
+#include "engine/model/stream_angles.hpp"
 
 #include <functional>
 #include <optional>
@@ -58,6 +59,19 @@ struct ModelResources {
     const TensorParallel& group;  // the tensor-parallel ranks
 };
 
+// What a forward pass measures or changes. By default: nothing.
+struct ForwardExtras {
+    // Gets the moments of the stream after every sub-layer, appended (the GPAS paper plots their variance). Not with
+    // without_layer.
+    std::vector<Moments>* moments = nullptr;
+    // For evaluation only: leaves out this layer (from 0, of the whole model). The stream that would enter the layer
+    // enters the next layer instead. Neither of the layer's two sub-layers is computed, and none of its norms and gates
+    // is applied. The other layers stay as they are, factors that depend on depth (DeepNorm's alpha, LNS's 1/√l)
+    // included. The pass has no backward.
+    std::optional<std::int64_t> without_layer = {};
+    StreamAngles* angles = nullptr;  // gets the stream before and after every layer; null: nothing is measured
+};
+
 class Model {
 public:
     // Called in backward once the gradients of the parameters of a layer (ParameterSpec::layer: -1 is the embedding,
@@ -72,9 +86,8 @@ public:
     // Returns the residual stream [R,C] after this part: the gated stream, which the next stage gets; or, if the part
     // has the head, the stored sum, whose gate the final norm applies. input [R,C]: the stream that the previous stage
     // sent; if this part has the embedding, the embedding's output is written there (=). The caller must not change it
-    // until the backward pass has ended. moments: the moments of the stream after every sub-layer are appended (the
-    // GPAS paper plots their variance); null: not computed.
-    Tensor forward(Context& context, const TokenRows& rows, Tensor input, std::vector<Moments>* moments = nullptr);
+    // until the backward pass has ended. The result may be `input` itself if `extras` leaves out the part's only layer.
+    Tensor forward(Context& context, const TokenRows& rows, Tensor input, const ForwardExtras& extras = {});
 
     // Forward of the positions from `position` on, without documents: generation with a key-value cache. The cache is
     // the qkv that each layer keeps; this call writes the rows of its positions and reads those of earlier positions.

@@ -34,6 +34,13 @@ constexpr std::int64_t most_at_once = 64;
 
 }  // namespace
 
+EvaluationSamples samples_of(const ValidationSet& samples, bool mask_documents) {
+    return {
+        .count = samples.samples(),
+        .fill = [&samples](Batch& batch, std::int64_t first, std::int64_t count) { samples.fill(batch, first, count); },
+        .mask_documents = mask_documents};
+}
+
 EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& shape, const EvaluationSamples& samples,
                           const EvaluationHooks& hooks) {
     const Stopwatch watch;
@@ -60,8 +67,11 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
             if (batches.back().samples < micro) batches.back() = padded_batch(batches.back(), micro);
         }
         if (batches.empty()) continue;
-        PipelinePass pass{
-            .batches = batches, .mask_documents = samples.mask_documents, .step = mesh.world->board().step};
+        PipelinePass pass{.batches = batches,
+                          .mask_documents = samples.mask_documents,
+                          .step = mesh.world->board().step,
+                          .without_layer = samples.without_layer,
+                          .angles = samples.angles};
         if (samples.token_losses && mesh.place.tensor == 0)
             pass.token_losses = [&](std::int64_t i, const std::vector<double>& losses) {
                 const std::int64_t batch = first + i * mesh.size.data;
@@ -81,9 +91,7 @@ EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& sha
 
 EvaluationResult evaluate(Replica& replica, Mesh& mesh, const PipelineShape& shape, const ValidationSet& samples,
                           bool mask_documents, const EvaluationHooks& hooks) {
-    const auto fill = [&](Batch& batch, std::int64_t first, std::int64_t count) { samples.fill(batch, first, count); };
-    return evaluate(replica, mesh, shape, {.count = samples.samples(), .fill = fill, .mask_documents = mask_documents},
-                    hooks);
+    return evaluate(replica, mesh, shape, samples_of(samples, mask_documents), hooks);
 }
 
 }  // namespace gpas

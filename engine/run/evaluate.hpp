@@ -4,6 +4,7 @@
 #include "engine/step/pipeline.hpp"
 
 #include <functional>
+#include <optional>
 
 namespace gpas {
 
@@ -30,7 +31,12 @@ struct EvaluationSamples {
     // of position t of sample first + b is at [t * batch + b], with `batch` samples per micro-batch; 0 without a label.
     // Empty: not called.
     std::function<void(std::int64_t first, std::int64_t count, const std::vector<double>& losses)> token_losses = {};
+    // See ForwardExtras. angles: gets the layers and rows of this rank (angular_distances in layer_importance.hpp).
+    std::optional<std::int64_t> without_layer = {};
+    StreamAngles* angles = nullptr;
 };
+// All samples of the set, which must outlive the result.
+EvaluationSamples samples_of(const ValidationSet& samples, bool mask_documents);
 
 // The loss of the samples. With n data-parallel ranks each rank computes every n-th micro-batch. Weights and optimizer
 // state are not changed. The same result on every rank. Collective over the mesh.

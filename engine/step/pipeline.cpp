@@ -196,11 +196,15 @@ private:
 
         Model& model = replica_.memory().models[std::size_t(action.chunk)][slot];
         if (pass_.probe != nullptr) pass_.probe->set_micro_batch(action.micro_batch);
-        const Tensor output =
-            model.forward(replica_.context, rows(action), input, is_last(action) ? pass_.moments : nullptr);
+        const Tensor output = model.forward(replica_.context, rows(action), input,
+                                            {.moments = is_last(action) ? pass_.moments : nullptr,
+                                             .without_layer = pass_.without_layer,
+                                             .angles = pass_.angles});
         const PipelineMessage message = output_of(shape_, mesh_.place.pipeline, action);
         if (message.exists)
             chunk.sending[slot] = mesh_.pipeline_forward->start_send(output, message.peer, "activations");
+        // Without its only layer, a part sends its input. Once given back, the input's memory is written again.
+        if (output.data == input.data) wait_until_sent(chunk, slot);
         if (training_) {
             chunk.in_flight[action.micro_batch] = {slot, input};
             return;
@@ -292,6 +296,7 @@ std::vector<PipelineAction> forward_actions(const PipelineShape& shape) {
 }  // namespace
 
 void Pipeline::train(const PipelinePass& pass) {
+    require(!pass.without_layer && pass.angles == nullptr, "a training step without a layer, or with angles");
     require(std::int64_t(pass.batches.size()) == shape_.micro_batches, "{} micro-batches for a schedule of {}",
             pass.batches.size(), shape_.micro_batches);
     Run(replica_, mesh_, shape_, pass, true).run(pipeline_actions(shape_, mesh_.place.pipeline));

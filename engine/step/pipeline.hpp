@@ -6,6 +6,7 @@
 #include "engine/step/replica.hpp"
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 namespace gpas {
@@ -23,6 +24,9 @@ struct PipelinePass {
     // On a GPU every micro-batch then waits for the GPU. Empty: the losses of single tokens are not computed.
     std::function<void(std::int64_t micro_batch, const std::vector<double>& losses)> token_losses = {};
     NumberProbe* probe = nullptr;  // checks the outputs of the forward passes; null: no check
+    // evaluate() only: ForwardExtras of every micro-batch. angles: of the layers that this rank has.
+    std::optional<std::int64_t> without_layer = {};
+    StreamAngles* angles = nullptr;
 };
 
 class Pipeline {

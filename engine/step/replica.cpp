@@ -207,7 +207,7 @@ double Replica::loss(const TokenRows& rows, std::vector<Moments>* moments) {
     Model& model = memory_.models[0][0];
     const TokenRows here = load_rows(rows, 0);
     clear(context, memory_.work.loss);
-    model.forward(context, here, memory_.inputs[0], moments);
+    model.forward(context, here, memory_.inputs[0], {.moments = moments});
     model.loss(context, here);
     return loss_sum();
 }

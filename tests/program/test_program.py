@@ -4,6 +4,7 @@
 Prints TAP. Each check is a function; `world` is prepared once: a token file, a tokenizer, a run of ten steps.
 """
 import json
+import math
 import os
 import pty
 import shutil
@@ -190,6 +191,35 @@ def eval_prints_the_number_of_the_papers_code():
     assert together < model, (together, model)
     refused(gpas("eval", "run.yaml", "--paper", "256x"), 2, "--paper: found '256x'")
     refused(gpas("eval", "run.yaml", "--paper", "100000x1", ranks=2), 2, "do not fill one batch")
+
+
+@check
+def eval_prints_what_each_layer_contributes_on_every_layout():
+    def table(*options, ranks=0):
+        lines = succeeds(gpas("eval", "run.yaml", *options, ranks=ranks)).stdout.splitlines()
+        header = next(i for i, line in enumerate(lines) if line.startswith("layer"))
+        whole = next(float(line.split()[2]) for line in lines if line.startswith("model "))
+        return lines[header].split(), whole, [[float(word) for word in line.split()] for line in lines[header + 1:]]
+    both = ("--without-layer", "all", "--angular-distance")
+    header, whole, rows = table(*both)
+    assert header == "layer loss without perplexity difference angular distance".split(), header
+    assert [row[0] for row in rows] == [0, 1] and all(len(row) == 5 for row in rows), rows
+    for _, loss, perplexity, difference, distance in rows:
+        assert abs(loss - whole - difference) <= 1.6e-4 and abs(perplexity / math.exp(loss) - 1) <= 1e-3, (whole, rows)  # as printed
+        assert difference > 0 and 1e-3 < distance < 0.99, rows
+    assert rows[0][1] != rows[1][1] and rows[0][4] != rows[1][4], rows
+    for ranks, settings in ((2, ()), (2, ("parallel.tensor=2", "parallel.sequence_parallel=true")), (2, ("parallel.pipeline=2",))):
+        for other, row in zip(table(*settings, *both, ranks=ranks)[2], rows, strict=True):
+            allowed = (0, 1.1e-4, 1.6e-4 * row[2], 2.1e-4, 2.1e-6)  # one or two units of the last printed digit
+            assert all(abs(a - b) <= most for a, b, most in zip(other, row, allowed, strict=True)), (settings, other, row)
+    assert table("--without-layer", "1") == (header[:5], whole, [rows[1][:4]]), table("--without-layer", "1")
+    assert table("--angular-distance") == (["layer", "angular", "distance"], whole, [[row[0], row[4]] for row in rows])
+    for bad in ("2", "x", ""):
+        message = f"--without-layer: found '{bad}', expected a layer of the model, from 0 to 1, or all"
+        refused(gpas("eval", "run.yaml", "--without-layer", bad), 2, message)
+    refused(gpas("eval", "run.yaml", "--without-layer", "9", ranks=2), 2, "--without-layer: found '9', expected a layer of the model")
+    write_questions("layers.jsonl", 2)
+    expect(gpas("eval", "run.yaml", "--task", "layers.jsonl", "--without-layer", "0").returncode == 2, gpas(), "excluded by --task")
 
 
 @check

@@ -214,7 +214,10 @@ double Model::loss(const Rows& rows, Operands operands) {
 
     sites_.resize(std::size_t(2 * config_.layers));
     variances_.clear();
+    streams_.clear();
     for (std::size_t i = 0; i < sites_.size(); ++i) {
+        if (i % 2 == 0) streams_.push_back(h);
+        if (Int(i / 2) == without_layer) continue;
         Site& site = sites_[i];
         const Architecture a = config_.architecture;
         site.layer = Int(i / 2);
@@ -230,6 +233,7 @@ double Model::loss(const Rows& rows, Operands operands) {
         h = site_forward(site, h, rows, operands);
         variances_.push_back(variance(h));
     }
+    streams_.push_back(h);
     final_ = norm(final_norm_, "final_norm.weight", h, 1.0);
     const Vec head = weight(config_.tied_embeddings ? "embedding.weight" : "head.weight");
     const Vec logits = matmul(final_, head, Int(rows.tokens.size()), config_.vocab_size, C);

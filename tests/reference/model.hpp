@@ -29,12 +29,16 @@ public:
     // For each gate, Σ |terms| of the sum that its gradient is: the size against which rounding errors of a sum that
     // cancels are to be judged.
     std::map<std::string, double> gate_term_sums;
+    // loss() only: passes the stream on unchanged in place of this layer (from 0); -1: computes every layer.
+    Int without_layer = -1;
     // Applied to every value that an engine stores (weights as used, activations, their gradients): emulates a dtype.
     std::function<double(double)> round;
 
     double loss(const Rows& rows, Operands operands = Operands::live);  // Σ over labels
     double loss_and_gradients(const Rows& rows);
     Vec stream_variances() const { return variances_; }
+    // Of the last pass: the stream that enters each layer, and at the end the one that the final norm reads.
+    const std::vector<Vec>& layer_streams() const { return streams_; }
 
 private:
     struct Gated {
@@ -80,6 +84,7 @@ private:
     std::vector<Site> sites_;
     Norm final_norm_;
     Vec final_, dlogits_, variances_;
+    std::vector<Vec> streams_;
 };
 
 }  // namespace gpas::reference
