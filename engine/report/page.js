@@ -142,6 +142,7 @@ function chosenMenu(state, redraw) {
     element("option", {value: index, textContent: run.label})));
   menu.setAttribute("aria-label", "Run that this figure shows");
   menu.className = "chosen";
+  menu.value = String(state.chosen);
   menu.addEventListener("change", () => {
     state.chosen = Number(menu.value);
     for (const other of document.querySelectorAll("select.chosen")) other.value = menu.value;
@@ -151,7 +152,10 @@ function chosenMenu(state, redraw) {
 }
 
 function main() {
-  const state = {data: JSON.parse(document.getElementById("data").textContent), hidden: new Set(), chosen: 0};
+  const data = JSON.parse(document.getElementById("data").textContent);
+  // Figures of one run begin with a run that has gates, because the other runs have fewer of these figures.
+  const chosen = Math.max(0, data.runs.findIndex((run) => run.gates.x.length > 0));
+  const state = {data, hidden: new Set(), chosen};
   const overlays = [], single = [];
   const redrawOverlays = () => overlays.forEach((figure) => figure.draw());
   const redrawSingle = () => single.forEach((figure) => figure.draw());

@@ -13,7 +13,7 @@ ReportJson training_differences(const LossByTokens& differences, std::size_t mos
     for (const IndexRange& part : equal_parts(differences.loss.size(), most)) {
         const MeanAndDeviation found =
             mean_and_deviation(std::span(differences.loss).subspan(part.begin, part.end - part.begin));
-        x.push_back(whole_number(differences.tokens[part.end - 1]));
+        x.push_back(whole_number(differences.tokens[part.middle()]));
         mean.push_back(short_number(found.mean));
         low.push_back(short_number(found.mean - found.deviation));
         high.push_back(short_number(found.mean + found.deviation));

@@ -16,7 +16,7 @@ struct RunLosses {
 };
 
 // The JSON of the page for the differences of one run to the first run:
-//   training: x (tokens), mean, low, high of at most `most` equal parts; low and high are one standard deviation of the
+//   training: x (tokens in the middle), mean, low, high of at most `most` equal parts; low and high are one standard deviation of the
 //     part's differences below and above the mean, null for a part of one difference
 //   validation: x (tokens), y
 //   numbers: pairs, tokens (of the last pair), last_tenth {mean, deviation, count} of the training differences,

@@ -44,7 +44,7 @@ ReportJson means_json(const LossByTokens& training, std::size_t most) {
     ReportJson x = ReportJson::array(), y = ReportJson::array();
     const std::size_t means = std::min(most, training.loss.size() / least_steps);
     for (const IndexRange& part : equal_parts(training.loss.size(), means)) {
-        x.push_back(whole_number(training.tokens[part.end - 1]));
+        x.push_back(whole_number(training.tokens[part.middle()]));
         y.push_back(
             short_number(mean_and_deviation(std::span(training.loss).subspan(part.begin, part.end - part.begin)).mean));
     }

@@ -20,7 +20,7 @@ ReportSize report_size(std::size_t runs);
 
 // Members: records (number of step records), thinned (whether `series` has fewer points than records), and
 //   series: {name: {x, y}} by consumed tokens; y in the units of docs/metrics.md. loss_mean has means of the training
-//     loss. A quantity that is unknown or 0 in every record is left out, except the training phases.
+//     loss over equal parts, each at the tokens of the part's middle. A quantity that is unknown or 0 in every record is left out, except the training phases.
 //   validation: {x, step, y}; y: validation loss
 //   gates, variances: {x, sites: [{layer, site, y}]}
 //   marks: [{x, step, kind, action, rank, text}] in the order of the steps; mark_counts: {kind: number}, of all events

@@ -17,6 +17,7 @@ std::vector<std::size_t> thinned(std::span<const double> values, std::size_t mos
 struct IndexRange {
     std::size_t begin = 0;
     std::size_t end = 0;
+    std::size_t middle() const { return begin + (end - begin) / 2; }
 };
 std::vector<IndexRange> equal_parts(std::size_t size, std::size_t count);
 

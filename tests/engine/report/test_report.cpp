@@ -125,6 +125,7 @@ TEST(Pairs, GiveMeansAndTheLastTenth) {
     const ReportJson pair = pair_json({first, {}}, {other, {}}, 10);
     EXPECT_EQ(pair["training"]["x"].size(), 10u);
     EXPECT_EQ(pair["training"]["mean"][9], -0.75);
+    EXPECT_EQ(pair["training"]["x"][9], 96);
     EXPECT_NEAR(pair["training"]["low"][9].get<double>(), -0.75 - 0.263523, 1e-5);
     EXPECT_EQ(pair["numbers"]["last_tenth"]["mean"], -0.75);
     EXPECT_EQ(pair["numbers"]["last_tenth"]["count"], 10);
@@ -170,6 +171,7 @@ TEST(RunData, LeavesOutWhatNoRecordHas) {
     EXPECT_EQ(run["series"]["loss"]["y"][150], 30);
     EXPECT_EQ(run["series"]["loss"]["x"][150], 151'000);
     EXPECT_EQ(run["series"]["loss_mean"]["y"].size(), 20u);
+    EXPECT_EQ(run["series"]["loss_mean"]["x"][0], 6'000);  // the middle of the steps 1 to 10
     EXPECT_FALSE(run["series"].contains("mfu"));
     EXPECT_FALSE(run["series"].contains("gate_gradient_norm"));
     EXPECT_TRUE(run["series"].contains("seconds_compute"));
