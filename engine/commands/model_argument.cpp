@@ -74,7 +74,7 @@ ChosenModel choose_model(Communicator& world, const ModelArgument& argument) {
         });
     } else {
         model.config = load_on_all_ranks(world, [&] {
-            std::vector<std::string> taken;  // take_model says it below
+            std::vector<std::string> taken;  // not printed: take_model returns these lines below
             return load_with_initial_model(words.configs, words.overrides, taken);
         });
         model.config.values.checkpoint.resume = "auto";
